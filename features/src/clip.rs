@@ -1,0 +1,49 @@
+//! Mono audio in memory.
+
+use crate::{Error, Result};
+
+/// Mono audio: at least one sample, all finite, at a known rate.
+///
+/// Full scale is ±1, as in librosa and libsndfile; samples beyond it are kept as they are.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Clip {
+    samples: Vec<f32>,
+    sample_rate: u32,
+}
+
+impl Clip {
+    /// Wraps `samples` (full scale ±1) at `sample_rate` in Hz.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without a sample, [`Error::NonFinite`] for a NaN or an infinity, [`Error::Spec`] for a rate of 0.
+    pub fn new(samples: Vec<f32>, sample_rate: u32) -> Result<Self> {
+        if samples.is_empty() {
+            return Err(Error::Empty);
+        }
+        if sample_rate == 0 {
+            return Err(Error::Spec { field: "sample_rate", problem: "must be at least 1 Hz".into() });
+        }
+        if let Some(index) = samples.iter().position(|s| !s.is_finite()) {
+            return Err(Error::NonFinite { index, value: samples[index] });
+        }
+        Ok(Self { samples, sample_rate })
+    }
+
+    /// The samples, full scale ±1.
+    #[must_use]
+    pub fn samples(&self) -> &[f32] {
+        &self.samples
+    }
+
+    /// Samples a second, in Hz.
+    #[must_use]
+    pub fn sample_rate(&self) -> u32 {
+        self.sample_rate
+    }
+
+    /// Length in seconds.
+    #[must_use]
+    pub fn seconds(&self) -> f64 {
+        self.samples.len() as f64 / f64::from(self.sample_rate)
+    }
+}
