@@ -101,7 +101,7 @@ impl Stft {
     /// [`Error::Empty`] without a sample; [`Error::Shape`] if not centred and shorter than a frame.
     pub fn power(&self, samples: &[f32]) -> Result<Array2<f32>> {
         let mut power = Array2::zeros((self.n_bins(), self.frames_of(samples)?));
-        self.power_blocks(samples, |first, frames, block| copy_block(block, &mut power, first, frames))?;
+        self.power_blocks(samples, |first, frames, block| store_block(block, &mut power, first, frames))?;
         Ok(power)
     }
 
@@ -113,7 +113,7 @@ impl Stft {
         let mut magnitude = Array2::zeros((self.n_bins(), self.frames_of(samples)?));
         let mut block = vec![[0.0; BLOCK_FRAMES]; self.n_bins()];
         self.blocks(samples, &mut Magnitude(&mut block), |first, frames, Magnitude(block)| {
-            copy_block(block, &mut magnitude, first, frames);
+            store_block(block, &mut magnitude, first, frames);
         })?;
         Ok(magnitude)
     }
@@ -128,8 +128,8 @@ impl Stft {
         let mut blocks = [vec![[0.0; BLOCK_FRAMES]; self.n_bins()], vec![[0.0; BLOCK_FRAMES]; self.n_bins()]];
         let [re_block, im_block] = &mut blocks;
         self.blocks(samples, &mut Parts(re_block, im_block), |first, frames, Parts(re_block, im_block)| {
-            copy_block(re_block, &mut re, first, frames);
-            copy_block(im_block, &mut im, first, frames);
+            store_block(re_block, &mut re, first, frames);
+            store_block(im_block, &mut im, first, frames);
         })?;
         Ok(Spectrogram { re, im })
     }
@@ -238,7 +238,18 @@ fn periodic(window: Window, n: usize) -> Vec<f64> {
     (0..n).map(|i| 0.5 - 0.5 * libm::cos(std::f64::consts::TAU * i as f64 / n as f64)).collect()
 }
 
-fn copy_block(block: &[BlockRow], out: &mut Array2<f32>, first: usize, frames: usize) {
+/// Copies columns `first..first + frames` of a matrix to the left of `block`.
+pub(crate) fn load_block(matrix: ArrayView2<'_, f32>, first: usize, frames: usize, block: &mut [BlockRow]) {
+    for (row, values) in matrix.outer_iter().zip(block) {
+        match row.as_slice() {
+            Some(row) => values[..frames].copy_from_slice(&row[first..first + frames]),
+            None => values.iter_mut().zip(row.iter().skip(first).take(frames)).for_each(|(to, from)| *to = *from),
+        }
+    }
+}
+
+/// Copies the left of `block` to columns `first..first + frames` of a matrix in standard layout.
+pub(crate) fn store_block(block: &[BlockRow], out: &mut Array2<f32>, first: usize, frames: usize) {
     for (mut row, values) in out.outer_iter_mut().zip(block) {
         if let Some(row) = row.as_slice_mut() {
             row[first..first + frames].copy_from_slice(&values[..frames]);
