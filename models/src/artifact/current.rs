@@ -1,0 +1,88 @@
+//! `CURRENT`: which version of a model is in use, and how a path leads to it.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::{CURRENT, MANIFEST, names, read::read_bounded, write::replace};
+use crate::{Error, Result};
+
+/// Largest `CURRENT`; ours have 13 bytes.
+const CURRENT_LIMIT: u64 = 64;
+
+/// The version in use, by the file `CURRENT` of a model's folder, such as `artifacts/svm`.
+///
+/// # Errors
+/// [`Error::NotFound`] without `CURRENT`; [`Error::Name`] when it holds anything but a version; [`Error::TooLarge`];
+/// [`Error::Io`].
+pub fn current(model_dir: &Path) -> Result<String> {
+    let path = model_dir.join(CURRENT);
+    if !path.is_file() {
+        return Err(Error::NotFound { path: model_dir.to_owned(), detail: format!("there is no file {CURRENT}") });
+    }
+    let bytes = read_bounded(&path, CURRENT_LIMIT)?;
+    let text = String::from_utf8_lossy(&bytes);
+    let version = text.strip_suffix('\n').unwrap_or(&text);
+    names::check_version(version).map(str::to_owned)
+}
+
+/// Puts a version that lies in `model_dir` in use. A reader sees the old or the new one, never a part.
+///
+/// # Errors
+/// [`Error::Name`] for what is no version; [`Error::NotFound`] for one that is not there; [`Error::Io`].
+pub fn set_current(model_dir: &Path, version: &str) -> Result<()> {
+    let dir = model_dir.join(names::check_version(version)?);
+    if !dir.join(MANIFEST).is_file() {
+        return Err(Error::NotFound { path: dir, detail: format!("there is no {MANIFEST} to put in use") });
+    }
+    replace(&model_dir.join(CURRENT), format!("{version}\n").as_bytes())
+}
+
+/// The version folder that `path` leads to. It is one itself; or it is the folder of a model, whose `CURRENT` says
+/// which; or it holds folders of models, of which `model` says which, and without which there must be only one.
+///
+/// Nothing of the artifact is read: [`Artifact::open`](super::Artifact::open) does that.
+///
+/// # Errors
+/// [`Error::NotFound`] when it leads nowhere; those of [`current`].
+pub fn resolve(path: &Path, model: Option<&str>) -> Result<PathBuf> {
+    if path.join(MANIFEST).is_file() {
+        return Ok(path.to_owned());
+    }
+    let not_found = |path: &Path, detail: String| Err(Error::NotFound { path: path.to_owned(), detail });
+    let model_dir = if path.join(CURRENT).is_file() {
+        path.to_owned()
+    } else if !path.is_dir() {
+        return not_found(path, "there is no such folder; `train` makes `artifacts`".into());
+    } else if let Some(model) = model {
+        path.join(names::check_model(model)?)
+    } else {
+        let mut models = models_in(path)?;
+        match (models.pop(), models.is_empty()) {
+            (Some(only), true) => only,
+            (Some(_), false) => return not_found(path, "it holds several models: name the folder of one".into()),
+            (None, _) => {
+                let detail = format!("neither {MANIFEST} nor {CURRENT} is in it; `train` makes them");
+                return not_found(path, detail);
+            }
+        }
+    };
+    let dir = model_dir.join(current(&model_dir)?);
+    if !dir.join(MANIFEST).is_file() {
+        return not_found(&dir, format!("{CURRENT} beside it names a version that is not there"));
+    }
+    Ok(dir)
+}
+
+/// Folders of models in `root`.
+fn models_in(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut models = Vec::new();
+    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
+        let path = entry.map_err(Error::io("list", root))?.path();
+        if path.join(CURRENT).is_file() {
+            models.push(path);
+        }
+    }
+    Ok(models)
+}

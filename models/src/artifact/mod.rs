@@ -1,0 +1,49 @@
+//! The artifact: one trained model as a folder whose name is a digest of its content.
+//!
+//! ```text
+//! artifacts/<model>/CURRENT                the version in use
+//! artifacts/<model>/<version>/artifact.json        the Manifest, which holds the SHA-256 of the other files
+//!                            /weights.safetensors
+//!                            /metrics.json
+//!                            /report.html
+//! ```
+//!
+//! `<version>` is the first 12 hexadecimal digits of the SHA-256 of `artifact.json`, so a name stands for every byte of
+//! the folder. Nothing in it depends on time, host or path: the same training gives the same bytes.
+
+mod current;
+mod format;
+mod manifest;
+mod names;
+mod read;
+mod write;
+
+pub use current::{current, resolve, set_current};
+pub use format::FormatVersion;
+pub use manifest::{DataDescription, Manifest, SplitMetrics};
+pub use read::Artifact;
+pub use write::{Draft, Written};
+
+/// The [`Manifest`].
+pub const MANIFEST: &str = "artifact.json";
+/// The weights.
+pub const WEIGHTS: &str = "weights.safetensors";
+/// The full evaluation, as JSON.
+pub const METRICS: &str = "metrics.json";
+/// The full evaluation, for people.
+pub const REPORT: &str = "report.html";
+/// Names the version in use, in the folder of a model.
+pub const CURRENT: &str = "CURRENT";
+
+/// SHA-256 as 64 lower-case hexadecimal digits.
+fn digest(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The version that an `artifact.json` of these bytes has.
+fn version_of(manifest: &[u8]) -> String {
+    let mut version = digest(manifest);
+    version.truncate(names::VERSION_DIGITS);
+    version
+}

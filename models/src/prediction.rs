@@ -1,0 +1,77 @@
+//! [`Prediction`]: what a classifier says of a clip.
+
+use serde::Serialize;
+
+/// Calibrated probabilities of a clip, and of each of its segments in time.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Prediction {
+    /// One for each label, in the order of [`Classifier::labels`](crate::Classifier::labels); they sum to 1.
+    pub probabilities: Vec<f64>,
+    /// The same for each segment; at least one.
+    pub segments: Vec<SegmentPrediction>,
+}
+
+/// Calibrated probabilities of one segment.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct SegmentPrediction {
+    /// Where it starts, in seconds from the start of the clip.
+    pub start_seconds: f64,
+    /// Where it ends, in seconds.
+    pub end_seconds: f64,
+    /// One for each label; they sum to 1.
+    pub probabilities: Vec<f64>,
+}
+
+impl Prediction {
+    /// Makes the prediction of a clip from those of its segments; see [`pool`].
+    #[must_use]
+    pub fn from_segments(segments: Vec<SegmentPrediction>) -> Self {
+        let probabilities = pool(segments.iter().map(|segment| segment.probabilities.as_slice()));
+        Self { probabilities, segments }
+    }
+
+    /// Index of the most probable label; of equals the first.
+    #[must_use]
+    pub fn best(&self) -> usize {
+        let better = |best, index| if self.probabilities[index] > self.probabilities[best] { index } else { best };
+        (1..self.probabilities.len()).fold(0, better)
+    }
+}
+
+/// Probabilities of a clip from those of its segments: their mean, normalised to a sum of 1.
+///
+/// Training scores clips by this function and serving answers by it. Empty without a segment; segments must be of one
+/// length.
+#[must_use]
+pub fn pool<'a>(segments: impl IntoIterator<Item = &'a [f64]>) -> Vec<f64> {
+    let mut sums: Vec<f64> = Vec::new();
+    for probabilities in segments {
+        sums.resize(probabilities.len(), 0.0);
+        for (sum, probability) in sums.iter_mut().zip(probabilities) {
+            *sum += probability;
+        }
+    }
+    let total: f64 = sums.iter().sum();
+    if total > 0.0 {
+        sums.iter_mut().for_each(|sum| *sum /= total);
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clip_is_the_mean_of_its_segments() {
+        assert_eq!(pool([[0.5, 0.25, 0.25].as_slice(), &[0.0, 0.75, 0.25]]), [0.25, 0.5, 0.25]);
+        assert_eq!(pool(std::iter::empty()), Vec::<f64>::new());
+    }
+
+    #[test]
+    fn of_equals_the_first_is_best() {
+        let prediction = |probabilities: &[f64]| Prediction { probabilities: probabilities.to_vec(), segments: vec![] };
+        assert_eq!(prediction(&[0.2, 0.4, 0.4]).best(), 1);
+        assert_eq!(prediction(&[0.6, 0.4]).best(), 0);
+    }
+}

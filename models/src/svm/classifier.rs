@@ -1,0 +1,88 @@
+//! An [`Svm`] with the features that it hears: a [`Classifier`].
+
+use features::{Analysis, Extractor};
+
+use super::Svm;
+use crate::{Classifier, Error, Identity, Prediction, Result, SegmentPrediction, artifact::Artifact};
+
+/// The classifier of an artifact of model `svm`.
+#[derive(Debug)]
+pub struct SvmClassifier {
+    identity: Identity,
+    labels: Vec<String>,
+    extractor: Extractor,
+    svm: Svm,
+}
+
+impl SvmClassifier {
+    /// What a [`Manifest`](crate::artifact::Manifest) calls this model.
+    pub const NAME: &str = "svm";
+
+    /// Joins a machine with its labels and features.
+    ///
+    /// # Errors
+    /// [`Error::Labels`] when there are more or fewer labels than classes; [`Error::Vector`] when the extractor gives
+    /// vectors of another size than the machine takes.
+    pub fn new(identity: Identity, labels: Vec<String>, extractor: Extractor, svm: Svm) -> Result<Self> {
+        if labels.len() != svm.n_classes() {
+            let detail = format!("there are {} of them, and {} classes", labels.len(), svm.n_classes());
+            return Err(Error::Labels { detail });
+        }
+        if extractor.names().len() != svm.dim() {
+            let detail = format!(
+                "of this specification has {} dimensions, the model was trained on {}",
+                extractor.names().len(),
+                svm.dim()
+            );
+            return Err(Error::Vector { detail });
+        }
+        Ok(Self { identity, labels, extractor, svm })
+    }
+
+    /// Reads the machine of an artifact.
+    ///
+    /// # Errors
+    /// Those of [`Svm::from_tensors`], [`Extractor::new`] and [`SvmClassifier::new`].
+    pub fn from_artifact(artifact: &Artifact) -> Result<Self> {
+        let manifest = artifact.manifest();
+        let identity = Identity {
+            name: manifest.model.clone(),
+            version: artifact.version().to_owned(),
+            fingerprint: manifest.fingerprint.clone(),
+        };
+        let extractor = Extractor::new(manifest.spec.clone())?;
+        Self::new(identity, manifest.labels.clone(), extractor, Svm::from_tensors(artifact.weights()?)?)
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn svm(&self) -> &Svm {
+        &self.svm
+    }
+}
+
+impl Classifier for SvmClassifier {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    fn extractor(&self) -> &Extractor {
+        &self.extractor
+    }
+
+    fn predict(&self, analysis: &Analysis) -> Result<Prediction> {
+        let segments = self.extractor.segments(analysis)?;
+        let predict = |segment: features::Segment| {
+            Ok(SegmentPrediction {
+                start_seconds: segment.start_seconds,
+                end_seconds: segment.end_seconds,
+                probabilities: self.svm.probabilities(&segment.vector)?,
+            })
+        };
+        Ok(Prediction::from_segments(segments.into_iter().map(predict).collect::<Result<_>>()?))
+    }
+}
