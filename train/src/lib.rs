@@ -1,0 +1,3 @@
+//! Fit, tune, evaluate, report.
+
+pub mod svm;

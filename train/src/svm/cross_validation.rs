@@ -1,0 +1,199 @@
+//! Decision values of clips that a machine has not seen, and how good each point of the grid is by them.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use models::svm::{
+    coupling,
+    kernel::{rbf, squared_distance},
+    pairs,
+    platt::Sigmoid,
+};
+use rayon::prelude::*;
+
+use super::{
+    Error, Result, Search, TrainingSet,
+    binary::{BinaryProblem, BinarySvm},
+    scaler::{Scaler, block_weights},
+    score::Score,
+    search::{ClassWeight, Hyperparameters},
+};
+
+/// Called with the number of steps that are done, and of all.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
+
+/// Decision values of the held-out segments of one fold, at one point of the grid.
+#[derive(Clone, Debug)]
+pub(super) struct HeldOut {
+    /// Indices of the segments.
+    pub(super) segments: Vec<usize>,
+    /// For each pair of classes, the value of each of the segments; empty for a pair of which one class was not among
+    /// the segments that were fitted on.
+    pub(super) decisions: Vec<Vec<f64>>,
+}
+
+/// One point of the grid: for each repeat of the cross-validation, each of its folds.
+pub(super) type GridPoint = (Hyperparameters, Vec<Vec<HeldOut>>);
+
+/// Fits and judges every point of the grid on every fold. Points are in the order balance, gamma, C.
+pub(super) fn cross_validate(
+    set: &TrainingSet,
+    search: &Search,
+    seed: u64,
+    progress: Progress<'_>,
+) -> Result<(Vec<GridPoint>, usize)> {
+    let labels = set.segment_labels();
+    let n_pairs = pairs(set.n_classes()).count();
+    let repeats: Vec<Vec<Vec<usize>>> = (0..search.repeats)
+        .map(|repeat| data::grouped_kfold(&set.labels, &set.groups, search.folds, seed.wrapping_add(repeat as u64)))
+        .collect();
+    let total = repeats.iter().map(Vec::len).sum::<usize>() * search.balance.len() * search.gamma.len() * n_pairs;
+    let (done, not_converged) = (AtomicUsize::new(0), AtomicUsize::new(0));
+
+    let mut grid: Vec<GridPoint> = points(search).map(|point| (point, vec![Vec::new(); search.repeats])).collect();
+    for (repeat, folds) in repeats.iter().enumerate() {
+        for fold in folds {
+            let held_clip: Vec<bool> = (0..set.labels.len()).map(|clip| fold.binary_search(&clip).is_ok()).collect();
+            let (held, fitted): (Vec<usize>, Vec<usize>) =
+                (0..set.vectors.len()).partition(|&segment| held_clip[set.clip[segment]]);
+            for (b, &balance) in search.balance.iter().enumerate() {
+                let space = Space::new(set, &fitted, balance);
+                let z = |segments: &[usize]| space.standardise(set, segments);
+                let (z_fitted, z_held) = (z(&fitted), z(&held));
+                let among_fitted = distances(&z_fitted, &z_fitted);
+                let to_held = distances(&z_held, &z_fitted);
+                // [gamma][pair] → for each C, the decision values
+                let fits: Vec<Vec<Vec<f64>>> = (0..search.gamma.len() * n_pairs)
+                    .into_par_iter()
+                    .map(|index| {
+                        let gamma = search.gamma[index / n_pairs] * space.scaler.gamma_scale;
+                        let pair = pairs(set.n_classes()).nth(index % n_pairs).expect("one of them");
+                        let machines = fit_pair(pair, &fitted, &labels, search, |i, j| rbf(among_fitted[i][j], gamma))?;
+                        let Some((members, machines)) = machines else { return Ok(vec![Vec::new(); search.c.len()]) };
+                        let kernel: Vec<Vec<f64>> =
+                            to_held.iter().map(|row| members.iter().map(|&m| rbf(row[m], gamma)).collect()).collect();
+                        let decide = |svm: &BinarySvm| {
+                            kernel
+                                .iter()
+                                .map(|row| models::svm::kernel::dot(&svm.coefficients, row) - svm.rho)
+                                .collect()
+                        };
+                        let failed = machines.iter().filter(|svm| !svm.converged).count();
+                        not_converged.fetch_add(failed, Ordering::Relaxed);
+                        progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+                        Ok(machines.iter().map(decide).collect())
+                    })
+                    .collect::<Result<_>>()?;
+                for g in 0..search.gamma.len() {
+                    for c in 0..search.c.len() {
+                        let decisions = fits[g * n_pairs..(g + 1) * n_pairs].iter().map(|fit| fit[c].clone()).collect();
+                        let point = (b * search.gamma.len() + g) * search.c.len() + c;
+                        grid[point].1[repeat].push(HeldOut { segments: held.clone(), decisions });
+                    }
+                }
+            }
+        }
+    }
+    Ok((grid, not_converged.into_inner()))
+}
+
+/// The points of the grid, in the order balance, gamma, C.
+fn points(search: &Search) -> impl Iterator<Item = Hyperparameters> {
+    search.balance.iter().flat_map(move |&balance| {
+        search.gamma.iter().flat_map(move |&gamma| search.c.iter().map(move |&c| Hyperparameters { c, gamma, balance }))
+    })
+}
+
+/// The standardised space of the segments that are fitted on.
+pub(super) struct Space {
+    pub(super) scaler: Scaler,
+}
+
+impl Space {
+    pub(super) fn new(set: &TrainingSet, fitted: &[usize], balance: f64) -> Self {
+        let vectors = fitted.iter().map(|&segment| set.vectors[segment].as_slice());
+        Self { scaler: Scaler::fit(vectors, &block_weights(&set.names, balance)) }
+    }
+
+    pub(super) fn standardise(&self, set: &TrainingSet, segments: &[usize]) -> Vec<Vec<f64>> {
+        segments.iter().map(|&segment| self.scaler.standardise(&set.vectors[segment])).collect()
+    }
+}
+
+/// Squared distances, `[a.len()][b.len()]`.
+pub(super) fn distances(a: &[Vec<f64>], b: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    a.par_iter().map(|a| b.iter().map(|b| squared_distance(a, b)).collect()).collect()
+}
+
+/// Positions in `fitted` of the segments of a pair of classes, and one machine for each C of the search; `None` when a
+/// class is not among them.
+pub(super) fn fit_pair(
+    pair: (usize, usize),
+    fitted: &[usize],
+    labels: &[usize],
+    search: &Search,
+    kernel: impl Fn(usize, usize) -> f64,
+) -> Result<Option<(Vec<usize>, Vec<BinarySvm>)>> {
+    let is_member = |&position: &usize| [pair.0, pair.1].contains(&labels[fitted[position]]);
+    let members: Vec<usize> = (0..fitted.len()).filter(is_member).collect();
+    let first: Vec<bool> = members.iter().map(|&member| labels[fitted[member]] == pair.0).collect();
+    let (n, n_first) = (first.len() as f64, first.iter().filter(|first| **first).count() as f64);
+    if n_first == 0.0 || n_first == n {
+        return Ok(None);
+    }
+    let weights = match search.class_weight {
+        ClassWeight::Equal => (1.0, 1.0),
+        ClassWeight::Balanced => (n / (2.0 * n_first), n / (2.0 * (n - n_first))),
+    };
+    let problem = BinaryProblem::new(first, |i, j| kernel(members[i], members[j]));
+    let fit = |c: &f64| problem.fit((c * weights.0, c * weights.1), search.tolerance);
+    let machines = search.c.iter().map(fit).collect::<Result<_, _>>();
+    Ok(Some((members, machines.map_err(|source| Error::Solver { pair, source })?)))
+}
+
+/// For each pair of classes, the decision values of its segments in `folds`, with whether each is of the first class.
+pub(super) fn platt_samples<'a>(
+    folds: impl Iterator<Item = &'a HeldOut>,
+    labels: &[usize],
+    n_classes: usize,
+) -> Vec<Vec<(f64, bool)>> {
+    let mut samples = vec![Vec::new(); pairs(n_classes).count()];
+    for held in folds {
+        for ((samples, (a, b)), decisions) in samples.iter_mut().zip(pairs(n_classes)).zip(&held.decisions) {
+            let of_pair =
+                held.segments.iter().zip(decisions).filter(|(segment, _)| [a, b].contains(&labels[**segment]));
+            samples.extend(of_pair.map(|(&segment, &decision)| (decision, labels[segment] == a)));
+        }
+    }
+    samples
+}
+
+/// Coupled probabilities of every segment, each by sigmoids that were fitted on the folds that it is not in.
+pub(super) fn held_out_probabilities(folds: &[HeldOut], labels: &[usize], n_classes: usize) -> Vec<Vec<f64>> {
+    let mut probabilities = vec![Vec::new(); labels.len()];
+    for (index, held) in folds.iter().enumerate() {
+        let others = folds.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, held)| held);
+        let sigmoids: Vec<Sigmoid> =
+            platt_samples(others, labels, n_classes).iter().map(|samples| Sigmoid::fit(samples)).collect();
+        for (row, &segment) in held.segments.iter().enumerate() {
+            let pairwise: Vec<f64> = (held.decisions.iter().zip(&sigmoids))
+                // A pair that could not be fitted knows nothing.
+                .map(|(decisions, sigmoid)| decisions.get(row).map_or(0.5, |&f| sigmoid.probability(f)))
+                .collect();
+            probabilities[segment] = coupling::couple(&pairwise, n_classes);
+        }
+    }
+    probabilities
+}
+
+/// Accuracy and log-loss over clips, the mean over the repeats.
+pub(super) fn score(set: &TrainingSet, labels: &[usize], (hyperparameters, repeats): &GridPoint) -> Score {
+    let scores: Vec<(f64, f64)> = repeats
+        .iter()
+        .map(|folds| {
+            let segments = held_out_probabilities(folds, labels, set.n_classes());
+            super::score::of_clips(set, &segments, 1.0)
+        })
+        .collect();
+    let mean = |value: fn(&(f64, f64)) -> f64| scores.iter().map(value).sum::<f64>() / scores.len() as f64;
+    Score { hyperparameters: *hyperparameters, accuracy: mean(|score| score.0), log_loss: mean(|score| score.1) }
+}

@@ -1,0 +1,96 @@
+//! How good probabilities are, and the temperature that makes them better.
+
+use models::svm::coupling::tempered;
+use serde::Serialize;
+
+use super::{TrainingSet, cross_validation::HeldOut, search::Hyperparameters};
+
+/// Least probability that counts in a log-loss.
+const MIN_PROBABILITY: f64 = 1e-15;
+
+/// How good one point of the grid is, by cross-validation on clips.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// The point.
+    #[serde(flatten)]
+    pub hyperparameters: Hyperparameters,
+    /// Share of clips that was right, 0 to 1.
+    pub accuracy: f64,
+    /// Mean negative natural logarithm of the probability of the right class.
+    pub log_loss: f64,
+}
+
+/// Accuracy and log-loss of clips from the probabilities of their segments; clips without a segment's are left out.
+pub(super) fn of_clips(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> (f64, f64) {
+    let losses = losses(set, segments, temperature);
+    let n = losses.len().max(1) as f64;
+    let right = losses.iter().filter(|(_, right, _)| *right).count() as f64;
+    (right / n, losses.iter().map(|(_, _, loss)| loss).sum::<f64>() / n)
+}
+
+/// For each clip that has probabilities: its index, whether it is right, and its loss.
+fn losses(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> Vec<(usize, bool, f64)> {
+    let mut by_clip: Vec<Vec<Vec<f64>>> = vec![Vec::new(); set.labels.len()];
+    for (&clip, probabilities) in set.clip.iter().zip(segments) {
+        if !probabilities.is_empty() {
+            by_clip[clip].push(tempered(probabilities, temperature));
+        }
+    }
+    let scored = by_clip.iter().enumerate().filter(|(_, segments)| !segments.is_empty());
+    scored
+        .map(|(clip, segments)| {
+            let probabilities = models::pool(segments.iter().map(Vec::as_slice));
+            let label = set.labels[clip];
+            let prediction = models::Prediction { probabilities, segments: Vec::new() };
+            let right = prediction.best() == label;
+            (clip, right, -libm::log(prediction.probabilities[label].max(MIN_PROBABILITY)))
+        })
+        .collect()
+}
+
+/// The temperature that makes the log-loss of clips least, or 1 where one chosen without a fold does not help on that
+/// fold. `repeats` are the folds and the probabilities of their segments.
+pub(super) fn temperature(set: &TrainingSet, repeats: &[(&[HeldOut], Vec<Vec<f64>>)]) -> f64 {
+    let everywhere: Vec<&[Vec<f64>]> = repeats.iter().map(|(_, segments)| segments.as_slice()).collect();
+    let plain: f64 = everywhere.iter().map(|segments| total_loss(set, segments, 1.0)).sum();
+    let mut crossed = 0.0;
+    for (folds, segments) in repeats {
+        for held in *folds {
+            let mut outside = segments.clone();
+            let mut inside = vec![Vec::new(); segments.len()];
+            for &segment in &held.segments {
+                inside[segment] = std::mem::take(&mut outside[segment]);
+            }
+            crossed += total_loss(set, &inside, best_temperature(set, &[outside.as_slice()]));
+        }
+    }
+    if crossed < plain { best_temperature(set, &everywhere) } else { 1.0 }
+}
+
+fn total_loss(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> f64 {
+    losses(set, segments, temperature).iter().map(|(_, _, loss)| loss).sum()
+}
+
+/// Golden-section search over the logarithm of the temperature, 1/4 to 4.
+fn best_temperature(set: &TrainingSet, repeats: &[&[Vec<f64>]]) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_894_9;
+    const STEPS: usize = 24;
+    let loss = |logarithm: f64| -> f64 {
+        repeats.iter().map(|segments| total_loss(set, segments, libm::exp(logarithm))).sum()
+    };
+    let (mut low, mut high) = (-libm::log(4.0), libm::log(4.0));
+    let (mut left, mut right) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
+    let (mut loss_left, mut loss_right) = (loss(left), loss(right));
+    for _ in 0..STEPS {
+        if loss_left < loss_right {
+            (high, right, loss_right) = (right, left, loss_left);
+            left = high - GOLDEN * (high - low);
+            loss_left = loss(left);
+        } else {
+            (low, left, loss_left) = (left, right, loss_right);
+            right = low + GOLDEN * (high - low);
+            loss_right = loss(right);
+        }
+    }
+    libm::exp((low + high) / 2.0)
+}
