@@ -15,6 +15,9 @@ pub const DECODER_REVISION: u32 = 1;
 /// Raised whenever resampling gives other samples.
 pub const RESAMPLER_REVISION: u32 = 1;
 
+/// What the field has long described the cepstrum by; the preset `gtzan-store` has descriptors that tell genres apart better.
+const CLASSIC: [Descriptor; 3] = [Descriptor::Mfcc, Descriptor::MfccDelta, Descriptor::MfccCorrelation];
+
 /// The names of the presets, as [`FeatureSpec::preset`] takes them.
 pub const PRESETS: [&str; 2] = ["gtzan-store", "librosa"];
 
@@ -90,7 +93,7 @@ pub enum Window {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MelSpec {
-    /// Bands; 1 to 512.
+    /// Bands; 32 to 512.
     pub n_mels: usize,
     /// Lowest frequency in Hz.
     pub f_min: f64,
@@ -142,39 +145,48 @@ pub struct Quantisation {
     pub step_db: f64,
 }
 
-/// Segments of a clip, in frames.
+/// How a clip is cut, in frames: into passages, whose probabilities are averaged into those of the clip, and into shorter
+/// windows, which say how it goes on in time. Training takes the vectors of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentSpec {
-    /// Frames of a full segment.
-    pub frames: usize,
-    /// Frames between the starts of two segments.
-    pub hop: usize,
-    /// Fewest frames that make a vector; a shorter clip is refused.
+    /// Fewest frames that make a vector, at least 4; a shorter clip is refused.
     pub min_frames: usize,
+    /// The passages. A clip of no more frames than one is one passage.
+    pub passage: Cut,
+    /// The windows.
+    pub window: Cut,
+}
+
+/// Equal pieces of a clip; the last is aligned with its end, so that no frame is left out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cut {
+    /// Frames of a piece, `min_frames` to 65536.
+    pub frames: usize,
+    /// Frames between the starts of two pieces, 1 to `frames`.
+    pub hop: usize,
 }
 
 impl FeatureSpec {
     /// What the log-mel store of GTZAN holds: 22 050 Hz, frames of 2048 samples every 1920, not centred, 128 Slaney
-    /// bands, steps of 0.5 dB from −80 dB; segments of 344 frames (30 s).
+    /// bands, steps of 0.5 dB from −80 dB; passages of 344 frames (30 s), windows of 128 (11 s).
     #[must_use]
     pub fn gtzan_store() -> Self {
         Self {
             revision: Revision::CURRENT,
             sample_rate: 22_050,
             stft: StftSpec { n_fft: 2048, hop_length: 1920, window: Window::Hann, center: false },
-            mel: MelSpec {
-                n_mels: 128,
-                f_min: 0.0,
-                f_max: 11_025.0,
-                scale: MelScale::Slaney,
-                norm: MelNorm::Slaney,
-            },
+            mel: MelSpec { n_mels: 128, f_min: 0.0, f_max: 11_025.0, scale: MelScale::Slaney, norm: MelNorm::Slaney },
             db: DbSpec { amin: 1e-10, top_db: None },
             quantisation: Some(Quantisation { floor_db: -80.0, step_db: 0.5 }),
-            n_mfcc: 20,
-            segment: SegmentSpec { frames: 344, hop: 172, min_frames: 12 },
-            descriptors: Descriptor::ALL.to_vec(),
+            n_mfcc: 40,
+            segment: SegmentSpec {
+                min_frames: 16,
+                passage: Cut { frames: 344, hop: 172 },
+                window: Cut { frames: 128, hop: 108 },
+            },
+            descriptors: Descriptor::ALL.into_iter().filter(|descriptor| !CLASSIC.contains(descriptor)).collect(),
         }
     }
 
@@ -185,7 +197,16 @@ impl FeatureSpec {
             stft: StftSpec { n_fft: 2048, hop_length: 512, window: Window::Hann, center: true },
             db: DbSpec { amin: 1e-10, top_db: Some(80.0) },
             quantisation: None,
-            segment: SegmentSpec { frames: 1292, hop: 646, min_frames: 44 },
+            n_mfcc: 20,
+            segment: SegmentSpec {
+                min_frames: 44,
+                passage: Cut { frames: 1292, hop: 646 },
+                window: Cut { frames: 480, hop: 405 },
+            },
+            descriptors: Descriptor::ALL
+                .into_iter()
+                .filter(|descriptor| CLASSIC.contains(descriptor) || descriptor.needs() > Needs::LogMel)
+                .collect(),
             ..Self::gtzan_store()
         }
     }
@@ -198,10 +219,9 @@ impl FeatureSpec {
         match name {
             "gtzan-store" => Ok(Self::gtzan_store()),
             "librosa" => Ok(Self::librosa()),
-            other => Err(Error::Spec {
-                field: "preset",
-                problem: format!("`{other}` is not one of {}", PRESETS.join(", ")),
-            }),
+            other => {
+                Err(Error::Spec { field: "preset", problem: format!("`{other}` is not one of {}", PRESETS.join(", ")) })
+            }
         }
     }
 
@@ -210,8 +230,8 @@ impl FeatureSpec {
     /// # Errors
     /// [`Error::Spec`] when the text is not a valid specification.
     pub fn from_json(text: &str) -> Result<Self> {
-        let spec: Self = serde_json::from_str(text)
-            .map_err(|error| Error::Spec { field: "json", problem: error.to_string() })?;
+        let spec: Self =
+            serde_json::from_str(text).map_err(|error| Error::Spec { field: "json", problem: error.to_string() })?;
         spec.validate()?;
         Ok(spec)
     }
@@ -255,7 +275,8 @@ impl FeatureSpec {
     /// Seconds from the start of the first to the end of the last of `n_frames` frames.
     #[must_use]
     pub fn seconds(&self, n_frames: usize) -> f64 {
-        let frames = n_frames.saturating_sub(1) * self.stft.hop_length + if self.stft.center { 0 } else { self.stft.n_fft };
+        let frames =
+            n_frames.saturating_sub(1) * self.stft.hop_length + if self.stft.center { 0 } else { self.stft.n_fft };
         frames as f64 / f64::from(self.sample_rate)
     }
 
@@ -288,7 +309,7 @@ impl FeatureSpec {
             "stft.hop_length",
             format!("is {}, not 1 to 8 · n_fft", stft.hop_length),
         )?;
-        check((1..=512).contains(&mel.n_mels), "mel.n_mels", format!("is {}, not 1 to 512", mel.n_mels))?;
+        check((32..=512).contains(&mel.n_mels), "mel.n_mels", format!("is {}, not 32 to 512", mel.n_mels))?;
         check(
             mel.f_min >= 0.0 && mel.f_min < mel.f_max && mel.f_max <= f64::from(rate) / 2.0,
             "mel.f_max",
@@ -313,25 +334,25 @@ impl FeatureSpec {
             )?;
         }
         check(
-            (2..=mel.n_mels).contains(&self.n_mfcc),
+            (13..=mel.n_mels).contains(&self.n_mfcc),
             "n_mfcc",
-            format!("is {}, not 2 to n_mels ({})", self.n_mfcc, mel.n_mels),
+            format!("is {}, not 13 to n_mels ({})", self.n_mfcc, mel.n_mels),
         )?;
         check(
-            (1..=65_536).contains(&segment.frames),
-            "segment.frames",
-            format!("is {}, not 1 to 65536", segment.frames),
-        )?;
-        check(
-            (1..=segment.frames).contains(&segment.hop),
-            "segment.hop",
-            format!("is {}, not 1 to segment.frames ({})", segment.hop, segment.frames),
-        )?;
-        check(
-            (1..=segment.frames).contains(&segment.min_frames),
+            (4..=65_536).contains(&segment.min_frames),
             "segment.min_frames",
-            format!("is {}, not 1 to segment.frames ({})", segment.min_frames, segment.frames),
+            format!("is {}, not 4 to 65536", segment.min_frames),
         )?;
+        for (field, cut) in [("segment.passage", segment.passage), ("segment.window", segment.window)] {
+            check(
+                (segment.min_frames..=65_536).contains(&cut.frames) && (1..=cut.frames).contains(&cut.hop),
+                field,
+                format!(
+                    "has frames {} (not min_frames, {}, to 65536) or hop {} (not 1 to frames)",
+                    cut.frames, segment.min_frames, cut.hop
+                ),
+            )?;
+        }
         let mut sorted = self.descriptors.clone();
         sorted.sort_unstable();
         sorted.dedup();
@@ -451,7 +472,7 @@ mod tests {
     #[test]
     fn a_store_trains_what_needs_no_more_than_the_log_mel() {
         let spec = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some are left");
-        assert!(spec.descriptors.contains(&Descriptor::Mfcc));
+        assert!(spec.descriptors.contains(&Descriptor::MfccMean));
         assert!(!spec.descriptors.contains(&Descriptor::Rms));
         assert_eq!(spec.needs(), Needs::LogMel);
     }

@@ -1,1 +1,24 @@
-//! tests
+//! The whole system from outside: the real binaries, the real server, the files that they write.
+//!
+//! The tests are in `tests/`; this library starts programs and talks to servers for them.
+
+mod http;
+mod program;
+
+pub use http::{Response, multipart, request};
+pub use program::{Server, binary, run, train};
+
+use std::path::PathBuf;
+
+/// The folder with the real music (`TONEARM_SHARED`, else `shared` beside the clone), or `None`, said on stderr, where it
+/// is absent.
+#[must_use]
+pub fn shared() -> Option<PathBuf> {
+    let folder = std::env::var_os("TONEARM_SHARED")
+        .map_or_else(|| PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared")), PathBuf::from);
+    if folder.join("gtzan/logmel").is_dir() {
+        return Some(folder);
+    }
+    eprintln!("skipped: no real music in {} (TONEARM_SHARED names another folder)", folder.display());
+    None
+}

@@ -1,0 +1,67 @@
+//! Descriptors of the mel bands themselves: roughness along frequency, skewness in time, contrast.
+
+use super::{POOLED_BANDS, pooled, stats};
+
+/// Edges of the bands of the contrast, in 128ths of the mel bands: about an octave each above the lowest.
+const CONTRAST_EDGES: [usize; 9] = [0, 4, 8, 16, 28, 44, 64, 90, 128];
+/// Share of the bands that makes a peak or a valley.
+const CONTRAST_SHARE: f64 = 0.2;
+
+pub(super) fn roughness_names() -> Vec<String> {
+    (0..POOLED_BANDS).map(|band| format!("mel.roughness.{band}")).collect()
+}
+
+pub(super) fn skewness_names() -> Vec<String> {
+    (0..POOLED_BANDS).map(|band| format!("mel.skewness.{band}")).collect()
+}
+
+pub(super) fn contrast_names() -> Vec<String> {
+    (1..CONTRAST_EDGES.len()).map(|band| format!("mel.contrast.{}.std", band - 1)).collect()
+}
+
+/// How far the mean spectrum is from a straight line through the bands above and below, in dB: peaks that stand in one
+/// place, as those of a fixed tuning or of few notes, make it rough. Means over 16 ranges.
+pub(super) fn roughness(log_mel: &[Vec<f64>]) -> Vec<f64> {
+    let mean: Vec<f64> = log_mel.iter().map(|band| stats::mean(band)).collect();
+    let last = mean.len() - 1;
+    let rough: Vec<f64> = (0..=last)
+        .map(|band| {
+            // The lowest and the highest band take their neighbour's value.
+            let band = band.clamp(1, last - 1);
+            (mean[band] - 0.5 * (mean[band - 1] + mean[band + 1])).abs()
+        })
+        .collect();
+    (0..POOLED_BANDS)
+        .map(|range| stats::mean(&rough[range * rough.len() / POOLED_BANDS..(range + 1) * rough.len() / POOLED_BANDS]))
+        .collect()
+}
+
+/// Skewness in time of 16 pooled bands, each less the mean level of the clip.
+pub(super) fn skewness(log_mel: &[Vec<f64>]) -> Vec<f64> {
+    pooled(log_mel).iter().map(|band| stats::skewness(band)).collect()
+}
+
+/// Deviation in time of the contrast of eight ranges: the mean of the loudest fifth of a range's bands less that of the
+/// quietest fifth. After Jiang, Lu, Zhang, Tao & Cai, "Music type classification by spectral contrast feature", 2002.
+pub(super) fn contrast(log_mel: &[Vec<f64>]) -> Vec<f64> {
+    let n_frames = log_mel[0].len();
+    let edges = CONTRAST_EDGES.map(|edge| edge * log_mel.len() / 128);
+    edges
+        .windows(2)
+        .map(|range| {
+            let bands = &log_mel[range[0]..range[1]];
+            let share = ((CONTRAST_SHARE * bands.len() as f64).round() as usize).max(1);
+            let mut sorted = vec![0.0; bands.len()];
+            let contrast: Vec<f64> = (0..n_frames)
+                .map(|frame| {
+                    for (value, band) in sorted.iter_mut().zip(bands) {
+                        *value = band[frame];
+                    }
+                    sorted.sort_unstable_by(f64::total_cmp);
+                    stats::mean(&sorted[bands.len() - share..]) - stats::mean(&sorted[..share])
+                })
+                .collect();
+            stats::std(&contrast, stats::mean(&contrast))
+        })
+        .collect()
+}

@@ -1,0 +1,119 @@
+//! How the cepstrum moves: spectra of the MFCC trajectories over windows of 64 frames.
+//!
+//! At the frame rate of the preset `gtzan-store` (11.5 a second) a window lasts 5.6 s and the spectrum reaches 5.7 Hz: from
+//! phrases to sixteenth notes. Modulation spectra of timbre after Lee, Shih, Yu & Lin, "Automatic music genre classification
+//! based on modulation spectral analysis of spectral and cepstral features", 2009.
+
+use super::{symmetric::Symmetric, upper_triangle};
+
+/// Frames of a window.
+const WINDOW: usize = 64;
+/// Frames from one window to the next.
+const HOP: usize = 32;
+/// Bins of the spectrum of a window.
+const BINS: usize = WINDOW / 2 + 1;
+/// Coefficients of the covariances.
+const COVARIANCE_MFCC: usize = 20;
+/// First and last bin of each covariance.
+const COVARIANCE_BANDS: [(usize, usize); 4] = [(1, 3), (4, 8), (9, 16), (17, 32)];
+/// Added to the diagonal of a covariance, in dB²: below it there is quantisation and noise.
+const COVARIANCE_FLOOR: f64 = 20.0;
+/// First and last bin of each energy; about a half to a third of an octave.
+const ENERGY_BANDS: [(usize, usize); 8] = [(1, 1), (2, 3), (4, 5), (6, 8), (9, 13), (14, 18), (19, 25), (26, 32)];
+/// Added to an energy before its logarithm, in dB².
+const ENERGY_FLOOR: f64 = 4.0;
+
+/// Spectra of every window of every coefficient.
+pub(super) struct ModulationSpectra {
+    /// `[n_mfcc][windows · BINS]`, real parts.
+    re: Vec<Vec<f64>>,
+    /// The same, imaginary parts.
+    im: Vec<Vec<f64>>,
+    n_windows: usize,
+}
+
+pub(super) fn energy_names(n_mfcc: usize) -> Vec<String> {
+    (0..n_mfcc)
+        .flat_map(|k| (0..ENERGY_BANDS.len()).map(move |band| format!("mfcc.modulation.{k}.band{band}")))
+        .collect()
+}
+
+pub(super) fn covariance_names(n_mfcc: usize) -> Vec<String> {
+    let n = n_mfcc.min(COVARIANCE_MFCC);
+    (0..COVARIANCE_BANDS.len())
+        .flat_map(|band| upper_triangle(n).map(move |(i, j)| format!("mfcc.modcov.band{band}.{i}.{j}")))
+        .collect()
+}
+
+impl ModulationSpectra {
+    /// Transforms trajectories `[n_mfcc, n_frames]`: windows of 64 frames every 32, each less its mean and under a Hann
+    /// window, divided by the root of the window's energy. Fewer than 64 frames are one window, padded with zeros.
+    pub(super) fn new(trajectories: &[Vec<f64>]) -> Self {
+        let n_frames = trajectories.first().map_or(0, Vec::len);
+        let length = n_frames.min(WINDOW);
+        let starts: Vec<usize> = (0..=n_frames - length).step_by(HOP).collect();
+        let turn = |step: usize, of: usize| std::f64::consts::TAU * (step % of.max(1)) as f64 / of.max(1) as f64;
+        let window: Vec<f64> = (0..length).map(|n| 0.5 - 0.5 * libm::cos(turn(n, length))).collect();
+        let scale = 1.0 / window.iter().map(|w| w * w).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
+        let cos: Vec<f64> = (0..WINDOW).map(|n| libm::cos(turn(n, WINDOW))).collect();
+        let sin: Vec<f64> = (0..WINDOW).map(|n| libm::sin(turn(n, WINDOW))).collect();
+        let transform = |trajectory: &Vec<f64>| {
+            let (mut re, mut im) = (Vec::new(), Vec::new());
+            for &start in &starts {
+                let frames = &trajectory[start..start + length];
+                let mean = frames.iter().sum::<f64>() / length as f64;
+                let shaped: Vec<f64> = frames.iter().zip(&window).map(|(x, w)| (x - mean) * w * scale).collect();
+                for bin in 0..BINS {
+                    let sum = |table: &[f64]| -> f64 {
+                        shaped.iter().enumerate().map(|(n, x)| x * table[n * bin % WINDOW]).sum()
+                    };
+                    re.push(sum(&cos));
+                    im.push(-sum(&sin));
+                }
+            }
+            (re, im)
+        };
+        let (re, im) = trajectories.iter().map(transform).unzip();
+        Self { re, im, n_windows: starts.len() }
+    }
+
+    /// Mean energy of each coefficient in each band of [`ENERGY_BANDS`], as `ln(energy + floor)`.
+    pub(super) fn energies(&self) -> Vec<f64> {
+        let coefficients = self.re.iter().zip(&self.im);
+        coefficients
+            .flat_map(|(re, im)| {
+                ENERGY_BANDS.map(|(first, last)| {
+                    let sum: f64 = self.values_of(first, last).map(|at| re[at] * re[at] + im[at] * im[at]).sum();
+                    libm::log(sum / self.count(first, last) + ENERGY_FLOOR)
+                })
+            })
+            .collect()
+    }
+
+    /// For each band of [`COVARIANCE_BANDS`], the real part of the cross-spectral covariance of the coefficients, plus a
+    /// floor on its diagonal, as the upper triangle of its matrix logarithm; off the diagonal times √2, so that Euclidean
+    /// distances are those of the whole matrices.
+    pub(super) fn covariances(&self) -> Vec<f64> {
+        let n = self.re.len().min(COVARIANCE_MFCC);
+        COVARIANCE_BANDS
+            .iter()
+            .flat_map(|&(first, last)| {
+                let covariance = Symmetric::from_lower(n, |i, j| {
+                    let product = |at: usize| self.re[i][at] * self.re[j][at] + self.im[i][at] * self.im[j][at];
+                    let mean = self.values_of(first, last).map(product).sum::<f64>() / self.count(first, last);
+                    mean + if i == j { COVARIANCE_FLOOR } else { 0.0 }
+                });
+                covariance.log_vector(COVARIANCE_FLOOR)
+            })
+            .collect()
+    }
+
+    /// Where the values of the bins `first..=last` are, of all windows.
+    fn values_of(&self, first: usize, last: usize) -> impl Iterator<Item = usize> {
+        (0..self.n_windows).flat_map(move |window| (first..=last).map(move |bin| window * BINS + bin))
+    }
+
+    fn count(&self, first: usize, last: usize) -> f64 {
+        (self.n_windows * (last + 1 - first)) as f64
+    }
+}

@@ -1,0 +1,107 @@
+//! Frame-wise series of the descriptors that need more than the log-mel.
+
+use std::collections::BTreeMap;
+
+use ndarray::Array2;
+
+use crate::{
+    FeatureSpec, Result,
+    chroma::chroma_stft,
+    descriptor::{Descriptor, Needs},
+    hpss,
+    mel::MelFilterbank,
+    onset::onset_strength,
+    spec::{DbSpec, StftSpec},
+    spectral::{self, ContrastSpec},
+    stft::Stft,
+    tempo::{self, TempoSpec},
+    time_domain,
+};
+
+/// Share of the energy below the rolloff, as librosa.
+const ROLL_PERCENT: f32 = 0.85;
+/// Least power of the spectral flatness, as librosa.
+const FLATNESS_AMIN: f32 = 1e-10;
+
+/// What the rows of a series are called; one of no name for a series of one row.
+pub(crate) fn rows(descriptor: Descriptor) -> &'static [&'static str] {
+    match descriptor {
+        Descriptor::SpectralContrast => &["0", "1", "2", "3", "4", "5", "6"],
+        Descriptor::Chroma => &["c", "c#", "d", "d#", "e", "f", "f#", "g", "g#", "a", "a#", "b"],
+        Descriptor::HarmonicPercussive => &["harmonic", "percussive"],
+        _ => &[""],
+    }
+}
+
+/// The series, of shape `[rows, n_frames]`, of each descriptor of `spec` that needs more than the log-mel.
+pub(crate) fn compute(
+    spec: &FeatureSpec,
+    stft: &Stft,
+    samples: &[f32],
+    n_frames: usize,
+) -> Result<BTreeMap<Descriptor, Array2<f32>>> {
+    let mut series = BTreeMap::new();
+    let wanted = || spec.descriptors.iter().copied();
+    if wanted().any(|descriptor| descriptor.needs() == Needs::Stft) {
+        let magnitude = stft.magnitude(samples)?;
+        let rate = spec.sample_rate;
+        for descriptor in wanted().filter(|descriptor| descriptor.needs() == Needs::Stft) {
+            let centroid = || spectral::centroid(magnitude.view(), rate);
+            let values = match descriptor {
+                Descriptor::SpectralCentroid => row(centroid()),
+                Descriptor::SpectralBandwidth => row(spectral::bandwidth(magnitude.view(), rate, &centroid())?),
+                Descriptor::SpectralRolloff => row(spectral::rolloff(magnitude.view(), rate, ROLL_PERCENT)),
+                Descriptor::SpectralFlatness => row(spectral::flatness(magnitude.view(), FLATNESS_AMIN)),
+                Descriptor::SpectralContrast => spectral::contrast(magnitude.view(), rate, &ContrastSpec::default())?,
+                Descriptor::Chroma => chroma_stft(magnitude.mapv(|m| m * m).view(), rate)?,
+                _ => continue,
+            };
+            series.insert(descriptor, values);
+        }
+    }
+    let StftSpec { n_fft, hop_length, center, .. } = spec.stft;
+    let rms = |samples: &[f32]| row(time_domain::rms(samples, n_fft, hop_length, center));
+    for descriptor in wanted().filter(|descriptor| descriptor.needs() == Needs::Waveform) {
+        let values = match descriptor {
+            Descriptor::Rms => rms(samples),
+            Descriptor::ZeroCrossingRate => row(time_domain::zero_crossing_rate(samples, n_fft, hop_length, center)),
+            Descriptor::HarmonicPercussive => {
+                let (harmonic, percussive) = hpss::separate(&fine(spec)?, samples)?;
+                let mut both = rms(&harmonic);
+                both.append(ndarray::Axis(0), rms(&percussive).view()).map_err(|error| crate::Error::Shape {
+                    what: "harmonic and percussive level",
+                    expected: "as many frames of either".into(),
+                    found: error.to_string(),
+                })?;
+                both
+            }
+            Descriptor::Tempo => Array2::from_elem((1, n_frames), clip_tempo(spec, samples)? as f32),
+            _ => continue,
+        };
+        series.insert(descriptor, values);
+    }
+    Ok(series)
+}
+
+/// Centred frames four times an `n_fft`, whatever the hop of the specification: what separation and tempo need.
+fn fine(spec: &FeatureSpec) -> Result<Stft> {
+    Stft::new(&fine_spec(spec))
+}
+
+fn fine_spec(spec: &FeatureSpec) -> StftSpec {
+    StftSpec { hop_length: spec.stft.n_fft / 4, center: true, ..spec.stft }
+}
+
+fn clip_tempo(spec: &FeatureSpec, samples: &[f32]) -> Result<f64> {
+    let StftSpec { n_fft, hop_length, .. } = fine_spec(spec);
+    let filterbank = MelFilterbank::new(spec.sample_rate, n_fft, &spec.mel)?;
+    let mut log_mel = filterbank.spectrogram(&fine(spec)?, samples)?;
+    crate::db::power_to_db(&mut log_mel, &DbSpec { amin: 1e-10, top_db: Some(80.0) });
+    let onsets = onset_strength(log_mel.view(), n_fft, hop_length, true);
+    Ok(tempo::tempo(&onsets, spec.sample_rate, hop_length, &TempoSpec::default()))
+}
+
+fn row(values: Vec<f32>) -> Array2<f32> {
+    let n = values.len();
+    Array2::from_shape_vec((1, n), values).unwrap_or_default()
+}

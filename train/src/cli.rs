@@ -1,0 +1,185 @@
+//! The command line: what a person types, and nothing of what it does.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Train and evaluate music-genre classifiers.
+///
+/// Without a command: finds music (--data, else the folder in TONEARM_DATA, else data/gtzan, else a synthetic corpus that
+/// it makes), trains, evaluates on clips that training did not see, and keeps the result under artifacts/.
+#[derive(Debug, Parser)]
+#[command(name = "train", version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    /// What to do; everything when left out.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// Options of the run without a command.
+    #[command(flatten)]
+    pub fit: FitArgs,
+}
+
+/// The parts of `train`.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Train the support vector machine.
+    Svm(FitArgs),
+    /// Turn a folder of music into a log-mel store, which later runs read much faster.
+    Extract(ExtractArgs),
+    /// Score an artifact on labelled clips.
+    Evaluate(EvaluateArgs),
+    /// Say what one audio file holds: what was decoded, and every descriptor.
+    Inspect(InspectArgs),
+    /// Look for faults in a corpus: unreadable, silent, clipped or repeated clips.
+    Audit(AuditArgs),
+    /// Make the synthetic corpus: ten genres of music from a seed.
+    Synth(SynthArgs),
+}
+
+/// Where labelled music is.
+#[derive(Args, Clone, Debug, Default)]
+pub struct DataArgs {
+    /// A corpus: a folder of genre folders, or a log-mel store. Several are joined; of a clip in two, the first counts.
+    #[arg(long = "data", value_name = "CORPUS")]
+    pub corpora: Vec<PathBuf>,
+}
+
+/// What every command that works for long takes.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct RunArgs {
+    /// Threads; the result is the same for any number.
+    #[arg(long, value_name = "N", default_value_t = default_threads(), value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: u16,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn default_threads() -> u16 {
+    std::thread::available_parallelism().map_or(1, |n| n.get().min(1024) as u16)
+}
+
+/// Options of training.
+#[derive(Args, Clone, Debug)]
+pub struct FitArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub data: DataArgs,
+    /// Where artifacts are kept.
+    #[arg(long, value_name = "DIR", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
+    pub artifacts: PathBuf,
+    /// Seed of everything that is drawn: folds, the synthetic corpus, the bootstrap.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Features: a preset (gtzan-store, librosa) or a JSON file as `inspect --json` prints it.
+    #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]
+    pub spec: String,
+    /// Clips to hold out: `fault-filtered:valid` (the default where every clip is in GTZAN's catalogue) or `artist-kfold:K`,
+    /// the first of K folds that share no artist (the default elsewhere).
+    #[arg(long, value_name = "SPLIT")]
+    pub held_out: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub run: RunArgs,
+}
+
+/// Options of `extract`.
+#[derive(Args, Debug)]
+pub struct ExtractArgs {
+    /// A folder of genre folders of audio files.
+    #[arg(long, value_name = "AUDIO_TREE")]
+    pub data: PathBuf,
+    /// The store to write: a new folder, or a store to replace.
+    #[arg(long, value_name = "STORE")]
+    pub out: PathBuf,
+    /// Features: a preset (gtzan-store, librosa) or a JSON file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]
+    pub spec: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub run: RunArgs,
+}
+
+/// Options of `evaluate`.
+#[derive(Args, Debug)]
+pub struct EvaluateArgs {
+    /// The artifact: its folder, or `artifacts/<model>` for the one in use.
+    #[arg(long, value_name = "DIR")]
+    pub artifact: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub data: DataArgs,
+    /// `fault-filtered:train|valid|test|all` of GTZAN's catalogue, or `everything` for all clips of the corpus.
+    #[arg(long, value_name = "SPLIT")]
+    pub split: String,
+    /// Seed of the bootstrap of the interval.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    /// Also write the report to this HTML file.
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
+    /// Also write each clip's probabilities to this CSV file.
+    #[arg(long, value_name = "FILE")]
+    pub scores: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub run: RunArgs,
+}
+
+/// Options of `inspect`.
+#[derive(Args, Debug)]
+pub struct InspectArgs {
+    /// The audio file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Features: a preset (gtzan-store, librosa) or a JSON file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]
+    pub spec: String,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `audit`.
+#[derive(Args, Debug)]
+pub struct AuditArgs {
+    /// The corpus: a folder of genre folders, or a log-mel store.
+    #[arg(long, value_name = "CORPUS")]
+    pub data: PathBuf,
+    /// Also write the findings to this Parquet or CSV file.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub run: RunArgs,
+}
+
+/// Options of `synth`.
+#[derive(Args, Debug)]
+pub struct SynthArgs {
+    /// The folder to write; it must not exist.
+    #[arg(long, value_name = "DIR")]
+    pub out: PathBuf,
+    /// Clips of each genre.
+    #[arg(long, value_name = "N", default_value_t = 12)]
+    pub clips_per_genre: usize,
+    /// Length of each clip.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    pub seconds: f64,
+    /// Seed of the music.
+    #[arg(long, value_name = "N", default_value_t = 42)]
+    pub seed: u64,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub run: RunArgs,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,77 @@
+//! Where a run gets its music from when it is not told.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use data::synth::{self, SynthSpec};
+
+use crate::progress::Stage;
+
+/// The folder that is looked in for a corpus when none is named.
+const DEFAULT_CORPUS: &str = "data/gtzan";
+/// The variable that names a corpus.
+const ENVIRONMENT: &str = "TONEARM_DATA";
+
+/// The music that a run uses.
+#[derive(Debug)]
+pub struct Source {
+    /// The corpora, in the order of their precedence.
+    pub corpora: Vec<PathBuf>,
+    /// What a person should know about them: the first line of the output.
+    pub announcement: String,
+}
+
+/// What every report on synthetic music begins with; `None` when any of the clips is real.
+pub fn synthetic_warning<'a>(mut clip_ids: impl Iterator<Item = &'a str>) -> Option<&'static str> {
+    clip_ids.all(synth::is_synthetic_id).then_some(
+        "Synthetic music: these figures show that the program works, and say nothing about real music.",
+    )
+}
+
+impl Source {
+    /// Takes the corpora that were named, else the one in `TONEARM_DATA`, else `data/gtzan` if it holds one, else the
+    /// synthetic corpus of `seed`, which is made if it is not there yet.
+    ///
+    /// # Errors
+    /// When a corpus that was named does not exist, or the synthetic one cannot be written.
+    pub fn choose(named: &[PathBuf], seed: u64, threads: usize) -> Result<Self> {
+        if !named.is_empty() {
+            let list: Vec<_> = named.iter().map(|path| path.display().to_string()).collect();
+            return Ok(Self::real(named.to_vec(), format!("Music: {}", list.join(", "))));
+        }
+        if let Some(path) = std::env::var_os(ENVIRONMENT).filter(|value| !value.is_empty()).map(PathBuf::from) {
+            let announcement = format!("Music: {} (from {ENVIRONMENT})", path.display());
+            return Ok(Self::real(vec![path], announcement));
+        }
+        let default = Path::new(DEFAULT_CORPUS);
+        if default.is_dir() {
+            data::Corpus::open(default).with_context(|| {
+                format!("{DEFAULT_CORPUS} is there but is no corpus; mend or remove it, or name another with --data")
+            })?;
+            return Ok(Self::real(vec![default.to_path_buf()], format!("Music: {DEFAULT_CORPUS}")));
+        }
+        Self::synthetic(seed, threads)
+    }
+
+    fn real(corpora: Vec<PathBuf>, announcement: String) -> Self {
+        Self { corpora, announcement }
+    }
+
+    fn synthetic(seed: u64, threads: usize) -> Result<Self> {
+        let spec = SynthSpec { seed, ..SynthSpec::default() };
+        let folder = PathBuf::from(format!("data/synthetic-{seed}"));
+        let made = if folder.is_dir() {
+            "made earlier"
+        } else {
+            let stage = Stage::new("making music");
+            synth::write_corpus(&folder, &spec, threads, &|done, total| stage.at(done, total))?;
+            "made now"
+        };
+        let announcement = format!(
+            "Music: none given, so ten synthetic genres of {} clips from seed {seed} ({}, {made}); name real music with --data",
+            spec.clips_per_genre,
+            folder.display(),
+        );
+        Ok(Self { corpora: vec![folder], announcement })
+    }
+}
