@@ -16,8 +16,8 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// No bytes at all.
-    #[error("the audio is empty (0 bytes)")]
+    /// No bytes at all, or a container without a single sample.
+    #[error("the audio is empty: it holds no samples")]
     Empty,
     /// The bytes are of no container that this program knows.
     #[error("not audio that this program can read (WAV, AU, FLAC, MP3, OGG, AIFF, M4A): {detail}")]
@@ -90,7 +90,9 @@ pub enum Error {
         problem: String,
     },
     /// The specification belongs to another revision of the algorithms.
-    #[error("the features of fingerprint {theirs} cannot be reproduced by this program, which would compute {ours}; {advice}")]
+    #[error(
+        "the features of fingerprint {theirs} cannot be reproduced by this program, which would compute {ours}; {advice}"
+    )]
     Revision {
         /// The fingerprint asked for.
         theirs: String,

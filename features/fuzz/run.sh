@@ -1,0 +1,38 @@
+#!/bin/sh
+# Fuzzes the decoders for SECONDS (60 if not said) from the test fixtures, with the stable compiler.
+#
+#     features/fuzz/run.sh [SECONDS]
+#
+# Ends with a failure if an input panics, takes over 10 s or over 2 GiB; the input is then in features/fuzz/artifacts. Put it into
+# features/tests/fixtures/fuzz once it is mended: the hostile tests read all that is there. With TONEARM_FUZZ_CORPUS a folder is
+# kept from run to run.
+set -eu
+
+seconds=${1:-60}
+here=$(cd "$(dirname "$0")" && pwd)
+target=${TONEARM_FUZZ_TARGET:-${XDG_CACHE_HOME:-$HOME/.cache}/tonearm/fuzz-target}
+host=$(rustc -vV | sed -n 's/^host: //p')
+
+# What `cargo fuzz run --sanitizer none` passes: coverage by LLVM's pass, which needs no unstable option. Naming the target keeps
+# it off build scripts and macros.
+export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+-Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+-Cllvm-args=-sanitizer-coverage-trace-compares"
+cargo build --release --manifest-path "$here/Cargo.toml" --target-dir "$target" --target "$host"
+
+scratch=
+if [ -n "${TONEARM_FUZZ_CORPUS:-}" ]; then
+    corpus=$TONEARM_FUZZ_CORPUS
+    mkdir -p "$corpus"
+else
+    scratch=$(mktemp -d)
+    trap 'rm -rf "$scratch"' EXIT
+    corpus=$scratch
+fi
+mkdir -p "$here/artifacts"
+fixtures=$here/../tests/fixtures
+regressions=
+[ -d "$fixtures/fuzz" ] && regressions=$fixtures/fuzz
+# Fixtures are only read: new inputs go to the first folder.
+"$target/$host/release/decode" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -max_len=16384 -print_final_stats=1 \
+    -artifact_prefix="$here/artifacts/" "$corpus" "$fixtures" $regressions
