@@ -139,7 +139,7 @@ pub const FLATNESS_AMIN: f32 = 1e-10;
 /// The geometric mean multiplies the mantissas and adds the exponents, which needs no logarithm for each bin.
 #[must_use]
 pub fn flatness(magnitude: ArrayView2<'_, f32>, amin: f32) -> Vec<f32> {
-    const MANTISSA: u32 = (1 << f32::MANTISSA_DIGITS - 1) - 1;
+    const MANTISSA: u32 = (1 << (f32::MANTISSA_DIGITS - 1)) - 1;
     // A mantissa is below 2, so this many multiply to a finite f64.
     const BINS_BETWEEN_LOGS: usize = 512;
     let s = Rows::new(magnitude);
