@@ -1,0 +1,64 @@
+//! [`Corpus`]: a folder of clips, in either of its two forms.
+
+use std::path::Path;
+
+use crate::{AudioTree, Error, Result, Store};
+
+/// A folder of clips.
+#[derive(Debug)]
+pub enum Corpus {
+    /// Audio files in genre folders.
+    AudioTree(AudioTree),
+    /// Features.
+    Store(Store),
+}
+
+impl Corpus {
+    /// Opens what `path` holds: a store, else an audio tree (see [`AudioTree::open`]), else a store in its `logmel`.
+    ///
+    /// A folder that has both GTZAN's store in `logmel` and audio in `clips` is opened as the store, which has more.
+    ///
+    /// # Errors
+    /// [`Error::NoCorpus`], naming what was looked for and what is there; those of [`Store::open`] and
+    /// [`AudioTree::open`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let inner = path.join("logmel");
+        if Store::is_at(path) {
+            return Store::open(path).map(Self::Store);
+        }
+        if Store::is_at(&inner) && !AudioTree::has_genres(path) {
+            return Store::open(&inner).map(Self::Store);
+        }
+        match AudioTree::open(path) {
+            Err(Error::NoCorpus { path, looked_for, found }) => Err(Error::NoCorpus {
+                path,
+                looked_for: format!(
+                    "a log-mel store (logmel.safetensors and ids.txt), here or in logmel; or {looked_for}"
+                ),
+                found,
+            }),
+            tree => tree.map(Self::AudioTree),
+        }
+    }
+
+    /// Whether `path` holds a corpus at all, broken or not.
+    #[must_use]
+    pub fn is_at(path: &Path) -> bool {
+        Store::is_at(path) || Store::is_at(&path.join("logmel")) || AudioTree::open(path).is_ok()
+    }
+
+    /// Clips.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::AudioTree(tree) => tree.clips().len(),
+            Self::Store(store) => store.len(),
+        }
+    }
+
+    /// Never: a corpus without a clip is not opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

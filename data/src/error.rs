@@ -1,0 +1,118 @@
+//! Everything that can go wrong between a folder and a labelled set of clips.
+
+use std::path::{Path, PathBuf};
+
+/// Why a corpus could not be read, written, split or audited.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The operating system refused.
+    #[error("failed to {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried, such as `read`.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A folder is neither an audio tree nor a store.
+    #[error("no corpus in {}: looked for {looked_for}; found {found}", path.display())]
+    NoCorpus {
+        /// The folder.
+        path: PathBuf,
+        /// What would have been a corpus.
+        looked_for: String,
+        /// What is there instead.
+        found: String,
+    },
+    /// A log-mel store is damaged or contradicts itself.
+    #[error("the log-mel store {} cannot be read: {problem}", path.display())]
+    Store {
+        /// The file or folder at fault.
+        path: PathBuf,
+        /// What is wrong, and what was expected.
+        problem: String,
+    },
+    /// Two stores, or a store and a specification, were computed differently.
+    #[error(
+        "the log-mels of {} have fingerprint {theirs}, but {ours} is needed: extract its audio again with the same \
+         --spec, or leave it out",
+        path.display()
+    )]
+    Incompatible {
+        /// The store.
+        path: PathBuf,
+        /// Its fingerprint.
+        theirs: String,
+        /// The fingerprint that was asked for.
+        ours: String,
+    },
+    /// A table (CSV) is malformed.
+    #[error("failed to read the table {} at line {line}: {problem}", path.display())]
+    Table {
+        /// The file.
+        path: PathBuf,
+        /// Line, counted from 1.
+        line: usize,
+        /// What is wrong.
+        problem: String,
+    },
+    /// Not one of the ten genres.
+    #[error(
+        "`{0}` is not a genre; the genres are blues, classical, country, disco, hiphop, jazz, metal, pop, reggae and rock"
+    )]
+    Genre(String),
+    /// A split that does not exist or cannot be made of these clips.
+    #[error("cannot split by `{split}`: {problem}")]
+    Split {
+        /// The split, as it was written.
+        split: String,
+        /// What is wrong, and what is possible.
+        problem: String,
+    },
+    /// A folder that is to be written holds something else.
+    #[error("will not write into {}: it is not empty and not a log-mel store; name another folder, or empty this one", path.display())]
+    NotEmpty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// No clip of a corpus could be used.
+    #[error("none of the {clips} clips of {} could be used; the first: {first}", path.display())]
+    NothingUsable {
+        /// The corpus.
+        path: PathBuf,
+        /// Clips that were tried.
+        clips: usize,
+        /// What was wrong with the first.
+        first: String,
+    },
+    /// A setting of a call is out of range.
+    #[error("`{name}` {problem}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+    /// Features could not be computed.
+    #[error(transparent)]
+    Features(#[from] features::Error),
+    /// A table could not be made or written.
+    #[error("failed to make the table: {0}")]
+    Frame(#[from] polars::error::PolarsError),
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// For `map_err` on a call of the operating system.
+    pub(crate) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
+        move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    pub(crate) fn store(path: &Path, problem: impl Into<String>) -> Self {
+        Self::Store { path: path.to_owned(), problem: problem.into() }
+    }
+}

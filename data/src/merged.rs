@@ -1,0 +1,274 @@
+//! [`LabelledSet`]: several corpora as the one list that training and evaluation read.
+
+use std::{collections::BTreeMap, collections::BTreeSet, fmt, path::Path};
+
+use features::{Analysis, FeatureSpec, descriptor::Descriptor};
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::{
+    Corpus, Credit, Error, ExtractOptions, FaultFiltered, Genre, Result, SplitItem, Store, artist_groups, extract,
+    store::hex,
+};
+
+/// Clips of one or several corpora with their labels. Their features are read from stores as they are needed.
+#[derive(Debug)]
+pub struct LabelledSet {
+    spec: FeatureSpec,
+    stores: Vec<Store>,
+    clips: Vec<LabelledClip>,
+    description: Description,
+    rejected: Vec<(String, String)>,
+    /// Stores that were extracted for this set; they go with it.
+    _temporary: Vec<TempDir>,
+}
+
+/// One clip of a [`LabelledSet`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LabelledClip {
+    /// Unique in the set.
+    pub clip_id: String,
+    /// What it is.
+    pub genre: Genre,
+    /// Who made it, where known.
+    pub artist: Option<String>,
+    /// What it is called, where known.
+    pub title: Option<String>,
+    /// Clips that may share an artist or a recording have the same: see [`artist_groups`].
+    pub group: String,
+    /// Part of the fault-filtered split, if it is a clip of GTZAN.
+    pub part: Option<FaultFiltered>,
+    /// Which store and which row of it.
+    source: (usize, usize),
+}
+
+/// What a set was made of, without a path: the same folders elsewhere give the same description.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Description {
+    /// In the order in which they were named.
+    pub corpora: Vec<CorpusDescription>,
+    /// Clips in the set.
+    pub clips: usize,
+    /// Clips whose id an earlier corpus had already.
+    pub repeats: usize,
+    /// Files that could not be used.
+    pub rejected: usize,
+    /// Clips of each genre that there is.
+    pub by_genre: BTreeMap<Genre, usize>,
+}
+
+/// One corpus of a [`Description`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct CorpusDescription {
+    /// `audio tree` or `log-mel store`.
+    pub kind: &'static str,
+    /// Clips taken from it.
+    pub clips: usize,
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let corpora: Vec<String> = self.corpora.iter().map(|c| format!("{} of one {}", c.clips, c.kind)).collect();
+        write!(f, "{} clips ({}", self.clips, corpora.join(", "))?;
+        if self.repeats > 0 {
+            write!(f, "; {} repeated ids left out", self.repeats)?;
+        }
+        if self.rejected > 0 {
+            write!(f, "; {} files rejected", self.rejected)?;
+        }
+        f.write_str(")")
+    }
+}
+
+impl LabelledSet {
+    /// Opens the corpora at `paths`, extracts audio trees into temporary stores, and joins them all.
+    ///
+    /// Of `spec`, those descriptors are kept that every corpus suffices for; [`LabelledSet::spec`] has them. Of clips
+    /// with the same id the first is kept.
+    ///
+    /// # Errors
+    /// [`Error::Incompatible`] for a store whose log-mels differ from `spec`; [`Error::Setting`] without a path; those
+    /// of [`Corpus::open`] and [`extract`](crate::extract()).
+    pub fn open<P: AsRef<Path>>(paths: &[P], spec: &FeatureSpec, options: &ExtractOptions<'_>) -> Result<Self> {
+        if paths.is_empty() {
+            return Err(Error::Setting { name: "data", problem: "names no corpus".into() });
+        }
+        let corpora = paths.iter().map(|path| Corpus::open(path.as_ref())).collect::<Result<Vec<_>>>()?;
+        let mut spec = spec.clone();
+        for corpus in &corpora {
+            if let Corpus::Store(store) = corpus {
+                let (ours, theirs) = (spec.log_mel_fingerprint(), store.spec().log_mel_fingerprint());
+                if ours != theirs {
+                    return Err(Error::Incompatible {
+                        path: store.dir().to_owned(),
+                        theirs: theirs.to_string(),
+                        ours: ours.to_string(),
+                    });
+                }
+                spec.descriptors.retain(|&descriptor| store.suffices_for(descriptor));
+            }
+        }
+        spec.validate()?;
+
+        let mut stores = Vec::with_capacity(corpora.len());
+        let mut temporary = Vec::new();
+        let mut rejected = Vec::new();
+        let mut kinds = Vec::with_capacity(corpora.len());
+        for corpus in corpora {
+            match corpus {
+                Corpus::Store(store) => {
+                    kinds.push("log-mel store");
+                    stores.push(store);
+                }
+                Corpus::AudioTree(tree) => {
+                    let scratch = options.scratch.map_or_else(std::env::temp_dir, Path::to_owned);
+                    let folder = tempfile::Builder::new()
+                        .prefix("tonearm-")
+                        .tempdir_in(&scratch)
+                        .map_err(Error::io("create a temporary folder in", &scratch))?;
+                    let store = folder.path().join("store");
+                    rejected.extend(extract(&tree, &spec, &store, options)?.rejected);
+                    kinds.push("audio tree");
+                    stores.push(Store::open(&store)?);
+                    temporary.push(folder);
+                }
+            }
+        }
+        let (clips, repeats) = join(&stores);
+        let mut by_genre = BTreeMap::new();
+        clips.iter().for_each(|clip| *by_genre.entry(clip.genre).or_default() += 1);
+        let taken = |store: usize| clips.iter().filter(|clip| clip.source.0 == store).count();
+        let corpora =
+            kinds.into_iter().enumerate().map(|(i, kind)| CorpusDescription { kind, clips: taken(i) }).collect();
+        let description = Description { corpora, clips: clips.len(), repeats, rejected: rejected.len(), by_genre };
+        Ok(Self { spec, stores, clips, description, rejected, _temporary: temporary })
+    }
+
+    /// The specification that was asked for, with those descriptors that every corpus suffices for.
+    #[must_use]
+    pub fn spec(&self) -> &FeatureSpec {
+        &self.spec
+    }
+
+    /// The clips: corpora in the order given, within each the order of its store; at least one.
+    #[must_use]
+    pub fn clips(&self) -> &[LabelledClip] {
+        &self.clips
+    }
+
+    /// Clips.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.clips.len()
+    }
+
+    /// Never: no corpus without a clip is opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.clips.is_empty()
+    }
+
+    /// What [`Split::folds`](crate::Split::folds) takes, in order of [`LabelledSet::clips`].
+    #[must_use]
+    pub fn items<'a>(&'a self) -> Vec<SplitItem<'a>> {
+        let item = |clip: &'a LabelledClip| SplitItem {
+            clip_id: &clip.clip_id,
+            label: clip.genre.index(),
+            group: &clip.group,
+            part: clip.part,
+        };
+        self.clips.iter().map(item).collect()
+    }
+
+    /// Reads the features of clip `index`; from any thread.
+    ///
+    /// # Errors
+    /// Those of [`Store::analysis`].
+    ///
+    /// # Panics
+    /// If `index` is not below [`LabelledSet::len`].
+    pub fn analysis(&self, index: usize) -> Result<Analysis> {
+        let (store, row) = self.clips[index].source;
+        self.stores[store].analysis(row)
+    }
+
+    /// What the set was made of.
+    #[must_use]
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+
+    /// Audio files that could not be used: clip id and reason.
+    #[must_use]
+    pub fn rejected(&self) -> &[(String, String)] {
+        &self.rejected
+    }
+
+    /// SHA-256, in hexadecimal, of what training sees of the whole set. See [`LabelledSet::digest_of`].
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn digest(&self) -> Result<String> {
+        self.digest_of(&(0..self.len()).collect::<Vec<_>>())
+    }
+
+    /// SHA-256, in hexadecimal, of what training sees of these clips, in this order: the front end, and id, genre,
+    /// artist, log-mel and the series of the set's descriptors of each. Where they lie and in how many corpora is no
+    /// part of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    ///
+    /// # Panics
+    /// If an index is not below [`LabelledSet::len`].
+    pub fn digest_of(&self, indices: &[usize]) -> Result<String> {
+        let seen: BTreeSet<Descriptor> = self.spec.descriptors.iter().copied().collect();
+        let mut hash = Sha256::new();
+        hash.update(self.spec.log_mel_fingerprint().to_string());
+        for &index in indices {
+            let (store, row) = self.clips[index].source;
+            hash.update(self.stores[store].row_digest(row, |descriptor| seen.contains(&descriptor))?);
+        }
+        Ok(hex(&hash.finalize()))
+    }
+}
+
+/// All clips of the stores, the first of each id, and how many were left out for their id.
+fn join(stores: &[Store]) -> (Vec<LabelledClip>, usize) {
+    let mut seen = BTreeSet::new();
+    let mut sources = Vec::new();
+    let mut credits = Vec::new();
+    let mut repeats = 0;
+    for (index, store) in stores.iter().enumerate() {
+        for row in 0..store.len() {
+            if !seen.insert(store.id(row)) {
+                repeats += 1;
+                continue;
+            }
+            sources.push((index, row));
+            credits.push(Credit {
+                clip_id: store.id(row),
+                artist: store.artist(row),
+                title: store.title(row),
+                recording: store.catalogue(row).map(|entry| entry.wav_md5.as_str()),
+            });
+        }
+    }
+    let clips = artist_groups(&credits).into_iter().zip(sources).map(|(group, (index, row))| {
+        let store = &stores[index];
+        LabelledClip {
+            clip_id: store.id(row).to_owned(),
+            genre: store.genre(row),
+            artist: store.artist(row).map(str::to_owned),
+            title: store.title(row).map(str::to_owned),
+            group,
+            part: store.catalogue(row).map(|entry| entry.split),
+            source: (index, row),
+        }
+    });
+    (clips.collect(), repeats)
+}
