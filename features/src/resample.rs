@@ -4,8 +4,9 @@
 //! CCRMA; Oppenheim & Schafer, *Discrete-Time Signal Processing*, 7.5.3). Below, Nyquist is half of the lower of the two rates.
 //!
 //! Measured (the tests of this module hold it to these): passband within ±0.001 dB up to 0.9 of Nyquist, −6 dB at 0.95, and
-//! all that lies over Nyquist at least 106 dB down, so nothing audible folds back. DC passes exactly. For comparison, soxr's
-//! `HQ`, librosa's default, passes up to 0.913 of Nyquist at about 100 dB.
+//! all that lies over Nyquist at least 106 dB down, so nothing audible folds back. A constant passes to within 2·10⁻⁷.
+//! On a sweep up to 0.88 of Nyquist it differs from soxr's `HQ`, librosa's default, by −122 dB for 44.1 → 22.05 kHz and by
+//! −79 dB for 48 → 22.05 kHz. 30 s take 9 ms from 44.1 and 12 ms from 48 to 22.05 kHz on one core with AVX-512.
 //!
 //! The filter is computed in `f64` and kept as `f32`. Where the ratio has few phases each has its own row of taps; where it
 //! has many (44 099 → 22 050 Hz) the output is interpolated between two of 1024 rows for each zero crossing of the sinc.

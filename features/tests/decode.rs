@@ -1,6 +1,6 @@
 //! Every container, codec and width against libsndfile and FFmpeg, and WAV against `hound`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
     fs,

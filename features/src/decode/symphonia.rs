@@ -2,6 +2,10 @@
 //!
 //! The reader is chosen by our own [`sniff`](super::sniff), so that symphonia never searches a file for something that it
 //! knows. Its SIMD features are off: they would choose a transform by CPU.
+//!
+//! Lossless codecs are exact. MP3, AAC and Vorbis make tables by the `sin`, `cos` and `powf` of the platform's C library, which
+//! may choose a kernel by CPU: the samples were found equal with glibc's FMA, AVX2 and AVX-512 kernels on and off (50 files and
+//! 30 s of music in each codec), but another C library may differ in a last bit.
 
 use std::io::{Cursor, ErrorKind};
 
