@@ -1,0 +1,174 @@
+//! Scales, chords and how they are laid on an instrument; lines that wander over a scale.
+
+use crate::rng::Rng;
+
+/// Chord tones in semitones above the root.
+pub(super) type Quality = &'static [i32];
+
+pub(super) const MAJOR: Quality = &[0, 4, 7];
+pub(super) const MINOR: Quality = &[0, 3, 7];
+pub(super) const DIMINISHED: Quality = &[0, 3, 6];
+pub(super) const SEVENTH: Quality = &[0, 4, 7, 10];
+pub(super) const NINTH: Quality = &[0, 4, 7, 10, 14];
+pub(super) const MAJOR_SEVENTH: Quality = &[0, 4, 7, 11];
+pub(super) const MINOR_SEVENTH: Quality = &[0, 3, 7, 10];
+pub(super) const HALF_DIMINISHED: Quality = &[0, 3, 6, 10];
+
+pub(super) const IONIAN: &[i32] = &[0, 2, 4, 5, 7, 9, 11];
+pub(super) const AEOLIAN: &[i32] = &[0, 2, 3, 5, 7, 8, 10];
+pub(super) const PHRYGIAN: &[i32] = &[0, 1, 3, 5, 7, 8, 10];
+pub(super) const MIXOLYDIAN: &[i32] = &[0, 2, 4, 5, 7, 9, 10];
+pub(super) const MAJOR_PENTATONIC: &[i32] = &[0, 2, 4, 7, 9];
+pub(super) const MINOR_PENTATONIC: &[i32] = &[0, 3, 5, 7, 10];
+pub(super) const BLUES: &[i32] = &[0, 3, 5, 6, 7, 10];
+
+/// A chord of a progression: semitones of its root above the tonic, its quality, and its beats.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chord {
+    pub(super) root: i32,
+    pub(super) quality: Quality,
+    pub(super) beats: u32,
+}
+
+/// Shorthand for tables of progressions.
+pub(super) const fn chord(root: i32, quality: Quality, beats: u32) -> Chord {
+    Chord { root, quality, beats }
+}
+
+/// A chord at its place in a piece.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    /// Beat at which it starts.
+    pub(super) beat: f64,
+    /// Beats until the next.
+    pub(super) beats: f64,
+    /// Pitch class of the root, 0 to 11.
+    pub(super) root: i32,
+    pub(super) quality: Quality,
+}
+
+/// Repeats `progression` in the key of pitch class `tonic` until `beats` are full.
+pub(super) fn lay_out(progression: &[Chord], tonic: i32, beats: f64) -> Vec<Placed> {
+    let mut placed = Vec::new();
+    let mut at = 0.0;
+    for chord in progression.iter().cycle() {
+        if at >= beats {
+            break;
+        }
+        let length = f64::from(chord.beats.max(1));
+        placed.push(Placed {
+            beat: at,
+            beats: length,
+            root: (tonic + chord.root).rem_euclid(12),
+            quality: chord.quality,
+        });
+        at += length;
+    }
+    placed
+}
+
+/// The octave of pitch class `class` that is nearest to the MIDI pitch `centre`.
+pub(super) fn near(class: i32, centre: i32) -> i32 {
+    let below = centre - 6;
+    below + (class - below).rem_euclid(12)
+}
+
+impl Placed {
+    /// The chord in close position around the MIDI pitch `centre`, low to high.
+    pub(super) fn voicing(&self, centre: i32) -> Vec<i32> {
+        let mut pitches: Vec<i32> = self.quality.iter().map(|tone| near(self.root + tone, centre)).collect();
+        pitches.sort_unstable();
+        pitches
+    }
+
+    /// A guitar's grip: root, fifth and third over two octaves from about `low`.
+    pub(super) fn grip(&self, low: i32) -> Vec<i32> {
+        let root = near(self.root, low + 6);
+        let third = self.quality.get(1).copied().unwrap_or(4);
+        let fifth = self.quality.get(2).copied().unwrap_or(7);
+        let mut grip = vec![root, root + fifth, root + 12, root + 12 + third, root + 12 + fifth];
+        if let Some(&seventh) = self.quality.get(3) {
+            grip[2] = root + seventh;
+        }
+        grip
+    }
+
+    /// Root in the octave around `centre`.
+    pub(super) fn bass(&self, centre: i32) -> i32 {
+        near(self.root, centre)
+    }
+
+    /// A chord tone by number, around `centre`.
+    pub(super) fn tone(&self, which: usize, centre: i32) -> i32 {
+        let tone = self.quality[which % self.quality.len()];
+        near(self.root + tone, centre)
+    }
+}
+
+/// A melody that wanders over a scale: mostly steps, sometimes leaps, turned back at the ends of its range.
+#[derive(Debug)]
+pub(super) struct Line {
+    tonic: i32,
+    scale: &'static [i32],
+    degree: i32,
+    range: i32,
+    /// Probability of a leap.
+    pub(super) leap: f64,
+}
+
+impl Line {
+    /// Around `centre`, `range` degrees to each side, in `scale` on the pitch class `tonic`.
+    pub(super) fn new(tonic: i32, scale: &'static [i32], centre: i32, range: i32) -> Self {
+        Self { tonic: near(tonic, centre), scale, degree: 0, range, leap: 0.2 }
+    }
+
+    /// The next pitch.
+    pub(super) fn next(&mut self, rng: &mut Rng) -> i32 {
+        let size = if rng.chance(self.leap) { 2 + rng.below(3) as i32 } else { 1 };
+        let towards_middle = 0.5 + 0.5 * f64::from(self.degree) / f64::from(self.range.max(1));
+        let step = if rng.chance(towards_middle) { -size } else { size };
+        self.degree = (self.degree + step).clamp(-self.range, self.range);
+        self.pitch()
+    }
+
+    /// The pitch at which it is.
+    pub(super) fn pitch(&self) -> i32 {
+        let size = self.scale.len() as i32;
+        let tone = self.scale[self.degree.rem_euclid(size) as usize];
+        self.tonic + 12 * self.degree.div_euclid(size) + tone
+    }
+
+    /// Moves to the tone of `chord` nearest to where it is, as a line does on a strong beat.
+    pub(super) fn settle(&self, chord: &Placed) -> i32 {
+        let here = self.pitch();
+        let mut best = near(chord.root, here);
+        for &tone in chord.quality {
+            let candidate = near(chord.root + tone, here);
+            if (candidate - here).abs() < (best - here).abs() {
+                best = candidate;
+            }
+        }
+        best
+    }
+}
+
+/// A walking bass: four quarters a bar that lead from root to root, by chord tones and a chromatic approach.
+pub(super) fn walking_bass(chords: &[Placed], centre: i32, rng: &mut Rng) -> Vec<(f64, i32)> {
+    let mut line = Vec::new();
+    for (i, chord) in chords.iter().enumerate() {
+        let root = chord.bass(centre);
+        let target = chords.get(i + 1).map_or(root, |next| next.bass(centre));
+        let beats = chord.beats as usize;
+        for beat in 0..beats {
+            let pitch = if beat == 0 {
+                root
+            } else if beat + 1 == beats {
+                target + if rng.chance(0.5) { 1 } else { -1 }
+            } else {
+                chord.tone(1 + rng.below(chord.quality.len() - 1), root + 4)
+            };
+            line.push((chord.beat + beat as f64, pitch));
+        }
+    }
+    line
+}
