@@ -3,7 +3,7 @@
 //! Every lane goes through the same additions and multiplications in the same order, so that a frame's spectrum has the same
 //! bits at any width. Twiddle factors come from `libm`. `docs/decisions/0001-fft.md` says why this is not RustFFT.
 
-use pulp::{Scalar, Simd};
+use pulp::{Scalar, Simd, WithSimd, bytemuck};
 
 use crate::{Error, Result};
 
@@ -129,8 +129,14 @@ impl Radix4 {
         Self { wide, leaf, order: (0..n).map(position).collect(), stages }
     }
 
+    /// A call, so that the stages are compiled once for each level and not into every kernel that transforms.
     #[inline(always)]
     fn run<S: Simd>(&self, simd: S, x: &mut [Lanes<S>]) {
+        simd.vectorize(Radix4Kernel { fft: self, x: bytemuck::cast_slice_mut(x.as_flattened_mut()) });
+    }
+
+    #[inline(always)]
+    fn run_inline<S: Simd>(&self, simd: S, x: &mut [Lanes<S>]) {
         let (wide, resident) = self.stages.split_at(self.wide);
         for stage in wide {
             stage.run(simd, x);
@@ -167,6 +173,22 @@ impl Radix4 {
     }
 }
 
+/// [`Radix4`] on vectors that lie flat in `x`.
+struct Radix4Kernel<'a> {
+    fft: &'a Radix4,
+    x: &'a mut [f64],
+}
+
+impl WithSimd for Radix4Kernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let (vectors, _) = S::as_mut_simd_f64s(self.x);
+        self.fft.run_inline(simd, vectors.as_chunks_mut().0);
+    }
+}
+
 /// Transform of any length as a convolution with a chirp, by two transforms of a power of two.
 ///
 /// Bluestein, "A linear filtering approach to the computation of the discrete Fourier transform" (1970).
@@ -198,8 +220,18 @@ impl Bluestein {
 
     #[inline(always)]
     fn run<S: Simd>(&self, simd: S, x: &mut [Lanes<S>], scratch: &mut [Lanes<S>]) {
+        simd.vectorize(BluesteinKernel {
+            fft: self,
+            x: bytemuck::cast_slice_mut(x.as_flattened_mut()),
+            scratch: bytemuck::cast_slice_mut(scratch.as_flattened_mut()),
+        });
+    }
+
+    #[inline(always)]
+    fn run_inline<S: Simd>(&self, simd: S, x: &mut [Lanes<S>], scratch: &mut [Lanes<S>]) {
         let zero = simd.splat_f64s(0.0);
-        let (first, second) = scratch.split_at_mut(self.filter.len());
+        let (first, rest) = scratch.split_at_mut(self.filter.len());
+        let second = &mut rest[..self.filter.len()];
         first[x.len()..].fill([zero; 2]);
         for ((t, x), &w) in first.iter_mut().zip(&*x).zip(&self.chirp) {
             *t = mul(simd, *x, w);
@@ -215,6 +247,23 @@ impl Bluestein {
             let [im, re] = second[p as usize];
             *x = mul(simd, [re, im], w);
         }
+    }
+}
+
+/// [`Bluestein`] on vectors that lie flat in `x`.
+struct BluesteinKernel<'a> {
+    fft: &'a Bluestein,
+    x: &'a mut [f64],
+    scratch: &'a mut [f64],
+}
+
+impl WithSimd for BluesteinKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let ((x, _), (scratch, _)) = (S::as_mut_simd_f64s(self.x), S::as_mut_simd_f64s(self.scratch));
+        self.fft.run_inline(simd, x.as_chunks_mut().0, scratch.as_chunks_mut().0);
     }
 }
 

@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::{
     Error, Result, simd,
-    stft::{BLOCK_FRAMES, BlockRow, Spectrogram, Stft, load_block, store_block},
+    stft::{BLOCK_FRAMES, BlockRow, Stft, load_block, store_block},
 };
 
 /// How a magnitude spectrogram is separated. The default is librosa's.
@@ -86,10 +86,7 @@ impl Hpss {
     pub fn waveforms(&self, stft: &Stft, samples: &[f32]) -> Result<Parts<Vec<f32>>> {
         let whole = stft.complex(samples)?;
         let masks = self.masks(whole.magnitude().view())?;
-        let invert = |mask: &Array2<f32>| {
-            let part = Spectrogram { re: &whole.re * mask, im: &whole.im * mask };
-            stft.istft(&part, samples.len())
-        };
+        let invert = |mask: &Array2<f32>| stft.istft_masked(&whole, Some(mask.view()), samples.len());
         Ok(Parts { harmonic: invert(&masks.harmonic)?, percussive: invert(&masks.percussive)? })
     }
 }
@@ -109,19 +106,28 @@ pub fn separate(stft: &Stft, samples: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
 fn median_in_time(values: ArrayView2<'_, f32>, kernel: usize) -> Array2<f32> {
     let (rows, frames) = values.dim();
     let mut out = Array2::zeros((rows, frames));
+    let values = values.as_standard_layout();
+    let (Some(from), Some(to)) = (values.as_slice(), out.as_slice_mut()) else { return out };
     let mut lines = vec![[0.0; BLOCK_FRAMES]; frames];
     let mut medians = lines.clone();
     for first in (0..rows).step_by(BLOCK_FRAMES) {
         let lanes = BLOCK_FRAMES.min(rows - first);
-        for (lane, row) in values.outer_iter().skip(first).take(lanes).enumerate() {
-            for (line, &value) in lines.iter_mut().zip(row) {
-                line[lane] = value;
+        // Rows become lanes in squares, so that every cache line is written once.
+        for start in (0..frames).step_by(BLOCK_FRAMES) {
+            for lane in 0..lanes {
+                let row = &from[(first + lane) * frames..][..frames];
+                for (line, &value) in lines[start..].iter_mut().zip(&row[start..]).take(BLOCK_FRAMES) {
+                    line[lane] = value;
+                }
             }
         }
         simd::dispatch(RunningMedian { kernel, lines: &lines, medians: &mut medians });
-        for (lane, mut row) in out.outer_iter_mut().skip(first).take(lanes).enumerate() {
-            for (value, line) in row.iter_mut().zip(&medians) {
-                *value = line[lane];
+        for start in (0..frames).step_by(BLOCK_FRAMES) {
+            for lane in 0..lanes {
+                let row = &mut to[(first + lane) * frames..][..frames];
+                for (line, value) in medians[start..].iter().zip(&mut row[start..]).take(BLOCK_FRAMES) {
+                    *value = line[lane];
+                }
             }
         }
     }
@@ -152,20 +158,10 @@ fn mirrored(i: isize, len: usize) -> usize {
     (if i < len as isize { i } else { period - 1 - i }) as usize
 }
 
-#[inline(always)]
-fn lesser(a: BlockRow, b: BlockRow) -> BlockRow {
-    std::array::from_fn(|i| if a[i] < b[i] { a[i] } else { b[i] })
-}
-
-#[inline(always)]
-fn greater(a: BlockRow, b: BlockRow) -> BlockRow {
-    std::array::from_fn(|i| if a[i] < b[i] { b[i] } else { a[i] })
-}
-
 /// Medians along `lines`, of each lane alone.
 ///
-/// A sorted window slides along: with two selections for each of its places the newest value goes in, with two more the
-/// oldest comes out. Nothing branches on the data, so that all lanes go together.
+/// A sorted window slides along: with a minimum and a maximum at each of its places the newest value goes in, with a
+/// comparison and a selection the oldest comes out. Nothing branches on the data, so that all lanes go together.
 struct RunningMedian<'a> {
     kernel: usize,
     lines: &'a [BlockRow],
@@ -176,68 +172,70 @@ impl WithSimd for RunningMedian<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        if self.kernel == 31 {
-            // librosa's kernel, of a fixed size: the window stays in registers where there are enough.
-            self.slide([[0.0; BLOCK_FRAMES]; 31]);
-        } else {
-            let window = vec![[0.0; BLOCK_FRAMES]; self.kernel];
-            self.slide(window);
-        }
-    }
-}
-
-impl RunningMedian<'_> {
-    #[inline(always)]
-    fn slide(self, mut window: impl AsMut<[BlockRow]>) {
+    fn with_simd<S: Simd>(self, simd: S) {
         let Self { kernel, lines, medians } = self;
         if lines.is_empty() {
             return;
         }
-        let window = window.as_mut();
-        let half = (kernel / 2) as isize;
-        let line = |i: isize| &lines[mirrored(i, lines.len())];
-        window.fill([f32::INFINITY; BLOCK_FRAMES]);
-        for i in -half..=half {
-            insert(window, line(i));
+        let (vectors, _) = S::as_simd_f32s(lines.as_flattened());
+        let (medians, _) = S::as_mut_simd_f32s(medians.as_flattened_mut());
+        let zero = simd.splat_f32s(0.0);
+        if kernel == 31 {
+            // librosa's kernel, of a size known to the compiler.
+            slide(simd, &mut [zero; 31], vectors, medians);
+        } else {
+            slide(simd, &mut vec![zero; kernel], vectors, medians);
         }
-        for (i, median) in medians.iter_mut().enumerate() {
-            if i > 0 {
-                let i = i as isize;
-                replace(window, line(i - 1 - half), line(i + half));
-            }
-            *median = window[kernel / 2];
+    }
+}
+
+/// Runs `window` along every column of `values`, whose lines are as many vectors as make a [`BlockRow`].
+#[inline(always)]
+fn slide<S: Simd>(simd: S, window: &mut (impl AsMut<[S::f32s]> + ?Sized), values: &[S::f32s], medians: &mut [S::f32s]) {
+    let width = BLOCK_FRAMES / S::F32_LANES;
+    let (window, len) = (window.as_mut(), values.len() / width);
+    let half = window.len() / 2;
+    for column in 0..width {
+        let line = |i: isize| values[mirrored(i, len) * width + column];
+        window.fill(simd.splat_f32s(f32::INFINITY));
+        for i in 0..window.len() {
+            insert(simd, window, line(i as isize - half as isize));
+        }
+        medians[column] = window[half];
+        for i in 1..len {
+            let (old, new) = (line(i as isize - 1 - half as isize), line((i + half) as isize));
+            replace(simd, window, old, new);
+            medians[i * width + column] = window[half];
         }
     }
 }
 
 /// Puts `new` into its place of a sorted window and drops the largest value.
 #[inline(always)]
-fn insert(window: &mut [BlockRow], new: &BlockRow) {
-    let mut carried = *new;
-    for value in window {
-        (*value, carried) = (lesser(*value, carried), greater(*value, carried));
+fn insert<S: Simd>(simd: S, window: &mut [S::f32s], new: S::f32s) {
+    let mut below = simd.splat_f32s(f32::NEG_INFINITY);
+    for place in window {
+        let value = *place;
+        *place = simd.max_f32s(below, simd.min_f32s(value, new));
+        below = value;
     }
 }
 
 /// Puts `new` into a sorted window and takes out `old`, which is in it.
 #[inline(always)]
-fn replace(window: &mut [BlockRow], old: &BlockRow, new: &BlockRow) {
-    // `carried` runs along the window with `new` sorted in; from the place of `old` on, everything moves one down.
-    let mut carried = *new;
-    let mut previous = [f32::NEG_INFINITY; BLOCK_FRAMES];
-    let len = window.len();
-    for i in 0..len {
+fn replace<S: Simd>(simd: S, window: &mut [S::f32s], old: S::f32s, new: S::f32s) {
+    // `larger` is the window with `new` in it, from one place further up; the places below `old` stay, the others take it.
+    let mut below = window[0];
+    let mut current = simd.min_f32s(below, new);
+    for i in 1..window.len() {
         let value = window[i];
-        let sorted = lesser(value, carried);
-        carried = greater(value, carried);
-        if i > 0 {
-            // Place i − 1 keeps its value while that lies below `old`.
-            window[i - 1] = std::array::from_fn(|l| if previous[l] < old[l] { previous[l] } else { sorted[l] });
-        }
-        previous = sorted;
+        let larger = simd.max_f32s(below, simd.min_f32s(value, new));
+        window[i - 1] = simd.select_f32s(simd.less_than_f32s(current, old), current, larger);
+        (below, current) = (value, larger);
     }
-    window[len - 1] = std::array::from_fn(|l| if previous[l] < old[l] { previous[l] } else { carried[l] });
+    let larger = simd.max_f32s(below, new);
+    let last = window.len() - 1;
+    window[last] = simd.select_f32s(simd.less_than_f32s(current, old), current, larger);
 }
 
 /// Turns two filtered spectrograms into their masks (`librosa.util.softmask`).

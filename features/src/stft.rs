@@ -3,7 +3,7 @@
 //! Frames are windowed and transformed in double precision and rounded to `f32` at the end, as librosa does, sixteen frames
 //! at a time: the work for them stays in the cache and a row of the result is written a cache line at a time.
 
-use ndarray::{Array2, ArrayView2, Axis, Slice};
+use ndarray::{Array2, ArrayView2};
 use pulp::{Simd, WithSimd, bytemuck};
 
 use crate::{
@@ -41,10 +41,30 @@ impl Spectrogram {
     /// The moduli, `[n_fft / 2 + 1, frames]`.
     #[must_use]
     pub fn magnitude(&self) -> Array2<f32> {
-        ndarray::Zip::from(&self.re).and(&self.im).map_collect(|&re, &im| {
-            let (re, im) = (f64::from(re), f64::from(im));
-            (re * re + im * im).sqrt() as f32
-        })
+        let mut magnitude = self.re.as_standard_layout().into_owned();
+        let im = self.im.as_standard_layout();
+        if let (Some(magnitude), Some(im)) = (magnitude.as_slice_mut(), im.as_slice()) {
+            simd::dispatch(Moduli { magnitude, im });
+        }
+        magnitude
+    }
+}
+
+/// Turns the real parts in `magnitude` into moduli.
+struct Moduli<'a> {
+    magnitude: &'a mut [f32],
+    im: &'a [f32],
+}
+
+impl WithSimd for Moduli<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (re, &im) in self.magnitude.iter_mut().zip(self.im) {
+            let (x, y) = (f64::from(*re), f64::from(im));
+            *re = (x * x + y * y).sqrt() as f32;
+        }
     }
 }
 
@@ -150,6 +170,16 @@ impl Stft {
     /// # Errors
     /// [`Error::Shape`] if `spectrogram` has not `n_fft / 2 + 1` rows.
     pub fn istft(&self, spectrogram: &Spectrogram, length: usize) -> Result<Vec<f32>> {
+        self.istft_masked(spectrogram, None, length)
+    }
+
+    /// [`istft`](Self::istft) of the product of `spectrogram` and `mask`, which is of its shape.
+    pub(crate) fn istft_masked(
+        &self,
+        spectrogram: &Spectrogram,
+        mask: Option<ArrayView2<'_, f32>>,
+        length: usize,
+    ) -> Result<Vec<f32>> {
         let (re, im) = (spectrogram.re.view(), spectrogram.im.view());
         if re.nrows() != self.n_bins() || re.dim() != im.dim() {
             return Err(Error::Shape {
@@ -163,14 +193,27 @@ impl Stft {
         let frames = re.ncols().min((length + 2 * offset).div_ceil(self.hop_length));
         let full = (frames.max(1) - 1) * self.hop_length + self.n_fft();
         let (mut sum, mut weight) = (vec![0.0; full], vec![0.0; full]);
+        let mut block = InverseBlock {
+            stft: self,
+            re: vec![[0.0; BLOCK_FRAMES]; self.n_bins()],
+            im: vec![[0.0; BLOCK_FRAMES]; self.n_bins()],
+            work: vec![0.0; self.fft.work_len() * MAX_LANES],
+            windowed: vec![0.0; self.n_fft() * MAX_LANES],
+        };
+        let mut gains = vec![[0.0; BLOCK_FRAMES]; self.n_bins()];
         for first in (0..frames).step_by(BLOCK_FRAMES) {
-            let end = frames.min(first + BLOCK_FRAMES);
-            simd::dispatch(InverseBlock {
-                stft: self,
-                re: re.slice_axis(Axis(1), Slice::from(first..end)),
-                im: im.slice_axis(Axis(1), Slice::from(first..end)),
-                sum: &mut sum[first * self.hop_length..],
-            });
+            let count = BLOCK_FRAMES.min(frames - first);
+            load_block(re, first, count, &mut block.re);
+            load_block(im, first, count, &mut block.im);
+            if let Some(mask) = mask {
+                load_block(mask, first, count, &mut gains);
+                for part in [&mut block.re, &mut block.im] {
+                    for (value, gain) in part.as_flattened_mut().iter_mut().zip(gains.as_flattened()) {
+                        *value *= gain;
+                    }
+                }
+            }
+            simd::dispatch(AddBlock { block: &mut block, frames: count, sum: &mut sum[first * self.hop_length..] });
         }
         for frame in 0..frames {
             for (total, w) in weight[frame * self.hop_length..].iter_mut().zip(&self.window) {
@@ -241,8 +284,12 @@ fn periodic(window: Window, n: usize) -> Vec<f64> {
 /// Copies columns `first..first + frames` of a matrix to the left of `block`.
 pub(crate) fn load_block(matrix: ArrayView2<'_, f32>, first: usize, frames: usize, block: &mut [BlockRow]) {
     for (row, values) in matrix.outer_iter().zip(block) {
-        match row.as_slice() {
-            Some(row) => values[..frames].copy_from_slice(&row[first..first + frames]),
+        match row.as_slice().map(|row| &row[first..first + frames]) {
+            // A whole row of a block is a few instructions, not a call.
+            Some(row) => match row.as_array() {
+                Some(row) => *values = *row,
+                None => values[..frames].copy_from_slice(row),
+            },
             None => values.iter_mut().zip(row.iter().skip(first).take(frames)).for_each(|(to, from)| *to = *from),
         }
     }
@@ -251,8 +298,11 @@ pub(crate) fn load_block(matrix: ArrayView2<'_, f32>, first: usize, frames: usiz
 /// Copies the left of `block` to columns `first..first + frames` of a matrix in standard layout.
 pub(crate) fn store_block(block: &[BlockRow], out: &mut Array2<f32>, first: usize, frames: usize) {
     for (mut row, values) in out.outer_iter_mut().zip(block) {
-        if let Some(row) = row.as_slice_mut() {
-            row[first..first + frames].copy_from_slice(&values[..frames]);
+        if let Some(row) = row.as_slice_mut().map(|row| &mut row[first..first + frames]) {
+            match row.as_mut_array() {
+                Some(row) => *row = *values,
+                None => row.copy_from_slice(&values[..frames]),
+            }
         }
     }
 }
@@ -318,56 +368,92 @@ impl<K: Sink> WithSimd for ForwardBlock<'_, K> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { stft, span, frames, work, sink } = self;
         for lane in (0..frames).step_by(S::F64_LANES) {
-            for i in 0..S::F64_LANES {
-                let frame = &span[(lane + i) * stft.hop_length..];
-                for ((to, &sample), &w) in work[i..].iter_mut().step_by(S::F64_LANES).zip(frame).zip(&stft.window) {
-                    *to = f64::from(sample) * w;
-                }
-            }
+            window_frames::<S>(&span[lane * stft.hop_length..], stft.hop_length, &stft.window, work);
             let (vectors, _) = S::as_mut_simd_f64s(work);
-            stft.fft.forward(simd, vectors, |bin, re, im| sink.put(simd, bin, lane, re, im));
+            stft.fft.forward(
+                simd,
+                vectors,
+                #[inline(always)]
+                |bin, re, im| sink.put(simd, bin, lane, re, im),
+            );
         }
     }
 }
 
-/// Inverts the frames of one block and adds them, windowed, to `sum`.
+/// Multiplies as many frames as there are lanes by the window, and puts sample `i` of all of them side by side.
+#[inline(always)]
+fn window_frames<S: Simd>(span: &[f32], hop_length: usize, window: &[f64], work: &mut [f64]) {
+    // Squares of eight samples, so that every cache line is written once.
+    const SQUARE: usize = 8;
+    let (squares, _) = window.as_chunks::<SQUARE>();
+    for (i, (weights, out)) in squares.iter().zip(work.chunks_exact_mut(SQUARE * S::F64_LANES)).enumerate() {
+        let mut samples = [[0.0; SQUARE]; MAX_LANES];
+        for (lane, samples) in samples.iter_mut().take(S::F64_LANES).enumerate() {
+            if let Some(source) = span[lane * hop_length + i * SQUARE..].first_chunk() {
+                *samples = *source;
+            }
+        }
+        for (j, (&w, out)) in weights.iter().zip(out.chunks_exact_mut(S::F64_LANES)).enumerate() {
+            for (to, samples) in out.iter_mut().zip(&samples) {
+                *to = f64::from(samples[j]) * w;
+            }
+        }
+    }
+    for i in squares.len() * SQUARE..window.len() {
+        for (lane, to) in work[i * S::F64_LANES..][..S::F64_LANES].iter_mut().enumerate() {
+            *to = f64::from(span[lane * hop_length + i]) * window[i];
+        }
+    }
+}
+
+/// The spectra of one block, and room to invert them.
 struct InverseBlock<'a> {
     stft: &'a Stft,
-    re: ArrayView2<'a, f32>,
-    im: ArrayView2<'a, f32>,
+    re: Vec<BlockRow>,
+    im: Vec<BlockRow>,
+    work: Vec<f64>,
+    /// Samples of the frames, side by side.
+    windowed: Vec<f64>,
+}
+
+/// Inverts the frames of one block and adds them, windowed, to `sum`.
+struct AddBlock<'a, 'b> {
+    block: &'a mut InverseBlock<'b>,
+    frames: usize,
     sum: &'a mut [f32],
 }
 
-impl WithSimd for InverseBlock<'_> {
+/// The values of the frames from `lane` on, in double precision.
+#[inline(always)]
+fn load<S: Simd>(simd: S, row: &BlockRow, lane: usize) -> S::f64s {
+    let mut vector = [simd.splat_f64s(0.0)];
+    for (to, from) in bytemuck::cast_slice_mut::<_, f64>(&mut vector).iter_mut().zip(&row[lane..]) {
+        *to = f64::from(*from);
+    }
+    vector[0]
+}
+
+impl WithSimd for AddBlock<'_, '_> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { stft, re, im, sum } = self;
-        let lanes = S::F64_LANES;
-        let mut work = vec![0.0; stft.fft.work_len() * lanes];
-        let mut frames = vec![0.0; stft.n_fft() * lanes];
-        for lane in (0..re.ncols()).step_by(lanes) {
-            let load = |part: &ArrayView2<f32>, bin: usize| {
-                let mut vector = simd.splat_f64s(0.0);
-                let values = bytemuck::cast_slice_mut::<_, f64>(std::slice::from_mut(&mut vector));
-                for (to, from) in values.iter_mut().zip(part.row(bin).iter().skip(lane)) {
-                    *to = f64::from(*from);
-                }
-                vector
-            };
-            let (vectors, _) = S::as_mut_simd_f64s(&mut work);
-            let (samples, _) = S::as_mut_simd_f64s(&mut frames);
+        let Self { block: InverseBlock { stft, re, im, work, windowed }, frames, sum } = self;
+        for lane in (0..frames).step_by(S::F64_LANES) {
+            let (vectors, _) = S::as_mut_simd_f64s(work);
+            let (samples, _) = S::as_mut_simd_f64s(windowed);
             stft.fft.inverse(
                 simd,
                 vectors,
-                |bin| [load(&re, bin), load(&im, bin)],
+                #[inline(always)]
+                |bin| [load(simd, &re[bin], lane), load(simd, &im[bin], lane)],
+                #[inline(always)]
                 |i, value| samples[i] = simd.mul_f64s(value, simd.splat_f64s(stft.window[i])),
             );
             // Frame after frame, so that the order of additions does not depend on the number of lanes.
-            for i in 0..lanes.min(re.ncols() - lane) {
+            for i in 0..S::F64_LANES.min(frames - lane) {
                 let target = &mut sum[(lane + i) * stft.hop_length..];
-                for (to, from) in target.iter_mut().zip(frames[i..].iter().step_by(lanes)) {
+                for (to, from) in target.iter_mut().zip(windowed[i..].iter().step_by(S::F64_LANES)).take(stft.n_fft()) {
                     *to += *from as f32;
                 }
             }

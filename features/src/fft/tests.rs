@@ -32,7 +32,7 @@ impl WithSimd for Forward<'_> {
         }
         let mut out = vec![[f64::NAN; 2]; fft.n_bins()];
         fft.forward(simd, S::as_mut_simd_f64s(&mut flat).0, |k, re, im| {
-            let last = |v: S::f64s| pulp::bytemuck::cast_slice::<_, f64>(&[v])[S::F64_LANES - 1];
+            let last = |v: S::f64s| bytemuck::cast_slice::<_, f64>(&[v])[S::F64_LANES - 1];
             out[k] = [last(re), last(im)];
         });
         out
@@ -53,7 +53,7 @@ impl WithSimd for Inverse<'_> {
             |k| spectrum[k].map(|v| simd.splat_f64s(v)),
             |i, v| {
                 assert_eq!(i, out.len());
-                out.push(pulp::bytemuck::cast_slice::<_, f64>(&[v])[S::F64_LANES - 1]);
+                out.push(bytemuck::cast_slice::<_, f64>(&[v])[S::F64_LANES - 1]);
             },
         );
         out
