@@ -346,8 +346,8 @@ mod tests {
             let out = Clip::new(vec![0.5; n], from).unwrap().resampled(to).unwrap();
             prop_assert_eq!(out.samples().len() as u64, (n as u64 * u64::from(to)).div_ceil(u64::from(from)));
             prop_assert_eq!(out.sample_rate(), to);
-            // The ends ring, but no further than a step does.
-            prop_assert!(out.samples().iter().all(|y| y.abs() < 0.5 * 1.2));
+            // The ends ring; the highest is the middle of two samples, 4/π.
+            prop_assert!(out.samples().iter().all(|y| y.abs() < 0.5 * 1.3));
         }
     }
 
