@@ -341,6 +341,8 @@ mod tests {
     }
 
     proptest! {
+        // A table for each case, of up to 20 ms.
+        #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn any_pair_of_rates_gives_the_length_of_librosa(from in 1_000u32..100_000, to in 1_000u32..100_000, n in 1usize..600) {
             let out = Clip::new(vec![0.5; n], from).unwrap().resampled(to).unwrap();
