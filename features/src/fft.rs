@@ -113,7 +113,7 @@ struct Radix4 {
 impl Radix4 {
     fn new(n: usize) -> Self {
         debug_assert!(n.is_power_of_two() && n >= 4, "{n}");
-        let leaf = if n.trailing_zeros() % 2 == 0 { 4 } else { 8 };
+        let leaf = if n.trailing_zeros().is_multiple_of(2) { 4 } else { 8 };
         let sizes = std::iter::successors(Some(n), |size| Some(size / 4)).take_while(|&size| size > leaf);
         let stages: Vec<_> = sizes.map(Stage::new).collect();
         let position = |k: usize| {

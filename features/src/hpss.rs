@@ -42,7 +42,7 @@ impl Hpss {
     /// [`Error::Spec`] if `kernel` is even, `power` not over 0, or `margin` below 1 or not finite.
     fn validate(&self) -> Result<()> {
         let wrong = |field, problem| Err(Error::Spec { field, problem });
-        if self.kernel % 2 == 0 {
+        if self.kernel.is_multiple_of(2) {
             return wrong("kernel", format!("must be odd, not {}", self.kernel));
         }
         if self.power.is_nan() || self.power <= 0.0 {
