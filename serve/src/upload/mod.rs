@@ -1,0 +1,188 @@
+//! [`Upload`]: from the body of a request to the bytes of an audio file.
+
+mod base64;
+mod header;
+mod multipart;
+
+use std::borrow::Cow;
+
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, header as name},
+};
+use serde::Deserialize;
+
+use self::header::Parameters;
+use crate::Rejection;
+
+/// The field of a form that holds the audio.
+pub const AUDIO_FIELD: &str = "audio_file";
+/// Fields that are taken for it when it is not there.
+const OTHER_AUDIO_FIELDS: [&str; 2] = ["file", "audio"];
+
+/// How a body carries audio, as its head says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `multipart/form-data`.
+    Multipart {
+        /// What its parts are separated by.
+        boundary: Vec<u8>,
+    },
+    /// `application/json` with `audio_base64`.
+    Json,
+    /// The audio itself.
+    Raw,
+}
+
+impl Encoding {
+    /// Reads it from the head of a request, before the body has come.
+    ///
+    /// # Errors
+    /// [`Rejection::UnsupportedContentType`], [`Rejection::UnsupportedContentEncoding`], [`Rejection::BadMultipart`] for
+    /// a form without a boundary.
+    pub fn of(headers: &HeaderMap) -> Result<Self, Rejection> {
+        if headers
+            .get_all(name::CONTENT_ENCODING)
+            .iter()
+            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
+            return Err(Rejection::UnsupportedContentEncoding);
+        }
+        let Some(content_type) = headers.get(name::CONTENT_TYPE) else { return Ok(Self::Raw) };
+        let (media_type, parameters) = Parameters::split(content_type.as_bytes());
+        let media_type = String::from_utf8_lossy(media_type).to_ascii_lowercase();
+        match media_type.as_str() {
+            "multipart/form-data" => match parameters.get("boundary") {
+                Some(boundary) if (1..=70).contains(&boundary.len()) => {
+                    Ok(Self::Multipart { boundary: boundary.into_owned() })
+                }
+                _ => Err(Rejection::BadMultipart { problem: "Content-Type names no boundary of 1 to 70 characters" }),
+            },
+            "application/json" => Ok(Self::Json),
+            "" | "application/octet-stream" | "application/ogg" => Ok(Self::Raw),
+            audio if audio.starts_with("audio/") => Ok(Self::Raw),
+            "application/x-www-form-urlencoded" => Err(Rejection::UnsupportedContentType {
+                hint: " (curl's --data-binary says x-www-form-urlencoded unless told otherwise: -H 'Content-Type: audio/wav')",
+            }),
+            _ => Err(Rejection::UnsupportedContentType { hint: "" }),
+        }
+    }
+}
+
+/// A whole body, and how it carries audio.
+#[derive(Debug)]
+pub struct Upload {
+    encoding: Encoding,
+    body: Bytes,
+}
+
+impl Upload {
+    /// Joins the two.
+    #[must_use]
+    pub fn new(encoding: Encoding, body: Bytes) -> Self {
+        Self { encoding, body }
+    }
+
+    /// The bytes of the audio file. Of a form or a raw body they are a slice, not a copy.
+    ///
+    /// # Errors
+    /// The [`Rejection`] that says why there are none.
+    pub fn into_audio(self) -> Result<Bytes, Rejection> {
+        let audio = match self.encoding {
+            Encoding::Multipart { boundary } => from_form(&self.body, &boundary)?,
+            Encoding::Json => from_json(&self.body)?,
+            Encoding::Raw => self.body,
+        };
+        if audio.is_empty() { Err(Rejection::EmptyAudio) } else { Ok(audio) }
+    }
+}
+
+fn from_form(body: &Bytes, boundary: &[u8]) -> Result<Bytes, Rejection> {
+    let parts = multipart::parse(body, boundary)?;
+    let named = |names: &[&str]| -> Vec<&multipart::Part> {
+        parts.iter().filter(|part| names.iter().any(|name| part.name == name.as_bytes())).collect()
+    };
+    let mut files = named(&[AUDIO_FIELD]);
+    if files.is_empty() {
+        files = named(&OTHER_AUDIO_FIELDS);
+    }
+    match files.as_slice() {
+        [] => Err(Rejection::NoFile { fields: parts.len() }),
+        [file] => Ok(body.slice(file.content.clone())),
+        several => Err(Rejection::SeveralFiles { files: several.len() }),
+    }
+}
+
+/// The only member that is read; others are passed over.
+#[derive(Deserialize)]
+struct Json<'a> {
+    #[serde(borrow)]
+    audio_base64: Option<Text<'a>>,
+}
+
+/// A string without a copy where it has no escapes, which `Option<Cow<str>>` alone would make.
+#[derive(Deserialize)]
+struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
+
+fn from_json(body: &[u8]) -> Result<Bytes, Rejection> {
+    let json: Json<'_> = serde_json::from_slice(body).map_err(|error| {
+        // serde's own message may quote the body, which may be 64 MiB.
+        let what = if error.is_data() { "wrong type" } else { "not JSON" };
+        Rejection::BadJson { problem: format!("{what} at line {} column {}", error.line(), error.column()) }
+    })?;
+    let Some(Text(text)) = json.audio_base64 else { return Err(Rejection::NoBase64) };
+    base64::decode(&text).map(Bytes::from).map_err(|problem| Rejection::BadBase64 { problem })
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    fn encoding(content_type: &'static str) -> Result<Encoding, Rejection> {
+        let mut headers = HeaderMap::new();
+        headers.insert(name::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        Encoding::of(&headers)
+    }
+
+    #[test]
+    fn the_content_type_says_how_the_audio_is_carried() {
+        assert_eq!(Encoding::of(&HeaderMap::new()).expect("raw"), Encoding::Raw);
+        for raw in ["audio/wav", "AUDIO/mpeg", "application/octet-stream", "audio/ogg; codecs=vorbis", ""] {
+            assert_eq!(encoding(raw).expect("raw"), Encoding::Raw, "{raw}");
+        }
+        assert_eq!(encoding("application/json; charset=utf-8").expect("JSON"), Encoding::Json);
+        let form = Encoding::Multipart { boundary: b"a b".to_vec() };
+        assert_eq!(encoding("Multipart/Form-Data; charset=utf-8; Boundary=\"a b\"").expect("a form"), form);
+        for unsupported in ["text/plain", "application/x-www-form-urlencoded", "multipart/mixed; boundary=a", "audiox"]
+        {
+            let rejection = encoding(unsupported).expect_err("unsupported");
+            assert!(matches!(rejection, Rejection::UnsupportedContentType { .. }), "{unsupported}: {rejection}");
+        }
+        for broken in ["multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=\"\""] {
+            assert!(matches!(encoding(broken), Err(Rejection::BadMultipart { .. })), "{broken}");
+        }
+    }
+
+    #[test]
+    fn json_is_read_without_its_other_members() {
+        let audio = |body: &str| Upload::new(Encoding::Json, Bytes::from(body.to_owned())).into_audio();
+        assert_eq!(audio(r#"{"name": "x", "audio_base64": "AQID"}"#).expect("decodes"), &[1u8, 2, 3][..]);
+        assert_eq!(audio(r#"{"audio_base64": "AQ\u0049D"}"#).expect("decodes"), &[1u8, 2, 3][..]);
+        assert!(matches!(audio("{}"), Err(Rejection::NoBase64)));
+        assert!(matches!(audio(r#"{"audio_base64": null}"#), Err(Rejection::NoBase64)));
+        assert!(matches!(audio(r#"{"audio_base64": ""}"#), Err(Rejection::EmptyAudio)));
+        assert!(matches!(audio(r#"{"audio_base64": "*"}"#), Err(Rejection::BadBase64 { .. })));
+        for broken in ["", "{", "[]", "\"AQID\"", r#"{"audio_base64": 5}"#, r#"{"audio_base64": "AQID"} x"#] {
+            assert!(matches!(audio(broken), Err(Rejection::BadJson { .. })), "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_message_quotes_nothing_of_the_body() {
+        let body = Bytes::from(format!("\"{}\"", "secret".repeat(1000)));
+        let message = Upload::new(Encoding::Json, body).into_audio().expect_err("not an object").to_string();
+        assert!(!message.contains("secret"), "{message}");
+    }
+}

@@ -1,0 +1,208 @@
+//! `multipart/form-data` (RFC 7578, RFC 2046) of a body that is here whole.
+//!
+//! Parts are ranges of the body, so the audio in a form of 64 MiB is never copied; the time is linear in the body; and all
+//! of it is done on a worker. A parser of streams (multer, as axum has it) searches again from the start whenever bytes
+//! arrive, on the async threads, and copies twice.
+
+use std::ops::Range;
+
+use memchr::memmem;
+
+use super::header::Parameters;
+use crate::Rejection;
+
+/// Parts of one form.
+const MAX_PARTS: usize = 64;
+/// Bytes of the head of one part.
+const MAX_PART_HEAD: usize = 16 << 10;
+
+/// One field of a form.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    /// The field's name.
+    pub(super) name: Vec<u8>,
+    /// Where its content is in the body.
+    pub(super) content: Range<usize>,
+}
+
+/// Takes a form apart.
+///
+/// # Errors
+/// [`Rejection::BadMultipart`].
+pub(super) fn parse(body: &[u8], boundary: &[u8]) -> Result<Vec<Part>, Rejection> {
+    parts(body, boundary).map_err(|problem| Rejection::BadMultipart { problem })
+}
+
+fn parts(body: &[u8], boundary: &[u8]) -> Result<Vec<Part>, &'static str> {
+    let delimiters = Delimiters::new(body, boundary);
+    let mut found = Vec::new();
+    let mut delimiter = delimiters.first().ok_or("the boundary that Content-Type names is not in the body")?;
+    while !delimiter.closes {
+        if found.len() == MAX_PARTS {
+            return Err("it has over 64 parts");
+        }
+        let start = delimiter.end;
+        let content = start + head_len(body.get(start..).unwrap_or_default())?;
+        // The line break after an empty head may be the one that begins the next delimiter.
+        let next = delimiters.after(content.saturating_sub(2)).ok_or("it ends before the closing boundary")?;
+        let end = next.start.max(content);
+        found.push(Part { name: name(body.get(start..content).unwrap_or_default())?, content: content..end });
+        delimiter = next;
+    }
+    Ok(found)
+}
+
+/// Bytes of a part's head, its empty line included.
+fn head_len(part: &[u8]) -> Result<usize, &'static str> {
+    let window = part.get(..MAX_PART_HEAD).unwrap_or(part);
+    if window.starts_with(b"\r\n") {
+        return Ok(2);
+    }
+    match memmem::find(window, b"\r\n\r\n") {
+        Some(at) => Ok(at + 4),
+        None if window.len() == MAX_PART_HEAD => Err("the head of a part is over 16 KiB"),
+        None => Err("it ends in the head of a part"),
+    }
+}
+
+/// The field's name in the head of a part.
+fn name(head: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let mut name = None;
+    for line in head.split(|&byte| byte == b'\n') {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        let (field, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if field.eq_ignore_ascii_case(b"content-disposition") {
+            let (kind, parameters) = Parameters::split(value);
+            if !kind.eq_ignore_ascii_case(b"form-data") {
+                return Err("a part is not of form-data");
+            }
+            name = parameters.get("name");
+        } else if field.eq_ignore_ascii_case(b"content-transfer-encoding")
+            && ![&b"binary"[..], b"8bit", b"7bit"].iter().any(|plain| value.eq_ignore_ascii_case(plain))
+        {
+            return Err("a part has a Content-Transfer-Encoding, which RFC 7578 has done away with");
+        }
+    }
+    name.map(|name| name.into_owned()).ok_or("a part has no Content-Disposition with a name")
+}
+
+/// One line `--boundary` or `--boundary--`.
+#[derive(Clone, Copy, Debug)]
+struct Delimiter {
+    /// Where it starts: at the line break before it, which is part of it.
+    start: usize,
+    /// Where what follows it starts.
+    end: usize,
+    /// Whether it ends the form.
+    closes: bool,
+}
+
+/// Finds them in a body.
+struct Delimiters<'a> {
+    body: &'a [u8],
+    needle: memmem::Finder<'static>,
+}
+
+impl<'a> Delimiters<'a> {
+    fn new(body: &'a [u8], boundary: &[u8]) -> Self {
+        let needle = memmem::Finder::new(&[b"\r\n--", boundary].concat()).into_owned();
+        Self { body, needle }
+    }
+
+    /// The first delimiter, which may stand at the very start, or after a preamble.
+    fn first(&self) -> Option<Delimiter> {
+        let bare = self.needle.needle().get(2..)?;
+        if self.body.starts_with(bare)
+            && let Some((end, closes)) = self.rest_of_line(bare.len())
+        {
+            return Some(Delimiter { start: 0, end, closes });
+        }
+        self.after(0)
+    }
+
+    /// The first delimiter that starts at `from` or later.
+    fn after(&self, mut from: usize) -> Option<Delimiter> {
+        loop {
+            let start = from + self.needle.find(self.body.get(from..)?)?;
+            let end = start + self.needle.needle().len();
+            if let Some((end, closes)) = self.rest_of_line(end) {
+                return Some(Delimiter { start, end, closes });
+            }
+            // A longer line that only begins like one.
+            from = end;
+        }
+    }
+
+    /// What stands between a boundary that ends at `at` and the next line: `--`, or nothing but spaces.
+    fn rest_of_line(&self, at: usize) -> Option<(usize, bool)> {
+        let rest = self.body.get(at..)?;
+        if rest.starts_with(b"--") {
+            return Some((at + 2, true));
+        }
+        let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        rest.get(blanks..)?.starts_with(b"\r\n").then_some((at + blanks + 2, false))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(body: &str, boundary: &str) -> Result<Vec<(String, String)>, &'static str> {
+        let parts = parts(body.as_bytes(), boundary.as_bytes())?;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ok(parts.into_iter().map(|part| (text(&part.name), text(&body.as_bytes()[part.content]))).collect())
+    }
+
+    fn pair(name: &str, content: &str) -> (String, String) {
+        (name.to_owned(), content.to_owned())
+    }
+
+    const HEAD: &str =
+        "Content-Disposition: form-data; name=\"a\"; filename=\"../x.wav\"\r\nContent-Type: audio/wav\r\n\r\n";
+
+    #[test]
+    fn a_form_is_taken_apart() {
+        let body = format!("--B\r\n{HEAD}one\r\n--B\r\nContent-Disposition: form-data; name=b\r\n\r\n\r\n--B--\r\n");
+        assert_eq!(fields(&body, "B").expect("a form"), [pair("a", "one"), pair("b", "")]);
+        assert_eq!(fields("--B--", "B").expect("an empty form"), []);
+    }
+
+    #[test]
+    fn preamble_epilogue_and_padding_are_passed_over() {
+        let body = format!("preamble\r\n--B \t\r\n{HEAD}one\r\n--B--epilogue\r\n--B\r\n");
+        assert_eq!(fields(&body, "B").expect("a form"), [pair("a", "one")]);
+    }
+
+    #[test]
+    fn content_that_only_begins_like_a_delimiter_is_content() {
+        let content = "\r\n--BB\r\n--B-\r\n\r\n--b--\r\nx--B--";
+        let body = format!("--B\r\n{HEAD}{content}\r\n--B--");
+        assert_eq!(fields(&body, "B").expect("a form"), [pair("a", content)]);
+    }
+
+    #[test]
+    fn every_truncation_is_told_from_a_whole_form() {
+        let body = format!("--B\r\n{HEAD}one\r\n--B--");
+        for length in 0..body.len() {
+            assert!(fields(&body[..length], "B").is_err(), "{length}: {}", &body[..length]);
+        }
+        assert!(fields(&body, "B").is_ok());
+    }
+
+    #[test]
+    fn broken_forms_say_what_is_broken() {
+        let problem = |body: &str| fields(body, "B").expect_err("broken");
+        assert!(problem("--C\r\n\r\nx\r\n--C--").contains("not in the body"));
+        assert!(problem("--B\r\n\r\nx\r\n--B--").contains("no Content-Disposition"));
+        assert!(problem("--B\r\nContent-Disposition: attachment; name=a\r\n\r\nx\r\n--B--").contains("form-data"));
+        let encoded =
+            "--B\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--B--";
+        assert!(problem(encoded).contains("Content-Transfer-Encoding"));
+        let long = format!("--B\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\nx\r\n--B--", "n".repeat(20_000));
+        assert!(problem(&long).contains("16 KiB"));
+        let many = format!("{}--B--", format!("--B\r\n{HEAD}x\r\n").repeat(65));
+        assert!(problem(&many).contains("64 parts"));
+    }
+}

@@ -1,0 +1,131 @@
+//! HTTP/1.1 by hand: what a good client sends, and what no client should.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+/// An answer, as it came.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    #[track_caller]
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    /// Asserts that it is a problem of that kind, and gives its detail.
+    #[track_caller]
+    pub(crate) fn assert_problem(&self, slug: &str, status: u16) -> String {
+        let text = String::from_utf8_lossy(&self.body);
+        assert_eq!(self.status, status, "{text}");
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{text}");
+        let json = self.json();
+        assert_eq!(json["type"], format!("/problems/{slug}"), "{text}");
+        assert_eq!(json["status"], status, "{text}");
+        let members = ["title", "detail"].map(|name| json[name].as_str().unwrap_or_default().to_owned());
+        assert!(
+            members.iter().all(|member| !member.is_empty() && !member.contains('/'))
+                || slug.contains("content")
+                || slug == "not-found",
+            "{text}"
+        );
+        let [_, detail] = members;
+        detail
+    }
+}
+
+pub(crate) fn connect(address: SocketAddr) -> TcpStream {
+    let stream = TcpStream::connect(address).expect("listens");
+    stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+    stream
+}
+
+/// Sends those bytes and reads one answer. The server may answer, and close, before it has read them all.
+#[track_caller]
+pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Reply {
+    try_send(address, bytes).expect("an answer")
+}
+
+/// The same, `None` if the connection ends without an answer.
+pub(crate) fn try_send(address: SocketAddr, bytes: &[u8]) -> Option<Reply> {
+    let mut stream = connect(address);
+    // A server that has refused may have stopped reading.
+    let _ = stream.write_all(bytes);
+    read(&mut stream)
+}
+
+/// Reads one answer.
+pub(crate) fn read(stream: &mut TcpStream) -> Option<Reply> {
+    let mut bytes = Vec::new();
+    let mut chunk = [0; 16 << 10];
+    loop {
+        if let Some(reply) = parse(&bytes) {
+            return Some(reply);
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return None,
+            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
+        }
+    }
+}
+
+fn parse(bytes: &[u8]) -> Option<Reply> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = String::from_utf8(bytes[..end].to_vec()).expect("text");
+    let mut lines = head.split("\r\n");
+    let status = lines.next()?.split(' ').nth(1)?.parse().expect("a status");
+    let headers: Vec<(String, String)> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let mut reply = Reply { status, headers, body: Vec::new() };
+    let length: usize = reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
+    reply.body = bytes.get(end + 4..end + 4 + length)?.to_vec();
+    Some(reply)
+}
+
+pub(crate) fn get(address: SocketAddr, path: &str) -> Reply {
+    send(address, format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes())
+}
+
+/// The bytes of a `POST` whose length is true.
+pub(crate) fn post(path: &str, content_type: &str, body: &[u8]) -> Vec<u8> {
+    let content_type =
+        if content_type.is_empty() { String::new() } else { format!("Content-Type: {content_type}\r\n") };
+    let head = format!("POST {path} HTTP/1.1\r\nHost: test\r\n{content_type}Content-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// A form with one part for each `(head of the part, content)`.
+pub(crate) fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (head, content) in parts {
+        body.extend_from_slice(format!("--BOUNDARY\r\n{head}\r\n\r\n").as_bytes());
+        body.extend_from_slice(content);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(b"--BOUNDARY--\r\n");
+    body
+}
+
+pub(crate) const FORM: &str = "multipart/form-data; boundary=BOUNDARY";
+pub(crate) const AUDIO_PART: &str =
+    "Content-Disposition: form-data; name=\"audio_file\"; filename=\"song.wav\"\r\nContent-Type: audio/wav";
+
+/// A `POST /predict` as the old client sent it.
+pub(crate) fn predict(audio: &[u8]) -> Vec<u8> {
+    post("/predict", FORM, &form(&[(AUDIO_PART, audio)]))
+}

@@ -1,0 +1,12 @@
+//! The service from outside: a small real artifact, a server on port 0 in front of it, and a client that can be as rude
+//! as a test needs.
+
+mod binary;
+mod client;
+mod hostile;
+mod load;
+mod model;
+mod predict;
+mod rejections;
+mod server;
+mod wav;

@@ -1,0 +1,194 @@
+//! A real SVM of three sounds, and models that wait or fail on demand.
+
+use std::{
+    path::Path,
+    sync::{Arc, Condvar, Mutex, OnceLock},
+};
+
+use features::{Analysis, Clip, Extractor, FeatureSpec, descriptor::Needs, spec::Cut};
+use models::{
+    Classifier, Identity, Prediction, SegmentPrediction,
+    artifact::{self, DataDescription, Draft},
+    svm::{Parts, Svm, pairs},
+};
+
+use crate::wav::{RATE, Sound};
+
+/// Windows of 30 frames (2.6 s), one every 15, so that a short clip has several.
+pub(crate) fn spec() -> FeatureSpec {
+    let mut spec = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some descriptors are left");
+    spec.segment.passage = Cut { frames: 60, hop: 30 };
+    spec.segment.window = Cut { frames: 30, hop: 15 };
+    spec
+}
+
+/// A machine whose support vectors are a few clips of each sound, all at their bound, as a C-SVC of a small C has it. It
+/// sees the dimensions that tell the sounds apart whatever the length and the seed.
+fn machine(extractor: &Extractor) -> Svm {
+    const SECONDS: [f64; 4] = [2.0, 3.0, 4.5, 6.0];
+    let hear = |sound: Sound, seed: usize, seconds: f64| {
+        let clip = Clip::new(sound.samples(seconds, seed as u64 + 1), RATE).expect("finite");
+        let analysis = extractor.analyse(&clip).expect("long enough");
+        extractor.passages(&analysis).expect("long enough").remove(0).vector
+    };
+    let vectors: Vec<(usize, Vec<f32>)> = (0..Sound::ALL.len())
+        .flat_map(|class| SECONDS.into_iter().enumerate().map(move |(seed, seconds)| (class, seed, seconds)))
+        .map(|(class, seed, seconds)| (class, hear(Sound::ALL[class], seed, seconds)))
+        .collect();
+    let dim = extractor.names().len();
+    let mean_and_deviation = |d: usize, only: Option<usize>| {
+        let values = || {
+            vectors
+                .iter()
+                .filter(move |(class, _)| only.is_none_or(|only| only == *class))
+                .map(|(_, v)| f64::from(v[d]))
+        };
+        let mean = values().sum::<f64>() / values().count() as f64;
+        (mean, (values().map(|x| (x - mean) * (x - mean)).sum::<f64>() / values().count() as f64).sqrt())
+    };
+    let mean = (0..dim).map(|d| mean_and_deviation(d, None).0).collect();
+    let inverse_deviation: Vec<f64> = (0..dim)
+        .map(|d| {
+            let all = mean_and_deviation(d, None).1;
+            let within = (0..Sound::ALL.len()).map(|class| mean_and_deviation(d, Some(class)).1).fold(0.0, f64::max);
+            if all > 1e-6 && all > 4.0 * within { 1.0 / all } else { 0.0 }
+        })
+        .collect();
+    let seen = inverse_deviation.iter().filter(|inverse| **inverse > 0.0).count();
+    assert!(seen > 3, "{seen} of {dim} dimensions tell the sounds apart");
+    let pairs: Vec<(usize, usize)> = pairs(Sound::ALL.len()).collect();
+    let coefficient = |&(a, b): &(usize, usize), class: usize| match class {
+        class if class == a => 1.0,
+        class if class == b => -1.0,
+        _ => 0.0,
+    };
+    Svm::new(Parts {
+        mean,
+        inverse_deviation,
+        gamma: 0.5 / seen as f64,
+        support_vectors: vectors.iter().flat_map(|(_, vector)| vector.iter().copied()).collect(),
+        coefficients: pairs
+            .iter()
+            .flat_map(|pair| vectors.iter().map(move |(class, _)| coefficient(pair, *class)))
+            .collect(),
+        rho: vec![0.0; pairs.len()],
+        platt_a: vec![-2.0; pairs.len()],
+        platt_b: vec![0.0; pairs.len()],
+        temperature: 1.0,
+    })
+    .expect("consistent parts")
+}
+
+/// Writes an artifact of that machine below `root` and puts it in use.
+pub(crate) fn write(root: &Path) {
+    let extractor = Extractor::new(spec()).expect("valid");
+    let draft = Draft {
+        model: "svm".to_owned(),
+        labels: Sound::ALL.map(|sound| sound.label().to_owned()).to_vec(),
+        spec: spec(),
+        training: serde_json::json!({}),
+        data: DataDescription { digest: "0".repeat(64), description: "three seeded sounds".to_owned(), clips: 12 },
+        metrics: vec![],
+        weights: machine(&extractor).to_tensors().expect("finite"),
+        metrics_json: b"[]".to_vec(),
+        report_html: b"<!doctype html>".to_vec(),
+    };
+    let written = draft.write(root).expect("writes");
+    artifact::set_current(&root.join("svm"), &written.version).expect("puts in use");
+}
+
+/// The model of that artifact, loaded as the server loads it.
+pub(crate) fn svm() -> Arc<dyn Classifier> {
+    static MODEL: OnceLock<Arc<dyn Classifier>> = OnceLock::new();
+    Arc::clone(MODEL.get_or_init(|| {
+        let root = tempfile::tempdir().expect("a folder");
+        write(root.path());
+        serve::slot::load_and_warm(root.path(), serve::Role::Svm).expect("loads")
+    }))
+}
+
+/// What a [`Scripted`] model does instead of an inference.
+#[derive(Debug)]
+pub(crate) enum Script {
+    /// Waits for [`Gate::open`].
+    Wait(Arc<Gate>),
+    /// Panics for clips of over 5 seconds.
+    PanicOnLong,
+    /// Gives probabilities that are none.
+    Nonsense,
+}
+
+/// A model that misbehaves.
+#[derive(Debug)]
+pub(crate) struct Scripted {
+    identity: Identity,
+    labels: Vec<String>,
+    extractor: Extractor,
+    script: Script,
+}
+
+impl Scripted {
+    pub(crate) fn new(script: Script) -> Arc<dyn Classifier> {
+        let identity =
+            Identity { name: "svm".to_owned(), version: "000000000000".to_owned(), fingerprint: spec().fingerprint() };
+        let labels = vec!["blues".to_owned(), "rock".to_owned()];
+        Arc::new(Self { identity, labels, extractor: Extractor::new(spec()).expect("valid"), script })
+    }
+}
+
+impl Classifier for Scripted {
+    fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    fn extractor(&self) -> &Extractor {
+        &self.extractor
+    }
+
+    fn predict(&self, analysis: &Analysis) -> models::Result<Prediction> {
+        let end_seconds = self.extractor.spec().seconds(analysis.log_mel().n_frames());
+        let mut probabilities = vec![0.75, 0.25];
+        match &self.script {
+            Script::Wait(gate) => gate.pass(),
+            Script::PanicOnLong => assert!(end_seconds < 5.0, "on purpose"),
+            Script::Nonsense => probabilities[0] = f64::NAN,
+        }
+        let segment = SegmentPrediction { start_seconds: 0.0, end_seconds, probabilities: probabilities.clone() };
+        Ok(Prediction { probabilities, segments: vec![segment] })
+    }
+}
+
+/// Counts who arrives, and lets nobody pass until it is opened.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    state: Mutex<(usize, bool)>,
+    changed: Condvar,
+}
+
+impl Gate {
+    fn pass(&self) {
+        let mut state = self.state.lock().expect("not poisoned");
+        state.0 += 1;
+        self.changed.notify_all();
+        drop(self.changed.wait_while(state, |(_, open)| !*open).expect("not poisoned"));
+    }
+
+    pub(crate) fn open(&self) {
+        self.state.lock().expect("not poisoned").1 = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until so many have arrived, ever.
+    pub(crate) fn wait_for(&self, arrivals: usize) {
+        let state = self.state.lock().expect("not poisoned");
+        drop(self.changed.wait_while(state, |(arrived, _)| *arrived < arrivals).expect("not poisoned"));
+    }
+
+    pub(crate) fn arrivals(&self) -> usize {
+        self.state.lock().expect("not poisoned").0
+    }
+}

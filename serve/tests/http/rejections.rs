@@ -1,0 +1,156 @@
+//! Every problem of the table, by a real request.
+
+use std::{collections::BTreeSet, io::Write as _, sync::Arc, time::Duration};
+
+use crate::{
+    client::{self, AUDIO_PART, FORM, form, get, post, predict, send},
+    model::{Gate, Script, Scripted},
+    server::{Options, Server},
+    wav::{self, RATE, Sound},
+};
+use serve::{Limits, problem};
+
+/// What `send` is answered with, by name of the problem and status.
+type Case = (&'static str, u16, Vec<u8>);
+
+fn json(body: &str) -> Vec<u8> {
+    post("/predict", "application/json", body.as_bytes())
+}
+
+/// Those that a server in good health answers.
+fn cases() -> Vec<Case> {
+    let good = Sound::Low.wav(2.0, 1);
+    let not_finite = wav::encode_float(&[0.0, f32::NAN, 0.5].repeat(20_000), RATE);
+    let raw = |bytes: &[u8]| post("/predict", "audio/wav", bytes);
+    vec![
+        ("no-audio", 400, post("/predict", FORM, &form(&[("Content-Disposition: form-data; name=\"song\"", &good)]))),
+        ("no-audio", 400, post("/predict", FORM, b"--BOUNDARY--\r\n")),
+        ("no-audio", 400, json("{}")),
+        ("several-files", 400, post("/predict", FORM, &form(&[(AUDIO_PART, &good), (AUDIO_PART, &good)]))),
+        ("empty-audio", 400, predict(b"")),
+        ("empty-audio", 400, raw(b"")),
+        ("empty-audio", 400, json(r#"{"audio_base64": ""}"#)),
+        ("bad-multipart", 400, post("/predict", "multipart/form-data", &form(&[(AUDIO_PART, &good)]))),
+        ("bad-multipart", 400, post("/predict", "multipart/form-data; boundary=OTHER", &form(&[(AUDIO_PART, &good)]))),
+        ("bad-json", 400, json("{\"audio_base64\": \"AQID")),
+        ("bad-json", 400, json(r#"{"audio_base64": [1, 2]}"#)),
+        ("bad-base64", 400, json(r#"{"audio_base64": "&&&&"}"#)),
+        ("bad-base64", 400, json(r#"{"audio_base64": "UklGR"}"#)),
+        ("not-found", 404, b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("not-found", 404, b"GET /problems/nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("method-not-allowed", 405, b"GET /predict HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("method-not-allowed", 405, b"DELETE /readyz HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("body-too-large", 413, raw(&vec![0; (4 << 20) + 1])),
+        ("audio-too-long", 413, raw(&wav::encode(&vec![0.1; 8_000 * 25], 8_000))),
+        ("unsupported-content-type", 415, post("/predict", "text/plain", &good)),
+        ("unsupported-content-type", 415, post("/predict", "application/x-www-form-urlencoded", &good)),
+        ("unsupported-content-encoding", 415, {
+            let head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 1\r\n\r\nx";
+            head.as_bytes().to_vec()
+        }),
+        ("not-audio", 415, raw("Thus with a kiss I die. ".repeat(200).as_bytes())),
+        ("not-audio", 415, json(r#"{"audio_base64": "bm90IGEgc29uZw=="}"#)),
+        ("unsupported-audio", 415, raw(&wav::header(0x0031, 1, RATE, 0, 6_500, &[7; 6_500]))),
+        ("truncated-audio", 422, raw(&good[..good.len() / 2])),
+        ("corrupt-audio", 422, raw(&wav::header(1, 0, RATE, 16, 8_000, &[0; 8_000]))),
+        ("corrupt-audio", 422, raw(&not_finite)),
+        ("audio-too-short", 422, raw(&wav::encode(&[0.5], RATE))),
+    ]
+}
+
+#[test]
+fn every_problem_of_the_table_is_answered() {
+    let mut seen = BTreeSet::new();
+    let server = Server::start(Options::default());
+    for (slug, status, request) in cases() {
+        let head = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
+        println!("{slug}: {head}");
+        let reply = send(server.address, &request);
+        let detail = reply.assert_problem(slug, status);
+        assert!(detail.chars().count() <= 400, "{detail}");
+        match status {
+            415 => assert!(reply.header("accept").is_some_and(|accept| accept.contains("audio/*")), "{reply:?}"),
+            405 => assert!(reply.header("allow").is_some_and(|allow| !allow.is_empty()), "{reply:?}"),
+            _ => {}
+        }
+        seen.insert(slug);
+    }
+    for (slug, provoke) in [
+        ("broken-body", broken_body as fn() -> String),
+        ("slow-body", slow_body),
+        ("internal", internal),
+        ("busy", busy),
+        ("not-ready", not_ready),
+    ] {
+        println!("{slug}: {}", provoke());
+        seen.insert(slug);
+    }
+    let table: BTreeSet<&str> = problem::ALL.iter().map(|kind| kind.uri.trim_start_matches("/problems/")).collect();
+    assert_eq!(seen, table);
+
+    let listed = get(server.address, "/problems").json();
+    assert_eq!(listed.as_array().map(Vec::len), Some(table.len()));
+    for kind in problem::ALL {
+        let shown = get(server.address, kind.uri).json();
+        assert_eq!((&shown["type"], &shown["status"]), (&kind.uri.into(), &kind.status.into()));
+    }
+}
+
+fn broken_body() -> String {
+    let server = Server::start(Options::default());
+    let request =
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nRIFF\r\nzz\r\nWAVE\r\n0\r\n\r\n";
+    send(server.address, request).assert_problem("broken-body", 400)
+}
+
+fn slow_body() -> String {
+    let limits = Limits { body_silence: Duration::from_millis(300), ..Options::default().limits };
+    let server = Server::start(Options { limits, ..Options::default() });
+    let mut stream = client::connect(server.address);
+    stream.write_all(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nRIFF").expect("sends");
+    client::read(&mut stream).expect("an answer").assert_problem("slow-body", 408)
+}
+
+fn internal() -> String {
+    let server =
+        Server::start(Options { model: Some(Scripted::new(Script::PanicOnLong)), threads: 1, ..Options::default() });
+    let detail = send(server.address, &predict(&Sound::Low.wav(8.0, 1))).assert_problem("internal", 500);
+    assert!(!detail.contains("purpose"), "the cause is for the log: {detail}");
+    assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200, "the only worker must live on");
+
+    server.app.slot().put(Scripted::new(Script::Nonsense));
+    send(server.address, &predict(&Sound::Low.wav(2.0, 1))).assert_problem("internal", 500)
+}
+
+fn busy() -> String {
+    let gate = Arc::new(Gate::default());
+    let model = Scripted::new(Script::Wait(Arc::clone(&gate)));
+    let server = Server::start(Options { model: Some(model), threads: 1, queue: 0, ..Options::default() });
+    let mut first = client::connect(server.address);
+    first.write_all(&predict(&Sound::Low.wav(2.0, 1))).expect("sends");
+    gate.wait_for(1);
+    let reply = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
+    gate.open();
+    assert_eq!(client::read(&mut first).expect("an answer").status, 200);
+    assert!(reply.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{reply:?}");
+    reply.assert_problem("busy", 503)
+}
+
+fn not_ready() -> String {
+    let server = Server::start(Options { model: None, ..Options::default() });
+    let reply = get(server.address, "/readyz");
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    reply.assert_problem("not-ready", 503)
+}
+
+/// `docs/api.md` has the table as the program has it.
+#[test]
+fn the_documentation_has_every_problem() {
+    let docs = include_str!("../../../docs/api.md");
+    let rows: Vec<String> = problem::ALL
+        .iter()
+        .map(|kind| format!("| {} | `{}` | {} | {} |", kind.status, kind.uri, kind.title, kind.when))
+        .collect();
+    assert!(docs.contains(&rows.join("\n")), "docs/api.md must have these rows:\n{}", rows.join("\n"));
+    assert!(problem::ALL.is_sorted_by_key(|kind| kind.status));
+}

@@ -1,0 +1,98 @@
+//! The server on port 0, as a test wants it.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, mpsc},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use models::Classifier;
+use serve::{App, Limits, Role, Timeouts};
+use tokio::sync::oneshot;
+
+use crate::model;
+
+/// The router as it is served, over real TCP, on threads of its own. Stops when it is dropped.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    pub(crate) app: Arc<App>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What a test may want to be otherwise.
+pub(crate) struct Options {
+    pub(crate) model: Option<Arc<dyn Classifier>>,
+    pub(crate) limits: Limits,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) threads: usize,
+    pub(crate) queue: usize,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            model: Some(model::svm()),
+            limits: Limits {
+                max_body_bytes: 4 << 20,
+                max_seconds: 20.0,
+                body_silence: Duration::from_secs(10),
+                body_deadline: Duration::from_secs(20),
+            },
+            timeouts: Timeouts { head: Duration::from_secs(10), grace: Duration::from_secs(20) },
+            threads: 2,
+            queue: 64,
+        }
+    }
+}
+
+impl Server {
+    pub(crate) fn start(options: Options) -> Self {
+        let app = App::new(Role::Svm, options.limits, options.threads, options.queue).expect("threads");
+        if let Some(model) = options.model {
+            app.slot().put(model);
+        }
+        let (stop, stopped) = oneshot::channel();
+        let (tell, address) = mpsc::channel();
+        let thread = thread::spawn({
+            let app = Arc::clone(&app);
+            move || {
+                let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+                runtime.expect("a runtime").block_on(async {
+                    let listener = serve::server::bind("127.0.0.1:0").await.expect("a free port");
+                    tell.send(listener.local_addr().expect("an address")).expect("is awaited");
+                    let stop = async {
+                        let _ = stopped.await;
+                        app.stop();
+                    };
+                    serve::server::serve(listener, serve::router(Arc::clone(&app)), options.timeouts, stop).await;
+                });
+                app.pool().finish();
+            }
+        });
+        Self { address: address.recv().expect("listens"), app, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// What SIGTERM does.
+    pub(crate) fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    /// Waits until everything that was taken is finished.
+    pub(crate) fn join(mut self) {
+        self.stop();
+        self.thread.take().expect("runs").join().expect("ends without a panic");
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
