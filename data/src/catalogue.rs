@@ -8,8 +8,8 @@ use crate::{Credit, Error, Genre, artist_groups, csv};
 
 const TABLE: &str = include_str!("../catalogue/gtzan.csv");
 
-/// Part of the fault-filtered split of Kereliuk, Sturm and Larsen (2015), in which no artist is in two parts and
-/// repeats and faults are excluded.
+/// Part of the fault-filtered split of Kereliuk, Sturm and Larsen (2015): repeats and faults are excluded, and no artist
+/// is in two parts, but for guests in three clips and one song of an unknown artist (a test lists them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultFiltered {
@@ -177,6 +177,38 @@ mod tests {
             .filter(|spellings| spellings.len() > 1)
             .map(|spellings| spellings.iter().copied().collect::<Vec<_>>().join(" = "))
             .collect();
-        assert_eq!(unified, Vec::<String>::new());
+        assert_eq!(
+            unified,
+            [
+                "Aretha Franklin, Celine Dion, Mariah Carey, Shania Twain & Gloria Estefan = Celine Dion = Mariah Carey = \
+                 Shania Twain",
+                "Barbra Streisand and Donna Summer = Donna Summer",
+                "Bob Marley = Lauryn Hill = Lauryn Hill and Bob Marley",
+                "Earth Wind and Fire = Earth, Wind & Fire",
+                "? = Jimmie Skinner",
+                "Peter Tosh = Peter Tosh and Mick Jagger",
+                "Rage Against The Machine = Rage Against the Machine",
+            ]
+        );
+    }
+
+    /// Shania Twain and Donna Summer sing in one train clip each and have valid clips; Bob Marley (train) sings with
+    /// Lauryn Hill in a test clip.
+    #[test]
+    fn no_artist_of_the_fault_filtered_split_is_in_two_parts_but_where_its_authors_let_it() {
+        let mut parts: BTreeMap<&str, BTreeSet<FaultFiltered>> = BTreeMap::new();
+        for entry in catalogue().entries().iter().filter(|e| e.split != FaultFiltered::Excluded) {
+            parts.entry(&entry.artist_group).or_default().insert(entry.split);
+        }
+        let shared: Vec<&str> = parts.iter().filter(|(_, parts)| parts.len() > 1).map(|(group, _)| *group).collect();
+        assert_eq!(
+            shared,
+            [
+                "arethafranklincelinedionmariahcareyshaniatwaingloriaestefan",
+                "barbrastreisanddonnasummer",
+                "bobmarley",
+                "title:illbewatchingyou"
+            ]
+        );
     }
 }

@@ -32,6 +32,7 @@ pub mod synth;
 mod tree;
 
 pub use artist::{Credit, artist_groups, artist_key};
+pub use audit::{Audit, Fault, Finding};
 pub use catalogue::{Catalogue, CatalogueEntry, FaultFiltered, catalogue};
 pub use corpus::Corpus;
 pub use error::{Error, Result};

@@ -81,8 +81,10 @@ impl Split {
     pub fn leaks(&self) -> &'static str {
         match self {
             Self::FaultFiltered(Part::Train) => "everything: these are the clips that are fitted on",
-            Self::FaultFiltered(Part::Valid) => "no artist; but what was chosen by the valid part is flattered by it",
-            Self::FaultFiltered(Part::Test) => "nothing known: no artist and no recording is on both sides",
+            Self::FaultFiltered(Part::Valid) => {
+                "no artist but guests in two clips; what was chosen by the valid part is flattered by it"
+            }
+            Self::FaultFiltered(Part::Test) => "no recording; no artist but one guest and a song of an unknown artist",
             Self::FaultFiltered(Part::All) => "everything: most of these clips are fitted on or chosen by",
             Self::ArtistKFold { .. } => "no known artist; clips whose artist nobody knows may share one across folds",
             Self::TrackKFold { .. } => "artists, albums and repeated recordings are on both sides",
