@@ -9,6 +9,7 @@ use axum::{
     http::HeaderMap,
 };
 use features::{
+    Fingerprint,
     decode::{self, AudioInfo},
     resample::SAMPLE_RATES,
 };
@@ -33,6 +34,8 @@ pub struct Answer {
     pub segments: Vec<SegmentAnswer>,
     /// Which model answered.
     pub model: Identity,
+    /// SHA-256 of the features that the model heard; `train inspect --json` gives the same for the same file.
+    pub features_digest: Fingerprint,
     /// What was decoded.
     pub audio: AudioInfo,
 }
@@ -148,7 +151,14 @@ impl Answer {
                 }
             })
             .collect();
-        Self { predicted_genre: probabilities.best(), probabilities, segments, model: model.identity().clone(), audio }
+        Self {
+            predicted_genre: probabilities.best(),
+            probabilities,
+            segments,
+            model: model.identity().clone(),
+            features_digest: prediction.features_digest.clone(),
+            audio,
+        }
     }
 }
 

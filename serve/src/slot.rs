@@ -103,13 +103,15 @@ pub(crate) fn check(prediction: &Prediction, labels: usize) -> Result<(), &'stat
 
 #[cfg(test)]
 mod tests {
+    use features::Fingerprint;
     use models::SegmentPrediction;
 
     use super::*;
 
     fn prediction(probabilities: &[f64]) -> Prediction {
         let segment = SegmentPrediction { start_seconds: 0.0, end_seconds: 1.0, probabilities: probabilities.to_vec() };
-        Prediction { probabilities: probabilities.to_vec(), segments: vec![segment] }
+        let features_digest = Fingerprint::of(b"a test");
+        Prediction { probabilities: probabilities.to_vec(), segments: vec![segment], features_digest }
     }
 
     #[test]
@@ -118,7 +120,7 @@ mod tests {
         for bad in [vec![], vec![1.0], vec![0.5, 0.6], vec![f64::NAN, 1.0], vec![-0.5, 1.5], vec![f64::INFINITY, 0.0]] {
             assert!(check(&prediction(&bad), 2).is_err(), "{bad:?}");
         }
-        assert!(check(&Prediction { probabilities: vec![0.5, 0.5], segments: vec![] }, 2).is_err());
+        assert!(check(&Prediction { segments: vec![], ..prediction(&[0.5, 0.5]) }, 2).is_err());
     }
 
     #[test]

@@ -36,14 +36,15 @@ struct Running {
 impl Running {
     fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("runs");
-        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
-        let mut line = String::new();
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let address = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut running = Self { child, stderr, address, first_line: String::new() };
         loop {
-            line.clear();
-            assert!(stderr.read_line(&mut line).expect("text") > 0, "ended before it listened");
-            if let Some((_, rest)) = line.split_once("http://") {
-                let address = rest.split([',', '\n']).next().expect("an address").parse().expect("an address");
-                return Self { child, stderr, address, first_line: line };
+            running.first_line = running.line();
+            assert!(!running.first_line.is_empty(), "ended before it listened");
+            if let Some((_, rest)) = running.first_line.split_once("http://") {
+                running.address = rest.split([',', '\n']).next().expect("an address").parse().expect("an address");
+                return running;
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::{
 
 fn gated(threads: usize, queue: usize) -> (Arc<Gate>, Server) {
     let gate = Arc::new(Gate::default());
-    let model = Scripted::new(Script::Wait(Arc::clone(&gate)));
+    let model = Scripted::model(Script::Wait(Arc::clone(&gate)));
     (gate, Server::start(Options { model: Some(model), threads, queue, ..Options::default() }))
 }
 

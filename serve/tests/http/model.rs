@@ -128,7 +128,7 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    pub(crate) fn new(script: Script) -> Arc<dyn Classifier> {
+    pub(crate) fn model(script: Script) -> Arc<dyn Classifier> {
         let identity =
             Identity { name: "svm".to_owned(), version: "000000000000".to_owned(), fingerprint: spec().fingerprint() };
         let labels = vec!["blues".to_owned(), "rock".to_owned()];
@@ -158,7 +158,8 @@ impl Classifier for Scripted {
             Script::Nonsense => probabilities[0] = f64::NAN,
         }
         let segment = SegmentPrediction { start_seconds: 0.0, end_seconds, probabilities: probabilities.clone() };
-        Ok(Prediction { probabilities, segments: vec![segment] })
+        let features_digest = features::digest(analysis, &[]);
+        Ok(Prediction { probabilities, segments: vec![segment], features_digest })
     }
 }
 

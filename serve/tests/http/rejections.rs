@@ -113,18 +113,18 @@ fn slow_body() -> String {
 
 fn internal() -> String {
     let server =
-        Server::start(Options { model: Some(Scripted::new(Script::PanicOnLong)), threads: 1, ..Options::default() });
+        Server::start(Options { model: Some(Scripted::model(Script::PanicOnLong)), threads: 1, ..Options::default() });
     let detail = send(server.address, &predict(&Sound::Low.wav(8.0, 1))).assert_problem("internal", 500);
     assert!(!detail.contains("purpose"), "the cause is for the log: {detail}");
     assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200, "the only worker must live on");
 
-    server.app.slot().put(Scripted::new(Script::Nonsense));
+    server.app.slot().put(Scripted::model(Script::Nonsense));
     send(server.address, &predict(&Sound::Low.wav(2.0, 1))).assert_problem("internal", 500)
 }
 
 fn busy() -> String {
     let gate = Arc::new(Gate::default());
-    let model = Scripted::new(Script::Wait(Arc::clone(&gate)));
+    let model = Scripted::model(Script::Wait(Arc::clone(&gate)));
     let server = Server::start(Options { model: Some(model), threads: 1, queue: 0, ..Options::default() });
     let mut first = client::connect(server.address);
     first.write_all(&predict(&Sound::Low.wav(2.0, 1))).expect("sends");
