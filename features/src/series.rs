@@ -12,16 +12,11 @@ use crate::{
     mel::MelFilterbank,
     onset::onset_strength,
     spec::{DbSpec, StftSpec},
-    spectral::{self, ContrastSpec},
+    spectral::{self, ContrastSpec, FLATNESS_AMIN, ROLL_PERCENT},
     stft::Stft,
     tempo::{self, TempoSpec},
     time_domain,
 };
-
-/// Share of the energy below the rolloff, as librosa.
-const ROLL_PERCENT: f32 = 0.85;
-/// Least power of the spectral flatness, as librosa.
-const FLATNESS_AMIN: f32 = 1e-10;
 
 /// What the rows of a series are called; one of no name for a series of one row.
 pub(crate) fn rows(descriptor: Descriptor) -> &'static [&'static str] {
@@ -45,11 +40,11 @@ pub(crate) fn compute(
     if wanted().any(|descriptor| descriptor.needs() == Needs::Stft) {
         let magnitude = stft.magnitude(samples)?;
         let rate = spec.sample_rate;
+        let centroid = spectral::centroid(magnitude.view(), rate);
         for descriptor in wanted().filter(|descriptor| descriptor.needs() == Needs::Stft) {
-            let centroid = || spectral::centroid(magnitude.view(), rate);
             let values = match descriptor {
-                Descriptor::SpectralCentroid => row(centroid()),
-                Descriptor::SpectralBandwidth => row(spectral::bandwidth(magnitude.view(), rate, &centroid())?),
+                Descriptor::SpectralCentroid => row(centroid.clone()),
+                Descriptor::SpectralBandwidth => row(spectral::bandwidth(magnitude.view(), rate, &centroid)?),
                 Descriptor::SpectralRolloff => row(spectral::rolloff(magnitude.view(), rate, ROLL_PERCENT)),
                 Descriptor::SpectralFlatness => row(spectral::flatness(magnitude.view(), FLATNESS_AMIN)),
                 Descriptor::SpectralContrast => spectral::contrast(magnitude.view(), rate, &ContrastSpec::default())?,

@@ -22,4 +22,4 @@ pub mod svm;
 
 pub use classifier::{Classifier, Identity, from_artifact, load};
 pub use error::{Error, Result};
-pub use prediction::{Prediction, SegmentPrediction, pool};
+pub use prediction::{Prediction, SegmentPrediction, most_probable, pool};

@@ -1,5 +1,6 @@
 //! [`Prediction`]: what a classifier says of a clip.
 
+use features::Fingerprint;
 use serde::Serialize;
 
 /// Calibrated probabilities of a clip, and of each of its segments in time.
@@ -7,8 +8,10 @@ use serde::Serialize;
 pub struct Prediction {
     /// One for each label, in the order of [`Classifier::labels`](crate::Classifier::labels); they sum to 1.
     pub probabilities: Vec<f64>,
-    /// The same for each segment; at least one.
+    /// The same for each window of the clip in time; at least one.
     pub segments: Vec<SegmentPrediction>,
+    /// [`features::digest`] of what was heard: training and serving give the same for the same file.
+    pub features_digest: Fingerprint,
 }
 
 /// Calibrated probabilities of one segment.
@@ -23,29 +26,28 @@ pub struct SegmentPrediction {
 }
 
 impl Prediction {
-    /// Makes the prediction of a clip from those of its segments; see [`pool`].
-    #[must_use]
-    pub fn from_segments(segments: Vec<SegmentPrediction>) -> Self {
-        let probabilities = pool(segments.iter().map(|segment| segment.probabilities.as_slice()));
-        Self { probabilities, segments }
-    }
-
     /// Index of the most probable label; of equals the first.
     #[must_use]
     pub fn best(&self) -> usize {
-        let better = |best, index| if self.probabilities[index] > self.probabilities[best] { index } else { best };
-        (1..self.probabilities.len()).fold(0, better)
+        most_probable(&self.probabilities)
     }
 }
 
-/// Probabilities of a clip from those of its segments: their mean, normalised to a sum of 1.
+/// Index of the largest probability; of equals the first. 0 of none.
+#[must_use]
+pub fn most_probable(probabilities: &[f64]) -> usize {
+    let better = |best, index| if probabilities[index] > probabilities[best] { index } else { best };
+    (1..probabilities.len()).fold(0, better)
+}
+
+/// Probabilities of a clip from those of its passages: their mean, normalised to a sum of 1.
 ///
-/// Training scores clips by this function and serving answers by it. Empty without a segment; segments must be of one
+/// Training scores clips by this function and serving answers by it. Empty without a passage; all must be of one
 /// length.
 #[must_use]
-pub fn pool<'a>(segments: impl IntoIterator<Item = &'a [f64]>) -> Vec<f64> {
+pub fn pool<'a>(passages: impl IntoIterator<Item = &'a [f64]>) -> Vec<f64> {
     let mut sums: Vec<f64> = Vec::new();
-    for probabilities in segments {
+    for probabilities in passages {
         sums.resize(probabilities.len(), 0.0);
         for (sum, probability) in sums.iter_mut().zip(probabilities) {
             *sum += probability;
@@ -63,15 +65,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_clip_is_the_mean_of_its_segments() {
+    fn a_clip_is_the_mean_of_its_passages() {
         assert_eq!(pool([[0.5, 0.25, 0.25].as_slice(), &[0.0, 0.75, 0.25]]), [0.25, 0.5, 0.25]);
         assert_eq!(pool(std::iter::empty()), Vec::<f64>::new());
     }
 
     #[test]
     fn of_equals_the_first_is_best() {
-        let prediction = |probabilities: &[f64]| Prediction { probabilities: probabilities.to_vec(), segments: vec![] };
-        assert_eq!(prediction(&[0.2, 0.4, 0.4]).best(), 1);
-        assert_eq!(prediction(&[0.6, 0.4]).best(), 0);
+        assert_eq!(most_probable(&[0.2, 0.4, 0.4]), 1);
+        assert_eq!(most_probable(&[0.6, 0.4]), 0);
+        assert_eq!(most_probable(&[]), 0);
     }
 }

@@ -21,9 +21,9 @@ fn main() -> Result<()> {
     let fitted = fit(&train, &search, seed, 0, &|_, _| {})?;
     let (mut right, mut loss) = (0.0, 0.0);
     for (vector, &label) in valid.vectors.iter().zip(&valid.labels) {
-        let prediction = models::Prediction { probabilities: fitted.svm.probabilities(vector)?, segments: Vec::new() };
-        right += f64::from(u8::from(prediction.best() == label));
-        loss -= libm::log(prediction.probabilities[label].max(1e-15));
+        let probabilities = fitted.svm.probabilities(vector)?;
+        right += f64::from(u8::from(models::most_probable(&probabilities) == label));
+        loss -= libm::log(probabilities[label].max(1e-15));
     }
     let n = valid.labels.len() as f64;
     let mut report = serde_json::to_value(&fitted.report)?;
@@ -67,6 +67,7 @@ fn read(folder: &Path) -> Result<(TrainingSet, TrainingSet)> {
             _ => continue,
         };
         set.clip.push(set.labels.len());
+        set.judged.push(true);
         set.vectors.push(vector.to_vec());
         set.labels.push(label.parse().with_context(|| format!("`{line}`: the label is no number"))?);
         set.groups.push(artist.to_owned());

@@ -1,3 +1,13 @@
 //! Fit, tune, evaluate, report.
+//!
+//! The binary `train` is a thin door to this library: [`cli`] says what a person may type, [`commands`] do it.
 
+pub mod cli;
+pub mod commands;
+pub mod metrics;
+pub mod progress;
+pub mod report;
+pub mod scoring;
+pub mod source;
 pub mod svm;
+pub mod text;

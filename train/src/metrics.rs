@@ -29,7 +29,7 @@ impl Scored {
     /// Index of the most probable label; the first of equals.
     #[must_use]
     pub fn predicted(&self) -> usize {
-        (0..self.probabilities.len()).fold(0, |best, i| if self.probabilities[i] > self.probabilities[best] { i } else { best })
+        models::most_probable(&self.probabilities)
     }
 
     /// The probability of the most probable label.

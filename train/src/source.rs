@@ -59,7 +59,7 @@ impl Source {
 
     fn synthetic(seed: u64, threads: usize) -> Result<Self> {
         let spec = SynthSpec { seed, ..SynthSpec::default() };
-        let folder = PathBuf::from(format!("data/synthetic-{seed}"));
+        let folder = synthetic_folder(seed);
         let made = if folder.is_dir() {
             "made earlier"
         } else {
@@ -74,4 +74,16 @@ impl Source {
         );
         Ok(Self { corpora: vec![folder], announcement })
     }
+}
+
+/// Where a clip of the synthetic corpus that [`Source::choose`] makes lies, from the current folder.
+#[must_use]
+pub fn synthetic_file(clip_id: &str, seed: u64) -> Option<String> {
+    let genre = clip_id.split('.').next()?;
+    let path = synthetic_folder(seed).join(genre).join(format!("{clip_id}.wav"));
+    path.is_file().then(|| path.display().to_string())
+}
+
+fn synthetic_folder(seed: u64) -> PathBuf {
+    PathBuf::from(format!("data/synthetic-{seed}"))
 }

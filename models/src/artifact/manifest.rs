@@ -83,13 +83,11 @@ struct SpecOnly {
 }
 
 impl Manifest {
-    /// Reads `artifact.json` from its bytes, which came from `path`.
+    /// Refuses a format that this program does not read, looking at nothing else.
     ///
     /// # Errors
-    /// [`Error::Format`] for a format that this program does not read, before anything else of it is looked at;
-    /// [`Error::Fingerprint`] for features that it cannot reproduce; [`Error::Json`], [`Error::Labels`],
-    /// [`Error::Name`] for content that no artifact has.
-    pub(super) fn from_json(bytes: &[u8], path: &Path) -> Result<Self> {
+    /// [`Error::Format`]; [`Error::Json`] for bytes that do not say their format.
+    pub(super) fn check_format(bytes: &[u8], path: &Path) -> Result<()> {
         let json = |error: serde_json::Error| Error::Json { path: path.to_owned(), detail: error.to_string() };
         let Preamble { format, program } = serde_json::from_slice(bytes).map_err(json)?;
         format.check_readable_by(FormatVersion::CURRENT).map_err(|advice| Error::Format {
@@ -99,7 +97,16 @@ impl Manifest {
             program: program.unwrap_or_else(|| "a program that did not say its name".into()),
             ours: PROGRAM,
             advice,
-        })?;
+        })
+    }
+
+    /// Reads `artifact.json` from its bytes, which came from `path` and are of a format that this program reads.
+    ///
+    /// # Errors
+    /// [`Error::Fingerprint`] for features that this program cannot reproduce; [`Error::Json`], [`Error::Labels`],
+    /// [`Error::Name`] for content that no artifact has.
+    pub(super) fn from_json(bytes: &[u8], path: &Path) -> Result<Self> {
+        let json = |error: serde_json::Error| Error::Json { path: path.to_owned(), detail: error.to_string() };
         // A specification of another revision may have fields that this program does not know.
         let SpecOnly { spec, fingerprint } = serde_json::from_slice(bytes).map_err(json)?;
         if let Err(error) = serde_json::from_value::<FeatureSpec>(spec) {

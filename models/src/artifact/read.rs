@@ -41,14 +41,16 @@ impl Artifact {
             });
         }
         let bytes = read_bounded(&path, MANIFEST_LIMIT)?;
-        // The format comes first: a newer program may name versions in another way.
-        let manifest = Manifest::from_json(&bytes, &path)?;
+        // The format comes first: a newer program may name versions in another way. Damage comes next, so that what a
+        // flipped bit makes of the content is never mistaken for what was written.
+        Manifest::check_format(&bytes, &path)?;
         let version = version_of(&bytes);
         let folder = folder_name(dir)?;
         if folder != version {
             return Err(Error::Version { path, expected: folder, found: version });
         }
 
+        let manifest = Manifest::from_json(&bytes, &path)?;
         check_listing(dir, &manifest)?;
         let mut files = BTreeMap::new();
         for (name, expected) in &manifest.files {

@@ -86,7 +86,7 @@ impl Draft {
             return Self::keep(dir, version);
         }
         fs::create_dir_all(&parent).map_err(Error::io("create", &parent))?;
-        let staging = readable(tempfile::Builder::new().prefix(".writing-"))
+        let staging = readable(tempfile::Builder::new().prefix(".writing-"), 0o777)
             .tempdir_in(&parent)
             .map_err(Error::io("create a temporary folder in", &parent))?;
         for (name, bytes) in files.into_iter().chain([(MANIFEST, &manifest_json)]) {
@@ -121,7 +121,7 @@ impl Draft {
 /// Replaces `path` by a file of these bytes; a reader sees the old or the new, never a part.
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     let parent = path.parent().unwrap_or_else(|| Path::new("."));
-    let mut file = readable(tempfile::Builder::new().prefix(".writing-"))
+    let mut file = readable(tempfile::Builder::new().prefix(".writing-"), 0o666)
         .tempfile_in(parent)
         .map_err(Error::io("create a temporary file in", parent))?;
     file.write_all(bytes).map_err(Error::io("write", path))?;
@@ -130,14 +130,16 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> Result<()> {
     sync_dir(parent)
 }
 
-/// Temporary files are private by default; what becomes an artifact is as readable as the umask allows, since the
+/// Temporary files are private by default; what becomes an artifact is as readable as the umask leaves `mode`, since the
 /// server may run as another user.
-fn readable<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
+fn readable<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>, mode: u32) -> &'a mut tempfile::Builder<'b, 'b> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o777));
+        builder.permissions(fs::Permissions::from_mode(mode));
     }
+    #[cfg(not(unix))]
+    let _ = mode;
     builder
 }
 

@@ -1,9 +1,9 @@
 //! An [`Svm`] with the features that it hears: a [`Classifier`].
 
-use features::{Analysis, Extractor};
+use features::{Analysis, Extractor, Segment};
 
 use super::Svm;
-use crate::{Classifier, Error, Identity, Prediction, Result, SegmentPrediction, artifact::Artifact};
+use crate::{Classifier, Error, Identity, Prediction, Result, SegmentPrediction, artifact::Artifact, pool};
 
 /// The classifier of an artifact of model `svm`.
 #[derive(Debug)]
@@ -54,6 +54,17 @@ impl SvmClassifier {
         Self::new(identity, manifest.labels.clone(), extractor, Svm::from_tensors(artifact.weights()?)?)
     }
 
+    fn judge(&self, pieces: Vec<Segment>) -> Result<Vec<SegmentPrediction>> {
+        let judge = |piece: Segment| {
+            Ok(SegmentPrediction {
+                start_seconds: piece.start_seconds,
+                end_seconds: piece.end_seconds,
+                probabilities: self.svm.probabilities(&piece.vector)?,
+            })
+        };
+        pieces.into_iter().map(judge).collect()
+    }
+
     /// The machine.
     #[must_use]
     pub fn svm(&self) -> &Svm {
@@ -75,14 +86,20 @@ impl Classifier for SvmClassifier {
     }
 
     fn predict(&self, analysis: &Analysis) -> Result<Prediction> {
-        let segments = self.extractor.segments(analysis)?;
-        let predict = |segment: features::Segment| {
-            Ok(SegmentPrediction {
-                start_seconds: segment.start_seconds,
-                end_seconds: segment.end_seconds,
-                probabilities: self.svm.probabilities(&segment.vector)?,
-            })
+        let heard = self.extractor.passages(analysis)?;
+        let features_digest = features::digest(analysis, &heard);
+        let passages = self.judge(heard)?;
+        // A clip of one short passage is its own only window.
+        let segments = match passages.as_slice() {
+            [only] if analysis.log_mel().n_frames() <= self.extractor.spec().segment.window.frames => {
+                vec![only.clone()]
+            }
+            _ => self.judge(self.extractor.windows(analysis)?)?,
         };
-        Ok(Prediction::from_segments(segments.into_iter().map(predict).collect::<Result<_>>()?))
+        Ok(Prediction {
+            probabilities: pool(passages.iter().map(|passage| passage.probabilities.as_slice())),
+            segments,
+            features_digest,
+        })
     }
 }

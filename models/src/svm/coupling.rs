@@ -79,3 +79,99 @@ fn normalise(mut p: Vec<f64>) -> Vec<f64> {
     p.iter_mut().for_each(|p| *p /= total);
     p
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::svm::pairs;
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        kind: String,
+        n_classes: usize,
+        pairwise: Vec<f64>,
+        probabilities: Vec<f64>,
+    }
+
+    /// `experiments/parity/svm_golden.py`: the optimum by a linear system, without any iteration.
+    #[test]
+    fn the_optimum_of_the_paper_is_found() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/golden/coupling.json")).expect("cases");
+        assert_eq!(cases.len(), 18);
+        for case in cases {
+            let found = couple(&case.pairwise, case.n_classes);
+            let worst = found.iter().zip(&case.probabilities).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+            assert!(worst < 1e-9, "{} classes, {}: {worst:e}", case.n_classes, case.kind);
+        }
+    }
+
+    #[test]
+    fn two_classes_keep_their_estimate() {
+        for estimate in [0.0_f64, 0.2, 0.5, 0.999, 1.0] {
+            let expected = estimate.clamp(MIN_PROBABILITY, 1.0 - MIN_PROBABILITY);
+            assert!((couple(&[estimate], 2)[0] - expected).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn a_temperature_of_one_changes_no_bit_and_a_higher_one_flattens() {
+        let p = [0.7, 0.2, 0.1, 0.0];
+        assert_eq!(tempered(&p, 1.0), p);
+        let flat = tempered(&p, 2.0);
+        assert!((flat[0] / flat[1] - (0.7_f64 / 0.2).sqrt()).abs() < 1e-12 && flat[0] < 0.7 && flat[3] > 0.0);
+        assert!(tempered(&p, 0.5)[0] > 0.7);
+    }
+
+    /// Estimates for every pair, among them certain and contradictory ones.
+    fn estimates() -> impl Strategy<Value = (usize, Vec<f64>)> {
+        let estimate = prop_oneof![6 => 0.0..=1.0, 1 => Just(0.0), 1 => Just(1.0), 1 => 0.0..=1e-6];
+        (2_usize..=12).prop_flat_map(move |k| (Just(k), prop::collection::vec(estimate.clone(), k * (k - 1) / 2)))
+    }
+
+    proptest! {
+        #[test]
+        fn probabilities_are_positive_and_sum_to_one((k, pairwise) in estimates(), temperature in 0.05..20.0) {
+            let p = couple(&pairwise, k);
+            for p in [tempered(&p, temperature), p] {
+                prop_assert_eq!(p.len(), k);
+                prop_assert!(p.iter().all(|p| p.is_finite() && *p >= 0.0), "{:?}", p);
+                prop_assert!((p.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            }
+        }
+
+        #[test]
+        fn the_names_of_classes_do_not_matter(
+            (k, pairwise) in (2_usize..=10)
+                .prop_flat_map(|k| (Just(k), prop::collection::vec(0.01..=0.99, k * (k - 1) / 2))),
+            seed in 0_usize..1000,
+        ) {
+            // A permutation of the classes, and the estimates under it.
+            let mut order: Vec<usize> = (0..k).collect();
+            order.sort_by_key(|&class| (class * 7919 + seed * 104_729) % 1009);
+            let mut r = vec![0.5; k * k];
+            for ((a, b), &estimate) in pairs(k).zip(&pairwise) {
+                r[a * k + b] = estimate;
+                r[b * k + a] = 1.0 - estimate;
+            }
+            let permuted: Vec<f64> = pairs(k).map(|(a, b)| r[order[a] * k + order[b]]).collect();
+            let (p, q) = (couple(&pairwise, k), couple(&permuted, k));
+            for (position, &class) in order.iter().enumerate() {
+                prop_assert!((q[position] - p[class]).abs() < 1e-9, "{:?} {:?}", p, q);
+            }
+        }
+
+        #[test]
+        fn consistent_estimates_give_the_probabilities_that_they_came_from(
+            weights in prop::collection::vec(0.01..1.0, 2..10),
+        ) {
+            let total: f64 = weights.iter().sum();
+            let k = weights.len();
+            let pairwise: Vec<f64> = pairs(k).map(|(a, b)| weights[a] / (weights[a] + weights[b])).collect();
+            for (found, weight) in couple(&pairwise, k).into_iter().zip(&weights) {
+                prop_assert!((found - weight / total).abs() < 1e-8);
+            }
+        }
+    }
+}

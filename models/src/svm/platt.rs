@@ -132,6 +132,30 @@ mod tests {
         }
     }
 
+    #[derive(serde::Deserialize)]
+    struct Case {
+        decisions: Vec<f64>,
+        first: Vec<bool>,
+        a: f64,
+        b: f64,
+    }
+
+    /// `experiments/parity/svm_golden.py`: the optimum by SciPy.
+    #[test]
+    fn the_likeliest_sigmoid_is_found() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/golden/platt.json")).expect("cases");
+        for case in cases {
+            let samples: Vec<_> = case.decisions.iter().copied().zip(case.first).collect();
+            let found = Sigmoid::fit(&samples);
+            assert!(
+                (found.a - case.a).abs() < 1e-4 && (found.b - case.b).abs() < 1e-4,
+                "{found:?} {} {}",
+                case.a,
+                case.b
+            );
+        }
+    }
+
     #[test]
     fn without_a_value_nothing_is_claimed() {
         assert_eq!(Sigmoid::fit(&[]).probability(5.0), 0.5);

@@ -19,7 +19,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let hear = || -> features::Result<_> {
         let decoded = decode::decode_file(&args.file, &Limits::default())?;
         let analysis = extractor.analyse(&decoded.clip)?;
-        let segments = extractor.segments(&analysis)?;
+        let segments = extractor.passages(&analysis)?;
         Ok((decoded, analysis, segments))
     };
     let (decoded, analysis, segments) = hear().with_context(|| format!("failed to inspect {}", args.file.display()))?;

@@ -7,11 +7,14 @@ pub mod inspect;
 pub mod svm;
 pub mod synth;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use data::{ExtractOptions, LabelledSet};
 use features::{FeatureSpec, spec::PRESETS};
 use serde::Serialize;
+
+use crate::progress::Stage;
 
 /// Prints one JSON document on stdout.
 fn print_json(value: &impl Serialize) -> Result<()> {
@@ -29,4 +32,19 @@ fn read_spec(name_or_file: &str) -> Result<FeatureSpec> {
         format!("failed to read the feature specification {name_or_file} (it is neither a file nor one of the presets {})", PRESETS.join(", "))
     })?;
     FeatureSpec::from_json(&text).with_context(|| format!("failed to read the feature specification {name_or_file}"))
+}
+
+/// Opens corpora as one set; audio is extracted on the way.
+fn open_set(corpora: &[PathBuf], spec: &FeatureSpec, threads: usize) -> Result<LabelledSet> {
+    let stage = Stage::new("extracting features");
+    let options =
+        ExtractOptions { threads, progress: &|done, total| stage.at(done, total), ..ExtractOptions::default() };
+    Ok(LabelledSet::open(corpora, spec, &options)?)
+}
+
+/// Says on stderr which files could not be used.
+fn say_rejected(rejected: &[(String, String)]) {
+    for (clip_id, reason) in rejected {
+        eprintln!("left out {clip_id}: {reason}");
+    }
 }

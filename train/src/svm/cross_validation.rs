@@ -15,7 +15,7 @@ use super::{
     binary::{BinaryProblem, BinarySvm},
     scaler::{Scaler, block_weights},
     score::Score,
-    search::{ClassWeight, Hyperparameters},
+    search::{Calibration, ClassWeight, Hyperparameters},
 };
 
 /// Called with the number of steps that are done, and of all.
@@ -53,8 +53,9 @@ pub(super) fn cross_validate(
     for (repeat, folds) in repeats.iter().enumerate() {
         for fold in folds {
             let held_clip: Vec<bool> = (0..set.labels.len()).map(|clip| fold.binary_search(&clip).is_ok()).collect();
-            let (held, fitted): (Vec<usize>, Vec<usize>) =
+            let (mut held, fitted): (Vec<usize>, Vec<usize>) =
                 (0..set.vectors.len()).partition(|&segment| held_clip[set.clip[segment]]);
+            held.retain(|&segment| set.judged[segment]);
             for (b, &balance) in search.balance.iter().enumerate() {
                 let space = Space::new(set, &fitted, balance);
                 let z = |segments: &[usize]| space.standardise(set, segments);
@@ -167,13 +168,32 @@ pub(super) fn platt_samples<'a>(
     samples
 }
 
-/// Coupled probabilities of every segment, each by sigmoids that were fitted on the folds that it is not in.
-pub(super) fn held_out_probabilities(folds: &[HeldOut], labels: &[usize], n_classes: usize) -> Vec<Vec<f64>> {
+/// The sigmoid of each pair, fitted to its samples or to those of all pairs.
+///
+/// A shared slope has no offset: each value counts for its class and, mirrored, against the other. A pair of genres has
+/// some hundred clips of a few artists, too few for two parameters of its own: on GTZAN the shared slope has the better
+/// log-loss and accuracy (docs/decisions/0003-svm-calibration.md).
+pub(super) fn sigmoids(samples: &[Vec<(f64, bool)>], calibration: Calibration) -> Vec<Sigmoid> {
+    match calibration {
+        Calibration::EachPair => samples.iter().map(|samples| Sigmoid::fit(samples)).collect(),
+        Calibration::SharedSlope => {
+            let both: Vec<_> = samples.iter().flatten().flat_map(|&(f, first)| [(f, first), (-f, !first)]).collect();
+            vec![Sigmoid { b: 0.0, ..Sigmoid::fit(&both) }; samples.len()]
+        }
+    }
+}
+
+/// Coupled probabilities of every judged segment, each by sigmoids that were fitted on the folds that it is not in.
+pub(super) fn held_out_probabilities(
+    folds: &[HeldOut],
+    labels: &[usize],
+    n_classes: usize,
+    calibration: Calibration,
+) -> Vec<Vec<f64>> {
     let mut probabilities = vec![Vec::new(); labels.len()];
     for (index, held) in folds.iter().enumerate() {
         let others = folds.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, held)| held);
-        let sigmoids: Vec<Sigmoid> =
-            platt_samples(others, labels, n_classes).iter().map(|samples| Sigmoid::fit(samples)).collect();
+        let sigmoids = sigmoids(&platt_samples(others, labels, n_classes), calibration);
         for (row, &segment) in held.segments.iter().enumerate() {
             let pairwise: Vec<f64> = (held.decisions.iter().zip(&sigmoids))
                 // A pair that could not be fitted knows nothing.
@@ -186,11 +206,16 @@ pub(super) fn held_out_probabilities(folds: &[HeldOut], labels: &[usize], n_clas
 }
 
 /// Accuracy and log-loss over clips, the mean over the repeats.
-pub(super) fn score(set: &TrainingSet, labels: &[usize], (hyperparameters, repeats): &GridPoint) -> Score {
+pub(super) fn score(
+    set: &TrainingSet,
+    labels: &[usize],
+    (hyperparameters, repeats): &GridPoint,
+    calibration: Calibration,
+) -> Score {
     let scores: Vec<(f64, f64)> = repeats
         .iter()
         .map(|folds| {
-            let segments = held_out_probabilities(folds, labels, set.n_classes());
+            let segments = held_out_probabilities(folds, labels, set.n_classes(), calibration);
             super::score::of_clips(set, &segments, 1.0)
         })
         .collect();

@@ -23,12 +23,12 @@ use models::svm::{Parts, Svm, kernel::rbf, pairs, platt::Sigmoid};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::cross_validation::{Space, distances, fit_pair, held_out_probabilities, platt_samples};
+use self::cross_validation::{Space, distances, fit_pair, held_out_probabilities, platt_samples, sigmoids};
 pub use self::{
     cross_validation::Progress,
     error::{Error, Result},
     score::Score,
-    search::{ClassWeight, Criterion, Hyperparameters, Search},
+    search::{Calibration, ClassWeight, Criterion, Hyperparameters, Search},
     set::TrainingSet,
 };
 
@@ -102,16 +102,14 @@ fn fit_here(set: &TrainingSet, search: &Search, seed: u64, progress: Progress<'_
     let labels = set.segment_labels();
     let n_classes = set.n_classes();
     let (grid, not_converged) = cross_validation::cross_validate(set, search, seed, progress)?;
-    let scores: Vec<Score> = grid.par_iter().map(|point| cross_validation::score(set, &labels, point)).collect();
+    let scores: Vec<Score> = grid.par_iter().map(|point| cross_validation::score(set, &labels, point, search.calibration)).collect();
     let best = best_of(&scores, search.criterion);
     let (chosen, repeats) = (scores[best], &grid[best].1);
 
-    let sigmoids: Vec<Sigmoid> = platt_samples(repeats.iter().flatten(), &labels, n_classes)
-        .iter()
-        .map(|samples| Sigmoid::fit(samples))
-        .collect();
-    let held_out: Vec<_> =
-        repeats.iter().map(|folds| (folds.as_slice(), held_out_probabilities(folds, &labels, n_classes))).collect();
+    let samples = platt_samples(repeats.iter().flatten(), &labels, n_classes);
+    let sigmoids = sigmoids(&samples, search.calibration);
+    let probabilities = |folds| held_out_probabilities(folds, &labels, n_classes, search.calibration);
+    let held_out: Vec<_> = repeats.iter().map(|folds| (folds.as_slice(), probabilities(folds))).collect();
     let temperature = if search.temperature { score::temperature(set, &held_out) } else { 1.0 };
     let judged: Vec<_> = held_out.iter().map(|(_, segments)| score::of_clips(set, segments, temperature)).collect();
     let n = judged.len() as f64;

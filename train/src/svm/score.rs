@@ -41,9 +41,8 @@ fn losses(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> Vec<(us
         .map(|(clip, segments)| {
             let probabilities = models::pool(segments.iter().map(Vec::as_slice));
             let label = set.labels[clip];
-            let prediction = models::Prediction { probabilities, segments: Vec::new() };
-            let right = prediction.best() == label;
-            (clip, right, -libm::log(prediction.probabilities[label].max(MIN_PROBABILITY)))
+            let right = models::most_probable(&probabilities) == label;
+            (clip, right, -libm::log(probabilities[label].max(MIN_PROBABILITY)))
         })
         .collect()
 }

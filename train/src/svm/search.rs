@@ -23,6 +23,8 @@ pub struct Search {
     pub repeats: usize,
     /// What "best" means.
     pub criterion: Criterion,
+    /// What turns decision values into probabilities.
+    pub calibration: Calibration,
     /// Whether the coupled probabilities get a temperature, where cross-validation shows that it helps.
     pub temperature: bool,
     /// Largest violation of the optimality conditions that the solver accepts; libsvm's default is 1e-3.
@@ -39,6 +41,16 @@ pub enum ClassWeight {
     Balanced,
 }
 
+/// How the sigmoids are fitted that turn decision values into probabilities of a pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Calibration {
+    /// Slope and offset for each pair (Platt 1999).
+    EachPair,
+    /// One slope for all pairs and no offset.
+    SharedSlope,
+}
+
 /// By what the hyperparameters are chosen; the other one, then the order of the grid, decides between equals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -52,13 +64,14 @@ pub enum Criterion {
 impl Default for Search {
     fn default() -> Self {
         Self {
-            c: vec![0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0],
-            gamma: vec![0.1, 0.2, 0.4, 0.7, 1.0, 2.0, 4.0],
+            c: vec![1.0, 2.0, 4.0, 8.0, 16.0, 32.0],
+            gamma: vec![0.0625, 0.125, 0.25, 0.5],
             balance: vec![0.0],
             class_weight: ClassWeight::Equal,
             folds: 5,
             repeats: 1,
             criterion: Criterion::Accuracy,
+            calibration: Calibration::SharedSlope,
             temperature: true,
             tolerance: 1e-3,
         }

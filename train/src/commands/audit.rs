@@ -1,0 +1,55 @@
+//! `train audit`: what is wrong with a corpus.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use data::{
+    Corpus, ExtractOptions,
+    audit::{Audit, audit},
+    frames,
+};
+
+use super::print_json;
+use crate::{cli::AuditArgs, progress::Stage};
+
+/// Examines every clip and prints the findings.
+///
+/// # Errors
+/// When the corpus cannot be opened, or the table cannot be written.
+pub fn run(args: &AuditArgs) -> Result<()> {
+    let corpus = Corpus::open(&args.data)?;
+    let stage = Stage::new("listening");
+    let options = ExtractOptions {
+        threads: args.run.threads.into(),
+        progress: &|done, total| stage.at(done, total),
+        ..ExtractOptions::default()
+    };
+    let found = audit(&corpus, &options).with_context(|| format!("failed to audit {}", args.data.display()))?;
+    drop(stage);
+    if let Some(path) = &args.out {
+        write_table(&found, path)?;
+    }
+    if args.run.json {
+        return print_json(&found);
+    }
+    for finding in &found.findings {
+        println!("{:<24} {:<14} {}", finding.clip_id, finding.fault.name(), finding.detail);
+    }
+    let counts: Vec<_> = found.counts().into_iter().map(|(fault, n)| format!("{n} {}", fault.name())).collect();
+    let summary = if counts.is_empty() { "no fault found".into() } else { counts.join(", ") };
+    println!("{} clips: {summary}", found.clips);
+    if matches!(corpus, Corpus::Store(_)) {
+        println!("A log-mel store was compared for repeats only; audit the audio for the rest.");
+    }
+    Ok(())
+}
+
+fn write_table(found: &Audit, path: &Path) -> Result<()> {
+    let mut frame = found.frame()?;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("parquet") => frames::write_parquet(&mut frame, path)?,
+        Some("csv") => frames::write_csv(&mut frame, path)?,
+        _ => bail!("{}: name a file that ends in .parquet or .csv", path.display()),
+    }
+    Ok(())
+}

@@ -1,0 +1,245 @@
+//! `train svm`, and `train` without a command: from music to an artifact that a server loads.
+
+use std::{collections::BTreeSet, sync::Mutex};
+
+use anyhow::{Context, Result, bail};
+use data::{Fold, LabelledSet, Part, Split};
+use features::{Extractor, Fingerprint};
+use models::{
+    Identity,
+    artifact::{self, DataDescription, Draft, SplitMetrics, Written},
+    svm::SvmClassifier,
+};
+use rayon::prelude::*;
+use serde_json::json;
+
+use super::{open_set, print_json, read_spec, say_rejected};
+use crate::{
+    cli::FitArgs,
+    metrics::Evaluation,
+    progress::Stage,
+    report::{self, Report},
+    scoring,
+    source::{self, Source},
+    svm::{self, FittedSvm, Search, TrainingSet},
+    text,
+};
+
+/// Folds of the split by artist that holds clips out where GTZAN's own split does not apply.
+const FOLDS: usize = 4;
+
+/// Trains, evaluates on the clips that were held out, writes the artifact and puts it in use.
+///
+/// # Errors
+/// When there is no usable music, or the artifact cannot be written.
+pub fn run(args: &FitArgs) -> Result<()> {
+    let threads = args.run.threads.into();
+    let source = Source::choose(&args.data.corpora, args.seed, threads)?;
+    // The first line, before anything that takes long.
+    if args.run.json { eprintln!("{}", source.announcement) } else { println!("{}", source.announcement) }
+
+    let set = open_set(&source.corpora, &read_spec(&args.spec)?, threads)?;
+    let split = held_out_split(args.held_out.as_deref(), &set)?;
+    let Fold { train, test } = split.folds(&set.items(), args.seed)?.swap_remove(0);
+    if train.is_empty() {
+        bail!("nothing is left to fit on beside {split}; name a corpus with the train part too");
+    }
+    let labels = labels(&set, &train);
+    let extractor = Extractor::new(set.spec().clone())?;
+    let training = training_set(&set, &train, &labels, &extractor, threads)?;
+    let fitted = fit(&training, args.seed, threads)?;
+    let written = keep(args, &set, &split, &train, &test, labels, extractor, &fitted)?;
+    artifact::set_current(&args.artifacts.join(SvmClassifier::NAME), &written.artifact.version)?;
+    written.say(args, &set, &split, &test)
+}
+
+/// The split that was named, else GTZAN's where every clip is GTZAN's, else one by artist.
+fn held_out_split(named: Option<&str>, set: &LabelledSet) -> Result<Split> {
+    match named {
+        Some(name) => {
+            let split = name.parse()?;
+            match split {
+                Split::FaultFiltered(Part::Valid | Part::Test) | Split::ArtistKFold { .. } | Split::TrackKFold { .. } => Ok(split),
+                _ => bail!("`{name}` holds no clip out that is not fitted on; use fault-filtered:valid or artist-kfold:{FOLDS}"),
+            }
+        }
+        None if set.clips().iter().all(|clip| clip.part.is_some()) => Ok(Split::FaultFiltered(Part::Valid)),
+        None => Ok(Split::ArtistKFold { k: FOLDS }),
+    }
+}
+
+/// The genres of the clips to fit on, in the order of [`data::Genre`].
+fn labels(set: &LabelledSet, train: &[usize]) -> Vec<String> {
+    let genres: BTreeSet<_> = train.iter().map(|&index| set.clips()[index].genre).collect();
+    genres.into_iter().map(|genre| genre.name().to_owned()).collect()
+}
+
+/// The vectors of the clips: their passages, by which they are judged, and their windows, which are fitted on too, so that
+/// the machine knows what less than half a minute sounds like.
+fn training_set(
+    set: &LabelledSet,
+    train: &[usize],
+    labels: &[String],
+    extractor: &Extractor,
+    threads: usize,
+) -> Result<TrainingSet> {
+    let stage = Stage::new("describing clips");
+    let done = Mutex::new(0);
+    let describe = |&index: &usize| -> Result<_> {
+        let clip = &set.clips()[index];
+        let vectors = || -> Result<_> {
+            let analysis = set.analysis(index)?;
+            let passages = extractor.passages(&analysis)?;
+            let shorter = analysis.log_mel().n_frames() > extractor.spec().segment.window.frames;
+            let windows = if shorter { extractor.windows(&analysis)? } else { Vec::new() };
+            Ok((passages, windows))
+        };
+        let vectors = vectors().with_context(|| format!("failed to describe {}", clip.clip_id))?;
+        if let Ok(mut done) = done.lock() {
+            *done += 1;
+            stage.at(*done, train.len());
+        }
+        Ok((clip, vectors))
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
+    let described: Vec<_> = pool.install(|| train.par_iter().map(describe).collect::<Result<_>>())?;
+    let mut training = TrainingSet { names: extractor.names().to_vec(), ..TrainingSet::default() };
+    for (index, (clip, (passages, windows))) in described.into_iter().enumerate() {
+        let label = labels.iter().position(|label| label == clip.genre.name()).context("a genre without a label")?;
+        training.labels.push(label);
+        training.groups.push(clip.group.clone());
+        for (judged, segment) in passages.into_iter().map(|s| (true, s)).chain(windows.into_iter().map(|s| (false, s))) {
+            training.vectors.push(segment.vector);
+            training.clip.push(index);
+            training.judged.push(judged);
+        }
+    }
+    Ok(training)
+}
+
+fn fit(training: &TrainingSet, seed: u64, threads: usize) -> Result<FittedSvm> {
+    let stage = Stage::new("choosing C and gamma");
+    Ok(svm::fit(training, &Search::default(), seed, threads, &|done, total| stage.at(done, total))?)
+}
+
+/// An artifact on disk, and how good it is.
+struct Kept {
+    artifact: Written,
+    evaluation: Evaluation,
+    fingerprint: Fingerprint,
+    cross_validated: f64,
+}
+
+#[expect(clippy::too_many_arguments, reason = "everything that an artifact holds comes together here")]
+fn keep(
+    args: &FitArgs,
+    set: &LabelledSet,
+    split: &Split,
+    train: &[usize],
+    test: &[usize],
+    labels: Vec<String>,
+    extractor: Extractor,
+    fitted: &FittedSvm,
+) -> Result<Kept> {
+    let spec = extractor.spec().clone();
+    let fingerprint = spec.fingerprint();
+    // Not written yet, so it has no version.
+    let identity =
+        Identity { name: SvmClassifier::NAME.into(), version: String::new(), fingerprint: fingerprint.clone() };
+    let classifier = SvmClassifier::new(identity, labels.clone(), extractor, fitted.svm.clone())?;
+    let scored = scoring::score(&classifier, set, test, args.run.threads.into())?;
+    let evaluation = Evaluation::new(&labels, &scored, args.seed);
+    let clip_ids: Vec<_> = train.iter().map(|&index| set.clips()[index].clip_id.as_str()).collect();
+    let warning = source::synthetic_warning(clip_ids.iter().copied());
+    let training = json!({
+        "seed": args.seed,
+        "held_out": split.to_string(),
+        "search": Search::default(),
+        "fit": fitted.report,
+        "clip_ids": clip_ids,
+        "warning": warning,
+    });
+    let data = DataDescription {
+        digest: set.digest_of(train)?,
+        description: set.description().to_string(),
+        clips: train.len(),
+    };
+    let more = [("macro_f1", json!(evaluation.macro_f1)), ("log_loss", json!(evaluation.log_loss)), ("ece", json!(evaluation.ece)), ("ci95", json!(evaluation.ci95))];
+    let summary = SplitMetrics {
+        split: split.to_string(),
+        n: evaluation.n,
+        accuracy: evaluation.accuracy,
+        more: more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    };
+    let mut summarised = training.clone();
+    if let Some(fields) = summarised.as_object_mut() {
+        // Long lists belong in artifact.json.
+        fields.remove("clip_ids");
+        fields.remove("fit");
+        fields.insert("chosen".into(), json!(fitted.report.chosen));
+        fields.insert("counts".into(), json!(fitted.report.counts));
+        fields.insert("warnings".into(), json!(fitted.report.warnings));
+    }
+    let report_html = report::html(&Report {
+        model: SvmClassifier::NAME,
+        fingerprint: &fingerprint,
+        training: &summarised,
+        data: &data,
+        split: &split.to_string(),
+        leaks: split.leaks(),
+        warning,
+        evaluation: &evaluation,
+        scored: &scored,
+        command: &format!("train svm --data CORPUS --held-out {split} --seed {}", args.seed),
+    });
+    let draft = Draft {
+        model: SvmClassifier::NAME.into(),
+        labels,
+        spec,
+        training,
+        data,
+        metrics: vec![summary],
+        weights: fitted.svm.to_tensors()?,
+        metrics_json: serde_json::to_vec_pretty(&evaluation)?,
+        report_html: report_html.into_bytes(),
+    };
+    let artifact = draft.write(&args.artifacts)?;
+    Ok(Kept { artifact, evaluation, fingerprint, cross_validated: fitted.report.cross_validated.accuracy })
+}
+
+impl Kept {
+    fn say(&self, args: &FitArgs, set: &LabelledSet, split: &Split, test: &[usize]) -> Result<()> {
+        let Self { artifact, evaluation, .. } = self;
+        if args.run.json {
+            return print_json(&json!({
+                "artifact": artifact.dir,
+                "version": artifact.version,
+                "fingerprint": self.fingerprint,
+                "held_out": split.to_string(),
+                "cross_validated_accuracy": self.cross_validated,
+                "rejected": set.rejected().len(),
+                "evaluation": evaluation,
+            }));
+        }
+        say_rejected(set.rejected());
+        if let Some(warning) = source::synthetic_warning(set.clips().iter().map(|clip| clip.clip_id.as_str())) {
+            println!("{warning}");
+        }
+        println!(
+            "Held out: {split}, {} clips; fitted on {}. It leaks: {}.",
+            evaluation.n,
+            set.description(),
+            split.leaks()
+        );
+        println!("Cross-validated by artist on what was fitted on: accuracy {:.3}.", self.cross_validated);
+        print!("{}", text::figures(evaluation));
+        println!("\nartifact  {}", artifact.dir.display());
+        println!("report    {}", artifact.dir.join(artifact::REPORT).display());
+        let custom = if args.artifacts.as_os_str() == "artifacts" { String::new() } else { format!(" --artifacts {}", args.artifacts.display()) };
+        println!("serve it  cargo run --release -p serve -- svm{custom}");
+        if let Some(file) = test.first().and_then(|&index| source::synthetic_file(&set.clips()[index].clip_id, args.seed)) {
+            println!("and ask   curl -F audio_file=@{file} http://127.0.0.1:8081/predict");
+        }
+        Ok(())
+    }
+}
