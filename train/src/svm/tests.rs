@@ -143,6 +143,9 @@ fn progress_ends_at_its_total() {
     assert_eq!(largest.into_inner(), total.into_inner());
 }
 
+/// A change, and what the refusal must say.
+type Case<T> = (fn(&mut T), &'static str);
+
 #[test]
 fn sets_that_cannot_be_fitted_are_refused_with_the_reason() {
     let refused = |change: fn(&mut TrainingSet)| {
@@ -150,7 +153,7 @@ fn sets_that_cannot_be_fitted_are_refused_with_the_reason() {
         change(&mut set);
         fit(&set, &small(), 0, 1, &|_, _| {}).expect_err("refused").to_string()
     };
-    let cases: [(fn(&mut TrainingSet), &str); 9] = [
+    let cases: [Case<TrainingSet>; 9] = [
         (|set| set.groups.truncate(2), "artists"),
         (|set| set.clip.truncate(2), "indices of their clips"),
         (|set| set.clip[3] = 1000, "of clip 1000"),
@@ -171,7 +174,7 @@ fn sets_that_cannot_be_fitted_are_refused_with_the_reason() {
 #[test]
 fn searches_that_cannot_be_done_are_refused_with_the_field() {
     let set = blobs(2, 8, 0.5, 1, 13);
-    let cases: [(fn(&mut Search), &str); 7] = [
+    let cases: [Case<Search>; 7] = [
         (|search| search.c.clear(), "`c`"),
         (|search| search.c[0] = -1.0, "`c`"),
         (|search| search.gamma[0] = f64::NAN, "`gamma`"),
