@@ -6,6 +6,7 @@ use crate::{AudioTree, Error, Result, Store};
 
 /// A folder of clips.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a program has a few corpora, never a list of thousands")]
 pub enum Corpus {
     /// Audio files in genre folders.
     AudioTree(AudioTree),

@@ -1,11 +1,14 @@
 //! RFC 4180 tables, as small as a catalogue needs them.
 
-/// Rows of fields, each with the line that it starts on (counted from 1). Quoted fields may hold commas, quotes
+/// The line that a row starts on, counted from 1, and its fields.
+pub(crate) type Row = (usize, Vec<String>);
+
+/// The rows of a table. Quoted fields may hold commas, quotes
 /// (doubled) and line breaks; blank lines are skipped; a byte-order mark is dropped.
 ///
 /// # Errors
 /// Line and reason, for a quote that is not closed or that has text around it.
-pub(crate) fn parse(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, String)> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Row>, (usize, String)> {
     let mut rows = Vec::new();
     let mut chars = text.strip_prefix('\u{feff}').unwrap_or(text).chars().peekable();
     let mut line = 1;
@@ -43,11 +46,8 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(usize, Vec<String>)>, (usize, Str
             }
         }
         // A bare carriage return ends a line too, as old spreadsheets write it.
-        if chars.next_if_eq(&'\r').is_some() {
-            chars.next_if_eq(&'\n');
-        } else {
-            chars.next_if_eq(&'\n');
-        }
+        chars.next_if_eq(&'\r');
+        chars.next_if_eq(&'\n');
         line += 1;
         if row != [""] {
             rows.push((start, row));
