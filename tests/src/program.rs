@@ -44,7 +44,6 @@ pub fn run(name: &str, at: &Path, variables: &[(&str, &str)], arguments: &[&str]
 ///
 /// # Panics
 /// When it fails; says what it wrote.
-#[must_use]
 pub fn train(at: &Path, arguments: &[&str]) -> String {
     let output = run("train", at, &[], arguments);
     assert!(

@@ -96,7 +96,10 @@ fn figures(page: &mut String, evaluation: &Evaluation) {
     let Evaluation { n, accuracy, ci95: [low, high], macro_f1, log_loss, ece, .. } = evaluation;
     let _ = writeln!(page, "<div class=\"figures\">");
     for (value, label) in [
-        (format!("{:.1} %", accuracy * 100.0), format!("accuracy, 95 % interval {:.1} to {:.1} % (bootstrap by artist)", low * 100.0, high * 100.0)),
+        (
+            format!("{:.1} %", accuracy * 100.0),
+            format!("accuracy, 95 % interval {:.1} to {:.1} % (bootstrap by artist)", low * 100.0, high * 100.0),
+        ),
         (format!("{macro_f1:.3}"), "macro F1".into()),
         (format!("{log_loss:.3}"), "log-loss".into()),
         (format!("{ece:.3}"), "calibration error".into()),
@@ -128,13 +131,17 @@ fn confusion_plot(page: &mut String, evaluation: &Evaluation) {
     const LEFT: usize = 90;
     let k = evaluation.labels.len();
     let side = LEFT + CELL * k + 10;
-    let _ = writeln!(page, "<svg viewBox=\"0 0 {side} {side}\" width=\"{side}\" role=\"img\" aria-label=\"confusion matrix\">");
+    let _ = writeln!(
+        page,
+        "<svg viewBox=\"0 0 {side} {side}\" width=\"{side}\" role=\"img\" aria-label=\"confusion matrix\">"
+    );
     for (row, (label, counts)) in evaluation.labels.iter().zip(&evaluation.confusion).enumerate() {
         let label = escape(label);
         let total: usize = counts.iter().sum();
         let y = LEFT + row * CELL;
         let centre = LEFT + row * CELL + CELL / 2;
-        let _ = writeln!(page, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{label}</text>", LEFT - 8, y + CELL / 2 + 4);
+        let _ =
+            writeln!(page, "<text x=\"{}\" y=\"{}\" text-anchor=\"end\">{label}</text>", LEFT - 8, y + CELL / 2 + 4);
         let _ = writeln!(
             page,
             "<text x=\"{centre}\" y=\"{0}\" transform=\"rotate(-50 {centre} {0})\">{label}</text>",
@@ -149,7 +156,12 @@ fn confusion_plot(page: &mut String, evaluation: &Evaluation) {
                 "<rect x=\"{x}\" y=\"{y}\" width=\"{CELL}\" height=\"{CELL}\" fill=\"{colour}\" fill-opacity=\"{shade:.3}\" stroke=\"var(--rule)\"/>"
             );
             if count > 0 {
-                let _ = writeln!(page, "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{count}</text>", x + CELL / 2, y + CELL / 2 + 4);
+                let _ = writeln!(
+                    page,
+                    "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{count}</text>",
+                    x + CELL / 2,
+                    y + CELL / 2 + 4
+                );
             }
         }
     }
@@ -161,14 +173,20 @@ fn reliability_plot(page: &mut String, evaluation: &Evaluation) {
     const LEFT: f64 = 50.0;
     let x = |confidence: f64| LEFT + SIDE * confidence;
     let y = |accuracy: f64| 10.0 + SIDE * (1.0 - accuracy);
-    let _ = writeln!(page, "<svg viewBox=\"0 0 370 360\" width=\"370\" role=\"img\" aria-label=\"reliability diagram\">");
+    let _ =
+        writeln!(page, "<svg viewBox=\"0 0 370 360\" width=\"370\" role=\"img\" aria-label=\"reliability diagram\">");
     for tick in 0..=5 {
         let share = f64::from(tick) / 5.0;
         let _ = writeln!(
             page,
             "<line x1=\"{0}\" y1=\"{1}\" x2=\"{2}\" y2=\"{1}\" stroke=\"var(--rule)\"/><text x=\"{3}\" y=\"{4}\" text-anchor=\"end\">{share:.1}</text>\
              <text x=\"{5}\" y=\"328\" text-anchor=\"middle\">{share:.1}</text>",
-            x(0.0), y(share), x(1.0), LEFT - 6.0, y(share) + 4.0, x(share)
+            x(0.0),
+            y(share),
+            x(1.0),
+            LEFT - 6.0,
+            y(share) + 4.0,
+            x(share)
         );
     }
     let _ = writeln!(
@@ -176,16 +194,28 @@ fn reliability_plot(page: &mut String, evaluation: &Evaluation) {
         "<line x1=\"{}\" y1=\"{}\" x2=\"{}\" y2=\"{}\" stroke=\"var(--ink)\" stroke-dasharray=\"4 4\"/>\
          <text x=\"{}\" y=\"348\" text-anchor=\"middle\">mean confidence</text>\
          <text x=\"14\" y=\"160\" text-anchor=\"middle\" transform=\"rotate(-90 14 160)\">share that is right</text>",
-        x(0.0), y(0.0), x(1.0), y(1.0), x(0.5)
+        x(0.0),
+        y(0.0),
+        x(1.0),
+        y(1.0),
+        x(0.5)
     );
     let points: Vec<_> =
         evaluation.reliability.iter().map(|bin| format!("{:.1},{:.1}", x(bin.confidence), y(bin.accuracy))).collect();
-    let _ = writeln!(page, "<polyline points=\"{}\" fill=\"none\" stroke=\"var(--blue)\" stroke-width=\"2\"/>", points.join(" "));
+    let _ = writeln!(
+        page,
+        "<polyline points=\"{}\" fill=\"none\" stroke=\"var(--blue)\" stroke-width=\"2\"/>",
+        points.join(" ")
+    );
     for bin in &evaluation.reliability {
         let _ = writeln!(
             page,
             "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"4\" fill=\"var(--blue)\"><title>{} clips: confidence {:.2}, right {:.2}</title></circle>",
-            x(bin.confidence), y(bin.accuracy), bin.n, bin.confidence, bin.accuracy
+            x(bin.confidence),
+            y(bin.accuracy),
+            bin.n,
+            bin.confidence,
+            bin.accuracy
         );
     }
     let _ = writeln!(page, "</svg>");
@@ -198,7 +228,8 @@ fn mistakes(page: &mut String, evaluation: &Evaluation, scored: &[Scored]) {
         let _ = writeln!(page, "<p>None.</p>");
         return;
     }
-    let _ = writeln!(page, "<table><tr><th>clip</th><th>artist</th><th>is</th><th>was called</th><th>confidence</th></tr>");
+    let _ =
+        writeln!(page, "<table><tr><th>clip</th><th>artist</th><th>is</th><th>was called</th><th>confidence</th></tr>");
     for clip in wrong.iter().take(20) {
         let _ = writeln!(
             page,

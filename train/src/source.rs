@@ -23,9 +23,9 @@ pub struct Source {
 
 /// What every report on synthetic music begins with; `None` when any of the clips is real.
 pub fn synthetic_warning<'a>(mut clip_ids: impl Iterator<Item = &'a str>) -> Option<&'static str> {
-    clip_ids.all(synth::is_synthetic_id).then_some(
-        "Synthetic music: these figures show that the program works, and say nothing about real music.",
-    )
+    clip_ids
+        .all(synth::is_synthetic_id)
+        .then_some("Synthetic music: these figures show that the program works, and say nothing about real music.")
 }
 
 impl Source {

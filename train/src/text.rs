@@ -7,7 +7,8 @@ use crate::metrics::Evaluation;
 /// Accuracy with its interval, recall of each genre, and the confusion matrix.
 #[must_use]
 pub fn figures(evaluation: &Evaluation) -> String {
-    let Evaluation { accuracy, ci95: [low, high], macro_f1, log_loss, ece, labels, confusion, per_class, n, .. } = evaluation;
+    let Evaluation { accuracy, ci95: [low, high], macro_f1, log_loss, ece, labels, confusion, per_class, n, .. } =
+        evaluation;
     let mut text = format!(
         "\naccuracy {accuracy:.3} (95 % interval {low:.3} to {high:.3}, {n} clips)   macro F1 {macro_f1:.3}   log-loss {log_loss:.3}   ECE {ece:.3}\n\n"
     );

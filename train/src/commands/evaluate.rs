@@ -4,10 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result, bail};
 use data::{LabelledSet, Split};
-use models::{
-    Classifier,
-    artifact::{self, Artifact},
-};
+use models::artifact::{self, Artifact};
 use serde_json::{Value, json};
 
 use super::{open_set, print_json, say_rejected};
@@ -77,7 +74,13 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         return print_json(&object);
     }
     say_rejected(set.rejected());
-    println!("{} on {}: {} clips, {} left out", classifier.identity(), args.split, evaluation.n, set.len() - indices.len());
+    println!(
+        "{} on {}: {} clips, {} left out",
+        classifier.identity(),
+        args.split,
+        evaluation.n,
+        set.len() - indices.len()
+    );
     println!("This split leaks: {leaks}.");
     if seen > 0 {
         println!("Of these clips, {seen} were fitted on: the figures flatter.");
@@ -111,7 +114,8 @@ fn scores_csv(labels: &[String], scored: &[Scored]) -> String {
     for clip in scored {
         let probabilities: Vec<_> = clip.probabilities.iter().map(f64::to_string).collect();
         let (truth, predicted) = (&labels[clip.truth], &labels[clip.predicted()]);
-        let _ = writeln!(csv, "\"{}\",{truth},{predicted},{}", clip.clip_id.replace('"', "\"\""), probabilities.join(","));
+        let _ =
+            writeln!(csv, "\"{}\",{truth},{predicted},{}", clip.clip_id.replace('"', "\"\""), probabilities.join(","));
     }
     csv
 }

@@ -29,7 +29,10 @@ fn read_spec(name_or_file: &str) -> Result<FeatureSpec> {
     }
     let path = Path::new(name_or_file);
     let text = std::fs::read_to_string(path).with_context(|| {
-        format!("failed to read the feature specification {name_or_file} (it is neither a file nor one of the presets {})", PRESETS.join(", "))
+        format!(
+            "failed to read the feature specification {name_or_file} (it is neither a file nor one of the presets {})",
+            PRESETS.join(", ")
+        )
     })?;
     FeatureSpec::from_json(&text).with_context(|| format!("failed to read the feature specification {name_or_file}"))
 }

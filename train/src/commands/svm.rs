@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Mutex};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use data::{Fold, LabelledSet, Part, Split};
 use features::{Extractor, Fingerprint};
 use models::{
@@ -36,7 +36,11 @@ pub fn run(args: &FitArgs) -> Result<()> {
     let threads = args.run.threads.into();
     let source = Source::choose(&args.data.corpora, args.seed, threads)?;
     // The first line, before anything that takes long.
-    if args.run.json { eprintln!("{}", source.announcement) } else { println!("{}", source.announcement) }
+    if args.run.json {
+        eprintln!("{}", source.announcement)
+    } else {
+        println!("{}", source.announcement)
+    }
 
     let set = open_set(&source.corpora, &read_spec(&args.spec)?, threads)?;
     let split = held_out_split(args.held_out.as_deref(), &set)?;
@@ -47,7 +51,7 @@ pub fn run(args: &FitArgs) -> Result<()> {
     let labels = labels(&set, &train);
     let extractor = Extractor::new(set.spec().clone())?;
     let training = training_set(&set, &train, &labels, &extractor, threads)?;
-    let fitted = fit(&training, args.seed, threads)?;
+    let fitted = fit(&training, &labels, args.seed, threads)?;
     let written = keep(args, &set, &split, &train, &test, labels, extractor, &fitted)?;
     artifact::set_current(&args.artifacts.join(SvmClassifier::NAME), &written.artifact.version)?;
     written.say(args, &set, &split, &test)
@@ -59,8 +63,12 @@ fn held_out_split(named: Option<&str>, set: &LabelledSet) -> Result<Split> {
         Some(name) => {
             let split = name.parse()?;
             match split {
-                Split::FaultFiltered(Part::Valid | Part::Test) | Split::ArtistKFold { .. } | Split::TrackKFold { .. } => Ok(split),
-                _ => bail!("`{name}` holds no clip out that is not fitted on; use fault-filtered:valid or artist-kfold:{FOLDS}"),
+                Split::FaultFiltered(Part::Valid | Part::Test)
+                | Split::ArtistKFold { .. }
+                | Split::TrackKFold { .. } => Ok(split),
+                _ => bail!(
+                    "`{name}` holds no clip out that is not fitted on; use fault-filtered:valid or artist-kfold:{FOLDS}"
+                ),
             }
         }
         None if set.clips().iter().all(|clip| clip.part.is_some()) => Ok(Split::FaultFiltered(Part::Valid)),
@@ -108,7 +116,8 @@ fn training_set(
         let label = labels.iter().position(|label| label == clip.genre.name()).context("a genre without a label")?;
         training.labels.push(label);
         training.groups.push(clip.group.clone());
-        for (judged, segment) in passages.into_iter().map(|s| (true, s)).chain(windows.into_iter().map(|s| (false, s))) {
+        for (judged, segment) in passages.into_iter().map(|s| (true, s)).chain(windows.into_iter().map(|s| (false, s)))
+        {
             training.vectors.push(segment.vector);
             training.clip.push(index);
             training.judged.push(judged);
@@ -117,9 +126,16 @@ fn training_set(
     Ok(training)
 }
 
-fn fit(training: &TrainingSet, seed: u64, threads: usize) -> Result<FittedSvm> {
+fn fit(training: &TrainingSet, labels: &[String], seed: u64, threads: usize) -> Result<FittedSvm> {
     let stage = Stage::new("choosing C and gamma");
-    Ok(svm::fit(training, &Search::default(), seed, threads, &|done, total| stage.at(done, total))?)
+    svm::fit(training, &Search::default(), seed, threads, &|done, total| stage.at(done, total)).map_err(|error| match error {
+        svm::Error::TooFewGroups { class, clips, groups } => anyhow!(
+            "{} has {clips} clip(s) of {groups} artist(s) to fit on; two artists of every genre are needed, so that choices can \
+             be judged on music of artists that were not fitted on: add clips, leave the genre out, or name artists in clips.csv",
+            labels[class]
+        ),
+        other => other.into(),
+    })
 }
 
 /// An artifact on disk, and how good it is.
@@ -128,6 +144,7 @@ struct Kept {
     evaluation: Evaluation,
     fingerprint: Fingerprint,
     cross_validated: f64,
+    fitted_on: usize,
 }
 
 #[expect(clippy::too_many_arguments, reason = "everything that an artifact holds comes together here")]
@@ -164,7 +181,12 @@ fn keep(
         description: set.description().to_string(),
         clips: train.len(),
     };
-    let more = [("macro_f1", json!(evaluation.macro_f1)), ("log_loss", json!(evaluation.log_loss)), ("ece", json!(evaluation.ece)), ("ci95", json!(evaluation.ci95))];
+    let more = [
+        ("macro_f1", json!(evaluation.macro_f1)),
+        ("log_loss", json!(evaluation.log_loss)),
+        ("ece", json!(evaluation.ece)),
+        ("ci95", json!(evaluation.ci95)),
+    ];
     let summary = SplitMetrics {
         split: split.to_string(),
         n: evaluation.n,
@@ -204,7 +226,13 @@ fn keep(
         report_html: report_html.into_bytes(),
     };
     let artifact = draft.write(&args.artifacts)?;
-    Ok(Kept { artifact, evaluation, fingerprint, cross_validated: fitted.report.cross_validated.accuracy })
+    Ok(Kept {
+        artifact,
+        evaluation,
+        fingerprint,
+        cross_validated: fitted.report.cross_validated.accuracy,
+        fitted_on: train.len(),
+    })
 }
 
 impl Kept {
@@ -226,18 +254,25 @@ impl Kept {
             println!("{warning}");
         }
         println!(
-            "Held out: {split}, {} clips; fitted on {}. It leaks: {}.",
-            evaluation.n,
+            "Fitted on {} of {}; held out: {} by {split}, which leaks: {}.",
+            self.fitted_on,
             set.description(),
+            evaluation.n,
             split.leaks()
         );
-        println!("Cross-validated by artist on what was fitted on: accuracy {:.3}.", self.cross_validated);
+        println!("Cross-validated by artist among those that were fitted on: accuracy {:.3}.", self.cross_validated);
         print!("{}", text::figures(evaluation));
         println!("\nartifact  {}", artifact.dir.display());
         println!("report    {}", artifact.dir.join(artifact::REPORT).display());
-        let custom = if args.artifacts.as_os_str() == "artifacts" { String::new() } else { format!(" --artifacts {}", args.artifacts.display()) };
+        let custom = if args.artifacts.as_os_str() == "artifacts" {
+            String::new()
+        } else {
+            format!(" --artifacts {}", args.artifacts.display())
+        };
         println!("serve it  cargo run --release -p serve -- svm{custom}");
-        if let Some(file) = test.first().and_then(|&index| source::synthetic_file(&set.clips()[index].clip_id, args.seed)) {
+        if let Some(file) =
+            test.first().and_then(|&index| source::synthetic_file(&set.clips()[index].clip_id, args.seed))
+        {
             println!("and ask   curl -F audio_file=@{file} http://127.0.0.1:8081/predict");
         }
         Ok(())

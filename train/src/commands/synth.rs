@@ -17,8 +17,16 @@ pub fn run(args: &SynthArgs) -> Result<()> {
     write_corpus(&args.out, &spec, args.run.threads.into(), &|done, total| stage.at(done, total))?;
     drop(stage);
     if args.run.json {
-        return print_json(&json!({ "out": args.out, "clips_per_genre": spec.clips_per_genre, "seconds": spec.seconds, "seed": spec.seed }));
+        return print_json(
+            &json!({ "out": args.out, "clips_per_genre": spec.clips_per_genre, "seconds": spec.seconds, "seed": spec.seed }),
+        );
     }
-    println!("{}: ten genres of {} clips of {} s, from seed {}", args.out.display(), spec.clips_per_genre, spec.seconds, spec.seed);
+    println!(
+        "{}: ten genres of {} clips of {} s, from seed {}",
+        args.out.display(),
+        spec.clips_per_genre,
+        spec.seconds,
+        spec.seed
+    );
     Ok(())
 }

@@ -102,7 +102,8 @@ fn fit_here(set: &TrainingSet, search: &Search, seed: u64, progress: Progress<'_
     let labels = set.segment_labels();
     let n_classes = set.n_classes();
     let (grid, not_converged) = cross_validation::cross_validate(set, search, seed, progress)?;
-    let scores: Vec<Score> = grid.par_iter().map(|point| cross_validation::score(set, &labels, point, search.calibration)).collect();
+    let scores: Vec<Score> =
+        grid.par_iter().map(|point| cross_validation::score(set, &labels, point, search.calibration)).collect();
     let best = best_of(&scores, search.criterion);
     let (chosen, repeats) = (scores[best], &grid[best].1);
 

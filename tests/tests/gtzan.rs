@@ -1,0 +1,114 @@
+//! On the real music, where it is at hand; each test says so where it is not.
+
+use std::path::Path;
+
+use features::{Extractor, FeatureSpec, descriptor::Needs};
+use serde_json::Value;
+use tests::{shared, train};
+
+fn json(at: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&train(at, arguments)).expect("JSON")
+}
+
+fn correlation(a: &[f32], b: &[f32]) -> f64 {
+    let n = a.len() as f64;
+    let mean = |values: &[f32]| values.iter().map(|&v| f64::from(v)).sum::<f64>() / n;
+    let (mean_a, mean_b) = (mean(a), mean(b));
+    let (mut ab, mut aa, mut bb) = (0.0, 0.0, 0.0);
+    for (&x, &y) in a.iter().zip(b) {
+        let (x, y) = (f64::from(x) - mean_a, f64::from(y) - mean_b);
+        ab += x * y;
+        aa += x * x;
+        bb += y * y;
+    }
+    ab / (aa * bb).sqrt()
+}
+
+#[test]
+fn the_svm_holds_on_valid_clips_and_on_their_audio() {
+    let Some(shared) = shared() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let path = |name: &str| shared.join(name).canonicalize().expect("it is there").display().to_string();
+    let (store, clips) = (path("gtzan/logmel"), path("gtzan/clips"));
+    train(at, &["svm", "--data", &store, "--artifacts", "artifacts"]);
+    let evaluate = |data: &str| {
+        let arguments =
+            ["evaluate", "--artifact", "artifacts/svm", "--data", data, "--split", "fault-filtered:valid", "--json"];
+        json(at, &arguments)
+    };
+    let valid = evaluate(&store);
+    assert_eq!(valid["n"], 197);
+    assert_eq!(valid["left_out"], 710 - 197);
+    assert_eq!(valid["seen_in_training"], 0);
+    let accuracy = valid["accuracy"].as_f64().expect("a number");
+    println!("valid: {accuracy:.3}, log-loss {}", valid["log_loss"]);
+    assert!(accuracy >= 0.70, "{accuracy}");
+    let confusion: u64 = valid["confusion"]
+        .as_array()
+        .expect("rows")
+        .iter()
+        .flat_map(|row| row.as_array().expect("columns").iter().filter_map(Value::as_u64))
+        .sum();
+    assert_eq!(confusion, 197);
+    for field in ["ci95", "macro_f1", "log_loss", "ece", "labels", "per_class", "fingerprint"] {
+        assert!(!valid[field].is_null(), "{field} is missing");
+    }
+
+    // The same clips as audio and as rows of the store.
+    train(at, &["extract", "--data", &clips, "--out", "extracted"]);
+    let (ours, theirs) = (
+        data::Store::open(&at.join("extracted")).expect("a store"),
+        data::Store::open(Path::new(&store)).expect("a store"),
+    );
+    let rows: std::collections::BTreeMap<_, _> =
+        (0..theirs.len()).map(|row| (theirs.id(row).to_owned(), row)).collect();
+    let mut correlations = Vec::new();
+    for row in 0..ours.len() {
+        let Some(&same) = rows.get(ours.id(row)) else { continue };
+        let flat = |analysis: &features::Analysis| analysis.log_mel().db().iter().copied().collect::<Vec<_>>();
+        let (a, b) = (ours.analysis(row).expect("a row"), theirs.analysis(same).expect("a row"));
+        correlations.push(correlation(&flat(&a), &flat(&b)));
+    }
+    correlations.sort_by(f64::total_cmp);
+    println!(
+        "{} clips: log-mels of audio and store correlate {:.4} (median), {:.4} (worst)",
+        correlations.len(),
+        correlations[correlations.len() / 2],
+        correlations[0]
+    );
+    assert_eq!(correlations.len(), 96);
+    assert!(correlations[48] >= 0.99);
+
+    let audio = evaluate(&clips);
+    let n = audio["n"].as_u64().expect("a number");
+    assert_eq!(n, 49);
+    // The same 49 as rows of the store: a store of them alone is what the extraction of the audio names.
+    let extractor =
+        Extractor::new(FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some are left")).expect("valid");
+    let classifier = models::load(&at.join("artifacts/svm")).expect("an artifact");
+    assert_eq!(classifier.extractor().spec(), extractor.spec());
+    let (mut right, mut agree, mut of) = (0, 0, 0);
+    for row in 0..ours.len() {
+        let entry = data::catalogue().get(ours.id(row)).expect("a clip of GTZAN");
+        if entry.split != data::FaultFiltered::Valid {
+            continue;
+        }
+        let best = |analysis: features::Analysis| classifier.predict(&analysis).expect("a prediction").best();
+        let from_store = best(theirs.analysis(rows[ours.id(row)]).expect("a row"));
+        let from_audio = best(ours.analysis(row).expect("a row"));
+        of += 1;
+        right += u64::from(classifier.labels()[from_store] == entry.genre.name());
+        agree += u64::from(from_store == from_audio);
+    }
+    let audio_accuracy = audio["accuracy"].as_f64().expect("a number");
+    let store_accuracy = right as f64 / of as f64;
+    println!(
+        "{of} valid clips: accuracy {audio_accuracy:.3} on audio, {store_accuracy:.3} on their store rows, {agree} alike"
+    );
+    assert_eq!(of, n);
+    assert!(
+        (audio_accuracy - store_accuracy).abs() <= 0.07,
+        "{audio_accuracy} on audio, {store_accuracy} on the store"
+    );
+}

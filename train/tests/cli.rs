@@ -1,0 +1,106 @@
+//! What the real `train` says to a person who gets something wrong. Nothing here trains.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+fn train(at: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_train"))
+        .current_dir(at)
+        .env_remove("TONEARM_DATA")
+        .env_remove("TONEARM_ARTIFACTS")
+        .args(arguments)
+        .output()
+        .expect("train starts")
+}
+
+/// Runs a command that must fail, without a panic and without a result on stdout, and gives its stderr.
+fn refused(at: &Path, arguments: &[&str]) -> String {
+    let output = train(at, arguments);
+    let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(!output.status.success(), "{arguments:?} succeeded");
+    assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
+    // No more than the first line, which says what music it was to be.
+    let stdout = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(stdout.lines().all(|line| line.starts_with("Music: ")), "{arguments:?} wrote {stdout}");
+    stderr
+}
+
+/// A second of 16-bit silence at 22 050 Hz.
+fn wav() -> Vec<u8> {
+    let data = vec![0; 2 * 22_050];
+    let mut file = b"RIFF".to_vec();
+    file.extend((36 + data.len() as u32).to_le_bytes());
+    file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
+    file.extend(22_050u32.to_le_bytes());
+    file.extend(44_100u32.to_le_bytes());
+    file.extend(b"\x02\0\x10\0data");
+    file.extend((data.len() as u32).to_le_bytes());
+    file.extend(data);
+    file
+}
+
+#[test]
+fn every_mistake_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    fs::create_dir(at.join("empty")).expect("a folder");
+    fs::create_dir_all(at.join("broken/blues")).expect("folders");
+    fs::write(at.join("broken/blues/noise.wav"), b"not audio at all").expect("a file");
+    fs::write(at.join("text.wav"), "Dear sir").expect("a file");
+    fs::write(at.join("nothing.mp3"), []).expect("a file");
+    fs::write(at.join("short.wav"), wav()).expect("a file");
+    fs::write(at.join("spec.json"), "{\"sample_rate\": 1}").expect("a file");
+    fs::create_dir(at.join("store")).expect("a folder");
+    fs::write(at.join("store/logmel.safetensors"), b"\xff\xff\xff\xff\xff\xff\xff\xff").expect("a file");
+    fs::write(at.join("store/ids.txt"), "blues.00000\n").expect("a file");
+    let cases: [(&[&str], &[&str]); 17] = [
+        (&["svm", "--data", "absent"], &["absent"]),
+        (&["svm", "--data", "empty"], &["empty", "genre"]),
+        (&["svm", "--data", "broken"], &["noise", "not audio"]),
+        (&["svm", "--data", "store"], &["logmel.safetensors"]),
+        (&["svm", "--data", "store", "--spec", "vgg"], &["vgg", "gtzan-store", "librosa"]),
+        (&["svm", "--data", "store", "--spec", "spec.json"], &["spec.json"]),
+        (&["svm", "--threads", "0"], &["threads"]),
+        (&["svm", "--seed", "many"], &["seed"]),
+        (&["extract", "--data", "store", "--out", "new"], &["store"]),
+        (&["extract", "--data", "broken", "--out", "empty"], &["noise"]),
+        (&["evaluate", "--artifact", "absent", "--data", "store", "--split", "everything"], &["absent"]),
+        (&["evaluate", "--artifact", "absent", "--split", "everything"], &["--data"]),
+        (&["inspect", "absent.wav"], &["absent.wav"]),
+        (&["inspect", "text.wav"], &["text.wav", "not audio"]),
+        (&["inspect", "nothing.mp3"], &["nothing.mp3", "empty"]),
+        (&["inspect", "short.wav"], &["short.wav", "too short", "at least"]),
+        (&["audit", "--data", "empty"], &["empty"]),
+    ];
+    for (arguments, words) in cases {
+        let stderr = refused(at, arguments);
+        for word in words {
+            assert!(stderr.contains(word), "{arguments:?} does not say `{word}`: {stderr}");
+        }
+    }
+    assert!(!at.join("artifacts").exists() && !at.join("new").exists(), "a failed command left something behind");
+}
+
+#[test]
+fn help_and_version_are_for_people() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for arguments in [&["--help"][..], &["svm", "--help"], &["evaluate", "--help"], &["--version"]] {
+        let output = train(folder.path(), arguments);
+        assert!(output.status.success(), "{arguments:?}");
+        assert!(!output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_synthetic_corpus_is_never_written_over_something() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("mine.txt"), "keep").expect("a file");
+    let stderr = refused(folder.path(), &["synth", "--out", ".", "--clips-per-genre", "1", "--seconds", "1"]);
+    assert!(stderr.contains("out"), "{stderr}");
+    assert_eq!(fs::read_to_string(folder.path().join("mine.txt")).expect("still there"), "keep");
+    let stderr = refused(folder.path(), &["synth", "--out", "new", "--clips-per-genre", "0"]);
+    assert!(stderr.contains("clips"), "{stderr}");
+}
