@@ -1,9 +1,10 @@
 #!/bin/sh
 # Times the front end beside librosa, in one run, one thread each, and prints a table of ratios.
 #
-#   experiments/bench/features.sh [FILE.wav] [ROUNDS]
+#   experiments/bench/features.sh [FILE] [ROUNDS]
 #
-# FILE.wav is mono at 22050 Hz; without one, 30 s of tones and bursts are made. PYTHON names an interpreter with librosa 0.11.
+# Of FILE, any format that soundfile reads at 22050 Hz, the first 30 s are used; without one, 30 s of tones and bursts are
+# made. PYTHON names an interpreter with librosa 0.11.
 set -eu
 cd "$(dirname "$0")/../.."
 PYTHON=${PYTHON:-python3}
@@ -12,12 +13,9 @@ export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THRE
 
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
-if [ $# -ge 1 ]; then
-    wav=$(realpath "$1")
-else
-    wav=$scratch/tones.wav
-    "$PYTHON" experiments/bench/tones.py "$wav"
-fi
-cargo bench -q -p features --bench front_end -- "$wav" "$ROUNDS" | tail -n 1 >"$scratch/ours.json"
+wav=$scratch/clip.wav
+"$PYTHON" experiments/bench/clip.py "$wav" ${1:+"$1"}
+# Of the whole workspace, so that dependencies have the settings that they have everywhere else.
+cargo bench -q --workspace --bench front_end -- "$wav" "$ROUNDS" | tail -n 1 >"$scratch/ours.json"
 "$PYTHON" experiments/bench/features_peer.py "$wav" "$ROUNDS" >"$scratch/librosa.json"
 "$PYTHON" experiments/bench/ratios.py "$scratch/ours.json" "$scratch/librosa.json"

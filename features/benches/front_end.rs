@@ -1,12 +1,12 @@
 //! The front end on one WAV file, one thread: `cargo bench -p features --bench front_end -- FILE.wav [ROUNDS]`.
 //!
 //! Prints one JSON object with the median, and the fastest, of `ROUNDS` (21 by default) runs of each step in milliseconds,
-//! at the preset `librosa`; `experiments/bench/features.sh` puts them beside librosa's own.
+//! at the preset `librosa`, and the vector of the clip; `experiments/bench/features.sh` puts them beside librosa's own.
 
 use std::{collections::BTreeMap, error::Error, hint::black_box, time::Instant};
 
 use features::{
-    FeatureSpec,
+    Extractor, FeatureSpec,
     db::power_to_db,
     decode::{Limits, decode},
     delta::{Order, delta},
@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let bytes = std::fs::read(&path)?;
     let spec = FeatureSpec::librosa();
     let limits = Limits::default();
+    let extractor = Extractor::new(spec.clone())?;
     let stft = Stft::new(&spec.stft)?;
     let bank = MelFilterbank::new(spec.sample_rate, spec.stft.n_fft, &spec.mel)?;
     let dct = Mfcc::new(spec.mel.n_mels, spec.n_mfcc)?;
@@ -66,6 +67,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok((log_mel, mfcc))
         }),
     );
+    let whole_set = || extractor.passages(&extractor.analyse(&decode(&bytes, &limits)?.clip)?);
+    times.insert("wav_to_whole_set", time(rounds, whole_set));
     times.insert("decode", time(rounds, || decode(&bytes, &limits).map(|d| d.clip)));
     times.insert("stft_power", time(rounds, || stft.power(samples)));
     times.insert("stft_complex", time(rounds, || stft.complex(samples)));
@@ -86,8 +89,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     times.insert("hpss_waveforms", time(rounds, || separate(&stft, samples)));
     let (median, fastest): (BTreeMap<_, _>, BTreeMap<_, _>) =
         times.into_iter().map(|(step, (median, fastest))| ((step, median), (step, fastest))).unzip();
+    let passages = whole_set()?;
+    let vector = passages.first().map(|passage| passage.vector.as_slice()).unwrap_or_default();
+    let vector: BTreeMap<_, _> = extractor.names().iter().zip(vector).collect();
     let report = serde_json::json!({
         "level": Level::current().name(), "rounds": rounds, "median_ms": median, "fastest_ms": fastest,
+        "vectors": passages.len(), "vector": vector,
     });
     println!("{report}");
     Ok(())

@@ -300,7 +300,7 @@ impl FeatureSpec {
         let rate = self.sample_rate;
         check((1_000..=768_000).contains(&rate), "sample_rate", format!("is {rate}, not 1000 to 768000 Hz"))?;
         check(
-            (16..=32_768).contains(&stft.n_fft) && stft.n_fft % 2 == 0,
+            (16..=32_768).contains(&stft.n_fft) && stft.n_fft.is_multiple_of(2),
             "stft.n_fft",
             format!("is {}, not an even number from 16 to 32768", stft.n_fft),
         )?;

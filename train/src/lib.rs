@@ -4,6 +4,7 @@
 
 pub mod cli;
 pub mod commands;
+pub mod describe;
 pub mod metrics;
 pub mod progress;
 pub mod report;

@@ -27,7 +27,7 @@ fn levels(case: &Case) -> Vec<u8> {
             return 0;
         }
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let beat = if frame % 6 == 0 { 20 } else { 0 };
+        let beat = if frame.is_multiple_of(6) { 20 } else { 0 };
         (150 - band / 2 + band * frame % 17 + beat + (state >> 59) as usize) as u8
     };
     (0..128).flat_map(|band| (0..case.frames).map(|frame| level(band, frame)).collect::<Vec<_>>()).collect()

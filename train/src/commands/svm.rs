@@ -1,8 +1,6 @@
 //! `train svm`, and `train` without a command: from music to an artifact that a server loads.
 
-use std::{collections::BTreeSet, sync::Mutex};
-
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail};
 use data::{Fold, LabelledSet, Part, Split};
 use features::{Extractor, Fingerprint};
 use models::{
@@ -10,12 +8,12 @@ use models::{
     artifact::{self, DataDescription, Draft, SplitMetrics, Written},
     svm::SvmClassifier,
 };
-use rayon::prelude::*;
 use serde_json::json;
 
 use super::{open_set, print_json, read_spec, say_rejected};
 use crate::{
     cli::FitArgs,
+    describe,
     metrics::Evaluation,
     progress::Stage,
     report::{self, Report},
@@ -48,9 +46,9 @@ pub fn run(args: &FitArgs) -> Result<()> {
     if train.is_empty() {
         bail!("nothing is left to fit on beside {split}; name a corpus with the train part too");
     }
-    let labels = labels(&set, &train);
+    let labels = describe::labels(&set, &train);
     let extractor = Extractor::new(set.spec().clone())?;
-    let training = training_set(&set, &train, &labels, &extractor, threads)?;
+    let training = describe::training_set(&set, &train, &labels, &extractor, threads)?;
     let fitted = fit(&training, &labels, args.seed, threads)?;
     let written = keep(args, &set, &split, &train, &test, labels, extractor, &fitted)?;
     artifact::set_current(&args.artifacts.join(SvmClassifier::NAME), &written.artifact.version)?;
@@ -74,56 +72,6 @@ fn held_out_split(named: Option<&str>, set: &LabelledSet) -> Result<Split> {
         None if set.clips().iter().all(|clip| clip.part.is_some()) => Ok(Split::FaultFiltered(Part::Valid)),
         None => Ok(Split::ArtistKFold { k: FOLDS }),
     }
-}
-
-/// The genres of the clips to fit on, in the order of [`data::Genre`].
-fn labels(set: &LabelledSet, train: &[usize]) -> Vec<String> {
-    let genres: BTreeSet<_> = train.iter().map(|&index| set.clips()[index].genre).collect();
-    genres.into_iter().map(|genre| genre.name().to_owned()).collect()
-}
-
-/// The vectors of the clips: their passages, by which they are judged, and their windows, which are fitted on too, so that
-/// the machine knows what less than half a minute sounds like.
-fn training_set(
-    set: &LabelledSet,
-    train: &[usize],
-    labels: &[String],
-    extractor: &Extractor,
-    threads: usize,
-) -> Result<TrainingSet> {
-    let stage = Stage::new("describing clips");
-    let done = Mutex::new(0);
-    let describe = |&index: &usize| -> Result<_> {
-        let clip = &set.clips()[index];
-        let vectors = || -> Result<_> {
-            let analysis = set.analysis(index)?;
-            let passages = extractor.passages(&analysis)?;
-            let shorter = analysis.log_mel().n_frames() > extractor.spec().segment.window.frames;
-            let windows = if shorter { extractor.windows(&analysis)? } else { Vec::new() };
-            Ok((passages, windows))
-        };
-        let vectors = vectors().with_context(|| format!("failed to describe {}", clip.clip_id))?;
-        if let Ok(mut done) = done.lock() {
-            *done += 1;
-            stage.at(*done, train.len());
-        }
-        Ok((clip, vectors))
-    };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
-    let described: Vec<_> = pool.install(|| train.par_iter().map(describe).collect::<Result<_>>())?;
-    let mut training = TrainingSet { names: extractor.names().to_vec(), ..TrainingSet::default() };
-    for (index, (clip, (passages, windows))) in described.into_iter().enumerate() {
-        let label = labels.iter().position(|label| label == clip.genre.name()).context("a genre without a label")?;
-        training.labels.push(label);
-        training.groups.push(clip.group.clone());
-        for (judged, segment) in passages.into_iter().map(|s| (true, s)).chain(windows.into_iter().map(|s| (false, s)))
-        {
-            training.vectors.push(segment.vector);
-            training.clip.push(index);
-            training.judged.push(judged);
-        }
-    }
-    Ok(training)
 }
 
 fn fit(training: &TrainingSet, labels: &[String], seed: u64, threads: usize) -> Result<FittedSvm> {
