@@ -17,7 +17,9 @@ const LEAST_PROBABILITY: f64 = 1e-15;
 pub struct Scored {
     /// Its id.
     pub clip_id: String,
-    /// The artist, or another name that clips which are not independent share.
+    /// Who made it and what it is called, as far as is known; for people.
+    pub credit: String,
+    /// What clips that are not independent share: one key for an artist.
     pub group: String,
     /// Index of its true label.
     pub truth: usize,
@@ -189,7 +191,13 @@ mod tests {
     }
 
     fn scored(truth: usize, probabilities: &[f64], group: &str) -> Scored {
-        Scored { clip_id: String::new(), group: group.into(), truth, probabilities: probabilities.to_vec() }
+        Scored {
+            clip_id: String::new(),
+            credit: String::new(),
+            group: group.into(),
+            truth,
+            probabilities: probabilities.to_vec(),
+        }
     }
 
     #[test]

@@ -42,9 +42,9 @@ h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}
 .figures{display:flex;flex-wrap:wrap;gap:1rem 2.5rem;margin:1rem 0}
 .figures div{display:flex;flex-direction:column}.figures b{font-size:1.5rem}
 table{border-collapse:collapse;margin:.5rem 0}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--rule)}
-th:first-child,td:first-child{text-align:left}
+th:first-child,td:first-child,.songs td:nth-child(2),.songs th:nth-child(2){text-align:left}
 pre{overflow-x:auto;border:1px solid var(--rule);padding:.8rem}
-svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}
+svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg text.on{fill:var(--paper)}
 @media print{body{margin:0;max-width:none}h2{break-after:avoid}svg,table{break-inside:avoid}}
 ";
 
@@ -63,7 +63,8 @@ pub fn html(report: &Report<'_>) -> String {
     if let Some(warning) = warning {
         let _ = writeln!(page, "<p class=\"warning\">{}</p>", escape(warning));
     }
-    let _ = writeln!(page, "<h1>{model}, evaluated on {}</h1>\n<p>{}</p>", escape(split), escape(leaks));
+    let _ =
+        writeln!(page, "<h1>{model}, evaluated on {}</h1>\n<p>This split leaks: {}.</p>", escape(split), escape(leaks));
     figures(&mut page, evaluation);
     let _ = writeln!(page, "<h2>Each genre</h2>");
     class_table(&mut page, evaluation);
@@ -158,9 +159,10 @@ fn confusion_plot(page: &mut String, evaluation: &Evaluation) {
             if count > 0 {
                 let _ = writeln!(
                     page,
-                    "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{count}</text>",
+                    "<text x=\"{}\" y=\"{}\" text-anchor=\"middle\"{}>{count}</text>",
                     x + CELL / 2,
-                    y + CELL / 2 + 4
+                    y + CELL / 2 + 4,
+                    if shade > 0.5 { " class=\"on\"" } else { "" }
                 );
             }
         }
@@ -228,14 +230,16 @@ fn mistakes(page: &mut String, evaluation: &Evaluation, scored: &[Scored]) {
         let _ = writeln!(page, "<p>None.</p>");
         return;
     }
-    let _ =
-        writeln!(page, "<table><tr><th>clip</th><th>artist</th><th>is</th><th>was called</th><th>confidence</th></tr>");
+    let _ = writeln!(
+        page,
+        "<table class=\"songs\"><tr><th>clip</th><th>song</th><th>is</th><th>was called</th><th>confidence</th></tr>"
+    );
     for clip in wrong.iter().take(20) {
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td></tr>",
             escape(&clip.clip_id),
-            escape(&clip.group),
+            escape(&clip.credit),
             escape(&evaluation.labels[clip.truth]),
             escape(&evaluation.labels[clip.predicted()]),
             clip.confidence()

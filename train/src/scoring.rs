@@ -25,6 +25,7 @@ pub fn score(classifier: &dyn Classifier, set: &LabelledSet, indices: &[usize], 
         stage.at(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, indices.len());
         Ok(Scored {
             clip_id: clip.clip_id.clone(),
+            credit: [&clip.artist, &clip.title].into_iter().flatten().cloned().collect::<Vec<_>>().join(": "),
             group: clip.group.clone(),
             truth,
             probabilities: prediction.probabilities,
