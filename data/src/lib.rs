@@ -40,6 +40,7 @@ pub use extract::{ExtractOptions, ExtractReport, extract};
 pub use frames::manifest;
 pub use genre::Genre;
 pub use merged::{Description, LabelledClip, LabelledSet};
+pub use polars::frame::DataFrame;
 pub use split::{Fold, Part, Split, SplitItem, grouped_kfold};
 pub use store::{STORE_VERSION, Store};
 pub use tree::{AudioClip, AudioTree, Skipped};

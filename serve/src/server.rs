@@ -30,7 +30,7 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
 
 /// Serves `router` until `stop` resolves, then answers what is under way and returns, after `timeouts.grace` at the latest.
 ///
-/// This is [`axum::serve`] with the time-outs and bounds that it leaves out.
+/// This is [`axum::serve()`] with the time-outs and bounds that it leaves out.
 pub async fn serve(listener: TcpListener, router: Router, timeouts: Timeouts, stop: impl Future<Output = ()>) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(timeouts.head).max_buf_size(MAX_BUFFER);

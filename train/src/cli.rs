@@ -32,6 +32,8 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Look for faults in a corpus: unreadable, silent, clipped or repeated clips.
     Audit(AuditArgs),
+    /// Write the clips of a corpus, with genre, artist, title and split, as a table.
+    Manifest(ManifestArgs),
     /// Make the synthetic corpus: ten genres of music from a seed.
     Synth(SynthArgs),
 }
@@ -152,6 +154,20 @@ pub struct AuditArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub run: RunArgs,
+}
+
+/// Options of `manifest`.
+#[derive(Args, Debug)]
+pub struct ManifestArgs {
+    /// The corpus: a folder of genre folders, or a log-mel store.
+    #[arg(long, value_name = "CORPUS")]
+    pub data: PathBuf,
+    /// The Parquet or CSV file to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `synth`.

@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some(Command::Evaluate(args)) => commands::evaluate::run(args),
         Some(Command::Inspect(args)) => commands::inspect::run(args),
         Some(Command::Audit(args)) => commands::audit::run(args),
+        Some(Command::Manifest(args)) => commands::manifest::run(args),
         Some(Command::Synth(args)) => commands::synth::run(args),
     };
     match result {

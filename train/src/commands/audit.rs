@@ -1,15 +1,9 @@
 //! `train audit`: what is wrong with a corpus.
 
-use std::path::Path;
+use anyhow::{Context, Result};
+use data::{Corpus, ExtractOptions, audit::audit};
 
-use anyhow::{Context, Result, bail};
-use data::{
-    Corpus, ExtractOptions,
-    audit::{Audit, audit},
-    frames,
-};
-
-use super::print_json;
+use super::{print_json, write_table};
 use crate::{cli::AuditArgs, progress::Stage};
 
 /// Examines every clip and prints the findings.
@@ -27,7 +21,7 @@ pub fn run(args: &AuditArgs) -> Result<()> {
     let found = audit(&corpus, &options).with_context(|| format!("failed to audit {}", args.data.display()))?;
     drop(stage);
     if let Some(path) = &args.out {
-        write_table(&found, path)?;
+        write_table(&mut found.frame()?, path)?;
     }
     if args.run.json {
         return print_json(&found);
@@ -40,16 +34,6 @@ pub fn run(args: &AuditArgs) -> Result<()> {
     println!("{} clips: {summary}", found.clips);
     if matches!(corpus, Corpus::Store(_)) {
         println!("A log-mel store was compared for repeats only; audit the audio for the rest.");
-    }
-    Ok(())
-}
-
-fn write_table(found: &Audit, path: &Path) -> Result<()> {
-    let mut frame = found.frame()?;
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("parquet") => frames::write_parquet(&mut frame, path)?,
-        Some("csv") => frames::write_csv(&mut frame, path)?,
-        _ => bail!("{}: name a file that ends in .parquet or .csv", path.display()),
     }
     Ok(())
 }

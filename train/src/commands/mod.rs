@@ -4,13 +4,14 @@ pub mod audit;
 pub mod evaluate;
 pub mod extract;
 pub mod inspect;
+pub mod manifest;
 pub mod svm;
 pub mod synth;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
-use data::{ExtractOptions, LabelledSet};
+use anyhow::{Context, Result, bail};
+use data::{DataFrame, ExtractOptions, LabelledSet, frames};
 use features::{FeatureSpec, spec::PRESETS};
 use serde::Serialize;
 
@@ -50,4 +51,14 @@ fn say_rejected(rejected: &[(String, String)]) {
     for (clip_id, reason) in rejected {
         eprintln!("left out {clip_id}: {reason}");
     }
+}
+
+/// Writes a table as what the name of the file says.
+fn write_table(frame: &mut DataFrame, path: &Path) -> Result<()> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("parquet") => frames::write_parquet(frame, path)?,
+        Some("csv") => frames::write_csv(frame, path)?,
+        _ => bail!("{}: name a file that ends in .parquet or .csv", path.display()),
+    }
+    Ok(())
 }
