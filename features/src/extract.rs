@@ -8,7 +8,7 @@ use ndarray::{Array2, ArrayView2, Axis, Slice};
 use crate::simd;
 use crate::{
     Clip, Error, FeatureSpec, Fingerprint, LogMel, Result, aggregate::Aggregator, db::power_to_db,
-    descriptor::Descriptor, mel::MelFilterbank, series, spec::Cut, stft::Stft,
+    descriptor::Descriptor, mel::MelFilterbank, memory, series, spec::Cut, stft::Stft,
 };
 
 /// What the analysis of one clip gives, frame by frame: all that its vectors are made from.
@@ -104,6 +104,7 @@ impl Extractor {
     /// Those of [`FeatureSpec::validate`].
     pub fn new(spec: FeatureSpec) -> Result<Self> {
         spec.validate()?;
+        memory::keep_freed();
         let stft = Stft::new(&spec.stft)?;
         let filterbank = MelFilterbank::new(spec.sample_rate, spec.stft.n_fft, &spec.mel)?;
         let aggregator = Aggregator::new(&spec)?;
@@ -136,7 +137,8 @@ impl Extractor {
         if let Some(quantisation) = &self.spec.quantisation {
             log_mel = log_mel.quantised(quantisation);
         }
-        Analysis::new(log_mel, series::compute(&self.spec, &self.stft, clip.samples(), n_frames)?)
+        let series = series::compute(&self.spec, &self.stft, clip.samples(), &log_mel)?;
+        Analysis::new(log_mel, series)
     }
 
     /// The passages of an analysis, whose probabilities are averaged into those of the clip, each with its vector.

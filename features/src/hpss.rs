@@ -8,7 +8,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::{
     Error, Result, simd,
-    stft::{BLOCK_FRAMES, BlockRow, Stft, load_block, store_block},
+    stft::{BLOCK_FRAMES, BlockRow, Moduli, OverlapAdd, Stft, load_block, store_block},
 };
 
 /// How a magnitude spectrogram is separated. The default is librosa's.
@@ -60,7 +60,8 @@ impl Hpss {
     /// [`Error::Spec`] for an even kernel, a power not over 0 or a margin below 1.
     pub fn masks(&self, magnitude: ArrayView2<'_, f32>) -> Result<Parts<Array2<f32>>> {
         self.validate()?;
-        let mut harmonic = median_in_time(magnitude, self.kernel);
+        let mut harmonic = magnitude.as_standard_layout().into_owned();
+        median_in_time(&mut harmonic, self.kernel);
         let mut percussive = median_in_frequency(magnitude, self.kernel);
         if let (Some(harmonic), Some(percussive)) = (harmonic.as_slice_mut(), percussive.as_slice_mut()) {
             simd::dispatch(SoftMasks { hpss: self, harmonic, percussive });
@@ -84,10 +85,41 @@ impl Hpss {
     /// # Errors
     /// As [`masks`](Self::masks) and [`Stft::complex`].
     pub fn waveforms(&self, stft: &Stft, samples: &[f32]) -> Result<Parts<Vec<f32>>> {
+        self.validate()?;
         let whole = stft.complex(samples)?;
-        let masks = self.masks(whole.magnitude().view())?;
-        let invert = |mask: &Array2<f32>| stft.istft_masked(&whole, Some(mask.view()), samples.len());
-        Ok(Parts { harmonic: invert(&masks.harmonic)?, percussive: invert(&masks.percussive)? })
+        let mut harmonic = whole.magnitude();
+        median_in_time(&mut harmonic, self.kernel);
+        // All else is done block by block, without a spectrogram of masks or of the percussive part.
+        let mut parts = [(); 2].map(|()| OverlapAdd::new(stft, harmonic.ncols(), samples.len()));
+        let mut blocks = [(); 5].map(|()| vec![[0.0; BLOCK_FRAMES]; stft.n_bins()]);
+        let [re, im, magnitude, harmonic_mask, percussive_mask] = &mut blocks;
+        let frames = parts[0].frames();
+        for first in (0..frames).step_by(BLOCK_FRAMES) {
+            let count = BLOCK_FRAMES.min(frames - first);
+            load_block(whole.re.view(), first, count, re);
+            load_block(whole.im.view(), first, count, im);
+            load_block(harmonic.view(), first, count, harmonic_mask);
+            magnitude.copy_from_slice(re);
+            simd::dispatch(Moduli { magnitude: magnitude.as_flattened_mut(), im: im.as_flattened() });
+            simd::dispatch(RunningMedian { kernel: self.kernel, lines: magnitude, medians: percussive_mask });
+            let (harmonic, percussive) = (harmonic_mask.as_flattened_mut(), percussive_mask.as_flattened_mut());
+            simd::dispatch(SoftMasks { hpss: self, harmonic, percussive });
+            for (part, mask) in parts.iter_mut().zip([&*harmonic_mask, &*percussive_mask]) {
+                let (part_re, part_im) = part.block();
+                multiply(re, mask, part_re);
+                multiply(im, mask, part_im);
+                part.add(first, count);
+            }
+        }
+        let [harmonic, percussive] = parts.map(OverlapAdd::finish);
+        Ok(Parts { harmonic, percussive })
+    }
+}
+
+/// Products of two blocks.
+fn multiply(values: &[BlockRow], gains: &[BlockRow], out: &mut [BlockRow]) {
+    for ((out, value), gain) in out.as_flattened_mut().iter_mut().zip(values.as_flattened()).zip(gains.as_flattened()) {
+        *out = value * gain;
     }
 }
 
@@ -101,13 +133,11 @@ pub fn separate(stft: &Stft, samples: &[f32]) -> Result<(Vec<f32>, Vec<f32>)> {
     Ok((harmonic, percussive))
 }
 
-/// The running median of each row over `kernel` (odd) frames, mirrored at the ends
+/// Replaces each row of a matrix in standard layout by its running median over `kernel` (odd) frames, mirrored at the ends
 /// (`scipy.ndimage.median_filter(size=(1, kernel), mode="reflect")`).
-fn median_in_time(values: ArrayView2<'_, f32>, kernel: usize) -> Array2<f32> {
+fn median_in_time(values: &mut Array2<f32>, kernel: usize) {
     let (rows, frames) = values.dim();
-    let mut out = Array2::zeros((rows, frames));
-    let values = values.as_standard_layout();
-    let (Some(from), Some(to)) = (values.as_slice(), out.as_slice_mut()) else { return out };
+    let Some(values) = values.as_slice_mut() else { return };
     let mut lines = vec![[0.0; BLOCK_FRAMES]; frames];
     let mut medians = lines.clone();
     for first in (0..rows).step_by(BLOCK_FRAMES) {
@@ -115,7 +145,7 @@ fn median_in_time(values: ArrayView2<'_, f32>, kernel: usize) -> Array2<f32> {
         // Rows become lanes in squares, so that every cache line is written once.
         for start in (0..frames).step_by(BLOCK_FRAMES) {
             for lane in 0..lanes {
-                let row = &from[(first + lane) * frames..][..frames];
+                let row = &values[(first + lane) * frames..][..frames];
                 for (line, &value) in lines[start..].iter_mut().zip(&row[start..]).take(BLOCK_FRAMES) {
                     line[lane] = value;
                 }
@@ -124,14 +154,13 @@ fn median_in_time(values: ArrayView2<'_, f32>, kernel: usize) -> Array2<f32> {
         simd::dispatch(RunningMedian { kernel, lines: &lines, medians: &mut medians });
         for start in (0..frames).step_by(BLOCK_FRAMES) {
             for lane in 0..lanes {
-                let row = &mut to[(first + lane) * frames..][..frames];
+                let row = &mut values[(first + lane) * frames..][..frames];
                 for (line, value) in medians[start..].iter().zip(&mut row[start..]).take(BLOCK_FRAMES) {
                     *value = line[lane];
                 }
             }
         }
     }
-    out
 }
 
 /// The running median of each column over `kernel` (odd) bins, mirrored at the ends
@@ -318,7 +347,9 @@ mod tests {
             let value = |i: u32| (i.wrapping_mul(2_654_435_761).wrapping_add(seed) >> 7) % levels;
             let values = Array2::from_shape_fn((rows, frames), |(r, t)| value((r * frames + t) as u32) as f32);
             let want = naive(&values, 2 * half + 1);
-            prop_assert_eq!(&median_in_time(values.view(), 2 * half + 1), &want);
+            let mut in_time = values.clone();
+            median_in_time(&mut in_time, 2 * half + 1);
+            prop_assert_eq!(&in_time, &want);
             let transposed = median_in_frequency(values.t(), 2 * half + 1);
             prop_assert_eq!(&transposed.t(), &want);
         }

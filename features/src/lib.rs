@@ -17,6 +17,7 @@ pub mod hpss;
 pub mod kaggle57;
 mod logmel;
 pub mod mel;
+mod memory;
 pub mod mfcc;
 pub mod onset;
 pub mod resample;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use ndarray::Array2;
 
 use crate::{
-    FeatureSpec, Result,
+    FeatureSpec, LogMel, Result,
     chroma::chroma_stft,
     descriptor::{Descriptor, Needs},
     hpss,
@@ -28,12 +28,12 @@ pub(crate) fn rows(descriptor: Descriptor) -> &'static [&'static str] {
     }
 }
 
-/// The series, of shape `[rows, n_frames]`, of each descriptor of `spec` that needs more than the log-mel.
+/// The series, of shape `[rows, n_frames]`, of each descriptor of `spec` that needs more than the log-mel, which is given.
 pub(crate) fn compute(
     spec: &FeatureSpec,
     stft: &Stft,
     samples: &[f32],
-    n_frames: usize,
+    log_mel: &LogMel,
 ) -> Result<BTreeMap<Descriptor, Array2<f32>>> {
     let mut series = BTreeMap::new();
     let wanted = || spec.descriptors.iter().copied();
@@ -48,10 +48,13 @@ pub(crate) fn compute(
                 Descriptor::SpectralRolloff => row(spectral::rolloff(magnitude.view(), rate, ROLL_PERCENT)),
                 Descriptor::SpectralFlatness => row(spectral::flatness(magnitude.view(), FLATNESS_AMIN)),
                 Descriptor::SpectralContrast => spectral::contrast(magnitude.view(), rate, &ContrastSpec::default())?,
-                Descriptor::Chroma => chroma_stft(magnitude.mapv(|m| m * m).view(), rate)?,
                 _ => continue,
             };
             series.insert(descriptor, values);
+        }
+        // Last, for it turns the magnitudes into powers where they are.
+        if wanted().any(|descriptor| descriptor == Descriptor::Chroma) {
+            series.insert(Descriptor::Chroma, chroma_stft(magnitude.mapv_into(|m| m * m).view(), rate)?);
         }
     }
     let StftSpec { n_fft, hop_length, center, .. } = spec.stft;
@@ -70,7 +73,7 @@ pub(crate) fn compute(
                 })?;
                 both
             }
-            Descriptor::Tempo => Array2::from_elem((1, n_frames), clip_tempo(spec, samples)? as f32),
+            Descriptor::Tempo => Array2::from_elem((1, log_mel.n_frames()), clip_tempo(spec, samples, log_mel)? as f32),
             _ => continue,
         };
         series.insert(descriptor, values);
@@ -87,12 +90,20 @@ fn fine_spec(spec: &FeatureSpec) -> StftSpec {
     StftSpec { hop_length: spec.stft.n_fft / 4, center: true, ..spec.stft }
 }
 
-fn clip_tempo(spec: &FeatureSpec, samples: &[f32]) -> Result<f64> {
-    let StftSpec { n_fft, hop_length, .. } = fine_spec(spec);
-    let filterbank = MelFilterbank::new(spec.sample_rate, n_fft, &spec.mel)?;
-    let mut log_mel = filterbank.spectrogram(&fine(spec)?, samples)?;
-    crate::db::power_to_db(&mut log_mel, &DbSpec { amin: 1e-10, top_db: Some(80.0) });
-    let onsets = onset_strength(log_mel.view(), n_fft, hop_length, true);
+/// Decibels that the tempo is found from: librosa's defaults.
+const TEMPO_DB: DbSpec = DbSpec { amin: 1e-10, top_db: Some(80.0) };
+
+fn clip_tempo(spec: &FeatureSpec, samples: &[f32], log_mel: &LogMel) -> Result<f64> {
+    let fine_stft = fine_spec(spec);
+    let StftSpec { n_fft, hop_length, .. } = fine_stft;
+    let onsets = if (spec.stft, spec.db, spec.quantisation) == (fine_stft, TEMPO_DB, None) {
+        onset_strength(log_mel.db(), n_fft, hop_length, true)
+    } else {
+        let filterbank = MelFilterbank::new(spec.sample_rate, n_fft, &spec.mel)?;
+        let mut fine_log_mel = filterbank.spectrogram(&fine(spec)?, samples)?;
+        crate::db::power_to_db(&mut fine_log_mel, &TEMPO_DB);
+        onset_strength(fine_log_mel.view(), n_fft, hop_length, true)
+    };
     Ok(tempo::tempo(&onsets, spec.sample_rate, hop_length, &TempoSpec::default()))
 }
 

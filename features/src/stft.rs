@@ -3,6 +3,9 @@
 //! Frames are windowed and transformed in double precision and rounded to `f32` at the end, as librosa does, sixteen frames
 //! at a time: the work for them stays in the cache and a row of the result is written a cache line at a time.
 
+mod inverse;
+
+pub(crate) use inverse::OverlapAdd;
 use ndarray::{Array2, ArrayView2};
 use pulp::{Simd, WithSimd, bytemuck};
 
@@ -51,9 +54,9 @@ impl Spectrogram {
 }
 
 /// Turns the real parts in `magnitude` into moduli.
-struct Moduli<'a> {
-    magnitude: &'a mut [f32],
-    im: &'a [f32],
+pub(crate) struct Moduli<'a> {
+    pub(crate) magnitude: &'a mut [f32],
+    pub(crate) im: &'a [f32],
 }
 
 impl WithSimd for Moduli<'_> {
@@ -164,71 +167,9 @@ impl Stft {
         self.blocks(samples, &mut Power(&mut block), |first, frames, Power(block)| each(first, frames, block))
     }
 
-    /// The signal of `length` samples whose spectrogram is nearest to `spectrogram` by least squares: overlap-add of the
-    /// windowed inverse transforms over the sum of the squared windows (Griffin & Lim 1984, `librosa.istft`).
-    ///
-    /// # Errors
-    /// [`Error::Shape`] if `spectrogram` has not `n_fft / 2 + 1` rows.
-    pub fn istft(&self, spectrogram: &Spectrogram, length: usize) -> Result<Vec<f32>> {
-        self.istft_masked(spectrogram, None, length)
-    }
-
-    /// [`istft`](Self::istft) of the product of `spectrogram` and `mask`, which is of its shape.
-    pub(crate) fn istft_masked(
-        &self,
-        spectrogram: &Spectrogram,
-        mask: Option<ArrayView2<'_, f32>>,
-        length: usize,
-    ) -> Result<Vec<f32>> {
-        let (re, im) = (spectrogram.re.view(), spectrogram.im.view());
-        if re.nrows() != self.n_bins() || re.dim() != im.dim() {
-            return Err(Error::Shape {
-                what: "the spectrogram to invert",
-                expected: format!("two parts of {} rows", self.n_bins()),
-                found: format!("{:?} and {:?}", re.dim(), im.dim()),
-            });
-        }
-        let offset = if self.center { self.n_fft() / 2 } else { 0 };
-        // librosa too leaves out the frames that begin after the end.
-        let frames = re.ncols().min((length + 2 * offset).div_ceil(self.hop_length));
-        let full = (frames.max(1) - 1) * self.hop_length + self.n_fft();
-        let (mut sum, mut weight) = (vec![0.0; full], vec![0.0; full]);
-        let mut block = InverseBlock {
-            stft: self,
-            re: vec![[0.0; BLOCK_FRAMES]; self.n_bins()],
-            im: vec![[0.0; BLOCK_FRAMES]; self.n_bins()],
-            work: vec![0.0; self.fft.work_len() * MAX_LANES],
-            windowed: vec![0.0; self.n_fft() * MAX_LANES],
-        };
-        let mut gains = vec![[0.0; BLOCK_FRAMES]; self.n_bins()];
-        for first in (0..frames).step_by(BLOCK_FRAMES) {
-            let count = BLOCK_FRAMES.min(frames - first);
-            load_block(re, first, count, &mut block.re);
-            load_block(im, first, count, &mut block.im);
-            if let Some(mask) = mask {
-                load_block(mask, first, count, &mut gains);
-                for part in [&mut block.re, &mut block.im] {
-                    for (value, gain) in part.as_flattened_mut().iter_mut().zip(gains.as_flattened()) {
-                        *value *= gain;
-                    }
-                }
-            }
-            simd::dispatch(AddBlock { block: &mut block, frames: count, sum: &mut sum[first * self.hop_length..] });
-        }
-        for frame in 0..frames {
-            for (total, w) in weight[frame * self.hop_length..].iter_mut().zip(&self.window) {
-                *total += (w * w) as f32;
-            }
-        }
-        let mut signal: Vec<f32> = sum
-            .iter()
-            .zip(&weight)
-            .skip(offset)
-            .take(length)
-            .map(|(&s, &w)| if w > f32::MIN_POSITIVE { s / w } else { s })
-            .collect();
-        signal.resize(length, 0.0);
-        Ok(signal)
+    /// Samples of silence before the signal.
+    fn offset(&self) -> usize {
+        if self.center { self.n_fft() / 2 } else { 0 }
     }
 
     fn frames_of(&self, samples: &[f32]) -> Result<usize> {
@@ -246,7 +187,7 @@ impl Stft {
     fn blocks<K: Sink>(&self, samples: &[f32], sink: &mut K, mut each: impl FnMut(usize, usize, &K)) -> Result<()> {
         let total = self.frames_of(samples)?;
         let span_len = (BLOCK_FRAMES - 1) * self.hop_length + self.n_fft();
-        let padding = if self.center { self.n_fft() / 2 } else { 0 };
+        let padding = self.offset();
         // Room for the widest level, whatever the level.
         let mut work = vec![0.0; self.fft.work_len() * MAX_LANES];
         let mut padded = vec![0.0; span_len];
@@ -402,61 +343,6 @@ fn window_frames<S: Simd>(span: &[f32], hop_length: usize, window: &[f64], work:
     for i in squares.len() * SQUARE..window.len() {
         for (lane, to) in work[i * S::F64_LANES..][..S::F64_LANES].iter_mut().enumerate() {
             *to = f64::from(span[lane * hop_length + i]) * window[i];
-        }
-    }
-}
-
-/// The spectra of one block, and room to invert them.
-struct InverseBlock<'a> {
-    stft: &'a Stft,
-    re: Vec<BlockRow>,
-    im: Vec<BlockRow>,
-    work: Vec<f64>,
-    /// Samples of the frames, side by side.
-    windowed: Vec<f64>,
-}
-
-/// Inverts the frames of one block and adds them, windowed, to `sum`.
-struct AddBlock<'a, 'b> {
-    block: &'a mut InverseBlock<'b>,
-    frames: usize,
-    sum: &'a mut [f32],
-}
-
-/// The values of the frames from `lane` on, in double precision.
-#[inline(always)]
-fn load<S: Simd>(simd: S, row: &BlockRow, lane: usize) -> S::f64s {
-    let mut vector = [simd.splat_f64s(0.0)];
-    for (to, from) in bytemuck::cast_slice_mut::<_, f64>(&mut vector).iter_mut().zip(&row[lane..]) {
-        *to = f64::from(*from);
-    }
-    vector[0]
-}
-
-impl WithSimd for AddBlock<'_, '_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let Self { block: InverseBlock { stft, re, im, work, windowed }, frames, sum } = self;
-        for lane in (0..frames).step_by(S::F64_LANES) {
-            let (vectors, _) = S::as_mut_simd_f64s(work);
-            let (samples, _) = S::as_mut_simd_f64s(windowed);
-            stft.fft.inverse(
-                simd,
-                vectors,
-                #[inline(always)]
-                |bin| [load(simd, &re[bin], lane), load(simd, &im[bin], lane)],
-                #[inline(always)]
-                |i, value| samples[i] = simd.mul_f64s(value, simd.splat_f64s(stft.window[i])),
-            );
-            // Frame after frame, so that the order of additions does not depend on the number of lanes.
-            for i in 0..S::F64_LANES.min(frames - lane) {
-                let target = &mut sum[(lane + i) * stft.hop_length..];
-                for (to, from) in target.iter_mut().zip(windowed[i..].iter().step_by(S::F64_LANES)).take(stft.n_fft()) {
-                    *to += *from as f32;
-                }
-            }
         }
     }
 }
