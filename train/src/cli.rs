@@ -50,7 +50,7 @@ pub struct DataArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct RunArgs {
     /// Threads; the result is the same for any number.
-    #[arg(long, value_name = "N", default_value_t = default_threads(), value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", default_value_t = default_threads(), allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub threads: u16,
     /// Print one JSON object instead of text.
     #[arg(long)]
@@ -71,7 +71,7 @@ pub struct FitArgs {
     #[arg(long, value_name = "DIR", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     pub artifacts: PathBuf,
     /// Seed of everything that is drawn: folds, the synthetic corpus, the bootstrap.
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     pub seed: u64,
     /// Features: a preset (gtzan-store, librosa) or a JSON file as `inspect --json` prints it.
     #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]
@@ -115,7 +115,7 @@ pub struct EvaluateArgs {
     #[arg(long, value_name = "SPLIT")]
     pub split: String,
     /// Seed of the bootstrap of the interval.
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     pub seed: u64,
     /// Also write the report to this HTML file.
     #[arg(long, value_name = "FILE")]
@@ -177,13 +177,13 @@ pub struct SynthArgs {
     #[arg(long, value_name = "DIR")]
     pub out: PathBuf,
     /// Clips of each genre.
-    #[arg(long, value_name = "N", default_value_t = 12)]
+    #[arg(long, value_name = "N", default_value_t = 12, allow_negative_numbers = true)]
     pub clips_per_genre: usize,
     /// Length of each clip.
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true)]
     pub seconds: f64,
     /// Seed of the music.
-    #[arg(long, value_name = "N", default_value_t = 42)]
+    #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     pub seed: u64,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]

@@ -5,7 +5,9 @@
 pub mod cli;
 pub mod commands;
 pub mod describe;
+pub mod interrupt;
 pub mod metrics;
+pub mod output;
 pub mod progress;
 pub mod report;
 pub mod scoring;

@@ -1,15 +1,17 @@
 //! `train`: fit, evaluate, inspect, audit.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, thread};
 
 use clap::Parser as _;
 use train::{
     cli::{Cli, Command},
-    commands,
+    commands, interrupt,
+    output::{self, ReaderGone},
 };
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    interrupt::handle();
     let result = match &cli.command {
         None => commands::svm::run(&cli.fit),
         Some(Command::Svm(args)) => commands::svm::run(args),
@@ -22,8 +24,13 @@ fn main() -> ExitCode {
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
+        Err(_) if interrupt::is_ending() => loop {
+            // The handler ends the program as soon as it has cleaned up.
+            thread::park();
+        },
         Err(error) => {
-            eprintln!("train: {error:#}");
+            output::remark(&format!("train: {}", output::one_line(&error)));
             ExitCode::FAILURE
         }
     }

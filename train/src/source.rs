@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use data::synth::{self, SynthSpec};
 
-use crate::progress::Stage;
+use crate::{interrupt::Unfinished, progress::Stage};
 
 /// The folder that is looked in for a corpus when none is named.
 const DEFAULT_CORPUS: &str = "data/gtzan";
@@ -63,9 +63,12 @@ impl Source {
         let made = if folder.is_dir() {
             "made earlier"
         } else {
-            let stage = Stage::new("making music");
-            synth::write_corpus(&folder, &spec, threads, &|done, total| stage.at(done, total))?;
-            "made now"
+            match write_synthetic(&folder, &spec, threads, &Stage::new("making music")) {
+                Ok(()) => "made now",
+                // Another run in this folder was first; what it made is the same.
+                Err(_) if folder.is_dir() => "made by another run",
+                Err(error) => return Err(error),
+            }
         };
         let announcement = format!(
             "Music: none given, so ten synthetic genres of {} clips from seed {seed} ({}, {made}); name real music with --data",
@@ -74,6 +77,16 @@ impl Source {
         );
         Ok(Self { corpora: vec![folder], announcement })
     }
+}
+
+/// Writes a synthetic corpus; an interruption leaves nothing of it.
+///
+/// # Errors
+/// Those of [`synth::write_corpus`].
+pub fn write_synthetic(out: &Path, spec: &SynthSpec, threads: usize, stage: &Stage) -> Result<()> {
+    let name = out.file_name().unwrap_or_default().to_string_lossy();
+    let _unfinished = Unfinished::beside(out, format!(".{name}.partial-{}", std::process::id()));
+    Ok(synth::write_corpus(out, spec, threads, &|done, total| stage.at(done, total))?)
 }
 
 /// Where a clip of the synthetic corpus that [`Source::choose`] makes lies, from the current folder.

@@ -3,7 +3,8 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 fn train(at: &Path, arguments: &[&str]) -> Output {
@@ -103,4 +104,75 @@ fn a_synthetic_corpus_is_never_written_over_something() {
     assert_eq!(fs::read_to_string(folder.path().join("mine.txt")).expect("still there"), "keep");
     let stderr = refused(folder.path(), &["synth", "--out", "new", "--clips-per-genre", "0"]);
     assert!(stderr.contains("clips"), "{stderr}");
+}
+
+#[test]
+fn a_reader_that_leaves_is_no_fault_and_a_full_disk_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let output = train(at, &["synth", "--out", "music", "--clips-per-genre", "1", "--seconds", "2"]);
+    assert!(output.status.success());
+    let inspect = |json: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
+        command.current_dir(at).args(["inspect", "music/jazz/jazz.synth.00000.wav"]).args(json).stderr(Stdio::piped());
+        command
+    };
+    for json in [&[][..], &["--json"]] {
+        let mut child = inspect(json).stdout(Stdio::piped()).spawn().expect("train starts");
+        drop(child.stdout.take());
+        let output = child.wait_with_output().expect("train ends");
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let Ok(full) = fs::File::options().write(true).open("/dev/full") else { continue };
+        let output = inspect(json).stdout(full).output().expect("train starts");
+        let stderr = String::from_utf8(output.stderr).expect("UTF-8");
+        assert_eq!(output.status.code(), Some(1), "{stderr}");
+        assert!(
+            stderr.starts_with("train: failed to write to standard output") && stderr.lines().count() == 1,
+            "{stderr}"
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interruption_leaves_nothing_half_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_train"))
+        .current_dir(at)
+        .args(["synth", "--out", "music", "--clips-per-genre", "1000", "--seconds", "30"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("train starts");
+    let begun =
+        || fs::read_dir(at).expect("a folder").any(|entry| entry.expect("an entry").path().join("pop").is_dir());
+    while !begun() {
+        assert!(child.try_wait().expect("a child").is_none(), "it ended before it began");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let killed = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill starts");
+    assert!(killed.success());
+    let output = child.wait_with_output().expect("train ends");
+    assert_eq!(output.status.code(), Some(130), "{output:?}");
+    assert!(output.stderr.is_empty(), "{output:?}");
+    assert_eq!(fs::read_dir(at).expect("a folder").count(), 0, "something is left");
+}
+
+#[test]
+fn what_cannot_work_is_said_before_the_work() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    fs::write(at.join("file"), "mine").expect("a file");
+    let cases: [(&[&str], &[&str]); 4] = [
+        (&["--artifacts", "file/artifacts"], &["file", "--artifacts"]),
+        (&["--held-out", "everything"], &["everything"]),
+        (&["--spec", "vgg"], &["vgg", "librosa"]),
+        (&["synth", "--out", "new", "--seconds", "-5"], &["-5", "1 to 600"]),
+    ];
+    for (arguments, words) in cases {
+        let stderr = refused(at, arguments);
+        assert!(words.iter().all(|word| stderr.contains(word)), "{arguments:?}: {stderr}");
+        assert!(stderr.matches("os error").count() < 2, "a cause is said twice: {stderr}");
+    }
+    assert!(!at.join("data").exists(), "music was made for nothing");
 }

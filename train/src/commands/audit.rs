@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use data::{Corpus, ExtractOptions, audit::audit};
 
 use super::{print_json, write_table};
-use crate::{cli::AuditArgs, progress::Stage};
+use crate::{cli::AuditArgs, output, progress::Stage};
 
 /// Examines every clip and prints the findings.
 ///
@@ -27,13 +27,13 @@ pub fn run(args: &AuditArgs) -> Result<()> {
         return print_json(&found);
     }
     for finding in &found.findings {
-        println!("{:<24} {:<14} {}", finding.clip_id, finding.fault.name(), finding.detail);
+        output::line(format!("{:<24} {:<14} {}", finding.clip_id, finding.fault.name(), finding.detail))?;
     }
     let counts: Vec<_> = found.counts().into_iter().map(|(fault, n)| format!("{n} {}", fault.name())).collect();
     let summary = if counts.is_empty() { "no fault found".into() } else { counts.join(", ") };
-    println!("{} clips: {summary}", found.clips);
+    output::line(format!("{} clips: {summary}", found.clips))?;
     if matches!(corpus, Corpus::Store(_)) {
-        println!("A log-mel store was compared for repeats only; audit the audio for the rest.");
+        output::line("A log-mel store was compared for repeats only; audit the audio for the rest.")?;
     }
     Ok(())
 }

@@ -10,13 +10,17 @@ use serde_json::{Value, json};
 use super::{open_set, print_json, say_rejected};
 use crate::{
     cli::EvaluateArgs,
+    interrupt::Scratch,
     metrics::{Evaluation, Scored},
+    output,
     report::{self, Report},
     scoring, source, text,
 };
 
 /// Every clip of the corpus, whatever part it is in.
 const EVERYTHING: &str = "everything";
+/// What can be evaluated on.
+const SPLITS: &str = "fault-filtered:train|valid|test|all, and everything";
 
 /// Scores the artifact and prints the figures.
 ///
@@ -29,14 +33,16 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let artifact = Artifact::open(&artifact::resolve(&args.artifact, None)?)?;
     let classifier = models::from_artifact(&artifact)?;
     let spec = classifier.extractor().spec();
-    let set = open_set(&args.data.corpora, spec, args.run.threads.into())?;
+    let split = chosen(&args.split)?;
+    let scratch = Scratch::new().ok();
+    let set = open_set(&args.data.corpora, spec, args.run.threads.into(), scratch.as_ref())?;
     if set.spec() != spec {
         bail!(
             "{} hears descriptors that a log-mel store does not hold; evaluate it on an audio tree, or train on the store",
             classifier.identity()
         );
     }
-    let (indices, leaks) = choose(&set, &args.split)?;
+    let (indices, leaks) = clips_of(split, &set)?;
     let scored = scoring::score(classifier.as_ref(), &set, &indices, args.run.threads.into())?;
     let evaluation = Evaluation::new(classifier.labels(), &scored, args.seed);
     let seen = seen_in_training(&artifact.manifest().training, &scored);
@@ -74,32 +80,34 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         return print_json(&object);
     }
     say_rejected(set.rejected());
-    println!(
-        "{} on {}: {} clips, {} left out",
-        classifier.identity(),
-        args.split,
-        evaluation.n,
-        set.len() - indices.len()
-    );
-    println!("This split leaks: {leaks}.");
+    let (identity, left_out) = (classifier.identity(), set.len() - indices.len());
+    output::line(format!("{identity} on {}: {} clips, {left_out} left out", args.split, evaluation.n))?;
+    output::line(format!("This split leaks: {leaks}."))?;
     if seen > 0 {
-        println!("Of these clips, {seen} were fitted on: the figures flatter.");
+        output::line(format!("Of these clips, {seen} were fitted on: the figures flatter."))?;
     }
-    print!("{}", text::figures(&evaluation));
-    Ok(())
+    output::write(&text::figures(&evaluation))
+}
+
+/// The split that was named; `None` for every clip.
+fn chosen(name: &str) -> Result<Option<Split>> {
+    if name == EVERYTHING {
+        return Ok(None);
+    }
+    match name.parse() {
+        Ok(split @ Split::FaultFiltered(_)) => Ok(Some(split)),
+        Ok(_) => bail!("`{name}` deals clips for a training; evaluate on {SPLITS}"),
+        Err(_) => bail!("`{name}` is no split to evaluate on; there are {SPLITS}"),
+    }
 }
 
 /// The clips of the split, and what it leaks.
-fn choose(set: &LabelledSet, split: &str) -> Result<(Vec<usize>, String)> {
-    if split == EVERYTHING {
+fn clips_of(split: Option<Split>, set: &LabelledSet) -> Result<(Vec<usize>, String)> {
+    let Some(split) = split else {
         return Ok(((0..set.len()).collect(), "whatever of these clips was fitted on or chosen by".into()));
-    }
-    let parsed: Split = split.parse()?;
-    if !matches!(parsed, Split::FaultFiltered(_)) {
-        bail!("`{split}` deals clips for a training; evaluate on fault-filtered:train|valid|test|all, or {EVERYTHING}");
-    }
-    let fold = parsed.folds(&set.items(), 0)?.swap_remove(0);
-    Ok((fold.test, parsed.leaks().into()))
+    };
+    let fold = split.folds(&set.items(), 0)?.swap_remove(0);
+    Ok((fold.test, split.leaks().into()))
 }
 
 /// How many of the scored clips the artifact says it was fitted on.

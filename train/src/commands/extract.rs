@@ -5,7 +5,7 @@ use data::{Corpus, ExtractOptions};
 use serde_json::json;
 
 use super::{print_json, read_spec, say_rejected};
-use crate::{cli::ExtractArgs, progress::Stage};
+use crate::{cli::ExtractArgs, interrupt::Unfinished, output, progress::Stage};
 
 /// Writes the store.
 ///
@@ -22,6 +22,7 @@ pub fn run(args: &ExtractArgs) -> Result<()> {
         progress: &|done, total| stage.at(done, total),
         ..ExtractOptions::default()
     };
+    let _unfinished = Unfinished::beside(&args.out, format!(".tonearm-store-{}-", std::process::id()));
     let report = data::extract(&tree, &spec, &args.out, &options)
         .with_context(|| format!("failed to extract {}", args.data.display()))?;
     drop(stage);
@@ -36,6 +37,5 @@ pub fn run(args: &ExtractArgs) -> Result<()> {
         }));
     }
     say_rejected(&report.rejected);
-    println!("{}: {} clips, specification {}", args.out.display(), report.written, spec.fingerprint());
-    Ok(())
+    output::line(format!("{}: {} clips, specification {}", args.out.display(), report.written, spec.fingerprint()))
 }

@@ -1,5 +1,7 @@
 //! `train inspect`: what one audio file holds.
 
+use std::fmt::Write as _;
+
 use anyhow::{Context, Result};
 use features::{
     Analysis, Extractor, Segment,
@@ -8,7 +10,7 @@ use features::{
 use serde_json::{Map, Value, json};
 
 use super::{print_json, read_spec};
-use crate::cli::InspectArgs;
+use crate::{cli::InspectArgs, output};
 
 /// Decodes the file, computes every descriptor of the specification, and prints both.
 ///
@@ -34,9 +36,9 @@ pub fn run(args: &InspectArgs) -> Result<()> {
             "segments": segments.iter().map(|segment| segment_json(&extractor, segment)).collect::<Vec<_>>(),
         }));
     }
-    print_text(&extractor, &decoded.info, &analysis, &segments);
-    println!("\nfeatures digest {digest}");
-    Ok(())
+    let mut text = describe(&extractor, &decoded.info, &analysis, &segments);
+    let _ = write!(text, "\nfeatures digest {digest}");
+    output::line(text)
 }
 
 fn segment_json(extractor: &Extractor, segment: &Segment) -> Value {
@@ -49,9 +51,11 @@ fn segment_json(extractor: &Extractor, segment: &Segment) -> Value {
     })
 }
 
-fn print_text(extractor: &Extractor, audio: &decode::AudioInfo, analysis: &Analysis, segments: &[Segment]) {
+fn describe(extractor: &Extractor, audio: &decode::AudioInfo, analysis: &Analysis, segments: &[Segment]) -> String {
+    let mut text = String::new();
     let bits = audio.bits_per_sample.map_or(String::new(), |bits| format!(", {bits} bits"));
-    println!(
+    let _ = writeln!(
+        text,
         "{} ({}): {} Hz, {} channel{}{bits}, {:.2} s",
         audio.container,
         audio.codec,
@@ -60,16 +64,18 @@ fn print_text(extractor: &Extractor, audio: &decode::AudioInfo, analysis: &Analy
         if audio.channels == 1 { "" } else { "s" },
         audio.seconds
     );
-    println!(
+    let _ = writeln!(
+        text,
         "log-mel {} bands × {} frames; specification {}",
         analysis.log_mel().n_mels(),
         analysis.log_mel().n_frames(),
         extractor.spec().fingerprint()
     );
     for segment in segments {
-        println!("\n{:.2} s to {:.2} s", segment.start_seconds, segment.end_seconds);
+        let _ = writeln!(text, "\n{:.2} s to {:.2} s", segment.start_seconds, segment.end_seconds);
         for (name, value) in extractor.names().iter().zip(&segment.vector) {
-            println!("  {name:<36} {value:>14.6}");
+            let _ = writeln!(text, "  {name:<36} {value:>14.6}");
         }
     }
+    text
 }

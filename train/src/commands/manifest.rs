@@ -5,7 +5,7 @@ use data::Corpus;
 use serde_json::json;
 
 use super::{print_json, write_table};
-use crate::cli::ManifestArgs;
+use crate::{cli::ManifestArgs, output};
 
 /// Writes the table.
 ///
@@ -18,6 +18,5 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
     if args.json {
         return print_json(&json!({ "out": args.out, "clips": frame.height(), "columns": columns }));
     }
-    println!("{}: {} clips, columns {}", args.out.display(), frame.height(), columns.join(", "));
-    Ok(())
+    output::line(format!("{}: {} clips, columns {}", args.out.display(), frame.height(), columns.join(", ")))
 }

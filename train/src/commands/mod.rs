@@ -15,12 +15,11 @@ use data::{DataFrame, ExtractOptions, LabelledSet, frames};
 use features::{FeatureSpec, spec::PRESETS};
 use serde::Serialize;
 
-use crate::progress::Stage;
+use crate::{interrupt::Scratch, output, progress::Stage};
 
 /// Prints one JSON document on stdout.
 fn print_json(value: &impl Serialize) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
-    Ok(())
+    output::line(serde_json::to_string_pretty(value)?)
 }
 
 /// Reads `--spec`: the name of a preset, or a JSON file.
@@ -38,18 +37,23 @@ fn read_spec(name_or_file: &str) -> Result<FeatureSpec> {
     FeatureSpec::from_json(&text).with_context(|| format!("failed to read the feature specification {name_or_file}"))
 }
 
-/// Opens corpora as one set; audio is extracted on the way.
-fn open_set(corpora: &[PathBuf], spec: &FeatureSpec, threads: usize) -> Result<LabelledSet> {
+/// Opens corpora as one set; audio is extracted on the way, into `scratch`, which must outlive the set.
+/// Stores need no `scratch`.
+fn open_set(corpora: &[PathBuf], spec: &FeatureSpec, threads: usize, scratch: Option<&Scratch>) -> Result<LabelledSet> {
     let stage = Stage::new("extracting features");
-    let options =
-        ExtractOptions { threads, progress: &|done, total| stage.at(done, total), ..ExtractOptions::default() };
+    let options = ExtractOptions {
+        threads,
+        progress: &|done, total| stage.at(done, total),
+        scratch: scratch.map(Scratch::path),
+        ..ExtractOptions::default()
+    };
     Ok(LabelledSet::open(corpora, spec, &options)?)
 }
 
 /// Says on stderr which files could not be used.
 fn say_rejected(rejected: &[(String, String)]) {
     for (clip_id, reason) in rejected {
-        eprintln!("left out {clip_id}: {reason}");
+        output::remark(&format!("left out {clip_id}: {reason}"));
     }
 }
 

@@ -1,6 +1,8 @@
 //! `train svm`, and `train` without a command: from music to an artifact that a server loads.
 
-use anyhow::{Result, anyhow, bail};
+use std::path::Path;
+
+use anyhow::{Context as _, Result, anyhow, bail};
 use data::{Fold, LabelledSet, Part, Split};
 use features::{Extractor, Fingerprint};
 use models::{
@@ -14,7 +16,9 @@ use super::{open_set, print_json, read_spec, say_rejected};
 use crate::{
     cli::FitArgs,
     describe,
+    interrupt::{self, Scratch},
     metrics::Evaluation,
+    output,
     progress::Stage,
     report::{self, Report},
     scoring,
@@ -32,46 +36,76 @@ const FOLDS: usize = 4;
 /// When there is no usable music, or the artifact cannot be written.
 pub fn run(args: &FitArgs) -> Result<()> {
     let threads = args.run.threads.into();
+    // What is wrong with the settings is said before anything that takes long.
+    let spec = read_spec(&args.spec)?;
+    let named = args.held_out.as_deref().map(held_out_split).transpose()?;
+    can_write_into(&args.artifacts)?;
     let source = Source::choose(&args.data.corpora, args.seed, threads)?;
-    // The first line, before anything that takes long.
     if args.run.json {
-        eprintln!("{}", source.announcement)
+        output::remark(&source.announcement);
     } else {
-        println!("{}", source.announcement)
+        output::line(&source.announcement)?;
     }
 
-    let set = open_set(&source.corpora, &read_spec(&args.spec)?, threads)?;
-    let split = held_out_split(args.held_out.as_deref(), &set)?;
+    let scratch = Scratch::new().ok();
+    let set = open_set(&source.corpora, &spec, threads, scratch.as_ref())?;
+    let split = named.unwrap_or_else(|| default_split(&set));
     let Fold { train, test } = split.folds(&set.items(), args.seed)?.swap_remove(0);
     if train.is_empty() {
         bail!("nothing is left to fit on beside {split}; name a corpus with the train part too");
     }
     let labels = describe::labels(&set, &train);
+    if let [genre] = labels.as_slice() {
+        bail!(
+            "all {} clips to fit on are {genre}; a classifier needs two genres or more: add clips of others",
+            train.len()
+        );
+    }
     let extractor = Extractor::new(set.spec().clone())?;
     let training = describe::training_set(&set, &train, &labels, &extractor, threads)?;
     let fitted = fit(&training, &labels, args.seed, threads)?;
-    let written = keep(args, &set, &split, &train, &test, labels, extractor, &fitted)?;
-    artifact::set_current(&args.artifacts.join(SvmClassifier::NAME), &written.artifact.version)?;
+    let written = interrupt::uninterrupted(|| -> Result<_> {
+        let written = keep(args, &set, &split, &train, &test, labels, extractor, &fitted)?;
+        artifact::set_current(&args.artifacts.join(SvmClassifier::NAME), &written.artifact.version)?;
+        Ok(written)
+    })?;
     written.say(args, &set, &split, &test)
 }
 
-/// The split that was named, else GTZAN's where every clip is GTZAN's, else one by artist.
-fn held_out_split(named: Option<&str>, set: &LabelledSet) -> Result<Split> {
-    match named {
-        Some(name) => {
-            let split = name.parse()?;
-            match split {
-                Split::FaultFiltered(Part::Valid | Part::Test)
-                | Split::ArtistKFold { .. }
-                | Split::TrackKFold { .. } => Ok(split),
-                _ => bail!(
-                    "`{name}` holds no clip out that is not fitted on; use fault-filtered:valid or artist-kfold:{FOLDS}"
-                ),
-            }
+/// The split that was named, if it holds clips out.
+fn held_out_split(name: &str) -> Result<Split> {
+    let split = name.parse()?;
+    match split {
+        Split::FaultFiltered(Part::Valid | Part::Test) | Split::ArtistKFold { .. } | Split::TrackKFold { .. } => {
+            Ok(split)
         }
-        None if set.clips().iter().all(|clip| clip.part.is_some()) => Ok(Split::FaultFiltered(Part::Valid)),
-        None => Ok(Split::ArtistKFold { k: FOLDS }),
+        _ => {
+            bail!("`{name}` holds no clip out that is not fitted on; use fault-filtered:valid or artist-kfold:{FOLDS}")
+        }
     }
+}
+
+/// GTZAN's own split where every clip is GTZAN's, else one by artist.
+fn default_split(set: &LabelledSet) -> Split {
+    if set.clips().iter().all(|clip| clip.part.is_some()) {
+        Split::FaultFiltered(Part::Valid)
+    } else {
+        Split::ArtistKFold { k: FOLDS }
+    }
+}
+
+/// Refuses a folder for artifacts that cannot be written, and leaves nothing there.
+fn can_write_into(folder: &Path) -> Result<()> {
+    let here = Path::new(".");
+    let mut ancestors = folder.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path });
+    let there = ancestors.find(|path| path.symlink_metadata().is_ok()).unwrap_or(here);
+    tempfile::tempfile_in(there).map(drop).with_context(|| {
+        format!(
+            "cannot keep artifacts in {}: {} cannot be written; name another with --artifacts",
+            folder.display(),
+            there.display()
+        )
+    })
 }
 
 fn fit(training: &TrainingSet, labels: &[String], seed: u64, threads: usize) -> Result<FittedSvm> {
@@ -199,29 +233,31 @@ impl Kept {
         }
         say_rejected(set.rejected());
         if let Some(warning) = source::synthetic_warning(set.clips().iter().map(|clip| clip.clip_id.as_str())) {
-            println!("{warning}");
+            output::line(warning)?;
         }
-        println!(
-            "Fitted on {} of {}; held out: {} by {split}, which leaks: {}.",
+        output::line(format!(
+            "Fitted on {} of {}; held out: {} by {split}, which leaks: {}.\n\
+             Cross-validated by artist among those that were fitted on: accuracy {:.3}.",
             self.fitted_on,
             set.description(),
             evaluation.n,
-            split.leaks()
-        );
-        println!("Cross-validated by artist among those that were fitted on: accuracy {:.3}.", self.cross_validated);
-        print!("{}", text::figures(evaluation));
-        println!("\nartifact  {}", artifact.dir.display());
-        println!("report    {}", artifact.dir.join(artifact::REPORT).display());
+            split.leaks(),
+            self.cross_validated
+        ))?;
         let custom = if args.artifacts.as_os_str() == "artifacts" {
             String::new()
         } else {
             format!(" --artifacts {}", args.artifacts.display())
         };
-        println!("serve it  cargo run --release -p serve -- svm{custom}");
-        if let Some(file) =
-            test.first().and_then(|&index| source::synthetic_file(&set.clips()[index].clip_id, args.seed))
-        {
-            println!("and ask   curl -F audio_file=@{file} http://127.0.0.1:8081/predict");
+        output::line(format!(
+            "{}\nartifact  {}\nreport    {}\nserve it  cargo run --release -p serve -- svm{custom}",
+            text::figures(evaluation),
+            artifact.dir.display(),
+            artifact.dir.join(artifact::REPORT).display(),
+        ))?;
+        let held_out = test.first().map(|&index| set.clips()[index].clip_id.as_str());
+        if let Some(file) = held_out.and_then(|clip_id| source::synthetic_file(clip_id, args.seed)) {
+            output::line(format!("and ask   curl -F audio_file=@{file} http://127.0.0.1:8081/predict"))?;
         }
         Ok(())
     }
