@@ -330,7 +330,7 @@ fn what_is_no_plain_file_is_refused() {
         refused("train", at, &["inspect", name], &[name]);
     }
     fs::write(at.join("secret.wav"), wav()).expect("a file");
-    fs::set_permissions(at.join("secret.wav"), std::os::unix::fs::PermissionsExt::from_mode(0)).expect("a mode");
+    fs::set_permissions(at.join("secret.wav"), std::os::unix::fs::PermissionsExt::from_mode(0o0)).expect("a mode");
     // Root reads what nobody may read.
     if fs::read(at.join("secret.wav")).is_err() {
         refused("train", at, &["inspect", "secret.wav"], &["secret.wav"]);
