@@ -140,14 +140,21 @@ impl AudioTree {
 
     fn scan(root: &Path, opened: &Path) -> Result<Self> {
         let mut walk = Walk { root, files: Vec::new(), skipped: Vec::new(), visited: BTreeSet::new() };
+        let mut genres = Vec::new();
+        walk.visit(root)?;
         for (name, path, kind) in entries(root)? {
             match (kind, name.as_deref().map(str::parse::<Genre>)) {
-                (Kind::Folder, Some(Ok(genre))) => walk.folder(&path, genre, 0)?,
+                // All are visited before any is searched: a link from one into another must not change a genre.
+                (Kind::Folder, Some(Ok(genre))) if walk.visit(&path)? => genres.push((path, genre)),
+                (Kind::Folder, Some(Ok(_))) => {}
                 (Kind::Folder, _) => walk.skip(&path, "not a genre"),
                 (Kind::File, Some(_)) if name.as_deref().is_some_and(|n| TABLES.contains(&n)) => {}
                 (Kind::File, _) => walk.skip(&path, "not in a genre folder"),
                 (Kind::Other, _) => walk.skip(&path, "neither a file nor a folder"),
             }
+        }
+        for (path, genre) in genres {
+            walk.search(&path, genre, 0)?;
         }
         let Walk { files, mut skipped, .. } = walk;
         let mut clips = named(root, files, &mut skipped);
@@ -185,16 +192,18 @@ impl Walk<'_> {
         self.skipped.push(Skipped { path, reason });
     }
 
-    fn folder(&mut self, folder: &Path, genre: Genre, depth: usize) -> Result<()> {
+    /// Whether a folder, by whatever name, is met for the first time.
+    fn visit(&mut self, folder: &Path) -> Result<bool> {
         let real = folder.canonicalize().map_err(Error::io("resolve", folder))?;
-        if depth > MAX_DEPTH {
-            self.skip(folder, "too deep within its genre");
-            return Ok(());
-        }
-        if !self.visited.insert(real) {
+        let first = self.visited.insert(real);
+        if !first {
             self.skip(folder, "a folder that was searched already");
-            return Ok(());
         }
+        Ok(first)
+    }
+
+    /// Takes the audio files of a visited folder and of the folders in it.
+    fn search(&mut self, folder: &Path, genre: Genre, depth: usize) -> Result<()> {
         for (name, path, kind) in entries(folder)? {
             let blank = path.file_stem().is_none_or(|stem| stem.to_string_lossy().trim().is_empty());
             let Some(name) = name.filter(|name| !blank && !name.chars().any(char::is_control)) else {
@@ -204,7 +213,9 @@ impl Walk<'_> {
             let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
             match kind {
                 _ if name.starts_with('.') => self.skip(&path, "hidden"),
-                Kind::Folder => self.folder(&path, genre, depth + 1)?,
+                Kind::Folder if depth == MAX_DEPTH => self.skip(&path, "too deep within its genre"),
+                Kind::Folder if self.visit(&path)? => self.search(&path, genre, depth + 1)?,
+                Kind::Folder => {}
                 Kind::File if AUDIO_EXTENSIONS.contains(&extension.as_str()) => self.files.push((genre, path)),
                 Kind::File => self.skip(&path, "not audio by its ending"),
                 Kind::Other => self.skip(&path, "neither a file nor a folder"),

@@ -2,7 +2,10 @@
 
 use crate::{Error, Result};
 
-/// Mono audio: at least one sample, all finite, at a known rate.
+/// Largest absolute value of a sample: files whose full scale is 2³¹ are heard, and no power overflows an `f32`.
+const MAX_AMPLITUDE: f32 = 1e10;
+
+/// Mono audio: at least one sample, all finite and within ±1e10, at a known rate.
 ///
 /// Full scale is ±1, as in librosa and libsndfile; samples beyond it are kept as they are.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +18,7 @@ impl Clip {
     /// Wraps `samples` (full scale ±1) at `sample_rate` in Hz.
     ///
     /// # Errors
-    /// [`Error::Empty`] without a sample, [`Error::NonFinite`] for a NaN or an infinity, [`Error::Spec`] for a rate of 0.
+    /// [`Error::Empty`] without a sample, [`Error::BadSample`] for a NaN, an infinity or a value beyond ±1e10, [`Error::Spec`] for a rate of 0.
     pub fn new(samples: Vec<f32>, sample_rate: u32) -> Result<Self> {
         if samples.is_empty() {
             return Err(Error::Empty);
@@ -23,8 +26,9 @@ impl Clip {
         if sample_rate == 0 {
             return Err(Error::Spec { field: "sample_rate", problem: "must be at least 1 Hz".into() });
         }
-        if let Some(index) = samples.iter().position(|s| !s.is_finite()) {
-            return Err(Error::NonFinite { index, value: samples[index] });
+        // The comparison is false for a NaN.
+        if let Some(index) = samples.iter().position(|s| !(s.abs() <= MAX_AMPLITUDE)) {
+            return Err(Error::BadSample { index, value: samples[index] });
         }
         Ok(Self { samples, sample_rate })
     }

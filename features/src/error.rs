@@ -73,9 +73,9 @@ pub enum Error {
         /// The least length in seconds.
         minimum: f64,
     },
-    /// A sample is NaN or infinite.
-    #[error("sample {index} is not a finite number ({value})")]
-    NonFinite {
+    /// A sample is NaN, infinite, or far louder than any audio.
+    #[error("sample {index} is {value}: not a finite number within ±1e10, where full scale is ±1")]
+    BadSample {
         /// Index of the sample frame.
         index: usize,
         /// Its value.

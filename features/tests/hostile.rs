@@ -90,7 +90,7 @@ const CORRUPT: Check = |e| matches!(e, Error::Corrupt { .. });
 const UNSUPPORTED: Check = |e| matches!(e, Error::Unsupported { .. });
 const NOT_AUDIO: Check = |e| matches!(e, Error::NotAudio { .. });
 const EMPTY: Check = |e| matches!(e, Error::Empty);
-const NON_FINITE: Check = |e| matches!(e, Error::NonFinite { .. });
+const BAD_SAMPLE: Check = |e| matches!(e, Error::BadSample { .. });
 const TOO_LONG: Check = |e| matches!(e, Error::TooLong { .. });
 
 #[test]
@@ -141,15 +141,15 @@ fn each_broken_file_gives_its_own_error() {
         ("wav: an MP3 inside", wav(&fmt(0x55, 1, 8_000, 1, 0), &[0; 40]), UNSUPPORTED),
         ("wav: extension cut", wav(&fmt(0xfffe, 1, 8_000, 2, 16), &[0; 40]), CORRUPT),
         ("wav: unknown extension", wav(&extensible(&[9; 16]), &[0; 40]), UNSUPPORTED),
-        ("wav: NaN", wav(&float, &bits(&[0.0, f32::NAN])), NON_FINITE),
-        ("wav: infinity", wav(&float, &bits(&[f32::INFINITY])), NON_FINITE),
+        ("wav: NaN", wav(&float, &bits(&[0.0, f32::NAN])), BAD_SAMPLE),
+        ("wav: infinity", wav(&float, &bits(&[f32::INFINITY])), BAD_SAMPLE),
         (
             "wav: infinities that cancel",
             wav(&fmt(3, 2, 8_000, 8, 32), &bits(&[f32::INFINITY, -f32::INFINITY])),
-            NON_FINITE,
+            BAD_SAMPLE,
         ),
-        ("wav: sum over the range", wav(&fmt(3, 2, 8_000, 8, 32), &bits(&[f32::MAX, f32::MAX])), NON_FINITE),
-        ("wav: doubles over the range", wav(&fmt(3, 1, 8_000, 8, 64), &1e300f64.to_le_bytes()), NON_FINITE),
+        ("wav: sum over the range", wav(&fmt(3, 2, 8_000, 8, 32), &bits(&[f32::MAX, f32::MAX])), BAD_SAMPLE),
+        ("wav: doubles over the range", wav(&fmt(3, 1, 8_000, 8, 64), &1e300f64.to_le_bytes()), BAD_SAMPLE),
         ("wav: more channels than samples", wav(&fmt(1, 65_535, 8_000, 2, 16), &[0; 40]), EMPTY),
         ("wav: two hours", wav(&fmt(1, 1, 1, 2, 16), &[0; 14_400]), TOO_LONG),
         (
@@ -184,7 +184,7 @@ fn each_broken_file_gives_its_own_error() {
         ("au: starts behind the file", patched(au(4, 3, 8_000, 1, &[0; 4]), 4, &[0x7f; 4]), TRUNCATED),
         ("au: starts in its header", patched(au(4, 3, 8_000, 1, &[0; 4]), 4, &[0; 4]), CORRUPT),
         ("au: no samples", au(0, 3, 8_000, 1, &[]), EMPTY),
-        ("au: NaN", au(4, 6, 8_000, 1, &f32::NAN.to_be_bytes()), NON_FINITE),
+        ("au: NaN", au(4, 6, 8_000, 1, &f32::NAN.to_be_bytes()), BAD_SAMPLE),
         ("flac: marker only", b"fLaC".to_vec(), TRUNCATED),
         ("flac: cut", half("s16.flac"), TRUNCATED),
         ("flac: announces 68 billion samples", flac_announcing((1 << 36) - 1), TOO_LONG),

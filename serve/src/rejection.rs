@@ -179,7 +179,7 @@ impl From<features::Error> for Rejection {
             E::NotAudio { .. } => &problem::NOT_AUDIO,
             E::Unsupported { .. } => &problem::UNSUPPORTED_AUDIO,
             E::Truncated { .. } => &problem::TRUNCATED_AUDIO,
-            E::Corrupt { .. } | E::NonFinite { .. } => &problem::CORRUPT_AUDIO,
+            E::Corrupt { .. } | E::BadSample { .. } => &problem::CORRUPT_AUDIO,
             E::TooLong { .. } => &problem::AUDIO_TOO_LONG,
             E::TooShort { .. } => &problem::AUDIO_TOO_SHORT,
             // Nothing in a request leads to these: they name files and settings of the server.

@@ -185,6 +185,11 @@ fn lies() -> Vec<Case> {
         case("eight-channels.wav", None, wav_of(1, 8, 8_000, 16, &noise(8 * 32_000))),
         case("nan.wav", "corrupt-audio", floats((0..2 * RATE).map(|n| if n == 30_000 { f32::NAN } else { 0.1 }))),
         case("infinity.wav", "corrupt-audio", floats((0..2 * RATE).map(|_| f32::INFINITY))),
+        case(
+            "huge-values.wav",
+            "corrupt-audio",
+            floats((0..2 * RATE).map(|n| if n % 2 == 0 { f32::MAX } else { 1e20 })),
+        ),
         case("denormal.wav", None, floats((0..2 * RATE).map(|_| f32::MIN_POSITIVE / 8.0))),
         case("offset-beyond-the-end.au", ANY, patched(au(), 4, &[0x7f, 0xff, 0xff, 0xff])),
         case("no-channels.au", ANY, patched(au(), 20, &[0; 4])),
@@ -352,7 +357,7 @@ fn a_corpus_with_faults_trains_on_the_rest() {
     fs::write(blues.join("nothing.mp3"), []).expect("a file");
     fs::create_dir(blues.join("folder.wav")).expect("a folder");
     fs::write(blues.join(OsString::from_vec(b"caf\xe9.wav".to_vec())), wav()).expect("a file");
-    symlink(".", blues.join("again")).expect("a link");
+    symlink("..", blues.join("again")).expect("a link");
     symlink("nowhere.wav", blues.join("dangling.wav")).expect("a link");
     // One clip under two genres.
     fs::copy(blues.join("blues.synth.00001.wav"), at.join("music/jazz/twice.wav")).expect("a copy");

@@ -125,7 +125,8 @@ impl StoreWriter {
         };
         fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
         let temporary = tempfile::Builder::new()
-            .prefix(".tonearm-store-")
+            // Of this process, so that an interrupted one can be cleaned up after.
+            .prefix(&format!(".tonearm-store-{}-", std::process::id()))
             .tempdir_in(parent)
             .map_err(Error::io("create a temporary folder in", parent))?;
         Ok(Self {

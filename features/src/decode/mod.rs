@@ -70,7 +70,7 @@ pub struct AudioInfo {
 /// - [`Error::Empty`] without a byte or without a sample, [`Error::NotAudio`] if no container is recognised,
 ///   [`Error::Unsupported`] for a codec that is not read;
 /// - [`Error::Truncated`] if there is less than the file announces, [`Error::Corrupt`] if it contradicts itself,
-///   [`Error::NonFinite`] for a NaN or an infinity;
+///   [`Error::BadSample`] for a NaN, an infinity or a value beyond ±1e10;
 /// - [`Error::TooLarge`] and [`Error::TooLong`] by `limits`.
 pub fn decode<B: AsRef<[u8]>>(bytes: B, limits: &Limits) -> Result<Decoded> {
     let bytes = bytes.as_ref();

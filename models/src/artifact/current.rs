@@ -53,6 +53,8 @@ pub fn resolve(path: &Path, model: Option<&str>) -> Result<PathBuf> {
     let not_found = |path: &Path, detail: String| Err(Error::NotFound { path: path.to_owned(), detail });
     let model_dir = if path.join(CURRENT).is_file() {
         path.to_owned()
+    } else if path.exists() && !path.is_dir() {
+        return not_found(path, "it is a file, not a folder of artifacts".into());
     } else if !path.is_dir() {
         return not_found(path, "there is no such folder; `train` makes `artifacts`".into());
     } else if let Some(model) = model {
