@@ -26,8 +26,7 @@ impl Clip {
         if sample_rate == 0 {
             return Err(Error::Spec { field: "sample_rate", problem: "must be at least 1 Hz".into() });
         }
-        // The comparison is false for a NaN.
-        if let Some(index) = samples.iter().position(|s| !(s.abs() <= MAX_AMPLITUDE)) {
+        if let Some(index) = samples.iter().position(|s| !s.is_finite() || s.abs() > MAX_AMPLITUDE) {
             return Err(Error::BadSample { index, value: samples[index] });
         }
         Ok(Self { samples, sample_rate })

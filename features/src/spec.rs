@@ -158,7 +158,7 @@ pub struct SegmentSpec {
     pub window: Cut,
 }
 
-/// Equal pieces of a clip; the last is aligned with its end, so that no frame is left out.
+/// Equal pieces of a clip; the last is aligned with its end, unless less than an eighth of a piece would be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cut {

@@ -256,7 +256,7 @@ fn a_body_over_the_limit_is_refused_before_it_is_sent() {
 #[test]
 fn a_body_that_stops_before_its_length_holds_no_worker() {
     let limits = Limits { body_silence: Duration::from_millis(500), ..Options::default().limits };
-    let server = Server::start(Options { limits, threads: 1, queue: 0, ..Options::default() });
+    let server = Server::start(Options { limits, threads: 1, queue: 1, ..Options::default() });
     let mut lying: Vec<_> = (0..20)
         .map(|_| {
             let mut stream = client::connect(server.address);
