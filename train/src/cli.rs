@@ -26,7 +26,7 @@ pub enum Command {
     Svm(FitArgs),
     /// Turn a folder of music into a log-mel store, which later runs read much faster.
     Extract(ExtractArgs),
-    /// Score an artifact on labelled clips.
+    /// Score an artifact on labelled clips: text on a terminal, one JSON object with --json or when piped.
     Evaluate(EvaluateArgs),
     /// Say what one audio file holds: what was decoded, and every descriptor.
     Inspect(InspectArgs),

@@ -1,6 +1,6 @@
 //! `train evaluate`: how good an artifact is on labelled clips.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, path::Path};
+use std::{collections::BTreeSet, fmt::Write as _, fs, io::IsTerminal as _, path::Path};
 
 use anyhow::{Context, Result, bail};
 use data::{LabelledSet, Split};
@@ -66,7 +66,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         });
         write(path, &page)?;
     }
-    if args.run.json {
+    // A program reads what is piped, and figures of an evaluation are what programs want.
+    if args.run.json || !std::io::stdout().is_terminal() {
         let mut object = serde_json::to_value(&evaluation)?;
         if let Value::Object(fields) = &mut object {
             fields.insert("split".into(), json!(args.split));
