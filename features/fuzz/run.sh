@@ -18,7 +18,7 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 export RUSTFLAGS="--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares"
-cargo build --release --manifest-path "$here/Cargo.toml" --target-dir "$target" --target "$host"
+cargo build --release --locked --manifest-path "$here/Cargo.toml" --target-dir "$target" --target "$host"
 
 scratch=
 if [ -n "${TONEARM_FUZZ_CORPUS:-}" ]; then
