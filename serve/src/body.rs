@@ -61,7 +61,8 @@ pub async fn linger(body: &mut Body, headers: &HeaderMap, limits: &Limits) {
     if body.is_end_stream() || headers.get(header::EXPECT).is_some() {
         return;
     }
-    let mut left = limits.max_body_bytes;
+    // Enough for a body that is somewhat too large; what is left of a larger one is reset.
+    let mut left = limits.max_body_bytes.saturating_mul(2);
     let drain = async {
         while let Some(Ok(frame)) = body.frame().await {
             left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
