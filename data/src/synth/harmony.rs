@@ -138,6 +138,15 @@ impl Line {
         self.tonic + 12 * self.degree.div_euclid(size) + tone
     }
 
+    /// The next pitch, or, for a note that is `held`, the nearest tone of the chord that sounds at `beat`.
+    pub(super) fn over(&mut self, chords: &[Placed], beat: f64, held: bool, rng: &mut Rng) -> i32 {
+        let next = self.next(rng);
+        match chord_at(chords, beat) {
+            Some(chord) if held => self.settle(chord),
+            _ => next,
+        }
+    }
+
     /// Moves to the tone of `chord` nearest to where it is, as a line does on a strong beat.
     pub(super) fn settle(&self, chord: &Placed) -> i32 {
         let here = self.pitch();
@@ -150,6 +159,11 @@ impl Line {
         }
         best
     }
+}
+
+/// The chord that sounds at a beat: the last to have begun.
+pub(super) fn chord_at(chords: &[Placed], beat: f64) -> Option<&Placed> {
+    chords.iter().rfind(|chord| chord.beat <= beat)
 }
 
 /// A walking bass: four quarters a bar that lead from root to root, by chord tones and a chromatic approach.

@@ -150,12 +150,7 @@ fn lead(song: &mut Song, chords: &[Placed], acoustic: bool) {
     let phrasing = Phrasing { grid: 0.5, density: 0.55, phrase: 8.0, rest: 0.12, period: 0.0, longest: 2.0 };
     let mut track = song.track();
     for (beat, beats) in phrasing.notes(song.beats(), rng) {
-        let mut pitch = line.next(rng);
-        if beats > 0.9
-            && let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat)
-        {
-            pitch = line.settle(chord);
-        }
+        let pitch = line.over(chords, beat, beats > 0.9, rng);
         let mut note = Note::new(song.about(beat, rng), song.seconds(beats * 0.9), pitch, rng.uniform(0.6, 1.0));
         if rng.chance(0.35) {
             note = note.bent(if rng.chance(0.7) { -1.0 } else { -2.0 }, rng.uniform(0.08, 0.25));

@@ -132,12 +132,7 @@ fn melody(song: &mut Song, chords: &[Placed], scale: &'static [i32], swell: &Swe
     let mut line = Line::new(song.tonic, scale, 74, 7);
     let mut track = song.track();
     for (beat, beats) in phrasing.notes(song.beats(), rng) {
-        let mut pitch = line.next(rng);
-        if beats >= 1.0
-            && let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat)
-        {
-            pitch = line.settle(chord);
-        }
+        let pitch = line.over(chords, beat, beats >= 1.0, rng);
         let level = swell.at(beat) * rng.uniform(0.7, 1.0);
         let note = Note::new(song.about(beat, rng), song.seconds(beats * 0.98), pitch, level);
         match ensemble {

@@ -153,12 +153,7 @@ fn voice(song: &mut Song, chords: &[Placed]) {
     let phrasing = Phrasing { grid: 0.5, density: 0.45, phrase: 8.0, rest: 0.15, period: 16.0, longest: 2.5 };
     let mut track = song.track();
     for (beat, beats) in phrasing.notes(song.beats(), rng) {
-        let mut pitch = line.next(rng);
-        if beats >= 1.0
-            && let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat)
-        {
-            pitch = line.settle(chord);
-        }
+        let pitch = line.over(chords, beat, beats >= 1.0, rng);
         let note = Note::new(song.about(beat, rng), song.seconds(beats * 0.9), pitch, rng.uniform(0.7, 1.0));
         let note = if rng.chance(0.45) { note.bent(-1.5, 0.14) } else { note };
         singer.sing(&mut track, &note, rng);

@@ -3,7 +3,7 @@
 use crate::synth::drums::Kit;
 use crate::synth::effects::Biquad;
 use crate::synth::harmony::{
-    AEOLIAN, Chord, Line, MAJOR, MAJOR_SEVENTH, MINOR, MINOR_SEVENTH, Placed, SEVENTH, chord, lay_out,
+    AEOLIAN, Chord, Line, MAJOR, MAJOR_SEVENTH, MINOR, MINOR_SEVENTH, Placed, SEVENTH, chord, chord_at, lay_out,
 };
 use crate::synth::keys::electric_piano;
 use crate::synth::osc::{Envelope, Note, STRAIGHT};
@@ -99,7 +99,7 @@ fn guitar(song: &mut Song, chords: &[Placed]) {
     let hits = pattern(figure, 4.0, song.bars(4.0));
     let mut track = song.track();
     for (beat, strength) in hits {
-        let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat) else { continue };
+        let Some(chord) = chord_at(chords, beat) else { continue };
         let length = if strength > 0.9 { 0.22 } else { 0.08 };
         let note = Note::new(song.about(beat, rng), song.seconds(length), 0, strength);
         strum(&mut track, &string, &chord.voicing(69), &note, 0.008, rng);
@@ -160,12 +160,7 @@ fn voice(song: &mut Song, chords: &[Placed]) {
     let phrasing = Phrasing { grid: 0.5, density: 0.45, phrase: 8.0, rest: 0.25, period: 16.0, longest: 2.0 };
     let mut track = song.track();
     for (beat, beats) in phrasing.notes(song.beats(), rng) {
-        let mut pitch = line.next(rng);
-        if beats >= 1.0
-            && let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat)
-        {
-            pitch = line.settle(chord);
-        }
+        let pitch = line.over(chords, beat, beats >= 1.0, rng);
         let note = Note::new(song.about(beat, rng), song.seconds(beats * 0.85), pitch, rng.uniform(0.7, 1.0));
         singer.sing(&mut track, &note, rng);
     }

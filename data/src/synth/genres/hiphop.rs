@@ -3,7 +3,7 @@
 use crate::synth::drums::Kit;
 use crate::synth::effects::Biquad;
 use crate::synth::harmony::{
-    Chord, Line, MAJOR_SEVENTH, MINOR, MINOR_PENTATONIC, MINOR_SEVENTH, Placed, SEVENTH, chord, lay_out,
+    Chord, Line, MAJOR_SEVENTH, MINOR, MINOR_PENTATONIC, MINOR_SEVENTH, Placed, SEVENTH, chord, chord_at, lay_out,
 };
 use crate::synth::keys::{electric_piano, piano, vibes};
 use crate::synth::osc::{Note, STRAIGHT, noise};
@@ -72,7 +72,7 @@ fn bass(song: &mut Song, chords: &[Placed]) {
     let figure = ["X.....x.X.......", "X..x......x..x..", "X.............x."][song.artist.habit("figure", 3)];
     let mut track = song.track();
     for (beat, strength) in pattern(figure, 4.0, song.bars(4.0)) {
-        let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat) else { continue };
+        let Some(chord) = chord_at(chords, beat) else { continue };
         let pitch = chord.bass(33) + if strength < 0.9 && rng.chance(0.4) { 7 } else { 0 };
         let at = song.about(swung(song, beat), rng);
         let note = Note::new(at, song.seconds(if strength > 0.9 { 1.6 } else { 0.5 }), pitch, strength);

@@ -3,8 +3,8 @@
 use crate::synth::drums::Kit;
 use crate::synth::effects::Biquad;
 use crate::synth::harmony::{
-    Chord, HALF_DIMINISHED, IONIAN, Line, MAJOR_SEVENTH, MINOR_SEVENTH, NINTH, Placed, SEVENTH, chord, lay_out,
-    walking_bass,
+    Chord, HALF_DIMINISHED, IONIAN, Line, MAJOR_SEVENTH, MINOR_SEVENTH, NINTH, Placed, SEVENTH, chord, chord_at,
+    lay_out, walking_bass,
 };
 use crate::synth::keys::{piano, vibes};
 use crate::synth::osc::{Note, STRAIGHT};
@@ -161,7 +161,7 @@ fn solo(song: &mut Song, chords: &[Placed]) {
     for (beat, beats) in phrasing.notes(song.beats(), rng) {
         let mut pitch = line.next(rng);
         let on_beat = (beat - beat.floor()).abs() < 1e-6;
-        if let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat) {
+        if let Some(chord) = chord_at(chords, beat) {
             if on_beat {
                 pitch = line.settle(chord);
             } else if rng.chance(0.25) {

@@ -2,7 +2,7 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::{chorus, compress};
-use crate::synth::harmony::{Chord, IONIAN, Line, MAJOR, MAJOR_PENTATONIC, MINOR, Placed, chord, lay_out};
+use crate::synth::harmony::{Chord, IONIAN, Line, MAJOR, MAJOR_PENTATONIC, MINOR, Placed, chord, chord_at, lay_out};
 use crate::synth::keys::{electric_piano, piano};
 use crate::synth::osc::{Envelope, Note, STRAIGHT, Vibrato};
 use crate::synth::plucked::{Pluck, strum};
@@ -78,7 +78,7 @@ fn bass(song: &mut Song, chords: &[Placed]) {
     let figure = ["xxxxxxxx", "X..X..X.", "X...X.x."][song.artist.habit("figure", 3)];
     let mut track = song.track();
     for (beat, strength) in pattern(figure, 4.0, song.bars(4.0)) {
-        let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat) else { continue };
+        let Some(chord) = chord_at(chords, beat) else { continue };
         let note = Note::new(song.about(beat, rng), song.seconds(0.45), chord.bass(36), strength);
         if synthetic { synth.play(&mut track, &note, rng) } else { finger.play(&mut track, &note, rng) }
     }
@@ -136,7 +136,7 @@ fn guitar(song: &mut Song, chords: &[Placed]) {
     let string = Pluck { attack: 0.9, ring: 0.85, decay: 1.6, position: 0.12, vibrato: STRAIGHT };
     let mut track = song.track();
     for (beat, strength) in pattern("x.xxX.xx", 4.0, song.bars(4.0)) {
-        let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat) else { continue };
+        let Some(chord) = chord_at(chords, beat) else { continue };
         let note = Note::new(song.about(beat, rng), song.seconds(0.4), 0, strength);
         strum(&mut track, &string, &chord.grip(48), &note, 0.015, rng);
     }
@@ -159,12 +159,7 @@ fn voice(song: &mut Song, chords: &[Placed]) {
     let mut lead = song.track();
     let mut choir = song.track();
     for (beat, beats) in phrasing.notes(song.beats(), rng) {
-        let mut pitch = line.next(rng);
-        if beats >= 1.0
-            && let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat)
-        {
-            pitch = line.settle(chord);
-        }
+        let pitch = line.over(chords, beat, beats >= 1.0, rng);
         let note = Note::new(song.about(beat, rng), song.seconds(beats * 0.9), pitch, rng.uniform(0.75, 1.0));
         singer.sing(&mut lead, &note, rng);
         // In the second half of every eight bars others sing along, a third above.

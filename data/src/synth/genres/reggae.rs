@@ -159,12 +159,7 @@ fn voice(song: &mut Song, chords: &[Placed]) {
     let phrasing = Phrasing { grid: 0.25, density: 0.35, phrase: 8.0, rest: 0.3, period: 16.0, longest: 1.5 };
     let mut track = song.track();
     for (beat, beats) in phrasing.notes(song.beats(), rng) {
-        let mut pitch = line.next(rng);
-        if beats >= 0.75
-            && let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat)
-        {
-            pitch = line.settle(chord);
-        }
+        let pitch = line.over(chords, beat, beats >= 0.75, rng);
         let note = Note::new(song.about(beat, rng), song.seconds(beats * 0.9), pitch, rng.uniform(0.7, 1.0));
         singer.sing(&mut track, &note, rng);
     }

@@ -2,7 +2,7 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::{cabinet, drive};
-use crate::synth::harmony::{Chord, Line, MAJOR, MINOR, MINOR_PENTATONIC, Placed, chord, lay_out};
+use crate::synth::harmony::{Chord, Line, MAJOR, MINOR, MINOR_PENTATONIC, Placed, chord, chord_at, lay_out};
 use crate::synth::keys::organ;
 use crate::synth::osc::{Note, STRAIGHT, Vibrato};
 use crate::synth::plucked::{Pluck, strum};
@@ -97,7 +97,7 @@ fn guitars(song: &mut Song, chords: &[Placed]) {
         let rng = &mut song.chance(side);
         let mut track = song.track();
         for (beat, strength) in pattern(figure, 4.0, song.bars(4.0)) {
-            let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat) else { continue };
+            let Some(chord) = chord_at(chords, beat) else { continue };
             let root = chord.bass(44);
             let grip = if open { chord.grip(40) } else { vec![root, root + 7, root + 12] };
             let note = Note::new(song.about(beat, rng), song.seconds(0.48), 0, strength);
@@ -135,12 +135,7 @@ fn voice(song: &mut Song, chords: &[Placed]) {
     let phrasing = Phrasing { grid: 0.5, density: 0.5, phrase: 8.0, rest: 0.25, period: 16.0, longest: 2.5 };
     let mut track = song.track();
     for (beat, beats) in phrasing.notes(song.beats(), rng) {
-        let mut pitch = line.next(rng);
-        if beats >= 1.0
-            && let Some(chord) = chords.iter().rfind(|chord| chord.beat <= beat)
-        {
-            pitch = line.settle(chord);
-        }
+        let pitch = line.over(chords, beat, beats >= 1.0, rng);
         let note = Note::new(song.about(beat, rng), song.seconds(beats * 0.88), pitch, rng.uniform(0.7, 1.0));
         singer.sing(&mut track, &note, rng);
     }
