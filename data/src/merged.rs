@@ -98,7 +98,8 @@ impl LabelledSet {
             return Err(Error::Setting { name: "data", problem: "names no corpus".into() });
         }
         let corpora = paths.iter().map(|path| Corpus::open(path.as_ref())).collect::<Result<Vec<_>>>()?;
-        let mut spec = spec.clone();
+        let asked = spec;
+        let mut spec = asked.clone();
         for corpus in &corpora {
             if let Corpus::Store(store) = corpus {
                 let (ours, theirs) = (spec.log_mel_fingerprint(), store.spec().log_mel_fingerprint());
@@ -113,6 +114,9 @@ impl LabelledSet {
             }
         }
         spec.validate()?;
+        if !asked.descriptors.is_empty() {
+            spec.require_descriptors()?;
+        }
 
         let mut stores = Vec::with_capacity(corpora.len());
         let mut temporary = Vec::new();
@@ -152,6 +156,11 @@ impl LabelledSet {
     #[must_use]
     pub fn spec(&self) -> &FeatureSpec {
         &self.spec
+    }
+
+    /// From here on the set is one of log-mels alone: for a model that hears no descriptors.
+    pub fn forget_descriptors(&mut self) {
+        self.spec = self.spec.log_mel_alone();
     }
 
     /// The clips: corpora in the order given, within each the order of its store; at least one.

@@ -87,6 +87,19 @@ pub struct Segment {
     pub vector: Vec<f32>,
 }
 
+/// Where a piece of a clip lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Piece {
+    /// Its first frame.
+    pub start: usize,
+    /// The frame after its last.
+    pub end: usize,
+    /// Where it starts, in seconds from the start of the clip.
+    pub start_seconds: f64,
+    /// Where it ends, in seconds.
+    pub end_seconds: f64,
+}
+
 /// Computes what a [`FeatureSpec`] says. Made once, used for many clips, from any number of threads.
 #[derive(Debug)]
 pub struct Extractor {
@@ -158,9 +171,50 @@ impl Extractor {
         self.cut(analysis, self.spec.segment.window)
     }
 
-    fn cut(&self, analysis: &Analysis, cut: Cut) -> Result<Vec<Segment>> {
-        let n_frames = analysis.log_mel().n_frames();
+    /// Where the passages of a clip of `n_frames` frames lie, in the order of time; at least one.
+    ///
+    /// # Errors
+    /// [`Error::TooShort`] for fewer than `segment.min_frames` frames.
+    pub fn passage_pieces(&self, n_frames: usize) -> Result<Vec<Piece>> {
+        self.pieces(n_frames, self.spec.segment.passage)
+    }
+
+    /// Where its windows lie.
+    ///
+    /// # Errors
+    /// As [`passage_pieces`](Self::passage_pieces).
+    pub fn window_pieces(&self, n_frames: usize) -> Result<Vec<Piece>> {
+        self.pieces(n_frames, self.spec.segment.window)
+    }
+
+    fn pieces(&self, n_frames: usize, cut: Cut) -> Result<Vec<Piece>> {
         self.check_length(n_frames, self.spec.seconds(n_frames))?;
+        let length = cut.frames.min(n_frames);
+        let piece = |start| {
+            let start_seconds = start as f64 * self.hop_seconds();
+            Piece { start, end: start + length, start_seconds, end_seconds: start_seconds + self.spec.seconds(length) }
+        };
+        Ok(starts(n_frames, length, cut.hop).into_iter().map(piece).collect())
+    }
+
+    fn cut(&self, analysis: &Analysis, cut: Cut) -> Result<Vec<Segment>> {
+        let pieces = self.pieces(analysis.log_mel().n_frames(), cut)?;
+        self.check_bands(analysis)?;
+        let segment = |piece: Piece| {
+            Ok(Segment {
+                start_seconds: piece.start_seconds,
+                end_seconds: piece.end_seconds,
+                vector: self.aggregator.vector(&analysis.frames(piece.start, piece.end)?)?,
+            })
+        };
+        pieces.into_iter().map(segment).collect()
+    }
+
+    /// Whether an analysis was made to this specification, as far as its log-mel tells.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when it has another number of bands.
+    pub fn check_bands(&self, analysis: &Analysis) -> Result<()> {
         if analysis.log_mel().n_mels() != self.spec.mel.n_mels {
             return Err(Error::Shape {
                 what: "log-mel",
@@ -168,17 +222,7 @@ impl Extractor {
                 found: format!("{} bands", analysis.log_mel().n_mels()),
             });
         }
-        let length = cut.frames.min(n_frames);
-        starts(n_frames, length, cut.hop)
-            .into_iter()
-            .map(|start| {
-                Ok(Segment {
-                    start_seconds: start as f64 * self.hop_seconds(),
-                    end_seconds: start as f64 * self.hop_seconds() + self.spec.seconds(length),
-                    vector: self.aggregator.vector(&analysis.frames(start, start + length)?)?,
-                })
-            })
-            .collect()
+        Ok(())
     }
 
     fn hop_seconds(&self) -> f64 {

@@ -31,6 +31,6 @@ pub mod time_domain;
 
 pub use clip::Clip;
 pub use error::{Error, Result};
-pub use extract::{Analysis, Extractor, Segment, digest};
+pub use extract::{Analysis, Extractor, Piece, Segment, digest};
 pub use logmel::LogMel;
 pub use spec::{FeatureSpec, Fingerprint};

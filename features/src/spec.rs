@@ -44,7 +44,7 @@ pub struct FeatureSpec {
     pub n_mfcc: usize,
     /// How a clip is cut into segments, each of which gives one vector.
     pub segment: SegmentSpec,
-    /// What a vector holds, in this order.
+    /// What a vector holds, in this order; empty for a model that hears the log-mel itself.
     pub descriptors: Vec<Descriptor>,
 }
 
@@ -263,7 +263,26 @@ impl FeatureSpec {
         let mut spec = self.clone();
         spec.descriptors.retain(|descriptor| descriptor.needs() <= available);
         spec.validate()?;
+        spec.require_descriptors()?;
         Ok(spec)
+    }
+
+    /// This specification without descriptors: for a model that hears the log-mel itself.
+    #[must_use]
+    pub fn log_mel_alone(&self) -> Self {
+        Self { descriptors: Vec::new(), ..self.clone() }
+    }
+
+    /// Refuses a specification without descriptors, for a model that hears vectors.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] when there is none.
+    pub fn require_descriptors(&self) -> Result<()> {
+        if self.descriptors.is_empty() {
+            let problem = "is empty: name at least one that the data suffice for".into();
+            return Err(Error::Spec { field: "descriptors", problem });
+        }
+        Ok(())
     }
 
     /// The most that any descriptor of this specification needs.
@@ -356,7 +375,6 @@ impl FeatureSpec {
         let mut sorted = self.descriptors.clone();
         sorted.sort_unstable();
         sorted.dedup();
-        check(!sorted.is_empty(), "descriptors", "is empty: name at least one that the data suffice for".into())?;
         check(sorted.len() == self.descriptors.len(), "descriptors", "names one twice".into())
     }
 }
@@ -464,9 +482,9 @@ mod tests {
         let mut spec = FeatureSpec::gtzan_store();
         spec.mel.f_max = 22_050.0;
         assert!(spec.validate().expect_err("refused").to_string().contains("mel.f_max"));
-        let mut spec = FeatureSpec::gtzan_store();
-        spec.descriptors.clear();
-        assert!(spec.validate().expect_err("refused").to_string().contains("descriptors"));
+        let spec = FeatureSpec::gtzan_store();
+        assert!(spec.log_mel_alone().validate().is_ok());
+        assert!(spec.log_mel_alone().require_descriptors().expect_err("refused").to_string().contains("descriptors"));
     }
 
     #[test]

@@ -160,6 +160,38 @@ pub enum Error {
         /// What was expected and found.
         detail: String,
     },
+    /// A file that is to give the weights of a VGG19, and cannot.
+    #[error("failed to take the weights of a VGG19 from {}: {detail}", path.display())]
+    Pretrained {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was wrong, and what to give instead.
+        detail: String,
+    },
+    /// A tensor of such a file that is missing, surplus, or not as it must be.
+    #[error("failed to take the weights of a VGG19 from {}: tensor `{name}` {detail}", path.display())]
+    PretrainedTensor {
+        /// The file.
+        path: PathBuf,
+        /// The tensor's name.
+        name: String,
+        /// What was expected and found.
+        detail: String,
+    },
+    /// A network that cannot be made, or does not fit what it is to hear.
+    #[error("the network cannot be used: {detail}")]
+    Network {
+        /// What is wrong.
+        detail: String,
+    },
+    /// A device that this program or this machine does not have.
+    #[error("device {backend}: {detail}")]
+    Device {
+        /// What was to compute.
+        backend: &'static str,
+        /// Why it cannot.
+        detail: String,
+    },
     /// The clip could not be heard.
     #[error(transparent)]
     Features(#[from] features::Error),

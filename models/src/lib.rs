@@ -19,6 +19,7 @@ mod classifier;
 mod error;
 mod prediction;
 pub mod svm;
+pub mod vgg19;
 
 pub use classifier::{Classifier, Identity, from_artifact, load};
 pub use error::{Error, Result};

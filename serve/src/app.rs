@@ -20,7 +20,7 @@ use models::{Classifier, Identity};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::{Error, Limits, Rejection, Result, Role, pool::Pool, predict, problem, slot::Slot};
+use crate::{Error, Limits, Rejection, Result, Role, body, pool::Pool, predict, problem, slot::Slot};
 
 /// What the requests of one process share.
 #[derive(Debug)]
@@ -84,7 +84,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route("/problems", get(problem::list))
         .route("/problems/{kind}", get(problem::show))
         .method_not_allowed_fallback(async || Rejection::MethodNotAllowed)
-        .fallback(async || Rejection::NotFound)
+        .fallback(not_found)
         .layer(middleware::from_fn(log))
         .with_state(app)
 }
@@ -92,7 +92,7 @@ pub fn router(app: Arc<App>) -> Router {
 async fn index(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({
         "service": "tonearm",
-        "role": app.role.model(),
+        "role": app.role.name(),
         "routes": {
             format!("POST {}", app.role.route()): "audio as multipart field `audio_file`, as JSON `audio_base64`, or as the raw body",
             "GET /healthz": "200 while the process lives",
@@ -100,6 +100,15 @@ async fn index(State(app): State<Arc<App>>) -> Json<Value> {
             "GET /problems": "every problem that a request can be answered with",
         },
     }))
+}
+
+/// Names the right server to a client that asks this one for the route of another. Reads on for a moment, so that one
+/// that sends a song hears of it.
+async fn not_found(State(app): State<Arc<App>>, request: Request) -> Rejection {
+    let (head, mut body) = request.into_parts();
+    body::linger(&mut body, &head.headers, &app.limits).await;
+    let other = Role::ALL.into_iter().find(|role| role.route() == head.uri.path());
+    other.map_or(Rejection::NotFound, |role| Rejection::OtherRole { role })
 }
 
 async fn healthz() -> Json<Value> {

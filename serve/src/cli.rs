@@ -3,6 +3,7 @@
 use std::{num::NonZero, path::PathBuf, thread, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use models::vgg19::Backend;
 
 use crate::{Config, Error, Limits, Result, Role, Timeouts};
 
@@ -24,16 +25,31 @@ enum Command {
     #[command(after_help = "Example:\n  serve svm --artifacts artifacts --listen 0.0.0.0:8081\n  \
                             curl -F audio_file=@song.mp3 http://127.0.0.1:8081/predict")]
     Svm(ServeArgs),
+    /// Serve VGG19: POST /vgg, GET /healthz, GET /readyz
+    #[command(after_help = "Example:\n  serve vgg --artifacts artifacts --listen 0.0.0.0:8082\n  \
+                            curl -F audio_file=@song.mp3 http://127.0.0.1:8082/vgg")]
+    Vgg(NetworkArgs),
+}
+
+/// Options of a role whose model is a network.
+#[derive(Debug, Args)]
+struct NetworkArgs {
+    #[command(flatten)]
+    serve: ServeArgs,
+
+    /// What computes the network: flex or ndarray, on the CPU; wgpu or cuda, on a GPU, in a program built with that feature
+    #[arg(long, value_name = "DEVICE", default_value_t = Backend::default())]
+    device: Backend,
 }
 
 /// Options that every role takes.
 #[derive(Debug, Args)]
 struct ServeArgs {
-    /// Folder that `train` writes to (its svm/CURRENT is served), or the folder of one version
+    /// Folder that `train` writes to (CURRENT in its folder svm, or vgg19, is served), or the folder of one version
     #[arg(long, value_name = "DIR", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     artifacts: PathBuf,
 
-    /// Address and port to listen on; port 0 takes any that is free [default: 127.0.0.1:8081]
+    /// Address and port to listen on; port 0 takes any that is free [default: 127.0.0.1 and the port below]
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["host", "port"])]
     listen: Option<String>,
 
@@ -41,7 +57,7 @@ struct ServeArgs {
     #[arg(long)]
     host: Option<String>,
 
-    /// Port alone [default: 8081]
+    /// Port alone [default: 8081 for svm, 8082 for vgg]
     #[arg(long)]
     port: Option<u16>,
 
@@ -53,7 +69,7 @@ struct ServeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 900.0)]
     max_seconds: f64,
 
-    /// Worker threads that decode and predict [default: one for each core]
+    /// Worker threads that decode and predict; all networks share as many more [default: one for each core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
@@ -82,6 +98,7 @@ impl Cli {
     pub fn into_config(self) -> Result<Config> {
         let (role, args) = match self.command {
             Command::Svm(args) => (Role::Svm, args),
+            Command::Vgg(NetworkArgs { serve, device }) => (Role::Vgg { device }, serve),
         };
         if !(args.max_seconds > 0.0 && args.max_seconds <= 86_400.0) {
             return Err(Error::Usage(format!("--max-seconds is {}, not over 0 and up to 86400", args.max_seconds)));
@@ -141,11 +158,24 @@ mod tests {
 
     #[test]
     fn defaults_are_those_of_the_role() {
-        let config = config(&["serve", "svm"]).expect("valid");
-        assert_eq!(config.listen, "127.0.0.1:8081");
-        assert_eq!(config.limits, Limits::default());
-        assert_eq!(config.timeouts, Timeouts::default());
-        assert!(config.threads >= 1 && config.queue == 64 && !config.wait_for_artifact);
+        for role in Role::ALL {
+            let config = config(&["serve", role.name()]).expect("valid");
+            assert_eq!((config.role, config.listen), (role, format!("127.0.0.1:{}", role.port())));
+            assert_eq!(config.limits, Limits::default());
+            assert_eq!(config.timeouts, Timeouts::default());
+            assert!(config.threads >= 1 && config.queue == 64 && !config.wait_for_artifact);
+        }
+    }
+
+    #[test]
+    fn a_device_is_named_for_a_network_alone() {
+        for device in Backend::ALL {
+            let config = config(&["serve", "vgg", "--device", device.name()]).expect("valid");
+            assert_eq!(config.role, Role::Vgg { device });
+        }
+        assert!(Cli::try_parse_from(["serve", "svm", "--device", "flex"]).is_err());
+        let error = Cli::try_parse_from(["serve", "vgg", "--device", "abacus"]).expect_err("there is none").to_string();
+        assert!(error.contains("abacus") && error.contains("flex, ndarray, wgpu, cuda"), "{error}");
     }
 
     #[test]

@@ -2,20 +2,43 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use models::{
+    svm::SvmClassifier,
+    vgg19::{Backend, Vgg19Classifier},
+};
+
 /// What one process serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Role {
     /// The SVM behind `POST /predict`, on port 8081.
     Svm,
+    /// VGG19 behind `POST /vgg`, on port 8082.
+    Vgg {
+        /// What computes the network.
+        device: Backend,
+    },
 }
 
 impl Role {
-    /// The folder of its model below the artifacts folder, and its name on the command line.
+    /// Every role, on its default device.
+    pub const ALL: [Self; 2] = [Self::Svm, Self::Vgg { device: Backend::Flex }];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Svm => "svm",
+            Self::Vgg { .. } => "vgg",
+        }
+    }
+
+    /// The model that it serves, whose folder below the artifacts folder has the same name.
     #[must_use]
     pub fn model(self) -> &'static str {
         match self {
-            Self::Svm => "svm",
+            Self::Svm => SvmClassifier::NAME,
+            Self::Vgg { .. } => Vgg19Classifier::NAME,
         }
     }
 
@@ -24,6 +47,7 @@ impl Role {
     pub fn route(self) -> &'static str {
         match self {
             Self::Svm => "/predict",
+            Self::Vgg { .. } => "/vgg",
         }
     }
 
@@ -32,6 +56,16 @@ impl Role {
     pub fn port(self) -> u16 {
         match self {
             Self::Svm => 8081,
+            Self::Vgg { .. } => 8082,
+        }
+    }
+
+    /// What computes its network, if its model is one.
+    #[must_use]
+    pub fn device(self) -> Option<Backend> {
+        match self {
+            Self::Svm => None,
+            Self::Vgg { device } => Some(device),
         }
     }
 }
@@ -90,7 +124,7 @@ pub struct Config {
     pub limits: Limits,
     /// Of connections and of stopping.
     pub timeouts: Timeouts,
-    /// Worker threads, at least 1.
+    /// Worker threads, at least 1; and as many that compute the network of all requests, where the model is one.
     pub threads: usize,
     /// Requests that may wait for a worker.
     pub queue: usize,

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::Role;
+
 /// Why the program could not start, or had to stop. What goes wrong with one request is a [`Rejection`](crate::Rejection).
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -35,13 +37,22 @@ pub enum Error {
     },
     /// The artifact holds another model than the one that this role serves.
     #[error(
-        "the artifact holds the model `{found}`, and this role serves `{role}`; name another folder with --artifacts"
+        "the artifact in {} holds the model `{found}`, and `serve {}` serves `{}`; name another folder with --artifacts{}",
+        artifacts.display(), role.name(), role.model(), or_serve(found)
     )]
     WrongModel {
-        /// What the role serves.
-        role: &'static str,
+        /// What was to be served.
+        role: Role,
+        /// The artifact's folder.
+        artifacts: PathBuf,
         /// What the artifact holds.
         found: String,
+    },
+    /// The device that was to compute is not there.
+    #[error("{source}; name another with --device")]
+    Device {
+        /// Which, and why not.
+        source: Box<models::Error>,
     },
     /// The model was loaded, and gave no sound answer for the clip that every model is tried on.
     #[error("the {model} artifact gave no sound answer for a test tone, so it is not served: {problem}")]
@@ -74,10 +85,16 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::NoArtifact { .. } | Self::WrongModel { .. } => 2,
+            Self::Usage(_) | Self::NoArtifact { .. } | Self::WrongModel { .. } | Self::Device { .. } => 2,
             Self::Artifact { .. } | Self::Warm { .. } | Self::Listen { .. } | Self::System { .. } => 1,
         }
     }
+}
+
+/// Names the role that serves `model`, if there is one.
+fn or_serve(model: &str) -> String {
+    let role = Role::ALL.into_iter().find(|role| role.model() == model);
+    role.map_or_else(String::new, |role| format!(", or run `serve {}`", role.name()))
 }
 
 /// `Result` with this crate's [`Error`].

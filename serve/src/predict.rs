@@ -1,4 +1,4 @@
-//! `POST /predict`: from a request to its answer.
+//! From a song to its genre: the one route that a role is there for.
 
 use std::sync::Arc;
 

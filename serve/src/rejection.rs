@@ -4,7 +4,10 @@ use axum::http::{HeaderName, HeaderValue, header};
 
 use features::resample::SAMPLE_RATES;
 
-use crate::problem::{self, Kind};
+use crate::{
+    Role,
+    problem::{self, Kind},
+};
 
 /// Every way in which a request can fail; its message is the `detail` of the answer.
 ///
@@ -95,6 +98,15 @@ pub enum Rejection {
     /// Unknown path.
     #[error("there is no such route; GET / lists them")]
     NotFound,
+    /// Path of another role.
+    #[error(
+        "{} is the route of `serve {}`, which listens on port {} unless told otherwise; GET / lists those of this server",
+        role.route(), role.name(), role.port()
+    )]
+    OtherRole {
+        /// Which.
+        role: Role,
+    },
     /// Known path, other method. The router adds `Allow`.
     #[error("this route does not take that method; `Allow` names those that it takes")]
     MethodNotAllowed,
@@ -126,7 +138,7 @@ pub struct AudioError {
 /// Seconds after which a refused client may try again.
 const RETRY_AFTER: u16 = 1;
 
-/// What `POST /predict` takes, as the `Accept` of a 415 names it.
+/// What every role takes, as the `Accept` of a 415 names it.
 const ACCEPTED: &str = "multipart/form-data, application/json, audio/*, application/octet-stream";
 
 impl Rejection {
@@ -147,7 +159,7 @@ impl Rejection {
             Self::UnsupportedContentEncoding => &problem::UNSUPPORTED_CONTENT_ENCODING,
             Self::Audio(error) => error.kind,
             Self::SampleRate { .. } => &problem::UNSUPPORTED_AUDIO,
-            Self::NotFound => &problem::NOT_FOUND,
+            Self::NotFound | Self::OtherRole { .. } => &problem::NOT_FOUND,
             Self::MethodNotAllowed => &problem::METHOD_NOT_ALLOWED,
             Self::Busy => &problem::BUSY,
             Self::NotReady { .. } => &problem::NOT_READY,

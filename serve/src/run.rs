@@ -1,6 +1,6 @@
 //! [`run`]: the program, from its configuration to its end.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use models::Identity;
 use tokio::{
@@ -21,6 +21,10 @@ const POLL: Duration = Duration::from_secs(2);
 pub fn run(config: &Config) -> Result<()> {
     let system = |what| move |source| Error::System { what, source };
     // Before the address is taken: a process without a model is not to look alive, unless told to.
+    if config.role.device().is_some() {
+        limit_network(config.threads).map_err(system("the threads of the network"))?;
+    }
+    slot::open_device(config.role)?;
     let model = match slot::load_and_warm(&config.artifacts, config.role) {
         Err(error @ Error::NoArtifact { .. }) if config.wait_for_artifact => {
             tracing::warn!("{error}");
@@ -41,7 +45,7 @@ pub fn run(config: &Config) -> Result<()> {
                 app.slot().put(model);
             }
             None => {
-                eprintln!("serve {}: waiting for an artifact, on http://{address}", config.role.model());
+                eprintln!("serve {}: waiting for an artifact, on http://{address}", config.role.name());
                 task::spawn(wait_for_artifact(Arc::clone(&app), config.artifacts.clone(), config.role));
             }
         }
@@ -63,8 +67,18 @@ pub fn run(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Looks for an artifact until there is a sound one.
+/// Has the network compute on `threads` threads, whichever worker asks it.
+///
+/// Burn spreads its work over the global pool of rayon, which has a thread for each core unless it is built before. A
+/// worker that gives work to it sleeps until that is done.
+fn limit_network(threads: usize) -> io::Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("network-{index}"));
+    pool.build_global().map_err(io::Error::other)
+}
+
+/// Looks for an artifact until there is a sound one; says once what is wrong with one that is not.
 async fn wait_for_artifact(app: Arc<App>, artifacts: PathBuf, role: Role) {
+    let mut said = String::new();
     loop {
         time::sleep(POLL).await;
         let folder = artifacts.clone();
@@ -75,7 +89,13 @@ async fn wait_for_artifact(app: Arc<App>, artifacts: PathBuf, role: Role) {
                 return;
             }
             Ok(Err(error @ Error::NoArtifact { .. })) => tracing::debug!("{error}"),
-            Ok(Err(error)) => tracing::warn!("{error}"),
+            Ok(Err(error)) => {
+                let problem = error.to_string();
+                if problem != said {
+                    tracing::warn!("{problem}");
+                    said = problem;
+                }
+            }
             Err(error) => tracing::error!(%error, "loading the artifact panicked"),
         }
     }
@@ -85,5 +105,6 @@ async fn wait_for_artifact(app: Arc<App>, artifacts: PathBuf, role: Role) {
 fn announce(role: Role, state: &str, model: &Identity) {
     let fingerprint = model.fingerprint.to_string();
     let prefix = fingerprint.get(..12).unwrap_or(&fingerprint);
-    eprintln!("serve {}: {state}, model {model}, features {prefix}", role.model());
+    let device = role.device().map_or_else(String::new, |device| format!(", device {device}"));
+    eprintln!("serve {}: {state}, model {model}, features {prefix}{device}", role.name());
 }

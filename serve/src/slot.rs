@@ -6,7 +6,10 @@ use std::{
 };
 
 use features::Clip;
-use models::{Classifier, Prediction, artifact};
+use models::{
+    Classifier, Prediction,
+    artifact::{self, Artifact},
+};
 
 use crate::{Error, Result, Role};
 
@@ -29,25 +32,35 @@ impl Slot {
     }
 }
 
-/// Loads the artifact that `artifacts` leads to, checks it, and has it predict a test tone.
+/// Opens the device that `role` computes on, so that one which is not there is found before an artifact is.
+///
+/// # Errors
+/// [`Error::Device`].
+pub fn open_device(role: Role) -> Result<()> {
+    let Some(device) = role.device() else { return Ok(()) };
+    device.open().map(drop).map_err(|source| Error::Device { source: Box::new(source) })
+}
+
+/// Loads the artifact that `artifacts` leads to onto the device of `role`, checks it, and has it predict a test tone.
 ///
 /// # Errors
 /// [`Error::NoArtifact`], [`Error::Artifact`], [`Error::WrongModel`], [`Error::Warm`].
 pub fn load_and_warm(artifacts: &Path, role: Role) -> Result<Arc<dyn Classifier>> {
-    let model = artifact::resolve(artifacts, Some(role.model())).and_then(|version| models::load(&version)).map_err(
-        |source| match source {
-            models::Error::NotFound { detail, .. } => {
-                Error::NoArtifact { model: role.model(), artifacts: artifacts.to_owned(), reason: detail }
-            }
-            source => {
-                Error::Artifact { model: role.model(), artifacts: artifacts.to_owned(), source: Box::new(source) }
-            }
-        },
-    )?;
-    let found = model.identity();
-    if found.name != role.model() {
-        return Err(Error::WrongModel { role: role.model(), found: found.name.clone() });
+    let fail = |source: models::Error| match source {
+        models::Error::NotFound { detail, .. } => {
+            Error::NoArtifact { model: role.model(), artifacts: artifacts.to_owned(), reason: detail }
+        }
+        source => Error::Artifact { model: role.model(), artifacts: artifacts.to_owned(), source: Box::new(source) },
+    };
+    let version = artifact::resolve(artifacts, Some(role.model())).map_err(fail)?;
+    let artifact = Artifact::open(&version).map_err(fail)?;
+    let found = &artifact.manifest().model;
+    if found != role.model() {
+        return Err(Error::WrongModel { role, artifacts: version, found: found.clone() });
     }
+    // A model that is no network computes on no device.
+    let device = role.device().unwrap_or_default();
+    let model = models::from_artifact(&artifact, device).map_err(fail)?;
     warm(&*model)?;
     Ok(model.into())
 }
@@ -134,11 +147,14 @@ mod tests {
     #[test]
     fn an_empty_folder_has_no_artifact() {
         let folder = tempfile::tempdir().expect("a folder");
-        let error = load_and_warm(folder.path(), Role::Svm).expect_err("nothing to load");
-        assert!(matches!(error, Error::NoArtifact { .. }), "{error}");
-        assert_eq!(error.exit_code(), 2);
-        let message = error.to_string();
-        assert!(message.contains("cargo run --release -p train"), "{message}");
-        assert!(message.contains(&folder.path().display().to_string()), "{message}");
+        for role in Role::ALL {
+            let error = load_and_warm(folder.path(), role).expect_err("nothing to load");
+            assert!(matches!(error, Error::NoArtifact { .. }), "{error}");
+            assert_eq!(error.exit_code(), 2);
+            let message = error.to_string();
+            for words in ["cargo run --release -p train", &folder.path().display().to_string(), role.model()] {
+                assert!(message.contains(words), "{message}");
+            }
+        }
     }
 }

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use models::vgg19::Backend;
 
 /// Train and evaluate music-genre classifiers.
 ///
@@ -24,6 +25,14 @@ pub struct Cli {
 pub enum Command {
     /// Train the support vector machine.
     Svm(FitArgs),
+    /// Train VGG19: a head on frozen convolutions, or the last blocks too.
+    Vgg19(Vgg19Args),
+    /// Get public weights of VGG19.
+    Weights {
+        /// What to do.
+        #[command(subcommand)]
+        command: WeightsCommand,
+    },
     /// Turn a folder of music into a log-mel store, which later runs read much faster.
     Extract(ExtractArgs),
     /// Score an artifact on labelled clips: text on a terminal, one JSON object with --json or when piped.
@@ -85,6 +94,92 @@ pub struct FitArgs {
     pub run: RunArgs,
 }
 
+/// What of the network is trained.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Regime {
+    /// The head alone, on embeddings that are computed once.
+    #[default]
+    Frozen,
+    /// The head, then the last blocks with it.
+    Finetune,
+}
+
+/// Options of `vgg19`.
+#[derive(Args, Clone, Debug)]
+pub struct Vgg19Args {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub fit: FitArgs,
+    /// Weights to begin with: a VGG19 of torchvision or timm (.safetensors, .pth), or a VGG19 artifact; else
+    /// data/weights/vgg19.safetensors, as `train weights fetch` writes it; else random ones.
+    #[arg(long, value_name = "FILE", env = "TONEARM_WEIGHTS")]
+    pub weights: Option<PathBuf>,
+    /// What is trained.
+    #[arg(long, value_enum, default_value_t)]
+    pub regime: Regime,
+    /// Every choice of the training, as a JSON file of the form of `training.fit.recipe` in artifact.json.
+    #[arg(long, value_name = "FILE", conflicts_with = "regime")]
+    pub recipe: Option<PathBuf>,
+    /// Epochs of the tuning, instead of the recipe's.
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub epochs: Option<usize>,
+    /// What computes: flex, ndarray, wgpu, cuda.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub device: Backend,
+    /// Where embeddings and unfinished trainings are kept; a training that was killed goes on from there.
+    #[arg(long, value_name = "DIR", env = "TONEARM_CACHE", default_value = DEFAULT_CACHE)]
+    pub cache: PathBuf,
+    /// Keep no embeddings and no unfinished training, and use none.
+    #[arg(long)]
+    pub no_cache: bool,
+}
+
+const DEFAULT_CACHE: &str = "data/cache";
+
+impl Vgg19Args {
+    /// The frozen regime with what is there, as `train` without a command takes it.
+    #[must_use]
+    pub fn of(fit: FitArgs) -> Self {
+        Self {
+            fit,
+            weights: std::env::var_os("TONEARM_WEIGHTS").map(PathBuf::from),
+            regime: Regime::Frozen,
+            recipe: None,
+            epochs: None,
+            device: Backend::default(),
+            cache: std::env::var_os("TONEARM_CACHE").map_or_else(|| DEFAULT_CACHE.into(), PathBuf::from),
+            no_cache: false,
+        }
+    }
+}
+
+/// What can be done about weights.
+#[derive(Debug, Subcommand)]
+pub enum WeightsCommand {
+    /// Download a public VGG19, of a safetensors file the convolutions alone. Goes on where it was cut off.
+    Fetch(FetchArgs),
+}
+
+/// Options of `weights fetch`.
+#[derive(Args, Debug)]
+pub struct FetchArgs {
+    /// Address of a VGG19 of torchvision or timm: a .safetensors or .pth file.
+    #[arg(long, value_name = "URL", env = "TONEARM_WEIGHTS_URL")]
+    pub url: Option<String>,
+    /// The file to write.
+    #[arg(long, value_name = "FILE", default_value = "data/weights/vgg19.safetensors")]
+    pub out: PathBuf,
+    /// SHA-256 that the written file must have; with --whole, that of the file at the address will do.
+    #[arg(long, value_name = "HEX")]
+    pub sha256: Option<String>,
+    /// Download all of the file, so that its own digest can be checked.
+    #[arg(long)]
+    pub whole: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// Options of `extract`.
 #[derive(Args, Debug)]
 pub struct ExtractArgs {
@@ -123,6 +218,9 @@ pub struct EvaluateArgs {
     /// Also write each clip's probabilities to this CSV file.
     #[arg(long, value_name = "FILE")]
     pub scores: Option<PathBuf>,
+    /// What a network computes on: flex, ndarray, wgpu, cuda.
+    #[arg(long, value_name = "NAME", default_value_t)]
+    pub device: Backend,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub run: RunArgs,

@@ -14,3 +14,5 @@ pub mod scoring;
 pub mod source;
 pub mod svm;
 pub mod text;
+pub mod vgg19;
+pub mod weights;

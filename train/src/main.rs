@@ -4,7 +4,7 @@ use std::{process::ExitCode, thread};
 
 use clap::Parser as _;
 use train::{
-    cli::{Cli, Command},
+    cli::{Cli, Command, WeightsCommand},
     commands, interrupt,
     output::{self, ReaderGone},
 };
@@ -13,8 +13,10 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     interrupt::handle();
     let result = match &cli.command {
-        None => commands::svm::run(&cli.fit),
+        None => commands::both::run(&cli.fit),
         Some(Command::Svm(args)) => commands::svm::run(args),
+        Some(Command::Vgg19(args)) => commands::vgg19::run(args),
+        Some(Command::Weights { command: WeightsCommand::Fetch(args) }) => commands::weights::fetch(args),
         Some(Command::Extract(args)) => commands::extract::run(args),
         Some(Command::Evaluate(args)) => commands::evaluate::run(args),
         Some(Command::Inspect(args)) => commands::inspect::run(args),

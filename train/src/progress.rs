@@ -24,6 +24,44 @@ impl Stage {
     }
 }
 
+/// The tuning of a network: epochs, steps, loss, accuracy and the time that is left. As [`Stage`], only on a terminal.
+#[derive(Debug)]
+pub struct Tuning {
+    bar: ProgressBar,
+    title: String,
+    epochs: usize,
+    steps: usize,
+}
+
+impl Tuning {
+    /// Starts a tuning of so many epochs of so many steps.
+    #[must_use]
+    pub fn new(title: &str, epochs: usize, steps: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some((epochs * steps) as u64), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{msg:<60} {bar:20} {pos}/{len} {elapsed} (ETA {eta})");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, title: title.to_owned(), epochs, steps }
+    }
+
+    /// Says that so many steps of an epoch, counted from 0, are done, with the mean loss and accuracy in it so far.
+    pub fn at(&self, epoch: usize, step: usize, loss: f64, accuracy: f64) {
+        let Self { bar, title, epochs, steps } = self;
+        bar.set_message(format!("{title}: epoch {} of {epochs}, loss {loss:.3}, accuracy {accuracy:.3}", epoch + 1));
+        bar.set_position((epoch * steps + step) as u64);
+    }
+
+    /// Leaves a line above the bar.
+    pub fn say(&self, line: &str) {
+        self.bar.println(line);
+    }
+}
+
+impl Drop for Tuning {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
 impl Drop for Stage {
     fn drop(&mut self) {
         self.0.finish_and_clear();

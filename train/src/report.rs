@@ -1,10 +1,14 @@
 //! `report.html`: one self-contained page that says how good a model is, on what, and how it was made.
 
+mod curves;
+
 use std::fmt::Write as _;
 
 use features::Fingerprint;
 use models::artifact::DataDescription;
 use serde_json::Value;
+
+pub use curves::Curve;
 
 use crate::metrics::{Evaluation, Scored};
 
@@ -25,6 +29,8 @@ pub struct Report<'a> {
     pub leaks: &'a str,
     /// First line of a report of synthetic music; `None` for real music.
     pub warning: Option<&'a str>,
+    /// How the training went; may be empty.
+    pub curves: &'a [Curve],
     /// The figures.
     pub evaluation: &'a Evaluation,
     /// The clips behind the figures.
@@ -51,7 +57,8 @@ svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans
 /// Renders the page. The same report gives the same bytes.
 #[must_use]
 pub fn html(report: &Report<'_>) -> String {
-    let Report { model, fingerprint, training, data, split, leaks, warning, evaluation, scored, command } = report;
+    let Report { model, fingerprint, training, data, split, leaks, warning, curves, evaluation, scored, command } =
+        report;
     let mut page = String::new();
     let model = escape(model);
     let _ = write!(
@@ -79,6 +86,7 @@ pub fn html(report: &Report<'_>) -> String {
     reliability_plot(&mut page, evaluation);
     let _ = writeln!(page, "<h2>Most confident mistakes</h2>");
     mistakes(&mut page, evaluation, scored);
+    curves::plot(&mut page, curves);
     let training = serde_json::to_string_pretty(training).unwrap_or_default();
     let _ = writeln!(
         page,

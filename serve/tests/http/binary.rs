@@ -3,15 +3,23 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
+    path::Path,
     process::{Child, ChildStderr, Command, Output, Stdio},
     time::Duration,
 };
 
 use crate::{
-    client::{self, get, predict, send},
+    client::{self, AUDIO_PART, FORM, form, get, post, predict, send},
+    load::wait_until,
     model,
+    predict::mp3,
     wav::Sound,
 };
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use models::{artifact, vgg19::Backend};
+use serve::Role;
+
+const VGG: Role = Role::ALL[1];
 
 fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
@@ -49,6 +57,17 @@ impl Running {
         }
     }
 
+    /// Reads on to the line that has those words.
+    fn line_with(&mut self, words: &str) -> String {
+        loop {
+            let line = self.line();
+            assert!(!line.is_empty(), "ended before it said `{words}`");
+            if line.contains(words) {
+                return line;
+            }
+        }
+    }
+
     fn line(&mut self) -> String {
         let mut line = String::new();
         self.stderr.read_line(&mut line).expect("text");
@@ -74,8 +93,22 @@ impl Drop for Running {
 
 #[test]
 fn help_names_every_option_and_the_route() {
-    let (code, stdout, _) = run(serve().args(["svm", "--help"]));
+    for role in Role::ALL {
+        names_its_options(role);
+    }
+    let (_, stdout, _) = run(serve().args(["svm", "--help"]));
+    assert!(!stdout.contains("--device"), "an SVM computes on the CPU alone\n{stdout}");
+    let (_, stdout, _) = run(serve().arg("--help"));
+    for role in Role::ALL {
+        assert!(stdout.contains(role.name()) && stdout.contains(role.route()), "{stdout}");
+    }
+}
+
+fn names_its_options(role: Role) {
+    let (code, stdout, _) = run(serve().args([role.name(), "--help"]));
     assert_eq!(code, Some(0));
+    let port = role.port().to_string();
+    let device = role.device().map_or("", |_| "--device");
     for word in [
         "--artifacts",
         "--listen",
@@ -89,7 +122,9 @@ fn help_names_every_option_and_the_route() {
         "--grace",
         "--wait-for-artifact",
         "TONEARM_ARTIFACTS",
-        "/predict",
+        role.route(),
+        &port,
+        device,
     ] {
         assert!(stdout.contains(word), "{word} is not in\n{stdout}");
     }
@@ -98,20 +133,73 @@ fn help_names_every_option_and_the_route() {
 #[test]
 fn without_an_artifact_it_says_what_makes_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    for artifacts in [folder.path().to_owned(), folder.path().join("nothing")] {
-        let (code, stdout, stderr) = run(serve().arg("svm").env("TONEARM_ARTIFACTS", &artifacts));
-        assert_eq!(code, Some(2), "{stderr}");
-        assert!(stdout.is_empty(), "{stdout}");
-        assert!(stderr.contains(&artifacts.display().to_string()), "{stderr}");
-        assert!(stderr.contains("cargo run --release -p train"), "{stderr}");
+    for role in Role::ALL {
+        for artifacts in [folder.path().to_owned(), folder.path().join("nothing")] {
+            let (code, stdout, stderr) = run(serve().arg(role.name()).env("TONEARM_ARTIFACTS", &artifacts));
+            assert_eq!(code, Some(2), "{stderr}");
+            assert!(stdout.is_empty(), "{stdout}");
+            let folder = artifacts.display().to_string();
+            for words in [&folder, "cargo run --release -p train", &format!("no {} artifact", role.model())] {
+                assert!(stderr.contains(words), "{words} is not in {stderr}");
+            }
+        }
+    }
+}
+
+/// Whichever way a role comes to the model of the other, it says which is which.
+#[test]
+fn the_artifact_of_another_role_is_refused() {
+    for [role, other] in [Role::ALL, [Role::ALL[1], Role::ALL[0]]] {
+        let root = tempfile::tempdir().expect("a folder");
+        let version = model::write(root.path(), other).dir;
+        let folder = root.path().join(other.model());
+        let refused = |artifacts: &Path| {
+            let (code, _, stderr) = run(serve().args([role.name(), "--port", "0", "--artifacts"]).arg(artifacts));
+            assert_eq!(code, Some(2), "{stderr}");
+            let holds = format!("holds the model `{}`", other.model());
+            let serves = format!("`serve {}` serves `{}`", role.name(), role.model());
+            for words in [&holds, &serves, &format!("or run `serve {}`", other.name()), "--artifacts"] {
+                assert!(stderr.contains(words), "{words} is not in {stderr}");
+            }
+            assert!(!stderr.contains("panicked"), "{stderr}");
+        };
+        refused(&folder);
+        refused(&version);
+        let renamed = root.path().join(role.model());
+        std::fs::rename(&folder, &renamed).expect("renames");
+        refused(root.path());
+        refused(&renamed);
+    }
+}
+
+#[test]
+fn a_device_that_is_not_there_is_refused_at_the_start() {
+    let root = tempfile::tempdir().expect("a folder");
+    model::write(root.path(), VGG);
+    let refused = |device: &str, words: &[&str]| {
+        // Also by a server that would wait for an artifact: a device does not come by waiting.
+        for wait in [&[][..], &["--wait-for-artifact", "--artifacts", "nothing"]] {
+            let mut command = serve();
+            command.env("TONEARM_ARTIFACTS", root.path()).args(["vgg", "--port", "0", "--device", device]).args(wait);
+            let (code, _, stderr) = run(&mut command);
+            assert_eq!(code, Some(2), "{stderr}");
+            assert!(words.iter().all(|word| stderr.contains(word)), "{words:?} are not all in {stderr}");
+            assert!(!stderr.contains("panicked"), "{stderr}");
+        }
+    };
+    refused("abacus", &["--device", "abacus", "flex, ndarray, wgpu, cuda"]);
+    for (device, is_built_in) in [("wgpu", cfg!(feature = "wgpu")), ("cuda", cfg!(feature = "cuda"))] {
+        if !is_built_in {
+            refused(device, &[device, "built without it", "--features", "--device"]);
+        }
     }
 }
 
 #[test]
 fn a_damaged_artifact_is_refused() {
     let root = tempfile::tempdir().expect("a folder");
-    model::write(root.path());
-    let version = models::artifact::resolve(root.path(), Some("svm")).expect("is there");
+    model::write(root.path(), Role::Svm);
+    let version = artifact::resolve(root.path(), Some("svm")).expect("is there");
     let weights = version.join("weights.safetensors");
     let mut bytes = std::fs::read(&weights).expect("is there");
     let last = bytes.len() - 1;
@@ -125,7 +213,7 @@ fn a_damaged_artifact_is_refused() {
 #[test]
 fn a_taken_port_is_named() {
     let root = tempfile::tempdir().expect("a folder");
-    model::write(root.path());
+    model::write(root.path(), Role::Svm);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();
     let (code, _, stderr) = run(serve().args(["svm", "--listen", &address, "--artifacts"]).arg(root.path()));
@@ -135,13 +223,19 @@ fn a_taken_port_is_named() {
 
 #[test]
 fn it_announces_itself_answers_logs_and_stops_on_sigterm() {
+    Role::ALL.into_iter().for_each(runs_and_stops);
+}
+
+fn runs_and_stops(role: Role) {
     let root = tempfile::tempdir().expect("a folder");
-    model::write(root.path());
-    let mut server = Running::start(serve().args(["svm", "--listen", "127.0.0.1:0", "--artifacts"]).arg(root.path()));
+    model::write(root.path(), role);
+    let mut server =
+        Running::start(serve().args([role.name(), "--listen", "127.0.0.1:0", "--artifacts"]).arg(root.path()));
     let ready = get(server.address, "/readyz").json();
     let version = ready["model"]["version"].as_str().expect("a version");
     let fingerprint = ready["model"]["fingerprint"].as_str().expect("a fingerprint");
-    for word in ["serve svm", version, &fingerprint[..12]] {
+    let device = role.device().map_or_else(String::new, |device| format!("device {device}"));
+    for word in [&format!("serve {}", role.name()), role.model(), version, &fingerprint[..12], &device] {
         assert!(server.first_line.contains(word), "{word} is not in {}", server.first_line);
     }
     let line = server.line();
@@ -149,7 +243,7 @@ fn it_announces_itself_answers_logs_and_stops_on_sigterm() {
 
     // Told to stop in the middle of a request, it answers it first.
     let mut stream = client::connect(server.address);
-    let request = predict(&Sound::Noise.wav(4.0, 1));
+    let request = client::to(role, &predict(&Sound::Noise.wav(4.0, 1)));
     let (begin, end) = request.split_at(request.len() / 2);
     stream.write_all(begin).expect("sends");
     std::thread::sleep(Duration::from_millis(300));
@@ -161,20 +255,99 @@ fn it_announces_itself_answers_logs_and_stops_on_sigterm() {
     assert_eq!(server.exit_code(), Some(0));
 }
 
+/// The program that serves a network gives what the library gives for the artifact, whatever its threads.
+#[test]
+fn a_network_answers_as_the_library_does() {
+    let root = tempfile::tempdir().expect("a folder");
+    model::write(root.path(), VGG);
+    let model = models::load(&root.path().join("vgg19")).expect("loads");
+    for threads in ["1", "3"] {
+        let server =
+            Running::start(serve().args(["vgg", "--port", "0", "--threads", threads, "--artifacts"]).arg(root.path()));
+        if cfg!(target_os = "linux") {
+            // A thread names itself when it first runs.
+            wait_until(|| threads_of(&server.child, "network-").to_string() == threads);
+        }
+        let short = Sound::Low.wav(2.5, 6);
+        let songs = [Sound::High.wav(7.0, 3), short, Sound::Noise.flac(4.0, 5), mp3()];
+        for song in &songs {
+            let json = format!("{{\"audio_base64\": \"{}\"}}", BASE64_STANDARD.encode(song));
+            for request in [
+                post("/vgg", FORM, &form(&[(AUDIO_PART, song)])),
+                post("/vgg", "application/octet-stream", song),
+                post("/vgg", "application/json", json.as_bytes()),
+            ] {
+                send(server.address, &request).assert_hears(&*model, song);
+            }
+        }
+        send(server.address, &predict(&songs[0])).assert_problem("not-found", 404);
+        if cfg!(target_os = "linux") {
+            assert_eq!(threads_of(&server.child, "network-").to_string(), threads);
+        }
+    }
+}
+
+/// How many threads of the process have a name that begins so.
+fn threads_of(child: &Child, prefix: &str) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", child.id())).expect("a process");
+    let name = |task: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(task.expect("a thread").path().join("comm")).unwrap_or_default()
+    };
+    tasks.map(name).filter(|name| name.starts_with(prefix)).count()
+}
+
+/// Another device rounds otherwise, and hears the same.
+#[test]
+fn a_network_computes_on_the_device_that_is_named() {
+    let root = tempfile::tempdir().expect("a folder");
+    model::write(root.path(), VGG);
+    let ask = |device: Backend| {
+        let mut command = serve();
+        command.args(["vgg", "--port", "0", "--device", device.name(), "--artifacts"]).arg(root.path());
+        let server = Running::start(&mut command);
+        assert!(server.first_line.contains(&format!("device {device}")), "{}", server.first_line);
+        send(server.address, &client::to(VGG, &predict(&Sound::High.wav(5.0, 1)))).json()
+    };
+    let (flex, ndarray) = (ask(Backend::Flex), ask(Backend::Ndarray));
+    assert_eq!(flex["predicted_genre"], "classical");
+    assert_eq!((&flex["predicted_genre"], &flex["model"]), (&ndarray["predicted_genre"], &ndarray["model"]));
+    assert_ne!(flex["probabilities"], ndarray["probabilities"], "two programs of 600 million sums each");
+    for sound in Sound::ALL {
+        let p = |json: &serde_json::Value| json["probabilities"][sound.label()].as_f64().expect("a number");
+        assert!((p(&flex) - p(&ndarray)).abs() < 1e-4, "{flex} {ndarray}");
+    }
+}
+
 #[test]
 fn it_can_wait_for_an_artifact() {
+    Role::ALL.into_iter().for_each(waits);
+}
+
+fn waits(role: Role) {
     let root = tempfile::tempdir().expect("a folder");
-    let mut server =
-        Running::start(serve().args(["svm", "--wait-for-artifact", "--port", "0", "--artifacts"]).arg(root.path()));
+    let mut server = Running::start(
+        serve().args([role.name(), "--wait-for-artifact", "--port", "0", "--artifacts"]).arg(root.path()),
+    );
     assert_eq!(get(server.address, "/healthz").status, 200);
     get(server.address, "/readyz").assert_problem("not-ready", 503);
-    model::write(root.path());
-    let start = std::time::Instant::now();
-    while get(server.address, "/readyz").status != 200 {
-        assert!(start.elapsed() < Duration::from_secs(30), "the artifact was not found");
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).json()["predicted_genre"], "blues");
+
+    // The model of the other role in the folder of this one is reported, and waited past.
+    let other = if role == VGG { Role::Svm } else { VGG };
+    let elsewhere = tempfile::tempdir_in(root.path()).expect("a folder");
+    model::write(elsewhere.path(), other);
+    let folder = root.path().join(role.model());
+    std::fs::rename(elsewhere.path().join(other.model()), &folder).expect("renames");
+    let line = server.line_with("holds the model");
+    assert!(line.contains("WARN") && line.contains(&format!("`{}`", role.model())), "{line}");
+    assert!(line.contains(&format!("`{}`", other.model())), "{line}");
+    get(server.address, "/readyz").assert_problem("not-ready", 503);
+    send(server.address, &client::to(role, &predict(b""))).assert_problem("not-ready", 503);
+
+    let written = model::write(root.path(), role);
+    assert_eq!(artifact::current(&folder).expect("in use"), written.version);
+    wait_until(|| get(server.address, "/readyz").status == 200);
+    let reply = send(server.address, &client::to(role, &predict(&Sound::Low.wav(2.0, 1))));
+    assert_eq!(reply.json()["predicted_genre"], "blues");
     server.terminate();
     assert_eq!(server.exit_code(), Some(0));
 }

@@ -6,7 +6,9 @@ use std::{
     time::Duration,
 };
 
+use models::Classifier;
 use serde_json::Value;
+use serve::Role;
 
 /// An answer, as it came.
 #[derive(Debug)]
@@ -24,6 +26,26 @@ impl Reply {
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).expect("a body of JSON")
+    }
+
+    /// Asserts that it has what `model` gives for that file, to the last bit.
+    #[track_caller]
+    pub(crate) fn assert_hears(&self, model: &dyn Classifier, audio: &[u8]) {
+        let clip = features::decode::decode(audio, &features::decode::Limits::default()).expect("decodes").clip;
+        let expected = model.predict_clip(&clip).expect("predicts");
+        let json = self.json();
+        let assert_same = |found: &Value, expected: &[f64]| {
+            for (label, p) in model.labels().iter().zip(expected) {
+                assert_eq!(found[label].as_f64().map(f64::to_bits), Some(p.to_bits()), "{label} of {found}");
+            }
+        };
+        assert_same(&json["probabilities"], &expected.probabilities);
+        assert_eq!(json["segments"].as_array().map(Vec::len), Some(expected.segments.len()), "{json}");
+        for (found, expected) in json["segments"].as_array().expect("a list").iter().zip(&expected.segments) {
+            assert_same(&found["probabilities"], &expected.probabilities);
+        }
+        assert_eq!(json["features_digest"], expected.features_digest.to_string());
+        assert_eq!(json["model"]["version"], model.identity().version);
     }
 
     /// Asserts that it is a problem of that kind, and gives its detail.
@@ -126,4 +148,12 @@ pub(crate) const AUDIO_PART: &str =
 /// A `POST /predict` as the old client sent it.
 pub(crate) fn predict(audio: &[u8]) -> Vec<u8> {
     post("/predict", FORM, &form(&[(AUDIO_PART, audio)]))
+}
+
+/// The same request for the route of `role`, if it is one for `/predict`.
+pub(crate) fn to(role: Role, request: &[u8]) -> Vec<u8> {
+    match request.strip_prefix(b"POST /predict ") {
+        Some(rest) => [b"POST ", role.route().as_bytes(), b" ", rest].concat(),
+        None => request.to_vec(),
+    }
 }

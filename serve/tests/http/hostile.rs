@@ -10,7 +10,7 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
-use serve::{Limits, Timeouts};
+use serve::{Limits, Role, Timeouts};
 
 /// What may become of a rude request.
 #[derive(Clone, Copy, Debug)]
@@ -172,11 +172,15 @@ fn requests() -> Vec<(&'static str, Fate, Vec<u8>)> {
 
 #[test]
 fn after_every_rude_request_a_good_one_is_answered() {
+    Role::ALL.into_iter().for_each(lives_on);
+}
+
+fn lives_on(role: Role) {
     let limits = Limits { body_silence: Duration::from_secs(1), ..Options::default().limits };
-    let server = Server::start(Options { limits, ..Options::default() });
+    let server = Server::start(Options { limits, ..Options::of(role) });
     let good = predict(&Sound::High.wav(2.0, 2));
     for (name, fate, request) in requests() {
-        let reply = try_send(server.address, &request);
+        let reply = try_send(server.address, &client::to(role, &request));
         let status = reply.as_ref().map(|reply| reply.status);
         println!(
             "{name}: {status:?} {}",
@@ -191,7 +195,7 @@ fn after_every_rude_request_a_good_one_is_answered() {
             let text = String::from_utf8_lossy(&reply.body);
             assert!(!text.contains("passwd") && !text.contains("tmp"), "{name}: {text}");
         }
-        let reply = send(server.address, &good);
+        let reply = server.send(&good);
         assert_eq!((reply.status, &reply.json()["predicted_genre"]), (200, &"classical".into()), "after {name}");
     }
 }
@@ -199,15 +203,17 @@ fn after_every_rude_request_a_good_one_is_answered() {
 /// A good file cut at every byte of its header, and at many of its data.
 #[test]
 fn a_file_cut_anywhere_is_refused() {
-    let server = Server::start(Options::default());
-    let good = Sound::Low.wav(1.5, 1);
-    let cuts = (0..=64).chain((64..good.len() - 1).step_by(7_919));
-    for cut in cuts {
-        let reply = send(server.address, &raw(&good[..cut]));
-        assert!((400..500).contains(&reply.status), "{cut} bytes: {reply:?}");
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{cut} bytes");
+    for role in Role::ALL {
+        let server = Server::start(Options::of(role));
+        let good = Sound::Low.wav(1.5, 1);
+        let cuts = (0..=64).chain((64..good.len() - 1).step_by(7_919));
+        for cut in cuts {
+            let reply = server.send(&raw(&good[..cut]));
+            assert!((400..500).contains(&reply.status), "{cut} bytes: {reply:?}");
+            assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{cut} bytes");
+        }
+        assert_eq!(server.send(&raw(&good)).status, 200);
     }
-    assert_eq!(send(server.address, &raw(&good)).status, 200);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use crate::{
     server::{Options, Server},
     wav::Sound,
 };
+use serve::Role;
 
 fn gated(threads: usize, queue: usize) -> (Arc<Gate>, Server) {
     let gate = Arc::new(Gate::default());
@@ -27,8 +28,8 @@ fn started(server: &Server) -> TcpStream {
     stream
 }
 
-/// Waits until every place is taken.
-fn wait_until(condition: impl Fn() -> bool) {
+/// Waits for what is bound to come.
+pub(crate) fn wait_until(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(30), "waited for nothing");
@@ -101,12 +102,12 @@ fn a_model_is_replaced_without_a_mixed_answer() {
     let (gate, server) = gated(1, 4);
     let mut before = started(&server);
     gate.wait_for(1);
-    server.app.slot().put(model::svm());
+    server.app.slot().put(model::of(Role::Svm));
     let mut after = started(&server);
     gate.open();
     assert_eq!(read(&mut before).expect("an answer").json()["model"]["version"], "000000000000");
     let json = read(&mut after).expect("an answer").json();
-    assert_eq!(json["model"]["version"], model::svm().identity().version);
+    assert_eq!(json["model"]["version"], model::of(Role::Svm).identity().version);
     assert_eq!(json["probabilities"].as_object().map(serde_json::Map::len), Some(3));
 }
 

@@ -6,6 +6,7 @@ mod client;
 mod hostile;
 mod load;
 mod model;
+mod network;
 mod predict;
 mod rejections;
 mod server;

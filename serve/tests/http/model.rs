@@ -1,4 +1,4 @@
-//! A real SVM of three sounds, and models that wait or fail on demand.
+//! Artifacts of a real SVM and a real network of three sounds, and models that wait or fail on demand.
 
 use std::{
     path::Path,
@@ -8,11 +8,15 @@ use std::{
 use features::{Analysis, Clip, Extractor, FeatureSpec, descriptor::Needs, spec::Cut};
 use models::{
     Classifier, Identity, Prediction, SegmentPrediction,
-    artifact::{self, DataDescription, Draft},
+    artifact::{self, DataDescription, Draft, Written},
     svm::{Parts, Svm, pairs},
 };
+use serve::Role;
 
-use crate::wav::{RATE, Sound};
+use crate::{
+    network,
+    wav::{RATE, Sound},
+};
 
 /// Windows of 30 frames (2.6 s), one every 15, so that a short clip has several.
 pub(crate) fn spec() -> FeatureSpec {
@@ -79,31 +83,36 @@ fn machine(extractor: &Extractor) -> Svm {
     .expect("consistent parts")
 }
 
-/// Writes an artifact of that machine below `root` and puts it in use.
-pub(crate) fn write(root: &Path) {
-    let extractor = Extractor::new(spec()).expect("valid");
+/// Writes an artifact of the model of `role` below `root` and puts it in use.
+pub(crate) fn write(root: &Path, role: Role) -> Written {
+    let (spec, weights) = match role {
+        Role::Svm => (spec(), machine(&Extractor::new(spec()).expect("valid")).to_tensors()),
+        _ => (network::spec(), network::parts().to_tensors()),
+    };
     let draft = Draft {
-        model: "svm".to_owned(),
+        model: role.model().to_owned(),
         labels: Sound::ALL.map(|sound| sound.label().to_owned()).to_vec(),
-        spec: spec(),
+        spec,
         training: serde_json::json!({}),
         data: DataDescription { digest: "0".repeat(64), description: "three seeded sounds".to_owned(), clips: 12 },
         metrics: vec![],
-        weights: machine(&extractor).to_tensors().expect("finite"),
+        weights: weights.expect("finite"),
         metrics_json: b"[]".to_vec(),
         report_html: b"<!doctype html>".to_vec(),
     };
     let written = draft.write(root).expect("writes");
-    artifact::set_current(&root.join("svm"), &written.version).expect("puts in use");
+    artifact::set_current(&root.join(role.model()), &written.version).expect("puts in use");
+    written
 }
 
 /// The model of that artifact, loaded as the server loads it.
-pub(crate) fn svm() -> Arc<dyn Classifier> {
-    static MODEL: OnceLock<Arc<dyn Classifier>> = OnceLock::new();
-    Arc::clone(MODEL.get_or_init(|| {
+pub(crate) fn of(role: Role) -> Arc<dyn Classifier> {
+    static MODELS: [OnceLock<Arc<dyn Classifier>>; Role::ALL.len()] = [const { OnceLock::new() }; Role::ALL.len()];
+    let index = Role::ALL.iter().position(|known| known.name() == role.name()).expect("every role is known");
+    Arc::clone(MODELS[index].get_or_init(|| {
         let root = tempfile::tempdir().expect("a folder");
-        write(root.path());
-        serve::slot::load_and_warm(root.path(), serve::Role::Svm).expect("loads")
+        write(root.path(), role);
+        serve::slot::load_and_warm(root.path(), role).expect("loads")
     }))
 }
 

@@ -1,7 +1,7 @@
 //! A song goes in, a genre comes out: each way of sending it, and all of the answer.
 
 use crate::{
-    client::{self, AUDIO_PART, FORM, form, get, post, predict, send},
+    client::{self, AUDIO_PART, FORM, form, get, post, predict},
     model,
     server::{Options, Server},
     wav::Sound,
@@ -11,12 +11,17 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use serde_json::json;
+use serve::Role;
 
 #[test]
 fn the_answer_has_a_genre_its_probabilities_segments_model_and_audio() {
-    let server = Server::start(Options::default());
+    Role::ALL.into_iter().for_each(answers_in_full);
+}
+
+fn answers_in_full(role: Role) {
+    let server = Server::start(Options::of(role));
     for sound in Sound::ALL {
-        let reply = send(server.address, &predict(&sound.wav(6.0, 77)));
+        let reply = server.send(&predict(&sound.wav(6.0, 77)));
         assert_eq!(reply.status, 200, "{reply:?}");
         assert_eq!(reply.header("content-type"), Some("application/json"));
         let json = reply.json();
@@ -39,10 +44,10 @@ fn the_answer_has_a_genre_its_probabilities_segments_model_and_audio() {
             assert!(start < end && end <= Some(6.05), "{json}");
         }
 
-        let identity = model::svm().identity().clone();
+        let identity = model::of(role).identity().clone();
         assert_eq!(
             json["model"],
-            json!({"name": "svm", "version": identity.version, "fingerprint": identity.fingerprint.to_string()})
+            json!({"name": role.model(), "version": identity.version, "fingerprint": identity.fingerprint.to_string()})
         );
         let audio = &json["audio"];
         assert_eq!(
@@ -56,21 +61,41 @@ fn the_answer_has_a_genre_its_probabilities_segments_model_and_audio() {
 /// The server answers what the library gives for the same bytes, to the last bit.
 #[test]
 fn the_probabilities_are_those_of_the_library() {
-    let server = Server::start(Options::default());
-    let wav = Sound::High.wav(5.0, 3);
-    let clip = features::decode::decode(wav.clone(), &features::decode::Limits::default()).expect("decodes").clip;
-    let expected = model::svm().predict_clip(&clip).expect("predicts");
-    let json = send(server.address, &predict(&wav)).json();
-    for (label, p) in model::svm().labels().iter().zip(&expected.probabilities) {
-        assert_eq!(json["probabilities"][label].as_f64().map(f64::to_bits), Some(p.to_bits()), "{label}");
+    for role in Role::ALL {
+        let server = Server::start(Options::of(role));
+        let model = model::of(role);
+        // 2.5 s are shorter than a window.
+        for audio in [Sound::High.wav(5.0, 3), Sound::Low.wav(2.5, 4), Sound::Noise.flac(4.0, 5), mp3()] {
+            server.send(&predict(&audio)).assert_hears(&*model, &audio);
+        }
     }
+}
+
+/// What is lossless is heard alike.
+#[test]
+fn a_flac_is_heard_as_its_wav_is() {
+    for role in Role::ALL {
+        let server = Server::start(Options::of(role));
+        let [flac, wav] = [Sound::High.flac(4.0, 8), Sound::High.wav(4.0, 8)].map(|a| server.send(&predict(&a)).json());
+        assert_eq!(flac["audio"]["codec"], "flac");
+        assert_eq!((&flac["features_digest"], &flac["segments"]), (&wav["features_digest"], &wav["segments"]));
+    }
+}
+
+/// Frames of MP3 can be repeated; the fixture alone is too short.
+pub(crate) fn mp3() -> Vec<u8> {
+    include_bytes!("../../../features/tests/fixtures/no_xing.mp3").repeat(40)
 }
 
 #[test]
 fn every_way_of_sending_a_song_gives_the_same_answer() {
-    let server = Server::start(Options::default());
+    Role::ALL.into_iter().for_each(hears_alike);
+}
+
+fn hears_alike(role: Role) {
+    let server = Server::start(Options::of(role));
     let wav = Sound::Noise.wav(3.0, 5);
-    let expected = send(server.address, &predict(&wav)).json();
+    let expected = server.send(&predict(&wav)).json();
     assert_eq!(expected["predicted_genre"], "metal");
 
     let standard = BASE64_STANDARD.encode(&wav);
@@ -102,7 +127,7 @@ fn every_way_of_sending_a_song_gives_the_same_answer() {
                 wav.len()
             );
             let mut stream = client::connect(server.address);
-            std::io::Write::write_all(&mut stream, head.as_bytes()).expect("sends");
+            std::io::Write::write_all(&mut stream, &client::to(role, head.as_bytes())).expect("sends");
             assert_eq!(client::read(&mut stream).expect("an answer").status, 100);
             std::io::Write::write_all(&mut stream, &wav).expect("sends");
             assert_eq!(client::read(&mut stream).expect("an answer").json(), expected);
@@ -110,7 +135,7 @@ fn every_way_of_sending_a_song_gives_the_same_answer() {
         }),
     ];
     for (name, request) in requests {
-        let reply = send(server.address, &request);
+        let reply = server.send(&request);
         assert_eq!(reply.status, 200, "{name}: {reply:?}");
         assert_eq!(reply.json(), expected, "{name}");
     }
@@ -140,23 +165,41 @@ fn one_connection_carries_many_requests() {
 
 #[test]
 fn health_readiness_and_the_index_are_told_apart() {
-    let server = Server::start(Options { model: None, ..Options::default() });
-    assert_eq!(get(server.address, "/healthz").json(), json!({"status": "alive"}));
-    let reply = get(server.address, "/readyz");
-    reply.assert_problem("not-ready", 503);
-    assert_eq!(reply.header("retry-after"), Some("1"));
-    send(server.address, &predict(&Sound::Low.wav(2.0, 1))).assert_problem("not-ready", 503);
+    for role in Role::ALL {
+        let server = Server::start(Options { model: None, ..Options::of(role) });
+        assert_eq!(get(server.address, "/healthz").json(), json!({"status": "alive"}));
+        let reply = get(server.address, "/readyz");
+        reply.assert_problem("not-ready", 503);
+        assert_eq!(reply.header("retry-after"), Some("1"));
+        server.send(&predict(&Sound::Low.wav(2.0, 1))).assert_problem("not-ready", 503);
 
-    server.app.slot().put(model::svm());
-    let ready = get(server.address, "/readyz");
-    assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ready")));
-    assert_eq!(ready.json()["model"]["name"], "svm");
-    assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200);
+        server.app.slot().put(model::of(role));
+        let ready = get(server.address, "/readyz");
+        assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ready")));
+        assert_eq!(ready.json()["model"]["name"], role.model());
+        assert_eq!(server.send(&predict(&Sound::Low.wav(2.0, 1))).status, 200);
 
-    server.app.stop();
-    get(server.address, "/readyz").assert_problem("not-ready", 503);
-    assert_eq!(get(server.address, "/healthz").status, 200);
+        server.app.stop();
+        get(server.address, "/readyz").assert_problem("not-ready", 503);
+        assert_eq!(get(server.address, "/healthz").status, 200);
 
-    let index = get(server.address, "/").json();
-    assert!(index["routes"]["POST /predict"].is_string(), "{index}");
+        let index = get(server.address, "/").json();
+        assert_eq!(index["role"], role.name());
+        assert!(index["routes"][format!("POST {}", role.route())].is_string(), "{index}");
+    }
+}
+
+/// A client that has mixed up the ports is told which is right, also when it sends a whole song first.
+#[test]
+fn the_route_of_another_role_is_not_found_and_its_server_named() {
+    for [role, other] in [Role::ALL, [Role::ALL[1], Role::ALL[0]]] {
+        let server = Server::start(Options::of(role));
+        let request = client::to(other, &predict(&Sound::Low.wav(60.0, 1)));
+        let mut stream = client::connect(server.address);
+        std::io::Write::write_all(&mut stream, &request).expect("all of it is taken");
+        let detail = client::read(&mut stream).expect("an answer").assert_problem("not-found", 404);
+        for words in [other.route(), &format!("serve {}", other.name()), &other.port().to_string()] {
+            assert!(detail.contains(words), "{words} is not in {detail}");
+        }
+    }
 }

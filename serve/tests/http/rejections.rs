@@ -8,7 +8,7 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
-use serve::{Limits, problem};
+use serve::{Limits, Role, problem};
 
 /// What `send` is answered with, by name of the problem and status.
 type Case = (&'static str, u16, Vec<u8>);
@@ -18,7 +18,7 @@ fn json(body: &str) -> Vec<u8> {
 }
 
 /// Those that a server in good health answers.
-fn cases() -> Vec<Case> {
+fn cases(role: Role) -> Vec<Case> {
     let good = Sound::Low.wav(2.0, 1);
     let not_finite = wav::encode_float(&[0.0, f32::NAN, 0.5].repeat(20_000), RATE);
     let raw = |bytes: &[u8]| post("/predict", "audio/wav", bytes);
@@ -38,7 +38,7 @@ fn cases() -> Vec<Case> {
         ("bad-base64", 400, json(r#"{"audio_base64": "UklGR"}"#)),
         ("not-found", 404, b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
         ("not-found", 404, b"GET /problems/nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
-        ("method-not-allowed", 405, b"GET /predict HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("method-not-allowed", 405, format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", role.route()).into_bytes()),
         ("method-not-allowed", 405, b"DELETE /readyz HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
         ("body-too-large", 413, raw(&vec![0; (4 << 20) + 1])),
         ("audio-too-long", 413, raw(&wav::encode(&vec![0.1; 8_000 * 25], 8_000))),
@@ -61,20 +61,23 @@ fn cases() -> Vec<Case> {
 #[test]
 fn every_problem_of_the_table_is_answered() {
     let mut seen = BTreeSet::new();
-    let server = Server::start(Options::default());
-    for (slug, status, request) in cases() {
-        let head = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
-        println!("{slug}: {head}");
-        let reply = send(server.address, &request);
-        let detail = reply.assert_problem(slug, status);
-        assert!(detail.chars().count() <= 400, "{detail}");
-        match status {
-            415 => assert!(reply.header("accept").is_some_and(|accept| accept.contains("audio/*")), "{reply:?}"),
-            405 => assert!(reply.header("allow").is_some_and(|allow| !allow.is_empty()), "{reply:?}"),
-            _ => {}
+    for role in Role::ALL {
+        let server = Server::start(Options::of(role));
+        for (slug, status, request) in cases(role) {
+            let head = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
+            println!("{slug}: {head}");
+            let reply = server.send(&request);
+            let detail = reply.assert_problem(slug, status);
+            assert!(detail.chars().count() <= 400, "{detail}");
+            match status {
+                415 => assert!(reply.header("accept").is_some_and(|accept| accept.contains("audio/*")), "{reply:?}"),
+                405 => assert!(reply.header("allow").is_some_and(|allow| !allow.is_empty()), "{reply:?}"),
+                _ => {}
+            }
+            seen.insert(slug);
         }
-        seen.insert(slug);
     }
+    let server = Server::start(Options::default());
     for (slug, provoke) in [
         ("broken-body", broken_body as fn() -> String),
         ("slow-body", slow_body),
@@ -153,4 +156,16 @@ fn the_documentation_has_every_problem() {
         .collect();
     assert!(docs.contains(&rows.join("\n")), "docs/api.md must have these rows:\n{}", rows.join("\n"));
     assert!(problem::ALL.is_sorted_by_key(|kind| kind.status));
+}
+
+/// And every role, as the program plays it.
+#[test]
+fn the_documentation_has_every_role() {
+    let docs = include_str!("../../../docs/api.md");
+    let row = |role: &Role| {
+        let (name, route, port, model) = (role.name(), role.route(), role.port(), role.model());
+        format!("| `serve {name}` | `POST {route}` | {port} | `artifacts/{model}` |")
+    };
+    let rows: Vec<String> = Role::ALL.iter().map(row).collect();
+    assert!(docs.contains(&rows.join("\n")), "docs/api.md must have these rows:\n{}", rows.join("\n"));
 }

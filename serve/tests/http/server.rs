@@ -11,18 +11,23 @@ use models::Classifier;
 use serve::{App, Limits, Role, Timeouts};
 use tokio::sync::oneshot;
 
-use crate::model;
+use crate::{
+    client::{self, Reply},
+    model,
+};
 
 /// The router as it is served, over real TCP, on threads of its own. Stops when it is dropped.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) app: Arc<App>,
+    role: Role,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What a test may want to be otherwise.
 pub(crate) struct Options {
+    pub(crate) role: Role,
     pub(crate) model: Option<Arc<dyn Classifier>>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
@@ -32,8 +37,16 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
+        Self::of(Role::Svm)
+    }
+}
+
+impl Options {
+    /// The model of that role, and limits that a test reaches soon.
+    pub(crate) fn of(role: Role) -> Self {
         Self {
-            model: Some(model::svm()),
+            role,
+            model: Some(model::of(role)),
             limits: Limits {
                 max_body_bytes: 4 << 20,
                 max_seconds: 20.0,
@@ -49,7 +62,8 @@ impl Default for Options {
 
 impl Server {
     pub(crate) fn start(options: Options) -> Self {
-        let app = App::new(Role::Svm, options.limits, options.threads, options.queue).expect("threads");
+        let role = options.role;
+        let app = App::new(role, options.limits, options.threads, options.queue).expect("threads");
         if let Some(model) = options.model {
             app.slot().put(model);
         }
@@ -71,7 +85,13 @@ impl Server {
                 app.pool().finish();
             }
         });
-        Self { address: address.recv().expect("listens"), app, stop: Some(stop), thread: Some(thread) }
+        Self { address: address.recv().expect("listens"), app, role, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Sends that request, which was made for `/predict`, to the route of the role.
+    #[track_caller]
+    pub(crate) fn send(&self, request: &[u8]) -> Reply {
+        client::send(self.address, &client::to(self.role, request))
     }
 
     /// What SIGTERM does.

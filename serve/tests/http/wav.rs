@@ -1,4 +1,4 @@
-//! Seeded sounds, as WAV.
+//! Seeded sounds, as WAV and FLAC.
 
 use std::io::Cursor;
 
@@ -47,6 +47,45 @@ impl Sound {
     pub(crate) fn wav(self, seconds: f64, seed: u64) -> Vec<u8> {
         encode(&self.samples(seconds, seed), RATE)
     }
+
+    /// The same samples as [`Sound::wav`].
+    pub(crate) fn flac(self, seconds: f64, seed: u64) -> Vec<u8> {
+        flac(&self.samples(seconds, seed))
+    }
+}
+
+fn rounded(sample: f32) -> i16 {
+    (sample * 32_767.0) as i16
+}
+
+/// FLAC that compresses nothing: 16-bit mono at [`RATE`], frames of 4096 samples, each as it is.
+fn flac(samples: &[f32]) -> Vec<u8> {
+    const BLOCK: u16 = 4096;
+    let crc = |bytes: &[u8], poly: u16, width: u32| {
+        bytes.iter().fold(0_u16, |crc, byte| {
+            (0..8).fold(crc ^ (u16::from(*byte) << (width - 8)), |crc, _| {
+                if crc >> (width - 1) & 1 == 1 { (crc << 1) ^ poly } else { crc << 1 }
+            }) & (u16::MAX >> (16 - width))
+        })
+    };
+    let mut file = b"fLaC\x80\0\0\x22".to_vec();
+    file.extend([BLOCK.to_be_bytes(), BLOCK.to_be_bytes()].concat());
+    file.extend([0; 6]);
+    // 20 bits of rate, 3 of channels - 1, 5 of bits - 1, 36 of samples.
+    file.extend((u64::from(RATE) << 44 | 15 << 36 | samples.len() as u64).to_be_bytes());
+    file.extend([0; 16]);
+    for (samples, number) in samples.chunks(BLOCK.into()).zip(0u8..) {
+        assert!(number < 0x80, "a number of one byte");
+        let mut frame = vec![0xff, 0xf8, 0x70, 0x08, number];
+        frame.extend((samples.len() as u16 - 1).to_be_bytes());
+        frame.push(crc(&frame, 7, 8) as u8);
+        // A subframe of samples as they are.
+        frame.push(0x02);
+        frame.extend(samples.iter().flat_map(|&sample| rounded(sample).to_be_bytes()));
+        frame.extend(crc(&frame, 0x8005, 16).to_be_bytes());
+        file.extend(frame);
+    }
+    file
 }
 
 /// 16-bit mono.
@@ -56,7 +95,7 @@ pub(crate) fn encode(samples: &[f32], sample_rate: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
     let mut writer = hound::WavWriter::new(&mut bytes, spec).expect("writes to memory");
     for sample in samples {
-        writer.write_sample((sample * 32_767.0) as i16).expect("writes to memory");
+        writer.write_sample(rounded(*sample)).expect("writes to memory");
     }
     writer.finalize().expect("writes to memory");
     bytes.into_inner()

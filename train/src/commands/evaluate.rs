@@ -31,7 +31,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         bail!("no corpus is named; add --data CORPUS");
     }
     let artifact = Artifact::open(&artifact::resolve(&args.artifact, None)?)?;
-    let classifier = models::from_artifact(&artifact)?;
+    let classifier = models::from_artifact(&artifact, args.device)?;
     let spec = classifier.extractor().spec();
     let split = chosen(&args.split)?;
     let scratch = Scratch::new().ok();
@@ -60,6 +60,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             split: &args.split,
             leaks: &leaks,
             warning: source::synthetic_warning(scored.iter().map(|clip| clip.clip_id.as_str())),
+            curves: &[],
             evaluation: &evaluation,
             scored: &scored,
             command: &format!("train evaluate --artifact ARTIFACT --data CORPUS --split {}", args.split),

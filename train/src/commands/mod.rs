@@ -1,12 +1,16 @@
 //! The commands of `train`, one in each file.
 
 pub mod audit;
+pub mod both;
 pub mod evaluate;
 pub mod extract;
+mod fit;
 pub mod inspect;
 pub mod manifest;
 pub mod svm;
 pub mod synth;
+pub mod vgg19;
+pub mod weights;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,130 @@
+//! [`Backend`]: what computes, chosen at run time.
+
+use std::{fmt, str::FromStr};
+
+use burn::tensor::Device;
+
+use crate::{Error, Result};
+
+/// What computes the network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Backend {
+    /// burn-flex: the CPU. The default; the same input gives the same bits for any number of threads.
+    #[default]
+    Flex,
+    /// burn-ndarray: the CPU, slower; kept to compare with.
+    Ndarray,
+    /// burn-wgpu: a GPU by Vulkan, Metal or DirectX. Needs a program that was built with `--features wgpu`.
+    Wgpu,
+    /// burn-cuda: an NVIDIA GPU. Needs a program that was built with `--features cuda`.
+    Cuda,
+}
+
+impl Backend {
+    /// Every backend, whether this program has it or not.
+    pub const ALL: [Self; 4] = [Self::Flex, Self::Ndarray, Self::Wgpu, Self::Cuda];
+
+    /// Its name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Flex => "flex",
+            Self::Ndarray => "ndarray",
+            Self::Wgpu => "wgpu",
+            Self::Cuda => "cuda",
+        }
+    }
+
+    /// Whether the same input gives the same bits again.
+    #[must_use]
+    pub fn is_deterministic(self) -> bool {
+        matches!(self, Self::Flex | Self::Ndarray)
+    }
+
+    /// Opens its first device, and computes something there, so that a device that does not work is found here.
+    ///
+    /// # Errors
+    /// [`Error::Device`] for a backend that this program was built without, or a machine without such a device.
+    #[expect(deprecated, reason = "burn-ndarray is on its way out; it is kept to compare with")]
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Flex => Ok(Device::flex()),
+            Self::Ndarray => Ok(Device::ndarray()),
+            Self::Wgpu => open_wgpu(),
+            Self::Cuda => open_cuda(),
+        }
+    }
+
+    #[cfg(not(all(feature = "wgpu", feature = "cuda")))]
+    fn missing(self) -> Error {
+        Error::Device {
+            backend: self.name(),
+            detail: format!("this program was built without it; build it with `--features {}`", self.name()),
+        }
+    }
+}
+
+#[cfg(feature = "wgpu")]
+fn open_wgpu() -> Result<Device> {
+    probed(Backend::Wgpu, || Device::wgpu(burn::tensor::DeviceKind::DefaultDevice))
+}
+
+#[cfg(not(feature = "wgpu"))]
+fn open_wgpu() -> Result<Device> {
+    Err(Backend::Wgpu.missing())
+}
+
+#[cfg(feature = "cuda")]
+fn open_cuda() -> Result<Device> {
+    probed(Backend::Cuda, || Device::cuda(burn::tensor::DeviceIndex::Default))
+}
+
+#[cfg(not(feature = "cuda"))]
+fn open_cuda() -> Result<Device> {
+    Err(Backend::Cuda.missing())
+}
+
+/// Burn panics where an accelerator is missing; a flag must not, so the first use is made where a panic is an error.
+#[cfg(any(feature = "wgpu", feature = "cuda"))]
+fn probed(backend: Backend, make: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
+    // Of two at once, the second would take the first's silence for the hook to put back.
+    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let turn = ONE_AT_A_TIME.lock();
+    let said = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = std::panic::catch_unwind(|| {
+        let device = make();
+        let two = burn::tensor::Tensor::<1>::from_floats([1.0, 1.0], &device).sum().into_scalar::<f32>();
+        (two == 2.0).then_some(device)
+    });
+    std::panic::set_hook(said);
+    drop(turn);
+    let detail = match outcome {
+        Ok(Some(device)) => return Ok(device),
+        Ok(None) => "it adds up wrongly".to_owned(),
+        Err(panic) => match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
+            (Some(said), _) => said.lines().next().unwrap_or_default().to_owned(),
+            (_, Some(said)) => (*said).to_owned(),
+            _ => "it does not start".to_owned(),
+        },
+    };
+    Err(Error::Device { backend: backend.name(), detail: format!("no such device works on this machine: {detail}") })
+}
+
+impl fmt::Display for Backend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Backend {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.map(Self::name).join(", ");
+        Self::ALL
+            .into_iter()
+            .find(|backend| backend.name() == name)
+            .ok_or_else(|| format!("`{name}` is no device; there are {known}"))
+    }
+}

@@ -1,0 +1,134 @@
+//! [`Input`]: from a log-mel to the three planes that the network sees.
+
+use burn::tensor::{Device, Tensor, TensorData};
+use features::{LogMel, delta};
+use ndarray::{Array2, ArrayView2, Axis};
+use serde::{Deserialize, Serialize};
+
+/// How one log-mel becomes three planes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Channels {
+    /// The same in all three.
+    #[default]
+    Repeat,
+    /// The log-mel, its slope and its curvature in time.
+    Deltas,
+    /// The log-mel, its mean over 9 frames, and its mean over 9 bands: three resolutions.
+    Resolutions,
+}
+
+/// Slope and curvature of a standardised log-mel, brought to about the size of the log-mel itself.
+const DELTA_GAINS: [f32; 2] = [8.0, 32.0];
+/// Frames, or bands, that a coarse resolution is the mean of.
+const COARSE: usize = 9;
+
+/// How the network hears a log-mel.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Input {
+    /// The planes.
+    pub channels: Channels,
+    /// Mean of each band in dB.
+    pub mean: Vec<f32>,
+    /// Deviation of each band in dB; over 0.
+    pub deviation: Vec<f32>,
+    /// A shorter log-mel is repeated until it has as many frames.
+    pub min_frames: usize,
+}
+
+impl Input {
+    /// Bands.
+    #[must_use]
+    pub fn n_mels(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// `(dB − mean) / deviation`, band by band; repeated in time where it is short.
+    ///
+    /// # Shapes
+    /// - `log_mel`: `[n_mels, frames]`
+    /// - result: `[n_mels, max(frames, min_frames)]`
+    #[must_use]
+    pub fn standardise(&self, log_mel: &LogMel) -> Array2<f32> {
+        let db = log_mel.db();
+        let frames = db.ncols();
+        Array2::from_shape_fn((db.nrows(), frames.max(self.min_frames)), |(band, frame)| {
+            (db[[band, frame % frames]] - self.mean[band]) / self.deviation[band]
+        })
+    }
+
+    /// The planes of a batch of standardised log-mels of one size.
+    ///
+    /// # Shapes
+    /// - `batch`: each `[n_mels, frames]`
+    /// - result: `[n, 3, n_mels, frames]`
+    #[must_use]
+    pub fn planes(&self, batch: &[Array2<f32>], device: &Device) -> Tensor<4> {
+        let (n_mels, frames) = batch.first().map_or((0, 0), Array2::dim);
+        let mut values: Vec<f32> = Vec::with_capacity(batch.len() * 3 * n_mels * frames);
+        for log_mel in batch {
+            let [second, third] = match self.channels {
+                Channels::Repeat => [log_mel.clone(), log_mel.clone()],
+                Channels::Deltas => [
+                    delta::delta(log_mel.view(), delta::Order::First) * DELTA_GAINS[0],
+                    delta::delta(log_mel.view(), delta::Order::Second) * DELTA_GAINS[1],
+                ],
+                Channels::Resolutions => [smoothed(log_mel.view(), Axis(1)), smoothed(log_mel.view(), Axis(0))],
+            };
+            for plane in [log_mel, &second, &third] {
+                values.extend(plane.iter());
+            }
+        }
+        Tensor::from_data(TensorData::new(values, [batch.len(), 3, n_mels, frames]), device)
+    }
+}
+
+/// Running mean of [`COARSE`] values along an axis, of fewer at its ends.
+fn smoothed(values: ArrayView2<'_, f32>, axis: Axis) -> Array2<f32> {
+    let mut result = Array2::zeros(values.raw_dim());
+    for (source, mut target) in values.lanes(axis).into_iter().zip(result.lanes_mut(axis)) {
+        let n = source.len();
+        for i in 0..n {
+            let (start, end) = (i.saturating_sub(COARSE / 2), (i + COARSE / 2 + 1).min(n));
+            target[i] = (start..end).map(|j| source[j]).sum::<f32>() / (end - start) as f32;
+        }
+    }
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(channels: Channels) -> Input {
+        Input { channels, mean: vec![-10.0, -20.0], deviation: vec![2.0, 4.0], min_frames: 5 }
+    }
+
+    #[test]
+    fn bands_are_standardised_and_short_clips_repeated() {
+        let log_mel = LogMel::new(ndarray::array![[-8.0, -10.0], [-16.0, -28.0]]).unwrap();
+        let expected = ndarray::array![[1.0, 0.0, 1.0, 0.0, 1.0], [1.0, -2.0, 1.0, -2.0, 1.0]];
+        assert_eq!(input(Channels::Repeat).standardise(&log_mel), expected);
+    }
+
+    #[test]
+    fn the_first_plane_is_the_log_mel_and_the_others_are_what_their_name_says() {
+        let ramp = Array2::from_shape_fn((2, 20), |(band, frame)| band as f32 + 0.125 * frame as f32);
+        let planes = |channels| {
+            let tensor = input(channels).planes(&[ramp.clone(), ramp.clone()], &Device::flex());
+            assert_eq!(tensor.dims(), [2, 3, 2, 20]);
+            tensor.into_data().try_to_vec::<f32>().unwrap()
+        };
+        let first: Vec<f32> = ramp.iter().copied().collect();
+        let repeat = planes(Channels::Repeat);
+        assert_eq!(repeat.len(), 6 * 40);
+        assert!(repeat.chunks(40).all(|plane| plane == first));
+        let deltas = planes(Channels::Deltas);
+        assert_eq!(&deltas[..40], &first);
+        assert!(deltas[40..80].iter().all(|value| (value - 1.0).abs() < 1e-5), "slope 1/8, gain 8");
+        assert!(deltas[80..120].iter().all(|value| value.abs() < 1e-4), "a ramp is not curved");
+        let resolutions = planes(Channels::Resolutions);
+        assert!((resolutions[40 + 10] - first[10]).abs() < 1e-6, "the mean around a point of a ramp is the point");
+        assert!((resolutions[80] - 0.5).abs() < 1e-6, "the mean of both bands");
+    }
+}

@@ -1,0 +1,22 @@
+//! VGG19 over a log-mel: the convolutions that were trained on ImageNet, adapted to music.
+//!
+//! 1. The log-mel is standardised and made into three planes ([`Input`]).
+//! 2. The blocks of VGG19 hear them ([`Vgg19`]).
+//! 3. Statistics of each channel of some blocks, over all bands and frames, are the embedding ([`embed`]).
+//! 4. A linear [`Head`] gives logits; divided by the temperature, their [`softmax`] is the probabilities.
+//!
+//! Public weights load by their names in torchvision ([`Weights`]); a trained network is [`Parts`].
+
+mod classifier;
+mod device;
+mod input;
+mod network;
+mod tensors;
+mod weights;
+
+pub use classifier::{Vgg19Classifier, softmax};
+pub use device::Backend;
+pub use input::{Channels, Input};
+pub use network::{Block, Head, Statistic, Vgg19, Vgg19Config, activations, channels, conv_relu, embed};
+pub use tensors::{HeadParts, Parts};
+pub use weights::{BLOCKS, ConvWeights, Layer, Weights};

@@ -1,0 +1,276 @@
+//! [`Vgg19`]: the convolutions of VGG19 as a Burn module, and a head over what its blocks say.
+
+use std::ops::Range;
+
+use burn::{
+    module::{Module, Param},
+    nn::{
+        Linear, PaddingConfig2d,
+        conv::{Conv2d, Conv2dConfig},
+    },
+    tensor::{Device, Tensor, TensorData, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
+};
+use serde::{Deserialize, Serialize};
+
+use super::weights::{BLOCKS, ConvWeights, Layer, Weights};
+use crate::{Error, Result};
+
+/// Added to a variance before its root is taken.
+const EPSILON: f32 = 1e-5;
+
+/// Channels that a block, 1 to 5, gives.
+#[must_use]
+pub fn channels(block: usize) -> usize {
+    BLOCKS[block - 1].last().map_or(0, |layer| layer.out_channels)
+}
+
+/// What the head takes of each channel of a block, over all bands and frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Statistic {
+    /// The mean.
+    Average,
+    /// The largest value.
+    Maximum,
+    /// The standard deviation.
+    Deviation,
+}
+
+/// What the network is made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vgg19Config {
+    /// Blocks that the head hears, 1 to 5, rising. Blocks behind the last of them are left out of the network.
+    pub pooled_blocks: Vec<usize>,
+    /// What it takes of their channels; each at most once, at least one.
+    pub statistics: Vec<Statistic>,
+    /// Classes; at least 2.
+    pub n_classes: usize,
+}
+
+impl Vgg19Config {
+    /// Refuses what no network can be made of.
+    ///
+    /// # Errors
+    /// [`Error::Network`], which says what is wrong.
+    pub fn check(&self) -> Result<()> {
+        let wrong = |detail: String| Err(Error::Network { detail });
+        if self.pooled_blocks.is_empty()
+            || !self.pooled_blocks.is_sorted_by(|a, b| a < b)
+            || self.pooled_blocks.iter().any(|block| !(1..=BLOCKS.len()).contains(block))
+        {
+            return wrong(format!("pooled blocks are {:?}, not some of 1 to 5 in rising order", self.pooled_blocks));
+        }
+        let mut statistics = self.statistics.clone();
+        statistics.sort_unstable();
+        statistics.dedup();
+        if statistics.is_empty() || statistics.len() != self.statistics.len() {
+            return wrong("the statistics of the head are none, or one is named twice".into());
+        }
+        if !(2..=65_536).contains(&self.n_classes) {
+            return wrong(format!("there are {} classes, not 2 to 65536", self.n_classes));
+        }
+        Ok(())
+    }
+
+    /// Blocks that the network has.
+    #[must_use]
+    pub fn n_blocks(&self) -> usize {
+        self.pooled_blocks.iter().copied().max().unwrap_or(0)
+    }
+
+    /// Dimensions of what the head hears.
+    #[must_use]
+    pub fn embedding_dim(&self) -> usize {
+        self.pooled_blocks.iter().map(|block| channels(*block) * self.statistics.len()).sum()
+    }
+
+    /// Fewest bands and frames that leave something of the last block.
+    #[must_use]
+    pub fn min_size(&self) -> usize {
+        1 << self.n_blocks()
+    }
+
+    /// A network with these convolutions, and a head that knows nothing yet: all its outputs are 0.
+    ///
+    /// # Errors
+    /// Those of [`Vgg19Config::check`]; [`Error::Network`] when `weights` have fewer blocks.
+    pub fn init(&self, weights: &Weights, device: &Device) -> Result<Vgg19> {
+        self.check()?;
+        let mut convs = weights.convs().iter();
+        let blocks = (0..self.n_blocks()).map(|index| Block::new(index, &mut convs, device)).collect::<Result<_>>()?;
+        Ok(Vgg19 { blocks, head: Head::blank(self, device) })
+    }
+}
+
+/// Convolutions of 3 × 3 with ReLU, then maximum pooling of 2 × 2.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// In order.
+    pub convs: Vec<Conv2d>,
+}
+
+impl Block {
+    fn new<'a>(index: usize, convs: &mut impl Iterator<Item = &'a ConvWeights>, device: &Device) -> Result<Self> {
+        let n = BLOCKS[index].len();
+        let convs: Vec<_> = convs.take(n).map(|conv| conv2d(conv, device)).collect();
+        if convs.len() < n {
+            return Err(Error::Network { detail: format!("the weights end before block {}", index + 1) });
+        }
+        Ok(Self { convs })
+    }
+
+    /// # Shapes
+    /// - `x`: `[n, c, bands, frames]`
+    /// - result: `[n, c', bands / 2, frames / 2]`, halves rounded down
+    #[must_use]
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let x = self.convs.iter().fold(x, |x, conv| conv_relu(conv, x));
+        max_pool2d(x, MaxPoolOptions::new([2, 2]))
+    }
+}
+
+/// Every convolution of the network goes through here: the one place to put a faster one.
+///
+/// # Shapes
+/// - `x`: `[n, c, bands, frames]`
+/// - result: `[n, c', bands, frames]`
+#[must_use]
+pub fn conv_relu(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
+    relu(conv.forward(x))
+}
+
+fn conv2d(weights: &ConvWeights, device: &Device) -> Conv2d {
+    let Layer { in_channels: inputs, out_channels: outputs, .. } = weights.layer;
+    // The initial values are replaced at once; zeros are the cheapest.
+    let mut conv = Conv2dConfig::new([inputs, outputs], [3, 3])
+        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
+        .with_initializer(burn::nn::Initializer::Zeros)
+        .init(device);
+    conv.weight = Param::from_data(TensorData::new(weights.weight.clone(), [outputs, inputs, 3, 3]), device);
+    conv.bias = Some(Param::from_data(TensorData::new(weights.bias.clone(), [outputs]), device));
+    conv
+}
+
+/// A linear classifier of standardised embeddings.
+#[derive(Module, Debug)]
+pub struct Head {
+    /// Taken off an embedding; `[1, dim]`.
+    pub mean: Tensor<2>,
+    /// What it is multiplied by then; `[1, dim]`. Scaled so that a typical embedding has a length of 1.
+    pub scale: Tensor<2>,
+    /// `[dim, n_classes]`.
+    pub linear: Linear,
+}
+
+impl Head {
+    fn blank(config: &Vgg19Config, device: &Device) -> Self {
+        let dim = config.embedding_dim();
+        Self {
+            mean: Tensor::zeros([1, dim], device),
+            scale: Tensor::ones([1, dim], device),
+            linear: Linear {
+                weight: Param::from_tensor(Tensor::zeros([dim, config.n_classes], device)),
+                bias: Some(Param::from_tensor(Tensor::zeros([config.n_classes], device))),
+            },
+        }
+    }
+
+    /// Takes off the mean and divides by the deviation.
+    ///
+    /// # Shapes
+    /// - `embedding`: `[n, dim]`
+    /// - result: `[n, dim]`
+    #[must_use]
+    pub fn standardise(&self, embedding: Tensor<2>) -> Tensor<2> {
+        (embedding - self.mean.clone()) * self.scale.clone()
+    }
+
+    /// # Shapes
+    /// - `embedding`: `[n, dim]`
+    /// - result: logits, `[n, n_classes]`
+    #[must_use]
+    pub fn forward(&self, embedding: Tensor<2>) -> Tensor<2> {
+        self.linear.forward(self.standardise(embedding))
+    }
+}
+
+/// VGG19 up to the last block that its head hears, and the head.
+///
+/// ```text
+/// input [n, 3, bands, frames]
+///   block 1  2 × conv 64,  pool   →  [n,  64, bands/2,  frames/2]
+///   block 2  2 × conv 128, pool   →  [n, 128, bands/4,  frames/4]
+///   block 3  4 × conv 256, pool   →  [n, 256, bands/8,  frames/8]
+///   block 4  4 × conv 512, pool   →  [n, 512, bands/16, frames/16]
+///   block 5  4 × conv 512, pool   →  [n, 512, bands/32, frames/32]
+/// head: statistics of each channel of the chosen blocks → standardised → linear → logits
+/// ```
+///
+/// Fully convolutional: it takes any number of bands and frames that leaves one of each.
+#[derive(Module, Debug)]
+pub struct Vgg19 {
+    /// From the input on.
+    pub blocks: Vec<Block>,
+    /// The classifier.
+    pub head: Head,
+}
+
+impl Vgg19 {
+    /// What each block gives.
+    ///
+    /// # Shapes
+    /// - `x`: `[n, 3, bands, frames]`
+    /// - result: for block `b` of 1…: `[n, channels, bands / 2^b, frames / 2^b]`
+    #[must_use]
+    pub fn activations(&self, x: Tensor<4>) -> Vec<Tensor<4>> {
+        activations(&self.blocks, x)
+    }
+}
+
+/// What each of `blocks` gives, each hearing the one before it; shapes as of [`Vgg19::activations`].
+#[must_use]
+pub fn activations(blocks: &[Block], x: Tensor<4>) -> Vec<Tensor<4>> {
+    let mut given = Vec::with_capacity(blocks.len());
+    let mut x = x;
+    for block in blocks {
+        x = block.forward(x);
+        given.push(x.clone());
+    }
+    given
+}
+
+/// The embedding of what the blocks of a network gave: the statistics of each pooled block, in their order.
+///
+/// `frames` is the part of the input that is embedded; of a block, those columns that lie in it, at least one.
+///
+/// # Shapes
+/// - `activations`: as of [`Vgg19::activations`], one for each block
+/// - result: `[n, embedding_dim]`
+#[must_use]
+pub fn embed(config: &Vgg19Config, activations: &[Tensor<4>], frames: Option<Range<usize>>) -> Tensor<2> {
+    let mut parts = Vec::with_capacity(config.pooled_blocks.len() * config.statistics.len());
+    for &block in &config.pooled_blocks {
+        let x = activations[block - 1].clone();
+        let [n, channels, rows, columns] = x.dims();
+        let (x, columns) = match &frames {
+            None => (x, columns),
+            Some(frames) => {
+                let start = (frames.start >> block).min(columns - 1);
+                let end = (frames.end >> block).clamp(start + 1, columns);
+                (x.narrow(3, start, end - start), end - start)
+            }
+        };
+        let x = x.reshape([n, channels, rows * columns]);
+        let mean = x.clone().mean_dim(2);
+        for statistic in &config.statistics {
+            let part = match statistic {
+                Statistic::Average => mean.clone(),
+                Statistic::Maximum => x.clone().max_dim(2),
+                Statistic::Deviation => (x.clone() - mean.clone()).square().mean_dim(2).add_scalar(EPSILON).sqrt(),
+            };
+            parts.push(part.reshape([n, channels]));
+        }
+    }
+    Tensor::cat(parts, 1)
+}

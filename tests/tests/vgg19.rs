@@ -1,0 +1,190 @@
+//! VGG19 from outside: trained, killed, taken up again, asked; on a small network and a small corpus.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::{Value, json};
+use tests::{binary, run, train};
+
+const CORPUS: [&str; 7] = ["synth", "--out", "corpus", "--clips-per-genre", "6", "--seconds", "5"];
+
+/// A recipe of two blocks that trains in seconds, in both regimes.
+fn recipe(finetune: bool) -> Value {
+    let tuning = json!({
+        "thaw": 2, "epochs": 5, "batch": 8, "crop": 32, "learning_rate": 2e-4, "block_decay": 0.7,
+        "head_learning_rate": 5e-3, "weight_decay": 0.05, "warm_up": 0.1, "clip_norm": 1.0, "dropout": 0.2,
+        "label_smoothing": 0.1, "averaging": 0.9, "look_every": 1, "patience": 5,
+        "augment": { "mixup": 0.3, "mask": 8, "stretch": 0.2, "shift": 3, "equaliser": 3.0 },
+    });
+    json!({
+        "seed": 0, "channels": "repeat", "standardisation": "band", "pooled_blocks": [1, 2],
+        "statistics": ["average", "deviation"], "windows": false, "folds": 2,
+        "head": { "steps": 40, "learning_rate": 0.5, "weight_decay": 0.01, "dropout": 0.5, "label_smoothing": 0.0 },
+        "finetune": if finetune { tuning } else { Value::Null },
+    })
+}
+
+fn prepare(at: &Path) {
+    train(at, &CORPUS);
+    train(at, &["extract", "--data", "corpus", "--out", "store"]);
+    fs::write(at.join("frozen.json"), recipe(false).to_string()).expect("a file");
+    fs::write(at.join("finetune.json"), recipe(true).to_string()).expect("a file");
+}
+
+fn arguments<'a>(recipe: &'a str, artifacts: &'a str, cache: &'a str) -> Vec<&'a str> {
+    vec!["vgg19", "--data", "store", "--recipe", recipe, "--artifacts", artifacts, "--cache", cache, "--json"]
+}
+
+/// Bytes of the artifact in use.
+fn artifact(at: &Path, artifacts: &str) -> Vec<(String, Vec<u8>)> {
+    let folder = at.join(artifacts).join("vgg19");
+    let version = fs::read_to_string(folder.join("CURRENT")).expect("CURRENT");
+    let mut files: Vec<_> = fs::read_dir(folder.join(version.trim()))
+        .expect("a folder")
+        .map(|entry| {
+            let entry = entry.expect("an entry");
+            (entry.file_name().display().to_string(), fs::read(entry.path()).expect("a file"))
+        })
+        .collect();
+    files.sort();
+    assert_eq!(files.len(), 4);
+    files
+}
+
+/// The checkpoints in a cache, by how much of the training they hold.
+fn checkpoints(cache: &Path) -> Vec<PathBuf> {
+    let Ok(runs) = fs::read_dir(cache.join("tuning")) else { return Vec::new() };
+    runs.filter_map(Result::ok)
+        .filter_map(|entry| fs::read_dir(entry.path()).ok())
+        .flatten()
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
+        .collect()
+}
+
+#[test]
+fn a_training_that_was_killed_ends_with_the_same_bytes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    prepare(at);
+    let whole = arguments("finetune.json", "whole", "cache-whole");
+    let said: Value = serde_json::from_str(&train(at, &[&whole[..], &["--threads", "1"]].concat())).expect("JSON");
+    assert!(said["evaluation"]["accuracy"].as_f64().expect("a number") > 0.2, "better than one in ten: {said}");
+    assert_eq!(checkpoints(&at.join("cache-whole")), Vec::<PathBuf>::new(), "a finished training leaves no checkpoint");
+
+    // Killed three times, each time once more of it is on the disk; SIGKILL leaves no time to clean up.
+    let broken = [&arguments("finetune.json", "broken", "cache")[..], &["--threads", "2"]].concat();
+    let mut killed = 0;
+    for _ in 0..3 {
+        let kept = |at: &Path| -> Vec<_> {
+            checkpoints(&at.join("cache")).iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).collect()
+        };
+        let before = kept(at);
+        let mut child = Command::new(binary("train"))
+            .args(&broken)
+            .current_dir(at)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("it starts");
+        let start = Instant::now();
+        while kept(at) == before && child.try_wait().expect("a child").is_none() {
+            assert!(start.elapsed() < Duration::from_secs(300), "no checkpoint is written");
+            thread::sleep(Duration::from_millis(5));
+        }
+        killed += usize::from(child.try_wait().expect("a child").is_none());
+        let _ = child.kill();
+        child.wait().expect("it ends");
+    }
+    assert!(killed >= 2, "the training must be under way when it is killed");
+    assert!(!at.join("broken/vgg19/CURRENT").exists());
+    train(at, &broken);
+    for ((name, ours), (other, theirs)) in artifact(at, "whole").into_iter().zip(artifact(at, "broken")) {
+        assert_eq!(name, other);
+        assert!(ours == theirs, "{name} differs between the unbroken training and the one that was killed");
+    }
+
+    // A checkpoint that is no checkpoint is not believed, and does not stand in the way.
+    let again = arguments("finetune.json", "again", "cache");
+    let mut child =
+        Command::new(binary("train")).args(&again).current_dir(at).stdout(Stdio::null()).spawn().expect("it starts");
+    while checkpoints(&at.join("cache")).is_empty() && child.try_wait().expect("a child").is_none() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    child.wait().expect("it ends");
+    for path in checkpoints(&at.join("cache")) {
+        let bytes = fs::read(&path).expect("a checkpoint");
+        fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
+    }
+    train(at, &again);
+    assert!(artifact(at, "again") == artifact(at, "whole"));
+}
+
+#[test]
+fn frozen_trainings_agree_with_and_without_their_cache() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    prepare(at);
+    for (artifacts, more) in
+        [("one", &["--threads", "1"][..]), ("two", &["--threads", "2"]), ("three", &["--threads", "2", "--no-cache"])]
+    {
+        train(at, &[&arguments("frozen.json", artifacts, "cache")[..], more].concat());
+    }
+    assert!(artifact(at, "one") == artifact(at, "two"), "from the cache");
+    assert!(artifact(at, "one") == artifact(at, "three"), "without it");
+    assert!(fs::read_dir(at.join("cache/embeddings")).expect("a cache").count() > 20);
+
+    // Another seed is another training; evaluate takes the artifact; the report shows no curve where none was trained.
+    train(at, &[&arguments("frozen.json", "other", "cache")[..], &["--seed", "1"]].concat());
+    assert!(artifact(at, "one") != artifact(at, "other"));
+    let evaluated: Value = serde_json::from_str(&train(
+        at,
+        &["evaluate", "--artifact", "one/vgg19", "--data", "corpus", "--split", "everything", "--json"],
+    ))
+    .expect("JSON");
+    assert_eq!(evaluated["model"], "vgg19");
+    assert_eq!(evaluated["n"], 60);
+    let report = artifact(at, "one").into_iter().find(|(name, _)| name == "report.html").expect("a report").1;
+    assert!(!String::from_utf8(report).expect("UTF-8").contains("How the training went"));
+}
+
+#[test]
+fn what_cannot_be_trained_is_said_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    prepare(at);
+    train(at, &["svm", "--data", "corpus", "--artifacts", "artifacts"]);
+    fs::write(at.join("noise.safetensors"), [7u8; 1000]).expect("a file");
+    fs::write(at.join("bad.json"), json!({ "seed": 1 }).to_string()).expect("a file");
+    let mut thaw = recipe(true);
+    thaw["finetune"]["thaw"] = json!(4);
+    fs::write(at.join("thaw.json"), thaw.to_string()).expect("a file");
+    let cases: [(&[&str], &[&str]); 8] = [
+        (&["--weights", "nowhere.pth"], &["nowhere.pth"]),
+        (&["--weights", "noise.safetensors"], &["noise.safetensors"]),
+        (&["--weights", "artifacts/svm"], &["svm", "vgg19"]),
+        (&["--device", "cuda"], &["cuda", "--features cuda"]),
+        (&["--device", "abacus"], &["abacus", "flex"]),
+        (&["--epochs", "3"], &["--regime finetune"]),
+        (&["--recipe", "bad.json"], &["bad.json"]),
+        (&["--recipe", "thaw.json"], &["thaw"]),
+    ];
+    for (more, words) in cases {
+        let output = run("train", at, &[], &[&["vgg19", "--data", "store"], more].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success(), "{more:?} is accepted");
+        assert!(words.iter().all(|word| said.contains(word)), "{more:?} must say {words:?}: {said}");
+        assert!(!said.contains("panicked"), "{more:?}: {said}");
+    }
+    assert!(!at.join("artifacts/vgg19").exists(), "nothing is left behind");
+
+    let output = run("train", at, &[], &["weights", "fetch"]);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--url"), "an address is asked for");
+}

@@ -1,0 +1,309 @@
+//! What every training shares: from music to clips that are fitted on and clips that are held out, and from a fitted
+//! model to an artifact in use.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result, bail};
+use data::{Fold, LabelledSet, Part, Split};
+use features::{Extractor, FeatureSpec};
+use models::{
+    Classifier, Identity,
+    artifact::{self, DataDescription, Draft, SplitMetrics, Written},
+};
+use serde_json::{Value, json};
+
+use super::{open_set, read_spec, say_rejected};
+use crate::{
+    cli::FitArgs,
+    describe,
+    interrupt::{self, Scratch},
+    metrics::Evaluation,
+    output,
+    report::{self, Curve, Report},
+    scoring,
+    source::{self, Source},
+    text,
+};
+
+/// Folds of the split by artist that holds clips out where GTZAN's own split does not apply.
+const FOLDS: usize = 4;
+
+/// Music that is ready to be fitted on.
+pub(super) struct Music {
+    pub set: LabelledSet,
+    pub split: Split,
+    /// Clips to fit on.
+    pub train: Vec<usize>,
+    /// Clips that are held out.
+    pub test: Vec<usize>,
+    /// Names of the classes.
+    pub labels: Vec<String>,
+    _scratch: Option<Scratch>,
+}
+
+impl Music {
+    /// Finds the music that the arguments name, or makes some, and deals it.
+    ///
+    /// `spec` is what is wrong with `--spec`, said before anything that takes long.
+    ///
+    /// # Errors
+    /// When there is no usable music, or nowhere to keep an artifact.
+    pub(super) fn prepare(args: &FitArgs, spec: &FeatureSpec) -> Result<Self> {
+        let threads = args.run.threads.into();
+        let named = args.held_out.as_deref().map(held_out_split).transpose()?;
+        can_write_into(&args.artifacts)?;
+        let source = Source::choose(&args.data.corpora, args.seed, threads)?;
+        if args.run.json {
+            output::remark(&source.announcement);
+        } else {
+            output::line(&source.announcement)?;
+        }
+        let scratch = Scratch::new().ok();
+        let set = open_set(&source.corpora, spec, threads, scratch.as_ref())?;
+        let split = named.unwrap_or_else(|| default_split(&set));
+        let Fold { train, test } = split.folds(&set.items(), args.seed)?.swap_remove(0);
+        if train.is_empty() {
+            bail!("nothing is left to fit on beside {split}; name a corpus with the train part too");
+        }
+        let labels = describe::labels(&set, &train);
+        if let [genre] = labels.as_slice() {
+            bail!(
+                "all {} clips to fit on are {genre}; a classifier needs two genres or more: add clips of others",
+                train.len()
+            );
+        }
+        Ok(Self { set, split, train, test, labels, _scratch: scratch })
+    }
+
+    /// Computes what the specification of the set says.
+    ///
+    /// # Errors
+    /// Those of [`Extractor::new`].
+    pub(super) fn extractor(&self) -> Result<Extractor> {
+        Ok(Extractor::new(self.set.spec().clone())?)
+    }
+
+    /// The specification that the arguments name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn spec(args: &FitArgs) -> Result<FeatureSpec> {
+        read_spec(&args.spec)
+    }
+}
+
+/// Who a classifier is before it is written: it has no version yet.
+pub(super) fn unwritten(name: &str, spec: &FeatureSpec) -> Identity {
+    Identity { name: name.into(), version: String::new(), fingerprint: spec.fingerprint() }
+}
+
+/// What a training gave.
+pub(super) struct Model<'a> {
+    pub classifier: &'a dyn Classifier,
+    /// The bytes of `weights.safetensors`.
+    pub weights: Vec<u8>,
+    /// What the training says of itself, for `artifact.json`.
+    pub training: Value,
+    /// Fields of it that are too long for the report.
+    pub long: &'a [&'a str],
+    /// Further lines for the report.
+    pub curves: Vec<Curve>,
+    /// Accuracy by cross-validation among the clips that were fitted on.
+    pub cross_validated: f64,
+    /// The command that makes it again.
+    pub command: String,
+    /// What a server asks at.
+    pub role: &'static str,
+    pub address: &'static str,
+    /// What a reader should know before the figures.
+    pub remarks: Vec<String>,
+}
+
+/// An artifact in use, and how good it is.
+pub(super) struct Kept {
+    artifact: Written,
+    evaluation: Evaluation,
+    cross_validated: f64,
+    role: &'static str,
+    address: &'static str,
+    fingerprint: String,
+    remarks: Vec<String>,
+}
+
+/// Scores a model on what was held out, writes its artifact and puts it in use.
+///
+/// # Errors
+/// When a clip cannot be read or the artifact cannot be written.
+pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Kept> {
+    let Music { set, split, train, test, labels, .. } = music;
+    let name = model.classifier.identity().name.clone();
+    let spec = model.classifier.extractor().spec().clone();
+    let fingerprint = spec.fingerprint();
+    let scored = scoring::score(model.classifier, set, test, args.run.threads.into())?;
+    let evaluation = Evaluation::new(labels, &scored, args.seed);
+    let clip_ids: Vec<_> = train.iter().map(|&index| set.clips()[index].clip_id.as_str()).collect();
+    let warning = source::synthetic_warning(clip_ids.iter().copied());
+    let mut training = model.training;
+    let mut summarised = training.clone();
+    if let (Some(all), Some(short)) = (training.as_object_mut(), summarised.as_object_mut()) {
+        for fields in [&mut *all, &mut *short] {
+            fields.insert("seed".into(), json!(args.seed));
+            fields.insert("held_out".into(), json!(split.to_string()));
+            fields.insert("warning".into(), json!(warning));
+        }
+        all.insert("clip_ids".into(), json!(clip_ids));
+        // Long lists belong in artifact.json.
+        for field in model.long {
+            short.remove(*field);
+        }
+    }
+    let data = DataDescription {
+        digest: set.digest_of(train)?,
+        description: set.description().to_string(),
+        clips: train.len(),
+    };
+    let more = [
+        ("macro_f1", json!(evaluation.macro_f1)),
+        ("log_loss", json!(evaluation.log_loss)),
+        ("ece", json!(evaluation.ece)),
+        ("ci95", json!(evaluation.ci95)),
+    ];
+    let summary = SplitMetrics {
+        split: split.to_string(),
+        n: evaluation.n,
+        accuracy: evaluation.accuracy,
+        more: more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    };
+    let report_html = report::html(&Report {
+        model: &name,
+        fingerprint: &fingerprint,
+        training: &summarised,
+        data: &data,
+        split: &split.to_string(),
+        leaks: split.leaks(),
+        warning,
+        curves: &model.curves,
+        evaluation: &evaluation,
+        scored: &scored,
+        command: &model.command,
+    });
+    let draft = Draft {
+        model: name.clone(),
+        labels: labels.clone(),
+        spec,
+        training,
+        data,
+        metrics: vec![summary],
+        weights: model.weights,
+        metrics_json: serde_json::to_vec_pretty(&evaluation)?,
+        report_html: report_html.into_bytes(),
+    };
+    let artifact = interrupt::uninterrupted(|| -> Result<_> {
+        let artifact = draft.write(&args.artifacts)?;
+        artifact::set_current(&args.artifacts.join(&name), &artifact.version)?;
+        Ok(artifact)
+    })?;
+    let Model { cross_validated, role, address, remarks, .. } = model;
+    Ok(Kept { artifact, evaluation, cross_validated, role, address, remarks, fingerprint: fingerprint.to_string() })
+}
+
+impl Kept {
+    /// The one JSON object of `--json`.
+    pub(super) fn json(&self, music: &Music) -> Value {
+        json!({
+            "artifact": self.artifact.dir,
+            "version": self.artifact.version,
+            "fingerprint": self.fingerprint,
+            "held_out": music.split.to_string(),
+            "cross_validated_accuracy": self.cross_validated,
+            "rejected": music.set.rejected().len(),
+            "evaluation": self.evaluation,
+        })
+    }
+
+    /// What a person reads.
+    ///
+    /// # Errors
+    /// When the output is gone.
+    pub(super) fn say(&self, args: &FitArgs, music: &Music) -> Result<()> {
+        let Self { artifact, evaluation, .. } = self;
+        let Music { set, split, train, test, .. } = music;
+        for remark in &self.remarks {
+            output::line(remark)?;
+        }
+        output::line(format!(
+            "Fitted on {} of {}; held out: {} by {split}, which leaks: {}.\n\
+             Cross-validated by artist among those that were fitted on: accuracy {:.3}.",
+            train.len(),
+            set.description(),
+            evaluation.n,
+            split.leaks(),
+            self.cross_validated
+        ))?;
+        let custom = if args.artifacts.as_os_str() == "artifacts" {
+            String::new()
+        } else {
+            format!(" --artifacts {}", args.artifacts.display())
+        };
+        output::line(format!(
+            "{}\nartifact  {}\nreport    {}\nserve it  cargo run --release -p serve -- {}{custom}",
+            text::figures(evaluation),
+            artifact.dir.display(),
+            artifact.dir.join(artifact::REPORT).display(),
+            self.role,
+        ))?;
+        let held_out = test.first().map(|&index| set.clips()[index].clip_id.as_str());
+        if let Some(file) = held_out.and_then(|clip_id| source::synthetic_file(clip_id, args.seed)) {
+            output::line(format!("and ask   curl -F audio_file=@{file} http://{}", self.address))?;
+        }
+        Ok(())
+    }
+}
+
+/// Says what a reader should know before any figure: files that were left out, and that the music is synthetic.
+///
+/// # Errors
+/// When the output is gone.
+pub(super) fn say_first(music: &Music) -> Result<()> {
+    say_rejected(music.set.rejected());
+    if let Some(warning) = source::synthetic_warning(music.set.clips().iter().map(|clip| clip.clip_id.as_str())) {
+        output::line(warning)?;
+    }
+    Ok(())
+}
+
+/// The split that was named, if it holds clips out.
+fn held_out_split(name: &str) -> Result<Split> {
+    let split = name.parse()?;
+    match split {
+        Split::FaultFiltered(Part::Valid | Part::Test) | Split::ArtistKFold { .. } | Split::TrackKFold { .. } => {
+            Ok(split)
+        }
+        _ => {
+            bail!("`{name}` holds no clip out that is not fitted on; use fault-filtered:valid or artist-kfold:{FOLDS}")
+        }
+    }
+}
+
+/// GTZAN's own split where every clip is GTZAN's, else one by artist.
+fn default_split(set: &LabelledSet) -> Split {
+    if set.clips().iter().all(|clip| clip.part.is_some()) {
+        Split::FaultFiltered(Part::Valid)
+    } else {
+        Split::ArtistKFold { k: FOLDS }
+    }
+}
+
+/// Refuses a folder for artifacts that cannot be written, and leaves nothing there.
+fn can_write_into(folder: &Path) -> Result<()> {
+    let here = Path::new(".");
+    let mut ancestors = folder.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path });
+    let there = ancestors.find(|path| path.symlink_metadata().is_ok()).unwrap_or(here);
+    tempfile::tempfile_in(there).map(drop).with_context(|| {
+        format!(
+            "cannot keep artifacts in {}: {} cannot be written; name another with --artifacts",
+            folder.display(),
+            there.display()
+        )
+    })
+}

@@ -1,0 +1,177 @@
+//! `train vgg19`: from music, and convolutions that know ImageNet, to a network that a server loads.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use data::rng::Rng;
+use features::Fingerprint;
+use models::vgg19::{BLOCKS, Vgg19Classifier, Weights};
+use serde_json::json;
+
+use super::{
+    fit::{self, Kept, Model, Music},
+    print_json,
+};
+use crate::{
+    cli::{Regime, Vgg19Args},
+    report::Curve,
+    vgg19::{self, Epoch, Fitted, Recipe, Sounds, Workplace},
+};
+
+/// Where weights are looked for when none are named, and where `train weights fetch` puts them.
+pub(super) const DEFAULT_WEIGHTS: &str = "data/weights/vgg19.safetensors";
+
+/// Trains, evaluates on the clips that were held out, writes the artifact and puts it in use.
+///
+/// # Errors
+/// When there is no usable music, the weights or the device cannot be used, or the artifact cannot be written.
+pub fn run(args: &Vgg19Args) -> Result<()> {
+    // What is wrong with the settings is said before anything that takes long.
+    let recipe = recipe(args)?;
+    let spec = Music::spec(&args.fit)?.log_mel_alone();
+    let weights = Pretrained::choose(args.weights.as_deref(), &recipe)?;
+    args.device.open()?;
+    let music = Music::prepare(&args.fit, &spec)?;
+    let kept = train(args, &recipe, &weights, &music)?;
+    if args.fit.run.json {
+        return print_json(&kept.json(&music));
+    }
+    fit::say_first(&music)?;
+    kept.say(&args.fit, &music)
+}
+
+/// Fits the network on music that is ready, and keeps it. The set of `music` must have no descriptors.
+pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, music: &Music) -> Result<Kept> {
+    let threads = args.fit.run.threads.into();
+    let extractor = music.extractor()?;
+    let spec = extractor.spec().clone();
+    let sounds = Sounds::new(&music.set, &music.train, &music.labels, &extractor)?;
+    let held_out = Sounds::new(&music.set, &music.test, &music.labels, &extractor)?;
+    let device = args.device.open()?;
+    let identity = json!([
+        recipe,
+        weights.weights.digest(),
+        spec.fingerprint(),
+        music.set.digest_of(&music.train)?,
+        music.set.digest_of(&music.test)?,
+        args.device.name(),
+    ]);
+    let cache = (!args.no_cache).then_some(&args.cache);
+    let run = Fingerprint::of(identity.to_string().as_bytes()).to_string();
+    let workplace = Workplace {
+        backend: args.device,
+        device: device.clone(),
+        embeddings: cache.map(|folder| folder.join("embeddings")),
+        checkpoints: cache.map(|folder| folder.join("tuning").join(run.get(..16).unwrap_or(&run))),
+    };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
+    let Fitted { parts, report } = pool
+        .install(|| vgg19::fit(&sounds, &held_out, music.labels.len(), &spec, &weights.weights, recipe, &workplace))?;
+
+    let identity = fit::unwritten(Vgg19Classifier::NAME, &spec);
+    let classifier = Vgg19Classifier::new(identity, music.labels.clone(), extractor, &parts, &device)?;
+    let mut remarks = Vec::new();
+    if let Some(remark) = weights.remark {
+        remarks.push(remark.to_owned());
+    }
+    remarks.push(format!(
+        "Temperature {:.3}, fitted by cross-validation: log-loss {:.3} without it, {:.3} with it.",
+        report.calibration.temperature, report.calibration.log_loss_before, report.calibration.log_loss
+    ));
+    let model = Model {
+        classifier: &classifier,
+        weights: parts.to_tensors()?,
+        training: json!({ "weights": weights.description, "fit": report }),
+        long: &[],
+        curves: curves(&report.history),
+        cross_validated: report.calibration.accuracy,
+        command: format!(
+            "train vgg19 --data CORPUS --weights WEIGHTS --regime {} --held-out {} --seed {}",
+            recipe.regime(),
+            music.split,
+            args.fit.seed
+        ),
+        role: "vgg",
+        address: "127.0.0.1:8082/vgg",
+        remarks,
+    };
+    fit::keep(&args.fit, music, model)
+}
+
+/// The recipe that the arguments make.
+pub(super) fn recipe(args: &Vgg19Args) -> Result<Recipe> {
+    let seed = args.fit.seed;
+    let mut recipe = match args.regime {
+        Regime::Frozen => Recipe::frozen(seed),
+        Regime::Finetune => Recipe::finetune(seed),
+    };
+    if let Some(path) = &args.recipe {
+        let text =
+            std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {}", path.display()))?;
+        recipe = serde_json::from_str(&text)
+            .with_context(|| format!("failed to understand the recipe {}", path.display()))?;
+        recipe.seed = seed;
+    }
+    match (&mut recipe.finetune, args.epochs) {
+        (Some(tuning), Some(epochs)) => tuning.epochs = epochs,
+        (None, Some(_)) => bail!("--epochs is of the tuning; add --regime finetune"),
+        (_, None) => {}
+    }
+    recipe.network(2).check()?;
+    recipe.check().map_err(|rule| anyhow!("the recipe cannot be trained: {rule}"))?;
+    Ok(recipe)
+}
+
+/// The convolutions that a training begins with.
+pub(super) struct Pretrained {
+    weights: Weights,
+    /// What they are, without a path.
+    description: &'static str,
+    /// What a reader should know of them.
+    remark: Option<&'static str>,
+}
+
+impl Pretrained {
+    /// Those that were named; else those that `train weights fetch` fetched; else random ones.
+    ///
+    /// # Errors
+    /// When a file is there and cannot be used.
+    pub(super) fn choose(named: Option<&Path>, recipe: &Recipe) -> Result<Self> {
+        let blocks = recipe.pooled_blocks.iter().copied().max().unwrap_or(BLOCKS.len());
+        let fetched = PathBuf::from(DEFAULT_WEIGHTS);
+        let file = match named {
+            Some(path) => Some(path),
+            None if fetched.is_file() => Some(fetched.as_path()),
+            None => None,
+        };
+        if let Some(path) = file {
+            let weights = Weights::read(path, blocks)?;
+            return Ok(Self { weights, description: "pretrained", remark: None });
+        }
+        let mut rng = Rng::stream(recipe.seed, 0x5EED);
+        Ok(Self {
+            weights: Weights::random(blocks, || rng.normal()),
+            description: "random",
+            remark: Some(
+                "The convolutions are random: no ImageNet weights were named (--weights) or fetched (train weights fetch). \
+                 Pretrained ones hear more.",
+            ),
+        })
+    }
+}
+
+/// The curves of a tuning, for the report.
+fn curves(history: &[Epoch]) -> Vec<Curve> {
+    if history.is_empty() {
+        return Vec::new();
+    }
+    let of = |value: &dyn Fn(&Epoch) -> Option<f64>| -> Vec<(f64, f64)> {
+        history.iter().enumerate().filter_map(|(i, epoch)| Some(((i + 1) as f64, value(epoch)?))).collect()
+    };
+    vec![
+        Curve { title: "Loss", name: "crops that are fitted on", points: of(&|epoch| Some(epoch.loss)) },
+        Curve { title: "Loss", name: "held out", points: of(&|epoch| Some(epoch.held_out?.log_loss)) },
+        Curve { title: "Accuracy", name: "crops that are fitted on", points: of(&|epoch| Some(epoch.accuracy)) },
+        Curve { title: "Accuracy", name: "held out", points: of(&|epoch| Some(epoch.held_out?.accuracy)) },
+    ]
+}

@@ -1,0 +1,194 @@
+//! [`Recipe`]: every choice of a training, as it stands in the artifact.
+
+use models::vgg19::{Channels, Statistic, Vgg19Config};
+use serde::{Deserialize, Serialize};
+
+/// How the log-mel is brought to mean 0 and deviation 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standardisation {
+    /// All bands by one mean and one deviation.
+    Global,
+    /// Each band by its own.
+    #[default]
+    Band,
+}
+
+/// What is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// How one log-mel becomes three planes.
+    pub channels: Channels,
+    /// How it is standardised.
+    pub standardisation: Standardisation,
+    /// Blocks that the head hears.
+    pub pooled_blocks: Vec<usize>,
+    /// What it takes of their channels.
+    pub statistics: Vec<Statistic>,
+    /// Whether the head is fitted on the shorter windows of the clips too, and not on their passages alone.
+    pub windows: bool,
+    /// How the head is fitted on frozen embeddings.
+    pub head: HeadRecipe,
+    /// How the network is tuned after that; `None` leaves it frozen.
+    pub finetune: Option<FinetuneRecipe>,
+    /// Folds, by artist, of the cross-validation that fits the temperature.
+    pub folds: usize,
+}
+
+/// How a head is fitted: AdamW on all embeddings at once, cosine schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadRecipe {
+    /// Steps.
+    pub steps: usize,
+    /// Highest learning rate; embeddings have a length of about 1.
+    pub learning_rate: f64,
+    /// Weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Share of the dimensions of each embedding that a step does not see.
+    pub dropout: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+}
+
+/// How the last blocks are tuned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinetuneRecipe {
+    /// First block that is tuned; those before it stay as they are.
+    pub thaw: usize,
+    /// Times that every clip is seen.
+    pub epochs: usize,
+    /// Clips in a step.
+    pub batch: usize,
+    /// Frames of a crop.
+    pub crop: usize,
+    /// Highest learning rate of the last block.
+    pub learning_rate: f64,
+    /// What the learning rate is multiplied by from a block to the one before it.
+    pub block_decay: f64,
+    /// Highest learning rate of the head.
+    pub head_learning_rate: f64,
+    /// Weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Share of the steps in which the learning rate rises.
+    pub warm_up: f64,
+    /// Largest norm of all gradients of a step together.
+    pub clip_norm: f64,
+    /// Share of the dimensions of an embedding that a step does not see.
+    pub dropout: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Decay of the running average of the weights, which is what is kept; 0 keeps the weights themselves.
+    pub averaging: f64,
+    /// What is done to a crop.
+    pub augment: Augment,
+    /// Epochs from one look at the held-out clips to the next.
+    pub look_every: usize,
+    /// Looks without a better log-loss after which the tuning ends.
+    pub patience: usize,
+}
+
+/// What is done to a crop before the network hears it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Both parameters of the beta distribution that two clips are mixed by (Zhang et al. 2018); 0 mixes none.
+    pub mixup: f64,
+    /// Most bands, and most frames, of each of two bands and two stretches that are silenced (Park et al. 2019).
+    pub mask: usize,
+    /// Largest change of tempo: `exp(±stretch)`.
+    pub stretch: f64,
+    /// Most bands that the log-mel is moved up or down.
+    pub shift: usize,
+    /// Deviation in dB of a random equaliser of five points.
+    pub equaliser: f64,
+}
+
+impl Recipe {
+    /// The frozen regime.
+    #[must_use]
+    pub fn frozen(seed: u64) -> Self {
+        Self {
+            seed,
+            channels: Channels::Repeat,
+            standardisation: Standardisation::Band,
+            pooled_blocks: vec![1, 2, 3, 4],
+            statistics: vec![Statistic::Average, Statistic::Deviation],
+            windows: false,
+            head: HeadRecipe { steps: 200, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.5, label_smoothing: 0.0 },
+            finetune: None,
+            folds: 5,
+        }
+    }
+
+    /// The regime that tunes the last blocks after that.
+    #[must_use]
+    pub fn finetune(seed: u64) -> Self {
+        let finetune = FinetuneRecipe {
+            thaw: 3,
+            epochs: 12,
+            batch: 8,
+            crop: 128,
+            learning_rate: 1e-4,
+            block_decay: 0.7,
+            head_learning_rate: 5e-3,
+            weight_decay: 0.05,
+            warm_up: 0.1,
+            clip_norm: 1.0,
+            dropout: 0.3,
+            label_smoothing: 0.1,
+            averaging: 0.98,
+            augment: Augment { mixup: 0.3, mask: 16, stretch: 0.2, shift: 4, equaliser: 3.0 },
+            look_every: 2,
+            patience: 3,
+        };
+        Self { finetune: Some(finetune), folds: 3, ..Self::frozen(seed) }
+    }
+
+    /// What network it needs.
+    #[must_use]
+    pub fn network(&self, n_classes: usize) -> Vgg19Config {
+        Vgg19Config { pooled_blocks: self.pooled_blocks.clone(), statistics: self.statistics.clone(), n_classes }
+    }
+
+    /// `frozen` or `finetune`.
+    #[must_use]
+    pub fn regime(&self) -> &'static str {
+        if self.finetune.is_some() { "finetune" } else { "frozen" }
+    }
+
+    /// Refuses what cannot be trained.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let must = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(rule.to_owned()) };
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        must((2..=20).contains(&self.folds), "the folds must be 2 to 20")?;
+        must(self.head.steps >= 1, "the head needs a step or more")?;
+        must(share(self.head.dropout), "the dropout must be 0 to below 1")?;
+        let Some(tune) = &self.finetune else { return Ok(()) };
+        let blocks = self.pooled_blocks.iter().copied().max().unwrap_or(1);
+        must(
+            (1..=blocks).contains(&tune.thaw),
+            "the first block to thaw must be one that the head hears, or before it",
+        )?;
+        must((1..=10_000).contains(&tune.epochs), "the epochs must be 1 to 10000")?;
+        must((1..=4096).contains(&tune.batch), "the batch must be 1 to 4096")?;
+        must((1 << blocks..=65_536).contains(&tune.crop), "the crop must leave a frame of the last block")?;
+        must(tune.learning_rate > 0.0 && tune.head_learning_rate > 0.0, "learning rates must be over 0")?;
+        must(tune.block_decay > 0.0 && tune.block_decay <= 1.0, "the decay by block must be over 0, to 1")?;
+        must(share(tune.dropout) && share(tune.averaging) && share(tune.warm_up), "shares must be 0 to below 1")?;
+        must(share(tune.label_smoothing) && share(self.head.label_smoothing), "label smoothing must be 0 to below 1")?;
+        must(tune.clip_norm > 0.0, "the norm of the gradients must be over 0")?;
+        must(tune.look_every >= 1 && tune.patience >= 1, "looks and patience must be 1 or more")?;
+        let Augment { mixup, stretch, equaliser, .. } = tune.augment;
+        must(mixup >= 0.0 && mixup <= 100.0, "mixup must be 0 to 100")?;
+        must((0.0..=1.0).contains(&stretch), "the stretch must be 0 to 1")?;
+        must((0.0..=24.0).contains(&equaliser), "the equaliser must be 0 to 24 dB")
+    }
+}
