@@ -579,6 +579,7 @@ fn a_machine_without_such_a_device_is_an_error() {
     };
     let said = run("CUBECL_WGPU_DEFAULT_DEVICE", "DiscreteGpu(63)");
     assert!(said.contains("refused: device wgpu: no such device works on this machine"), "{said}");
+    assert!(!said.contains("RecvError"), "the device's own reason is given: {said}");
     // Without a Vulkan driver; OpenGL may be there.
     let said = run("VK_ICD_FILENAMES", "/dev/null");
     assert!(said.contains("refused: ") || said.contains("opened"), "{said}");

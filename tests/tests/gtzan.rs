@@ -112,3 +112,46 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
         "{audio_accuracy} on audio, {store_accuracy} on the store"
     );
 }
+
+/// The pretrained weights, where they are at hand.
+fn weights(shared: &Path) -> String {
+    let path = shared.join("weights/vgg19_imagenet_conv.f16.safetensors");
+    path.canonicalize().expect("the weights lie beside the music").display().to_string()
+}
+
+#[test]
+#[ignore = "embeds 640 clips of 30 s, some minutes; run with -- --ignored"]
+fn the_frozen_network_holds_on_valid_clips_and_on_their_audio() {
+    let Some(shared) = shared() else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let path = |name: &str| shared.join(name).canonicalize().expect("it is there").display().to_string();
+    let (store, clips) = (path("gtzan/logmel"), path("gtzan/clips"));
+    let trained = json(at, &["vgg19", "--data", &store, "--weights", &weights(&shared), "--json"]);
+    let valid = &trained["evaluation"];
+    let accuracy = valid["accuracy"].as_f64().expect("a number");
+    println!("valid: {accuracy:.3}, log-loss {}, ECE {}", valid["log_loss"], valid["ece"]);
+    assert_eq!(valid["n"], 197);
+    assert!(accuracy >= 0.62, "{accuracy}");
+
+    // The same clips as audio and as rows of the store.
+    train(at, &["extract", "--data", &clips, "--out", "extracted"]);
+    let score = |data: &str, scores: &str| {
+        let split = ["--split", "fault-filtered:valid", "--scores", scores, "--json"];
+        json(at, &[&["evaluate", "--artifact", "artifacts/vgg19", "--data", data][..], &split].concat());
+        let table = std::fs::read_to_string(at.join(scores)).expect("the scores");
+        let row = |line: &str| -> (String, (String, String)) {
+            let mut fields = line.split(',').map(|field| field.trim_matches('"').to_owned());
+            let mut next = || fields.next().expect("a field");
+            (next(), (next(), next()))
+        };
+        table.lines().skip(1).map(row).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let (of_store, of_audio) = (score(&store, "store.csv"), score("extracted", "audio.csv"));
+    assert_eq!(of_audio.len(), 49);
+    let share = |right: &dyn Fn(&str) -> bool| of_audio.keys().filter(|id| right(id)).count() as f64 / 49.0;
+    let audio_accuracy = share(&|id| of_audio[id].0 == of_audio[id].1);
+    let store_accuracy = share(&|id| of_store[id].0 == of_store[id].1);
+    println!("49 valid clips: accuracy {audio_accuracy:.3} on audio, {store_accuracy:.3} on their store rows");
+    assert!((audio_accuracy - store_accuracy).abs() <= 0.03, "{audio_accuracy} and {store_accuracy}");
+}

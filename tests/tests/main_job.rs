@@ -11,7 +11,7 @@ fn from_nothing_to_an_answer() {
     let said = train(at, &[]);
     let first = said.lines().next().expect("a line");
     assert!(first.contains("synthetic"), "the first line says what music it is: {first}");
-    for word in ["accuracy", "95 % interval", "recall", "-p serve -- svm"] {
+    for word in ["accuracy", "95 % interval", "recall", "-p serve -- svm", "VGG19", "-p serve -- vgg"] {
         assert!(said.contains(word), "`{word}` is missing in {said}");
     }
     let accuracy: f64 = said
@@ -54,4 +54,15 @@ fn from_nothing_to_an_answer() {
     assert_eq!(inspected["fingerprint"], answer["model"]["fingerprint"]);
     let raw = request(server.address, "POST", "/predict", Some("audio/wav"), &wav).expect("an answer");
     assert_eq!(raw.json(), answer, "a raw body is heard as a form is");
+
+    // The network is there too, and answers in the same form.
+    let server = Server::start("vgg", &at.join("artifacts"));
+    let heard = request(server.address, "POST", "/vgg", Some(&content_type), &form).expect("an answer");
+    assert_eq!(heard.status, 200, "{}", String::from_utf8_lossy(&heard.body));
+    let heard = heard.json();
+    assert!(labels.contains(&&heard["predicted_genre"]), "{heard}");
+    assert_eq!(heard["model"]["name"], "vgg19");
+    let fields =
+        |answer: &serde_json::Value| answer.as_object().expect("an object").keys().cloned().collect::<Vec<_>>();
+    assert_eq!(fields(&heard), fields(&answer));
 }

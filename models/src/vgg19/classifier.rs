@@ -95,6 +95,9 @@ impl Vgg19Classifier {
         let logits = logits.into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
             detail: format!("the device gives logits that are not f32: {error:?}"),
         })?;
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(Error::Network { detail: "its logits are not finite; train it again".into() });
+        }
         let mut rows = logits.chunks(self.labels.len()).map(|row| softmax(row, self.temperature));
         Ok((rows.next().unwrap_or_default(), rows.collect()))
     }

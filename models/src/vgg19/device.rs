@@ -87,26 +87,31 @@ fn open_cuda() -> Result<Device> {
 /// Burn panics where an accelerator is missing; a flag must not, so the first use is made where a panic is an error.
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 fn probed(backend: Backend, make: impl FnOnce() -> Device + std::panic::UnwindSafe) -> Result<Device> {
+    use std::sync::{Arc, Mutex, OnceLock};
+
     // Of two at once, the second would take the first's silence for the hook to put back.
-    static ONE_AT_A_TIME: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let turn = ONE_AT_A_TIME.lock();
-    let said = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
+    // Why it fails is said by a thread of the device; in this one, only that the thread is gone.
+    let reason = Arc::new(OnceLock::<String>::new());
+    let first = Arc::clone(&reason);
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Some(said) = panic.payload_as_str() {
+            first.get_or_init(|| said.to_owned());
+        }
+    }));
     let outcome = std::panic::catch_unwind(|| {
         let device = make();
         let two = burn::tensor::Tensor::<1>::from_floats([1.0, 1.0], &device).sum().into_scalar::<f32>();
         (two == 2.0).then_some(device)
     });
-    std::panic::set_hook(said);
+    std::panic::set_hook(hook);
     drop(turn);
     let detail = match outcome {
         Ok(Some(device)) => return Ok(device),
-        Ok(None) => "it adds up wrongly".to_owned(),
-        Err(panic) => match (panic.downcast_ref::<String>(), panic.downcast_ref::<&str>()) {
-            (Some(said), _) => said.lines().next().unwrap_or_default().to_owned(),
-            (_, Some(said)) => (*said).to_owned(),
-            _ => "it does not start".to_owned(),
-        },
+        Ok(None) => "it adds up wrongly",
+        Err(_) => reason.get().and_then(|said| said.lines().next()).unwrap_or("it does not start"),
     };
     Err(Error::Device { backend: backend.name(), detail: format!("no such device works on this machine: {detail}") })
 }

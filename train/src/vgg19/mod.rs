@@ -28,7 +28,7 @@ use serde::Serialize;
 pub use cache::Cache;
 pub use head::{fit as fit_head, logits};
 pub use recipe::{Augment, FinetuneRecipe, HeadRecipe, Recipe, Standardisation};
-pub use sounds::{Embedded, Sounds};
+pub use sounds::{Embedded, Sounds, chosen};
 pub use temperature::Calibration;
 pub use tune::{Epoch, Look, Tuned};
 
@@ -109,17 +109,7 @@ pub fn fit(
     };
     let input = parts.input(spec);
 
-    let key = serde_json::to_string(&(
-        weights.digest(),
-        parts.config.n_blocks(),
-        parts.channels,
-        &parts.mean,
-        &parts.deviation,
-        input.min_frames,
-        spec.segment,
-        backend.name(),
-    ))?;
-    let cache = Cache::new(workplace.embeddings.clone(), &key);
+    let cache = Cache::new(workplace.embeddings.clone(), &cache_key(&parts, spec, *backend)?);
     let embedded = sounds.embed(&parts.network(device)?, &parts.config, &input, &cache, device)?;
     let head_of = |members: &[usize], seed: u64| -> Result<HeadParts> {
         let (rows, labels) = rows(&parts, &embedded, sounds, members, recipe.windows);
@@ -159,7 +149,7 @@ pub fn fit(
             _ => {
                 let of_clip = |&member: &usize| {
                     let passages = &embedded[member].passages;
-                    passages.iter().map(|row| logits(&head, &sounds::chosen(&parts.config, row))).collect()
+                    passages.iter().map(|row| logits(&head, &chosen(&parts.config, row))).collect()
                 };
                 test.iter().map(of_clip).collect()
             }
@@ -193,6 +183,22 @@ pub fn fit(
         history,
     };
     Ok(Fitted { parts, report })
+}
+
+/// What tells the embeddings of frozen networks apart in a [`Cache`]: everything but the clip.
+///
+/// # Errors
+/// Should JSON not hold it.
+pub fn cache_key(parts: &Parts, spec: &FeatureSpec, backend: Backend) -> Result<String> {
+    Ok(serde_json::to_string(&(
+        parts.weights.digest(),
+        parts.config.n_blocks(),
+        parts.channels,
+        &parts.mean,
+        &parts.deviation,
+        spec.segment,
+        backend.name(),
+    ))?)
 }
 
 /// The tuning of everyone (0), or of the training part of a fold (from 1 on).
@@ -238,7 +244,7 @@ fn rows(
     for &member in members {
         let Embedded { passages, windows: shorter } = &embedded[member];
         for row in passages.iter().chain(shorter.iter().filter(|_| windows)) {
-            rows.push(sounds::chosen(&parts.config, row));
+            rows.push(chosen(&parts.config, row));
             labels.push(sounds.labels[member]);
         }
     }

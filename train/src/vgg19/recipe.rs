@@ -187,7 +187,7 @@ impl Recipe {
         must(tune.clip_norm > 0.0, "the norm of the gradients must be over 0")?;
         must(tune.look_every >= 1 && tune.patience >= 1, "looks and patience must be 1 or more")?;
         let Augment { mixup, stretch, equaliser, .. } = tune.augment;
-        must(mixup >= 0.0 && mixup <= 100.0, "mixup must be 0 to 100")?;
+        must((0.0..=100.0).contains(&mixup), "mixup must be 0 to 100")?;
         must((0.0..=1.0).contains(&stretch), "the stretch must be 0 to 1")?;
         must((0.0..=24.0).contains(&equaliser), "the equaliser must be 0 to 24 dB")
     }

@@ -209,8 +209,9 @@ pub(super) fn everything(config: &Vgg19Config) -> Vgg19Config {
     }
 }
 
-/// Takes from the largest embedding what `config` asks for.
-pub(super) fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
+/// Takes from the largest embedding (every statistic of every block) what `config` asks for.
+#[must_use]
+pub fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
     let all = everything(config);
     let mut chosen = Vec::with_capacity(config.embedding_dim());
     for block in &config.pooled_blocks {

@@ -1,0 +1,116 @@
+//! What each choice of the frozen network is worth, on GTZAN's `train` and `valid` parts.
+//!
+//! `vgg19_choices CORPUS WEIGHTS CACHE [SEEDS]` fits the default recipe, and the same with one choice changed, once for each
+//! seed, and prints a table in Markdown: accuracy by cross-validation among the clips that are fitted on, and accuracy,
+//! log-loss before and after the temperature, and calibration error on `valid`.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use data::{ExtractOptions, LabelledSet, Part, Split};
+use features::{Extractor, FeatureSpec};
+use models::vgg19::{Backend, Channels, Statistic, Weights, softmax};
+use train::{
+    describe,
+    metrics::{Evaluation, Scored},
+    vgg19::{Cache, Recipe, Sounds, Standardisation, Workplace, cache_key, chosen, fit, logits},
+};
+
+type Change = (&'static str, fn(&mut Recipe));
+
+const CHANGES: &[Change] = &[
+    ("default", |_| {}),
+    ("head: dropout 0", |r| r.head.dropout = 0.0),
+    ("head: dropout 0.8", |r| r.head.dropout = 0.8),
+    ("head: label smoothing 0.1", |r| r.head.label_smoothing = 0.1),
+    ("head: learning rate 0.1", |r| r.head.learning_rate = 0.1),
+    ("head: weight decay 0.1", |r| r.head.weight_decay = 0.1),
+    ("fitted on 11-s windows too", |r| r.windows = true),
+    ("fitted on 11-s windows too, dropout 0.8", |r| (r.windows, r.head.dropout) = (true, 0.8)),
+    ("10 folds", |r| r.folds = 10),
+    ("average alone", |r| r.statistics = vec![Statistic::Average]),
+    ("average and maximum", |r| r.statistics = vec![Statistic::Average, Statistic::Maximum]),
+    ("average, maximum, deviation", |r| {
+        r.statistics = vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation];
+    }),
+    ("block 4", |r| r.pooled_blocks = vec![4]),
+    ("blocks 3, 4", |r| r.pooled_blocks = vec![3, 4]),
+    ("blocks 2, 3, 4", |r| r.pooled_blocks = vec![2, 3, 4]),
+    ("all bands alike", |r| r.standardisation = Standardisation::Global),
+    ("all bands alike, windows too", |r| (r.standardisation, r.windows) = (Standardisation::Global, true)),
+    ("channels: deltas", |r| r.channels = Channels::Deltas),
+    ("channels: resolutions", |r| r.channels = Channels::Resolutions),
+    ("block 3", |r| r.pooled_blocks = vec![3]),
+    ("block 5", |r| r.pooled_blocks = vec![5]),
+    ("blocks 1 to 5", |r| r.pooled_blocks = vec![1, 2, 3, 4, 5]),
+];
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let usage = "usage: vgg19_choices CORPUS WEIGHTS CACHE [SEEDS]";
+    let (corpus, weights) = (arguments.next().context(usage)?, arguments.next().context(usage)?);
+    let cache = arguments.next().context(usage)?;
+    let seeds = arguments.next().map_or(Ok(3), |seeds| seeds.parse()).context("the seeds are not a number")?;
+
+    let spec = FeatureSpec::gtzan_store().log_mel_alone();
+    let set = LabelledSet::open(&[corpus], &spec, &ExtractOptions::default())?;
+    let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
+    let extractor = Extractor::new(spec.clone())?;
+    let labels = describe::labels(&set, &fold.train);
+    let sounds = Sounds::new(&set, &fold.train, &labels, &extractor)?;
+    let valid = Sounds::new(&set, &fold.test, &labels, &extractor)?;
+    let workplace = Workplace {
+        backend: Backend::Flex,
+        device: Backend::Flex.open()?,
+        embeddings: Some(cache.clone().into()),
+        checkpoints: None,
+    };
+    println!("| choice | cross-validated | valid, each seed | valid, mean | log-loss before | log-loss | ECE |");
+    println!("|---|---|---|---|---|---|---|");
+    for (name, change) in CHANGES {
+        let mut rows = Vec::new();
+        for seed in 0..seeds {
+            let mut recipe = Recipe::frozen(seed);
+            change(&mut recipe);
+            let blocks = recipe.network(labels.len()).n_blocks();
+            let weights = Weights::read(Path::new(&weights), blocks)?;
+            let fitted = fit(&sounds, &valid, labels.len(), &spec, &weights, &recipe, &workplace)?;
+            let parts = &fitted.parts;
+            let input = parts.input(&spec);
+            let cache = Cache::new(workplace.embeddings.clone(), &cache_key(parts, &spec, Backend::Flex)?);
+            let network = parts.network(&workplace.device)?;
+            let embedded = valid.embed(&network, &parts.config, &input, &cache, &workplace.device)?;
+            let evaluate = |temperature: f64| {
+                let scored: Vec<_> = embedded
+                    .iter()
+                    .zip(&valid.labels)
+                    .map(|(clip, &truth)| {
+                        let judged: Vec<_> = clip
+                            .passages
+                            .iter()
+                            .map(|row| softmax(&logits(&parts.head, &chosen(&parts.config, row)), temperature))
+                            .collect();
+                        let probabilities = models::pool(judged.iter().map(Vec::as_slice));
+                        let (clip_id, credit, group) = Default::default();
+                        Scored { clip_id, credit, group, truth, probabilities }
+                    })
+                    .collect();
+                Evaluation::new(&labels, &scored, 0)
+            };
+            let (before, after) = (evaluate(1.0), evaluate(parts.temperature));
+            rows.push([fitted.report.calibration.accuracy, after.accuracy, before.log_loss, after.log_loss, after.ece]);
+        }
+        let mean = |column: usize| rows.iter().map(|row| row[column]).sum::<f64>() / rows.len() as f64;
+        let each: Vec<_> = rows.iter().map(|row| format!("{:.3}", row[1])).collect();
+        println!(
+            "| {name} | {:.3} | {} | {:.3} | {:.3} | {:.3} | {:.3} |",
+            mean(0),
+            each.join(" "),
+            mean(1),
+            mean(2),
+            mean(3),
+            mean(4)
+        );
+    }
+    Ok(())
+}
