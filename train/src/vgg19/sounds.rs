@@ -132,7 +132,7 @@ impl<'a> Sounds<'a> {
         members.par_iter().map(|&member| Ok(input.standardise(&self.log_mel(member)?))).collect()
     }
 
-    /// The embeddings of every clip by a frozen network: all statistics of all blocks, see [`everything`].
+    /// The embeddings of every clip by a frozen network: all statistics of all blocks, see [`chosen`].
     ///
     /// Clips whose embeddings are in the cache are not computed again.
     ///
