@@ -119,7 +119,7 @@ impl Recipe {
             pooled_blocks: vec![1, 2, 3, 4],
             statistics: vec![Statistic::Average, Statistic::Deviation],
             windows: true,
-            head: HeadRecipe { steps: 200, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.5, label_smoothing: 0.0 },
+            head: HeadRecipe { steps: 200, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.8, label_smoothing: 0.0 },
             finetune: None,
             folds: 5,
         }
