@@ -5,6 +5,7 @@
 pub mod cli;
 pub mod commands;
 pub mod describe;
+mod golden;
 pub mod interrupt;
 pub mod metrics;
 pub mod output;

@@ -3,6 +3,8 @@
 use models::svm::coupling::tempered;
 use serde::Serialize;
 
+use crate::golden;
+
 use super::{TrainingSet, cross_validation::HeldOut, search::Hyperparameters};
 
 /// Least probability that counts in a log-loss.
@@ -72,24 +74,9 @@ fn total_loss(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> f64
 
 /// Golden-section search over the logarithm of the temperature, 1/4 to 4.
 fn best_temperature(set: &TrainingSet, repeats: &[&[Vec<f64>]]) -> f64 {
-    const GOLDEN: f64 = 0.618_033_988_749_894_9;
     const STEPS: usize = 24;
     let loss = |logarithm: f64| -> f64 {
         repeats.iter().map(|segments| total_loss(set, segments, libm::exp(logarithm))).sum()
     };
-    let (mut low, mut high) = (-libm::log(4.0), libm::log(4.0));
-    let (mut left, mut right) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
-    let (mut loss_left, mut loss_right) = (loss(left), loss(right));
-    for _ in 0..STEPS {
-        if loss_left < loss_right {
-            (high, right, loss_right) = (right, left, loss_left);
-            left = high - GOLDEN * (high - low);
-            loss_left = loss(left);
-        } else {
-            (low, left, loss_left) = (left, right, loss_right);
-            right = low + GOLDEN * (high - low);
-            loss_right = loss(right);
-        }
-    }
-    libm::exp((low + high) / 2.0)
+    libm::exp(golden::minimum([-libm::log(4.0), libm::log(4.0)], STEPS, loss))
 }

@@ -3,6 +3,8 @@
 use models::{most_probable, pool, vgg19::softmax};
 use serde::Serialize;
 
+use crate::golden;
+
 /// Least and largest temperature.
 const RANGE: [f64; 2] = [0.05, 20.0];
 /// Halvings of the range, by the golden section.
@@ -42,7 +44,11 @@ impl Calibration {
         };
         let right =
             clips.iter().filter(|(passages, label)| most_probable(&probabilities(passages, 1.0)) == **label).count();
-        let temperature = if clips.is_empty() { 1.0 } else { minimum(|log| loss(libm::exp(log))) };
+        let temperature = if clips.is_empty() {
+            1.0
+        } else {
+            libm::exp(golden::minimum(RANGE.map(libm::log), STEPS, |log| loss(libm::exp(log))))
+        };
         Self {
             temperature,
             accuracy: right as f64 / n,
@@ -51,26 +57,6 @@ impl Calibration {
             n: clips.len(),
         }
     }
-}
-
-/// Where a function of the logarithm of the temperature is least, by golden-section search; the temperature.
-fn minimum(f: impl Fn(f64) -> f64) -> f64 {
-    let ratio = (libm::sqrt(5.0) - 1.0) / 2.0;
-    let [mut low, mut high] = RANGE.map(libm::log);
-    let (mut a, mut b) = (high - ratio * (high - low), low + ratio * (high - low));
-    let (mut at_a, mut at_b) = (f(a), f(b));
-    for _ in 0..STEPS {
-        if at_a <= at_b {
-            (high, b, at_b) = (b, a, at_a);
-            a = high - ratio * (high - low);
-            at_a = f(a);
-        } else {
-            (low, a, at_a) = (a, b, at_b);
-            b = low + ratio * (high - low);
-            at_b = f(b);
-        }
-    }
-    libm::exp((low + high) / 2.0)
 }
 
 #[cfg(test)]
