@@ -135,6 +135,8 @@ pub struct Vgg19Args {
 }
 
 const DEFAULT_CACHE: &str = "data/cache";
+/// Where weights are looked for when none are named, and where `weights fetch` puts them.
+pub const DEFAULT_WEIGHTS: &str = "data/weights/vgg19.safetensors";
 
 impl Vgg19Args {
     /// The frozen regime with what is there, as `train` without a command takes it.
@@ -167,7 +169,7 @@ pub struct FetchArgs {
     #[arg(long, value_name = "URL", env = "TONEARM_WEIGHTS_URL")]
     pub url: Option<String>,
     /// The file to write.
-    #[arg(long, value_name = "FILE", default_value = "data/weights/vgg19.safetensors")]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_WEIGHTS)]
     pub out: PathBuf,
     /// SHA-256 that the written file must have; with --whole, that of the file at the address will do.
     #[arg(long, value_name = "HEX")]

@@ -37,7 +37,7 @@ impl Artifact {
         if !path.is_file() {
             return Err(Error::NotFound {
                 path: dir.to_owned(),
-                detail: format!("there is no {MANIFEST}; `train svm` writes one"),
+                detail: format!("there is no {MANIFEST}; `train` writes one"),
             });
         }
         let bytes = read_bounded(&path, MANIFEST_LIMIT)?;

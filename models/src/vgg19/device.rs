@@ -35,12 +35,6 @@ impl Backend {
         }
     }
 
-    /// Whether the same input gives the same bits again.
-    #[must_use]
-    pub fn is_deterministic(self) -> bool {
-        matches!(self, Self::Flex | Self::Ndarray)
-    }
-
     /// Opens its first device, and computes something there, so that a device that does not work is found here.
     ///
     /// # Errors

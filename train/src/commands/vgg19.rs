@@ -13,13 +13,10 @@ use super::{
     print_json,
 };
 use crate::{
-    cli::{Regime, Vgg19Args},
+    cli::{DEFAULT_WEIGHTS, Regime, Vgg19Args},
     report::Curve,
     vgg19::{self, Epoch, Fitted, Recipe, Sounds, Workplace},
 };
-
-/// Where weights are looked for when none are named, and where `train weights fetch` puts them.
-pub(super) const DEFAULT_WEIGHTS: &str = "data/weights/vgg19.safetensors";
 
 /// Trains, evaluates on the clips that were held out, writes the artifact and puts it in use.
 ///

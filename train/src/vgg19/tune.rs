@@ -360,11 +360,9 @@ fn one_epoch(
             })
             .collect();
 
-        let mut heard = activations(&trainee.frozen, input.planes(&mixed, device));
-        let first = match heard.last() {
-            Some(last) => last.clone(),
-            None => input.planes(&mixed, device),
-        };
+        let planes = input.planes(&mixed, device);
+        let mut heard = activations(&trainee.frozen, planes.clone());
+        let first = heard.last().cloned().unwrap_or(planes);
         heard.iter_mut().for_each(|tensor| *tensor = Tensor::from_inner(tensor.clone()));
         let blocks = trainee.blocks(Slot::leaf, Slot::leaf);
         heard.extend(activations(&blocks, Tensor::from_inner(first)));
