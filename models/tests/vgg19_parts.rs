@@ -44,6 +44,7 @@ fn parts() -> Parts {
     Parts {
         config,
         channels: Channels::Deltas,
+        band_upsampling: 2,
         mean: noise(2, 128).into_iter().map(|value| value * 10.0 - 40.0).collect(),
         deviation: noise(3, 128).into_iter().map(|value| value * 2.0 + 10.0).collect(),
         weights: weights.with(vec![second]),

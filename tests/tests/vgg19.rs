@@ -22,9 +22,9 @@ fn recipe(finetune: bool) -> Value {
         "augment": { "mixup": 0.3, "mask": 8, "stretch": 0.2, "shift": 3, "equaliser": 3.0 },
     });
     json!({
-        "seed": 0, "channels": "repeat", "standardisation": "band", "pooled_blocks": [1, 2],
+        "seed": 0, "channels": "repeat", "band_upsampling": 1, "standardisation": "band", "pooled_blocks": [1, 2],
         "statistics": ["average", "deviation"], "windows": false, "folds": 2,
-        "head": { "steps": 40, "learning_rate": 0.5, "weight_decay": 0.01, "dropout": 0.5, "label_smoothing": 0.0 },
+        "head": { "steps": 40, "learning_rate": 0.5, "weight_decay": 0.01, "dropout": 0.5, "label_smoothing": 0.0, "heads": 2 },
         "finetune": if finetune { tuning } else { Value::Null },
     })
 }

@@ -50,7 +50,7 @@ impl Vgg19Classifier {
             });
         }
         let input = parts.input(spec);
-        if spec.mel.n_mels.min(input.min_frames) < parts.config.min_size() {
+        if input.rows().min(input.min_frames) < parts.config.min_size() {
             let detail = format!("windows of {} frames or fewer bands are too small for it", input.min_frames);
             return Err(Error::Network { detail });
         }

@@ -34,7 +34,13 @@ pub struct Input {
     pub deviation: Vec<f32>,
     /// A shorter log-mel is repeated until it has as many frames.
     pub min_frames: usize,
+    /// Rows of a plane for each band, 1 to [`MAX_BAND_UPSAMPLING`]. The filters were learnt on photographs, in which things
+    /// are larger than two neighbouring bands.
+    pub band_upsampling: usize,
 }
+
+/// Most rows that a band may be drawn as.
+pub const MAX_BAND_UPSAMPLING: usize = 8;
 
 impl Input {
     /// Bands.
@@ -57,15 +63,23 @@ impl Input {
         })
     }
 
-    /// The planes of a batch of standardised log-mels of one size.
+    /// Rows of a plane.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        self.n_mels() * self.band_upsampling
+    }
+
+    /// The planes of a batch of standardised log-mels of one size. Rows between the centres of two bands are interpolated
+    /// linearly, those beyond the outermost centres repeat them.
     ///
     /// # Shapes
     /// - `batch`: each `[n_mels, frames]`
-    /// - result: `[n, 3, n_mels, frames]`
+    /// - result: `[n, 3, n_mels · band_upsampling, frames]`
     #[must_use]
     pub fn planes(&self, batch: &[Array2<f32>], device: &Device) -> Tensor<4> {
         let (n_mels, frames) = batch.first().map_or((0, 0), Array2::dim);
-        let mut values: Vec<f32> = Vec::with_capacity(batch.len() * 3 * n_mels * frames);
+        let rows = n_mels * self.band_upsampling;
+        let mut values: Vec<f32> = Vec::with_capacity(batch.len() * 3 * rows * frames);
         for log_mel in batch {
             let [second, third] = match self.channels {
                 Channels::Repeat => [log_mel.clone(), log_mel.clone()],
@@ -76,10 +90,16 @@ impl Input {
                 Channels::Resolutions => [smoothed(log_mel.view(), Axis(1)), smoothed(log_mel.view(), Axis(0))],
             };
             for plane in [log_mel, &second, &third] {
-                values.extend(plane.iter());
+                for row in 0..rows {
+                    let centre = (row as f32 + 0.5) / self.band_upsampling as f32 - 0.5;
+                    let at = centre.clamp(0.0, n_mels.saturating_sub(1) as f32);
+                    let (below, weight) = (at as usize, at - at.floor());
+                    let above = plane.row((below + 1).min(n_mels - 1));
+                    values.extend(plane.row(below).iter().zip(above).map(|(b, a)| b * (1.0 - weight) + a * weight));
+                }
             }
         }
-        Tensor::from_data(TensorData::new(values, [batch.len(), 3, n_mels, frames]), device)
+        Tensor::from_data(TensorData::new(values, [batch.len(), 3, rows, frames]), device)
     }
 }
 
@@ -101,7 +121,7 @@ mod tests {
     use super::*;
 
     fn input(channels: Channels) -> Input {
-        Input { channels, mean: vec![-10.0, -20.0], deviation: vec![2.0, 4.0], min_frames: 5 }
+        Input { channels, mean: vec![-10.0, -20.0], deviation: vec![2.0, 4.0], min_frames: 5, band_upsampling: 1 }
     }
 
     #[test]
@@ -109,6 +129,16 @@ mod tests {
         let log_mel = LogMel::new(ndarray::array![[-8.0, -10.0], [-16.0, -28.0]]).unwrap();
         let expected = ndarray::array![[1.0, 0.0, 1.0, 0.0, 1.0], [1.0, -2.0, 1.0, -2.0, 1.0]];
         assert_eq!(input(Channels::Repeat).standardise(&log_mel), expected);
+    }
+
+    #[test]
+    fn rows_between_bands_are_interpolated() {
+        let upsampled = Input { band_upsampling: 2, ..input(Channels::Repeat) };
+        let tensor = upsampled.planes(&[ndarray::array![[0.0, 8.0], [4.0, 8.0]]], &Device::flex());
+        assert_eq!((tensor.dims(), upsampled.rows()), ([1, 3, 4, 2], 4));
+        // Centres of the rows, in bands: −1/4, 1/4, 3/4, 5/4.
+        let plane = [0.0, 8.0, 1.0, 8.0, 3.0, 8.0, 4.0, 8.0];
+        assert_eq!(tensor.into_data().try_to_vec::<f32>().unwrap(), [plane, plane, plane].concat());
     }
 
     #[test]

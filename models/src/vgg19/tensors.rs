@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Channels, Head, Input, Vgg19, Vgg19Config,
+    input::MAX_BAND_UPSAMPLING,
     weights::{Layer, Weights},
 };
 use crate::{Error, Result};
@@ -38,6 +39,8 @@ pub struct Parts {
     pub config: Vgg19Config,
     /// How a log-mel becomes three planes.
     pub channels: Channels,
+    /// Rows of a plane for each band; see [`Input`].
+    pub band_upsampling: usize,
     /// Mean of each band in dB; `[n_mels]`.
     pub mean: Vec<f32>,
     /// Deviation of each band in dB, over 0; `[n_mels]`.
@@ -69,6 +72,7 @@ pub struct HeadParts {
 struct Header {
     network: Vgg19Config,
     channels: Channels,
+    band_upsampling: usize,
 }
 
 impl HeadParts {
@@ -105,6 +109,7 @@ impl Parts {
     pub fn input(&self, spec: &FeatureSpec) -> Input {
         Input {
             channels: self.channels,
+            band_upsampling: self.band_upsampling,
             mean: self.mean.clone(),
             deviation: self.deviation.clone(),
             min_frames: spec.segment.window.frames,
@@ -154,7 +159,8 @@ impl Parts {
             .map(|(name, dtype, shape, bytes)| Ok((name.as_str(), TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(weights)?;
-        let header = Header { network: self.config.clone(), channels: self.channels };
+        let header =
+            Header { network: self.config.clone(), channels: self.channels, band_upsampling: self.band_upsampling };
         let header = serde_json::to_string(&header).map_err(|error| Error::Weights { detail: error.to_string() })?;
         serialize(views, Some(HashMap::from([(CONFIG.to_owned(), header)]))).map_err(weights)
     }
@@ -173,9 +179,13 @@ impl Parts {
             metadata.metadata().as_ref().and_then(|fields| fields.get(CONFIG)).ok_or_else(|| Error::Weights {
                 detail: format!("the file does not say what network it holds (no `{CONFIG}` in its header)"),
             })?;
-        let Header { network: config, channels } =
+        let Header { network: config, channels, band_upsampling } =
             serde_json::from_str(header).map_err(|error| Error::Weights { detail: format!("`{CONFIG}`: {error}") })?;
         config.check()?;
+        if !(1..=MAX_BAND_UPSAMPLING).contains(&band_upsampling) {
+            let detail = format!("a band is drawn as {band_upsampling} rows, not 1 to {MAX_BAND_UPSAMPLING}");
+            return Err(Error::Network { detail });
+        }
         let convolutions = Weights::from_bytes(bytes, config.n_blocks())?;
         let known = |name: &str| {
             OWN.contains(&name)
@@ -207,6 +217,7 @@ impl Parts {
             },
             config,
             channels,
+            band_upsampling,
             weights: convolutions,
             temperature,
         })

@@ -48,6 +48,7 @@ pub(crate) fn parts() -> Parts {
     let mut parts = Parts {
         config,
         channels: Channels::Repeat,
+        band_upsampling: 2,
         // What is loud counts for less in a high band, so that a network that forgets where hears where.
         mean: (0..n_mels).map(|band| -70.0 + 60.0 * band as f32 / n_mels as f32).collect(),
         deviation: vec![20.0; n_mels],

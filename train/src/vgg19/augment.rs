@@ -24,7 +24,7 @@ pub(super) fn crop(
     let tempo = libm::exp(rng.uniform(-augment.stretch, augment.stretch));
     let shift = rng.below(2 * augment.shift + 1) as f64 - augment.shift as f64;
     let taken = ((frames as f64 * tempo).round() as usize).clamp(1, n_frames.max(frames));
-    let start = if n_frames > taken { rng.below(n_frames - taken + 1) } else { rng.below(n_frames) };
+    let start = if n_frames >= taken { rng.below(n_frames - taken + 1) } else { rng.below(n_frames) };
     let step = taken as f64 / frames as f64;
     let gains: Vec<f64> =
         (0..EQUALISER_POINTS).map(|_| rng.normal() * augment.equaliser / f64::from(db_per_unit)).collect();
@@ -90,8 +90,6 @@ fn gamma(shape: f64, rng: &mut Rng) -> f64 {
 mod tests {
     use super::*;
 
-    const NONE: Augment = Augment { mixup: 0.0, mask: 0, stretch: 0.0, shift: 0, equaliser: 0.0 };
-
     fn ramp(frames: usize) -> Array2<f32> {
         Array2::from_shape_fn((8, frames), |(band, frame)| (100 * band + frame) as f32)
     }
@@ -101,7 +99,7 @@ mod tests {
         let z = ramp(50);
         let mut starts = std::collections::BTreeSet::new();
         for seed in 0..200 {
-            let crop = crop(z.view(), 16, &NONE, 1.0, &mut Rng::new(seed));
+            let crop = crop(z.view(), 16, &Augment::NONE, 1.0, &mut Rng::new(seed));
             let start = crop[[0, 0]] as usize;
             starts.insert(start);
             assert_eq!(crop, z.slice_axis(Axis(1), Slice::from(start..start + 16)));
@@ -111,7 +109,7 @@ mod tests {
 
     #[test]
     fn a_short_clip_is_repeated() {
-        let crop = crop(ramp(5).view(), 12, &NONE, 1.0, &mut Rng::new(1));
+        let crop = crop(ramp(5).view(), 12, &Augment::NONE, 1.0, &mut Rng::new(1));
         assert!((0..12).all(|frame| crop[[0, frame]] == ((crop[[0, 0]] as usize + frame) % 5) as f32));
     }
 

@@ -7,6 +7,7 @@ use burn::{
 };
 use data::rng::Rng;
 use models::vgg19::HeadParts;
+use rayon::prelude::*;
 
 use super::{recipe::HeadRecipe, sounds::values};
 
@@ -38,10 +39,19 @@ pub(super) fn targets(labels: &[usize], n_classes: usize, smoothing: f64) -> Vec
         .collect()
 }
 
-/// 0, or `1 / (1 − dropout)`, for each of `n` values.
+/// 0, or `1 / (1 − dropout)`, for each of `n` values; `dropout` is rounded to a multiple of 2⁻¹⁶, so that one draw of the
+/// generator decides over four values.
 pub(super) fn dropout_mask(n: usize, dropout: f64, rng: &mut Rng) -> Vec<f32> {
-    let kept = (1.0 / (1.0 - dropout)) as f32;
-    (0..n).map(|_| if dropout > 0.0 && rng.chance(dropout) { 0.0 } else { kept }).collect()
+    const STEPS: f64 = 65_536.0;
+    let dropped = (dropout * STEPS).round().min(STEPS - 1.0);
+    let kept = (STEPS / (STEPS - dropped)) as f32;
+    let mut mask = Vec::with_capacity(n + 3);
+    while mask.len() < n {
+        let draw = rng.next_u64();
+        mask.extend((0..4).map(|part| if f64::from((draw >> (16 * part)) as u16) < dropped { 0.0 } else { kept }));
+    }
+    mask.truncate(n);
+    mask
 }
 
 /// Half a cosine from 1 at the first to 0 after the last of `steps`, after a linear rise over the first `warm_up`.
@@ -56,7 +66,8 @@ pub(super) fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> 
     -(log_softmax(logits, 1) * targets).sum_dim(1).mean()
 }
 
-/// Fits a head on embeddings and their classes.
+/// Fits a head on embeddings and their classes: the mean of [`HeadRecipe::heads`] that differ in what their dropout
+/// leaves out. The heads are linear, so the mean of their weights gives the mean of their logits.
 ///
 /// # Errors
 /// When the device does not compute in `f32`.
@@ -69,30 +80,52 @@ pub fn fit(
     device: &Device,
 ) -> Result<HeadParts> {
     let (mean, scale) = scaler(rows);
-    let (n, dim) = (rows.len(), mean.len());
     let standardised: Vec<f32> =
         rows.iter().flat_map(|row| row.iter().zip(&mean).zip(&scale).map(|((x, m), s)| (x - m) * s)).collect();
-    let constant = |values: Vec<f32>, shape: [usize; 2]| {
-        Tensor::<2>::from_inner(Tensor::from_data(TensorData::new(values, shape), device))
+    let constant = |values: Vec<f32>, n: usize| {
+        let columns = values.len() / n.max(1);
+        Tensor::<2>::from_data(TensorData::new(values, [n, columns]), device)
     };
-    let x = constant(standardised, [n, dim]);
-    let t = constant(targets(labels, n_classes, recipe.label_smoothing), [n, n_classes]);
+    let x = constant(standardised, rows.len());
+    let t = constant(targets(labels, n_classes, recipe.label_smoothing), rows.len());
+    let one = |number: usize| fit_one(&x, &t, recipe, Rng::stream(seed, 0x4EAD + number as u64), device);
+    let heads = (0..recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
+    // Summed in the order of the heads, so that the number of threads changes no bit.
+    let average = |of: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| -> Vec<f32> {
+        let length = heads.first().map_or(0, |head| of(head).len());
+        let value = |i: usize| heads.iter().map(|head| f64::from(of(head)[i])).sum::<f64>() / heads.len() as f64;
+        (0..length).map(|i| value(i) as f32).collect()
+    };
+    Ok(HeadParts { mean, scale, weight: average(|head| &head.0), bias: average(|head| &head.1) })
+}
+
+/// Weight `[n_classes, dim]` and bias of one head, on standardised embeddings `x` `[n, dim]` and targets `t`.
+fn fit_one(
+    x: &Tensor<2>,
+    t: &Tensor<2>,
+    recipe: &HeadRecipe,
+    mut rng: Rng,
+    device: &Device,
+) -> Result<(Vec<f32>, Vec<f32>)> {
+    let ([n, dim], [_, n_classes]) = (x.dims(), t.dims());
     let adamw = AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(recipe.weight_decay as f32).build();
     let bias_adamw = AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(0.0).build();
     let mut weight = Tensor::<2>::zeros([dim, n_classes], device);
     let mut bias = Tensor::<2>::zeros([1, n_classes], device);
     let (mut weight_state, mut bias_state) = (None, None);
-    let mut rng = Rng::stream(seed, 0x4EAD);
+    let targets = Tensor::from_inner(t.clone());
     for step in 0..recipe.steps {
         let rate = recipe.learning_rate * schedule(step, recipe.steps, 0.1);
         let w = Tensor::from_inner(weight.clone()).require_grad();
         let b = Tensor::from_inner(bias.clone()).require_grad();
         let seen = if recipe.dropout > 0.0 {
-            x.clone() * constant(dropout_mask(n * dim, recipe.dropout, &mut rng), [n, dim])
+            let mask = dropout_mask(n * dim, recipe.dropout, &mut rng);
+            x.clone() * Tensor::from_data(TensorData::new(mask, [n, dim]), device)
         } else {
             x.clone()
         };
-        let gradients = cross_entropy(seen.matmul(w.clone()) + b.clone(), t.clone()).backward();
+        let logits = Tensor::from_inner(seen).matmul(w.clone()) + b.clone();
+        let gradients = cross_entropy(logits, targets.clone()).backward();
         if let Some(gradient) = w.grad(&gradients) {
             (weight, weight_state) = adamw.step(rate, weight, gradient, weight_state);
         }
@@ -100,7 +133,7 @@ pub fn fit(
             (bias, bias_state) = bias_adamw.step(rate, bias, gradient, bias_state);
         }
     }
-    Ok(HeadParts { mean, scale, weight: values(weight.transpose())?, bias: values(bias)? })
+    Ok((values(weight.transpose())?, values(bias)?))
 }
 
 /// Logits of an embedding, as [`Head`](models::vgg19::Head) gives them.
@@ -111,4 +144,51 @@ pub fn logits(head: &HeadParts, embedding: &[f32]) -> Vec<f32> {
         bias + weights.iter().zip(&z).map(|(w, z)| f64::from(*w) * f64::from(*z)).sum::<f64>() as f32
     };
     head.weight.chunks(z.len()).zip(&head.bias).map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mask_drops_its_share_and_keeps_the_mean() {
+        for dropout in [0.0, 0.3, 0.8] {
+            let mask = dropout_mask(100_001, dropout, &mut Rng::new(5));
+            let dropped = mask.iter().filter(|&&value| value == 0.0).count() as f64 / mask.len() as f64;
+            let mean = mask.iter().map(|&value| f64::from(value)).sum::<f64>() / mask.len() as f64;
+            assert_eq!(mask.len(), 100_001);
+            assert!((dropped - dropout).abs() < 0.006 && (mean - 1.0).abs() < 0.03, "{dropout}: {dropped}, {mean}");
+        }
+    }
+
+    #[test]
+    fn several_heads_are_the_mean_of_each() {
+        let device = models::vgg19::Backend::Flex.open().unwrap();
+        let rows: Vec<_> = (0..12).map(|i| vec![(i % 3) as f32, (i * i % 7) as f32, i as f32]).collect();
+        let labels: Vec<_> = (0..12).map(|i| i % 3).collect();
+        let recipe = |heads| HeadRecipe {
+            steps: 20,
+            learning_rate: 0.5,
+            weight_decay: 0.01,
+            dropout: 0.5,
+            label_smoothing: 0.0,
+            heads,
+        };
+        let fit = |heads| fit(&rows, &labels, 3, &recipe(heads), 1, &device).unwrap();
+        let (one, two, again) = (fit(1), fit(2), fit(2));
+        assert_eq!(two, again);
+        assert_ne!(one.weight, two.weight);
+        let second = |i: usize| 2.0 * two.weight[i] - one.weight[i];
+        let embedding = [1.0, 2.0, 3.0];
+        let other = HeadParts {
+            weight: (0..9).map(second).collect(),
+            bias: (0..3).map(|i| 2.0 * two.bias[i] - one.bias[i]).collect(),
+            ..one.clone()
+        };
+        for ((a, b), mean) in
+            logits(&one, &embedding).iter().zip(logits(&other, &embedding)).zip(logits(&two, &embedding))
+        {
+            assert!(((a + b) / 2.0 - mean).abs() < 1e-5);
+        }
+    }
 }

@@ -101,6 +101,7 @@ pub fn fit(
     let mut parts = Parts {
         config,
         channels: recipe.channels,
+        band_upsampling: recipe.band_upsampling,
         mean,
         deviation,
         weights: weights.clone(),
@@ -158,7 +159,7 @@ pub fn fit(
             unseen[member] = logits;
         }
     }
-    let calibration = Calibration::fit(&unseen, &sounds.labels);
+    let calibration = Calibration::fit(&unseen, &sounds.labels, &sounds.groups);
 
     let (history, epochs) = match tuned {
         Some(tuned) => {
@@ -194,6 +195,7 @@ pub fn cache_key(parts: &Parts, spec: &FeatureSpec, backend: Backend) -> Result<
         parts.weights.digest(),
         parts.config.n_blocks(),
         parts.channels,
+        parts.band_upsampling,
         &parts.mean,
         &parts.deviation,
         spec.segment,

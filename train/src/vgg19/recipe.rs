@@ -1,6 +1,6 @@
 //! [`Recipe`]: every choice of a training, as it stands in the artifact.
 
-use models::vgg19::{Channels, Statistic, Vgg19Config};
+use models::vgg19::{Channels, MAX_BAND_UPSAMPLING, Statistic, Vgg19Config};
 use serde::{Deserialize, Serialize};
 
 /// How the log-mel is brought to mean 0 and deviation 1.
@@ -22,6 +22,8 @@ pub struct Recipe {
     pub seed: u64,
     /// How one log-mel becomes three planes.
     pub channels: Channels,
+    /// Rows of a plane for each band.
+    pub band_upsampling: usize,
     /// How it is standardised.
     pub standardisation: Standardisation,
     /// Blocks that the head hears.
@@ -52,6 +54,8 @@ pub struct HeadRecipe {
     pub dropout: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
+    /// Heads, each with its own dropout, whose mean is kept.
+    pub heads: usize,
 }
 
 /// How the last blocks are tuned.
@@ -108,6 +112,11 @@ pub struct Augment {
     pub equaliser: f64,
 }
 
+impl Augment {
+    /// Nothing is done.
+    pub const NONE: Self = Self { mixup: 0.0, mask: 0, stretch: 0.0, shift: 0, equaliser: 0.0 };
+}
+
 impl Recipe {
     /// The frozen regime.
     #[must_use]
@@ -115,11 +124,19 @@ impl Recipe {
         Self {
             seed,
             channels: Channels::Repeat,
+            band_upsampling: 2,
             standardisation: Standardisation::Band,
             pooled_blocks: vec![1, 2, 3, 4],
             statistics: vec![Statistic::Average, Statistic::Deviation],
             windows: true,
-            head: HeadRecipe { steps: 200, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.8, label_smoothing: 0.0 },
+            head: HeadRecipe {
+                steps: 200,
+                learning_rate: 0.5,
+                weight_decay: 0.01,
+                dropout: 0.8,
+                label_smoothing: 0.0,
+                heads: 8,
+            },
             finetune: None,
             folds: 5,
         }
@@ -129,24 +146,25 @@ impl Recipe {
     #[must_use]
     pub fn finetune(seed: u64) -> Self {
         let finetune = FinetuneRecipe {
-            thaw: 3,
-            epochs: 12,
-            batch: 8,
-            crop: 128,
-            learning_rate: 1e-4,
+            thaw: 4,
+            epochs: 4,
+            batch: 16,
+            crop: 344,
+            learning_rate: 3e-6,
             block_decay: 0.7,
-            head_learning_rate: 5e-3,
+            head_learning_rate: 1e-4,
             weight_decay: 0.05,
             warm_up: 0.1,
             clip_norm: 1.0,
-            dropout: 0.3,
-            label_smoothing: 0.1,
+            dropout: 0.8,
+            label_smoothing: 0.0,
             averaging: 0.98,
-            augment: Augment { mixup: 0.3, mask: 16, stretch: 0.2, shift: 4, equaliser: 3.0 },
+            augment: Augment::NONE,
             look_every: 2,
             patience: 3,
         };
-        Self { finetune: Some(finetune), folds: 3, ..Self::frozen(seed) }
+        // Twice the rows would cost twice the time.
+        Self { finetune: Some(finetune), folds: 3, band_upsampling: 1, ..Self::frozen(seed) }
     }
 
     /// What network it needs.
@@ -170,6 +188,11 @@ impl Recipe {
         let share = |value: f64| (0.0..1.0).contains(&value);
         must((2..=20).contains(&self.folds), "the folds must be 2 to 20")?;
         must(self.head.steps >= 1, "the head needs a step or more")?;
+        must(
+            (1..=MAX_BAND_UPSAMPLING).contains(&self.band_upsampling),
+            &format!("the rows for each band must be 1 to {MAX_BAND_UPSAMPLING}"),
+        )?;
+        must((1..=1000).contains(&self.head.heads), "the heads must be 1 to 1000")?;
         must(share(self.head.dropout), "the dropout must be 0 to below 1")?;
         let Some(tune) = &self.finetune else { return Ok(()) };
         let blocks = self.pooled_blocks.iter().copied().max().unwrap_or(1);

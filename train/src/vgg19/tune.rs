@@ -8,15 +8,18 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use data::rng::Rng;
-use models::vgg19::{Block, ConvWeights, Head, HeadParts, Input, Layer, Parts, Vgg19, activations, embed, softmax};
+use models::vgg19::{
+    Block, ConvWeights, Head, HeadParts, Input, Layer, Parts, Vgg19, Vgg19Config, activations, embed, softmax,
+};
 use ndarray::Array2;
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
     augment,
     checkpoint::{Checkpoint, Named},
     head::{EPSILON, cross_entropy, dropout_mask, schedule, targets},
-    recipe::FinetuneRecipe,
+    recipe::{Augment, FinetuneRecipe},
     sounds::{Sounds, values},
 };
 use crate::{interrupt, progress::Tuning};
@@ -125,8 +128,41 @@ struct ConvSlot {
     rate: f64,
 }
 
+/// What the frozen blocks say of one crop: what the tuned blocks hear, and the frozen part of the embedding.
+#[derive(Clone)]
+struct Heard {
+    first: Tensor<4>,
+    /// `None` when the head hears no frozen block.
+    embedding: Option<Tensor<2>>,
+}
+
+/// Bytes of [`Heard`] that a tuning keeps in memory at most; what is over that is computed in every epoch again.
+const KEPT_BYTES: usize = 2 << 30;
+
+/// What frozen blocks said of clips in which nothing is drawn, so that it need not be computed in every epoch.
+struct Kept {
+    heard: Vec<Option<Heard>>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn new(clips: usize) -> Self {
+        Self { heard: vec![None; clips], bytes: 0 }
+    }
+
+    fn keep(&mut self, member: usize, heard: &Heard) {
+        let bytes = size_of::<f32>() * heard.first.dims().iter().product::<usize>();
+        if self.heard[member].is_none() && self.bytes + bytes <= KEPT_BYTES {
+            self.bytes += bytes;
+            self.heard[member] = Some(heard.clone());
+        }
+    }
+}
+
 /// What is tuned: the blocks from the first that thaws on, and the head.
 struct Trainee {
+    /// The whole network.
+    config: Vgg19Config,
     /// The blocks before them.
     frozen: Vec<Block>,
     /// Blocks with the shapes of those that are tuned; their values are replaced in every step.
@@ -163,6 +199,7 @@ impl Trainee {
             .map(|(class, i)| parts.head.weight[class * dim + i])
             .collect();
         Ok(Self {
+            config: parts.config.clone(),
             frozen,
             template,
             convs,
@@ -170,6 +207,30 @@ impl Trainee {
             head_weight: Slot::new(&transposed, [dim, n_classes], device),
             head_bias: Slot::new(&parts.head.bias, [n_classes], device),
         })
+    }
+
+    /// What the frozen blocks say of a standardised log-mel.
+    fn hear(&self, crop: Array2<f32>, input: &Input, device: &Device) -> Heard {
+        let planes = input.planes(&[crop], device);
+        let heard = activations(&self.frozen, planes.clone());
+        let frozen = self.pooled(|block| block <= self.frozen.len());
+        Heard {
+            embedding: (!frozen.pooled_blocks.is_empty()).then(|| embed(&frozen, &heard, None)),
+            first: heard.last().cloned().unwrap_or(planes),
+        }
+    }
+
+    /// What the head hears of `blocks`, the tuned ones; the last of them is always heard.
+    fn tuned_embedding(&self, blocks: &[Block], first: Tensor<4>) -> Tensor<2> {
+        let mut heard = vec![first.clone(); self.frozen.len()];
+        heard.extend(activations(blocks, first));
+        embed(&self.pooled(|block| block > self.frozen.len()), &heard, None)
+    }
+
+    /// The configuration of a head that hears some of the blocks alone.
+    fn pooled(&self, wanted: impl Fn(usize) -> bool) -> Vgg19Config {
+        let pooled_blocks = self.config.pooled_blocks.iter().copied().filter(|&block| wanted(block)).collect();
+        Vgg19Config { pooled_blocks, ..self.config.clone() }
     }
 
     /// The blocks that are tuned with other values in them.
@@ -270,10 +331,11 @@ pub(super) fn tune(parts: &Parts, job: &Job<'_>) -> Result<Tuned> {
             trainee = Trainee::new(parts, recipe, device)?;
         }
     }
+    let mut kept = Kept::new(sounds.len());
     let bar = Tuning::new(&job.title, recipe.epochs, sounds.len().div_ceil(recipe.batch));
     while progress.history.len() < job.stop_after && progress.worse < recipe.patience {
         let epoch = progress.history.len();
-        let mut entry = one_epoch(&mut trainee, parts, job, epoch, &mut progress.steps, &bar)?;
+        let mut entry = one_epoch(&mut trainee, &mut kept, parts, job, epoch, &mut progress.steps, &bar)?;
         let last = epoch + 1 == job.stop_after;
         if let Some(held_out) = job.held_out
             && (last || (epoch + 1).is_multiple_of(recipe.look_every))
@@ -323,6 +385,7 @@ pub(super) struct Progress {
 
 fn one_epoch(
     trainee: &mut Trainee,
+    kept: &mut Kept,
     parts: &Parts,
     job: &Job<'_>,
     epoch: usize,
@@ -342,15 +405,31 @@ fn one_epoch(
         |weight_decay: f64| AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(weight_decay as f32).build();
     let (of_weights, of_biases) = (decay(recipe.weight_decay), decay(0.0));
     for (number, members) in order.chunks(recipe.batch).enumerate() {
+        let n = members.len();
+        // Each clip is mixed with the one as far from the end of the batch as it is from the start.
+        let share = augment::mixing_share(recipe.augment.mixup, &mut rng) as f32;
         let clips = sounds.standardised(members, input)?;
         let crops: Vec<Array2<f32>> = clips
             .iter()
             .map(|clip| augment::crop(clip.view(), recipe.crop, &recipe.augment, db_per_unit, &mut rng))
             .collect();
-        // Each clip is mixed with the one as far from the end of the batch as it is from the start.
-        let share = augment::mixing_share(recipe.augment.mixup, &mut rng) as f32;
-        let n = crops.len();
-        let mixed: Vec<_> = (0..n).map(|i| &crops[i] * share + &crops[n - 1 - i] * (1.0 - share)).collect();
+        let learner: &Trainee = trainee;
+        let heard = (0..n).into_par_iter().map(|i| match &kept.heard[members[i]] {
+            Some(heard) => heard.clone(),
+            None => {
+                let crop = &crops[i];
+                let mixed = if share < 1.0 { crop * share + &crops[n - 1 - i] * (1.0 - share) } else { crop.clone() };
+                learner.hear(mixed, input, device)
+            }
+        });
+        let heard: Vec<Heard> = heard.collect();
+        if recipe.augment == Augment::NONE {
+            for ((&member, clip), heard) in members.iter().zip(&clips).zip(&heard) {
+                if clip.ncols() == recipe.crop {
+                    kept.keep(member, heard);
+                }
+            }
+        }
         let labels: Vec<_> = members.iter().map(|&member| sounds.labels[member]).collect();
         let plain = targets(&labels, n_classes, recipe.label_smoothing);
         let soft: Vec<f32> = (0..n)
@@ -360,13 +439,13 @@ fn one_epoch(
             })
             .collect();
 
-        let planes = input.planes(&mixed, device);
-        let mut heard = activations(&trainee.frozen, planes.clone());
-        let first = heard.last().cloned().unwrap_or(planes);
-        heard.iter_mut().for_each(|tensor| *tensor = Tensor::from_inner(tensor.clone()));
+        let first = Tensor::cat(heard.iter().map(|heard| heard.first.clone()).collect(), 0);
+        let frozen: Vec<_> = heard.iter().filter_map(|heard| heard.embedding.clone()).collect();
         let blocks = trainee.blocks(Slot::leaf, Slot::leaf);
-        heard.extend(activations(&blocks, Tensor::from_inner(first)));
-        let embedding = embed(&parts.config, &heard, None);
+        let mut embedding = learner.tuned_embedding(&blocks, Tensor::from_inner(first));
+        if !frozen.is_empty() {
+            embedding = Tensor::cat(vec![Tensor::from_inner(Tensor::cat(frozen, 0)), embedding], 1);
+        }
         let lift = |tensor: &Tensor<2>| Tensor::from_inner(tensor.clone());
         let z = (embedding - lift(&trainee.head_template.mean)) * lift(&trainee.head_template.scale);
         let [_, dim] = z.dims();
@@ -458,7 +537,6 @@ pub(super) fn logits_of(
     input: &Input,
     device: &Device,
 ) -> Result<Vec<Vec<Vec<f32>>>> {
-    use rayon::prelude::*;
     let one = |member: usize| -> Result<Vec<Vec<f32>>> {
         sounds
             .passages(member)?
