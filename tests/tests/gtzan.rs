@@ -133,6 +133,7 @@ fn the_frozen_network_holds_on_valid_clips_and_on_their_audio() {
     println!("valid: {accuracy:.3}, log-loss {}, ECE {}", valid["log_loss"], valid["ece"]);
     assert_eq!(valid["n"], 197);
     assert!(accuracy >= 0.62, "{accuracy}");
+    assert!(valid["ece"].as_f64().expect("a number") <= 0.08, "{}", valid["ece"]);
 
     // The same clips as audio and as rows of the store.
     train(at, &["extract", "--data", &clips, "--out", "extracted"]);

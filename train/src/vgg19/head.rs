@@ -90,13 +90,14 @@ pub fn fit(
     let t = constant(targets(labels, n_classes, recipe.label_smoothing), rows.len());
     let one = |number: usize| fit_one(&x, &t, recipe, Rng::stream(seed, 0x4EAD + number as u64), device);
     let heads = (0..recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
-    // Summed in the order of the heads, so that the number of threads changes no bit.
-    let average = |of: fn(&(Vec<f32>, Vec<f32>)) -> &Vec<f32>| -> Vec<f32> {
-        let length = heads.first().map_or(0, |head| of(head).len());
-        let value = |i: usize| heads.iter().map(|head| f64::from(of(head)[i])).sum::<f64>() / heads.len() as f64;
-        (0..length).map(|i| value(i) as f32).collect()
-    };
-    Ok(HeadParts { mean, scale, weight: average(|head| &head.0), bias: average(|head| &head.1) })
+    let (weights, biases): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
+    Ok(HeadParts { mean, scale, weight: average(&weights), bias: average(&biases) })
+}
+
+/// The mean of rows of one length, summed in their order, so that the number of threads changes no bit.
+fn average(rows: &[Vec<f32>]) -> Vec<f32> {
+    let value = |i: usize| rows.iter().map(|row| f64::from(row[i])).sum::<f64>() / rows.len() as f64;
+    (0..rows.first().map_or(0, Vec::len)).map(|i| value(i) as f32).collect()
 }
 
 /// Weight `[n_classes, dim]` and bias of one head, on standardised embeddings `x` `[n, dim]` and targets `t`.
