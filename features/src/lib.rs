@@ -22,7 +22,7 @@ pub mod mfcc;
 pub mod onset;
 pub mod resample;
 mod series;
-pub mod simd;
+pub use ::simd;
 pub mod spec;
 pub mod spectral;
 pub mod stft;

@@ -11,7 +11,7 @@ use burn::{
 };
 use models::vgg19::{
     BLOCKS, Backend, Block, ConvWeights, Head, HeadParts, Layer, Statistic, Vgg19Config, Weights, activations,
-    channels, conv_relu, embed,
+    channels, embed,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -184,7 +184,7 @@ fn step(
         .map(|mut block| {
             for conv in &mut block.convs {
                 conv.weight = leaf(&conv.weight);
-                conv.bias = conv.bias.as_ref().map(leaf);
+                conv.bias = leaf(&conv.bias);
             }
             block
         })
@@ -201,7 +201,7 @@ fn step(
     let layers = weights.convs().iter().map(|conv| conv.layer);
     let convs = blocks.iter().flat_map(|block| &block.convs).zip(layers).map(|(conv, layer)| {
         let weight = conv.weight.val().grad(&gradients).expect("a gradient");
-        let bias = conv.bias.as_ref().expect("a bias").val().grad(&gradients).expect("a gradient");
+        let bias = conv.bias.val().grad(&gradients).expect("a gradient");
         (layer, values(weight), values(bias))
     });
     Step {
@@ -270,7 +270,7 @@ fn the_imagenet_weights_give_the_reference_activations() {
         let network = config.init(&weights, &device).expect("a network");
         let x = Tensor::<4>::from_data(TensorData::new(stored(&file, "x"), [2, 3, 224, 224]), &device);
         // After the ReLU, the upper left corner.
-        let conv1_1 = conv_relu(&network.blocks[0].convs[0], x.clone());
+        let conv1_1 = network.blocks[0].convs[0].forward(x.clone());
         assert_eq!(conv1_1.dims(), [2, 64, 224, 224]);
         let corner = conv1_1.narrow(2, 0, 8).narrow(3, 0, 8);
         check(backend, "conv1_1", &values(corner), &stored(&file, "conv1_1"), 1e-3);

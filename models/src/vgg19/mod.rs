@@ -17,6 +17,6 @@ mod weights;
 pub use classifier::{Vgg19Classifier, softmax};
 pub use device::Backend;
 pub use input::{Channels, Input, MAX_BAND_UPSAMPLING};
-pub use network::{Block, Head, Statistic, Vgg19, Vgg19Config, activations, channels, conv_relu, embed};
+pub use network::{Block, Head, Statistic, Vgg19, Vgg19Config, activations, channels, embed};
 pub use tensors::{HeadParts, Parts};
 pub use weights::{BLOCKS, ConvWeights, Layer, Weights};

@@ -4,12 +4,10 @@ use std::ops::Range;
 
 use burn::{
     module::{Module, Param},
-    nn::{
-        Linear, PaddingConfig2d,
-        conv::{Conv2d, Conv2dConfig},
-    },
-    tensor::{Device, Tensor, TensorData, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
+    nn::Linear,
+    tensor::{Device, Tensor, TensorData},
 };
+use convolution::burn::Conv3x3;
 use serde::{Deserialize, Serialize};
 
 use super::weights::{BLOCKS, ConvWeights, Layer, Weights};
@@ -107,13 +105,13 @@ impl Vgg19Config {
 #[derive(Module, Debug)]
 pub struct Block {
     /// In order.
-    pub convs: Vec<Conv2d>,
+    pub convs: Vec<Conv3x3>,
 }
 
 impl Block {
     fn new<'a>(index: usize, convs: &mut impl Iterator<Item = &'a ConvWeights>, device: &Device) -> Result<Self> {
         let n = BLOCKS[index].len();
-        let convs: Vec<_> = convs.take(n).map(|conv| conv2d(conv, device)).collect();
+        let convs: Vec<_> = convs.take(n).map(|conv| conv3x3(conv, device)).collect();
         if convs.len() < n {
             return Err(Error::Network { detail: format!("the weights end before block {}", index + 1) });
         }
@@ -125,31 +123,17 @@ impl Block {
     /// - result: `[n, c', bands / 2, frames / 2]`, halves rounded down
     #[must_use]
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let x = self.convs.iter().fold(x, |x, conv| conv_relu(conv, x));
-        max_pool2d(x, MaxPoolOptions::new([2, 2]))
+        let Some((last, before)) = self.convs.split_last() else { return x };
+        last.forward_pooled(before.iter().fold(x, |x, conv| conv.forward(x)))
     }
 }
 
-/// Every convolution of the network goes through here: the one place to put a faster one.
-///
-/// # Shapes
-/// - `x`: `[n, c, bands, frames]`
-/// - result: `[n, c', bands, frames]`
-#[must_use]
-pub fn conv_relu(conv: &Conv2d, x: Tensor<4>) -> Tensor<4> {
-    relu(conv.forward(x))
-}
-
-fn conv2d(weights: &ConvWeights, device: &Device) -> Conv2d {
+fn conv3x3(weights: &ConvWeights, device: &Device) -> Conv3x3 {
     let Layer { in_channels: inputs, out_channels: outputs, .. } = weights.layer;
-    // The initial values are replaced at once; zeros are the cheapest.
-    let mut conv = Conv2dConfig::new([inputs, outputs], [3, 3])
-        .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1))
-        .with_initializer(burn::nn::Initializer::Zeros)
-        .init(device);
-    conv.weight = Param::from_data(TensorData::new(weights.weight.clone(), [outputs, inputs, 3, 3]), device);
-    conv.bias = Some(Param::from_data(TensorData::new(weights.bias.clone(), [outputs]), device));
-    conv
+    Conv3x3::new(
+        Param::from_data(TensorData::new(weights.weight.clone(), [outputs, inputs, 3, 3]), device),
+        Param::from_data(TensorData::new(weights.bias.clone(), [outputs]), device),
+    )
 }
 
 /// A linear classifier of standardised embeddings.

@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use burn::{
     module::Param,
-    nn::conv::Conv2d,
     optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer as _},
     tensor::{Device, Tensor, TensorData},
 };
+use convolution::burn::Conv3x3;
 use data::rng::Rng;
 use models::vgg19::{
     Block, ConvWeights, Head, HeadParts, Input, Layer, Parts, Vgg19, Vgg19Config, activations, embed, softmax,
@@ -245,11 +245,7 @@ impl Trainee {
                 .convs
                 .iter()
                 .zip(slots.by_ref())
-                .map(|(conv, slot)| Conv2d {
-                    weight: weight(&slot.weight),
-                    bias: Some(bias(&slot.bias)),
-                    ..conv.clone()
-                })
+                .map(|(_, slot)| Conv3x3::new(weight(&slot.weight), bias(&slot.bias)))
                 .collect(),
         };
         self.template.iter().map(block).collect()
@@ -471,10 +467,7 @@ fn one_epoch(
         let of_convs: Vec<_> = blocks
             .iter()
             .flat_map(|block| &block.convs)
-            .map(|conv| {
-                let bias = conv.bias.as_ref().and_then(|bias| bias.val().grad(&gradients));
-                (conv.weight.val().grad(&gradients), bias)
-            })
+            .map(|conv| (conv.weight.val().grad(&gradients), conv.bias.val().grad(&gradients)))
             .collect();
         let of_head = (weight.val().grad(&gradients), bias.val().grad(&gradients));
         let mut square = squared(of_head.0.clone())? + squared(of_head.1.clone())?;

@@ -1,9 +1,10 @@
-//! Run-time choice of SIMD kernels that all give the same bits.
+//! Run-time choice of SIMD kernels.
 //!
-//! A kernel is a [`WithSimd`] of `pulp`, compiled once for each level and chosen when the program runs. It may widen a loop,
-//! but not change it: every lane holds another frame, column or element and goes through the same IEEE operations in the
-//! same order, without a fused multiply-add, and a sum along lanes is written as a fixed number of partial sums. So a level
-//! changes how long a number takes, never the number.
+//! A kernel is a [`WithSimd`] of `pulp`, compiled once for each level and chosen when the program runs. A kernel of the
+//! features may widen a loop, but not change it: every lane holds another frame, column or element and goes through the same
+//! IEEE operations in the same order, without a fused multiply-add, and a sum along lanes is written as a fixed number of
+//! partial sums. So a level changes how long a number takes, never the number. (Convolutions do use fused multiply-adds
+//! where the processor has them, which the scalar level does not.)
 //!
 //! The environment variable `TONEARM_SIMD`, read once, holds the level down: `scalar`, `v3` (AVX2) or `v4` (AVX-512). Any
 //! other value, `auto` among them, and a level that the processor lacks mean the best one that it has.
@@ -53,6 +54,14 @@ impl Level {
         self.name
     }
 
+    /// Runs `kernel` at this level.
+    ///
+    /// What `with_simd` calls must be `#[inline(always)]`, or it is compiled for the narrowest processor.
+    #[inline]
+    pub fn dispatch<K: WithSimd>(self, kernel: K) -> K::Output {
+        self.arch.dispatch(kernel)
+    }
+
     /// The level called `wanted`, or the last (best) of `available`, which begins with the scalar one.
     fn choose(wanted: Option<&str>, available: &[Self]) -> Self {
         let best = available.last().copied().unwrap_or(Self { name: "scalar", arch: pulp::Arch::Scalar });
@@ -60,12 +69,10 @@ impl Level {
     }
 }
 
-/// Runs `kernel` at the level in use.
-///
-/// What `with_simd` calls must be `#[inline(always)]`, or it is compiled for the narrowest processor.
+/// Runs `kernel` at the level in use: [`Level::dispatch`] of [`Level::current`].
 #[inline]
 pub fn dispatch<K: WithSimd>(kernel: K) -> K::Output {
-    Level::current().arch.dispatch(kernel)
+    Level::current().dispatch(kernel)
 }
 
 /// Runs `f` with `level` in use on this thread (not on threads that `f` starts): for tests and benchmarks.

@@ -1,0 +1,303 @@
+//! The door to Burn: [`conv_relu`] for any device, by the kernels of this crate on flex, and [`Conv3x3`], a module of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::{
+    backend::{
+        Autodiff, Backend, Dispatch, DispatchTensorKind, Flex,
+        autodiff::{
+            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
+            grads::Gradients,
+            ops::{Backward, Ops, OpsKind},
+        },
+        backend_extension,
+        tensor::FloatTensor,
+    },
+    module::{Module, Param},
+    tensor::{
+        Bytes, DType, Shape, Tensor, TensorData,
+        activation::relu,
+        module::{conv2d, max_pool2d},
+        ops::{ConvOptions, MaxPoolOptions},
+    },
+};
+use burn_flex::{FlexTensor, Layout};
+
+use crate::{
+    Ending, Filters, Images, Method, Packed, channels_last, convolve, filter_gradient,
+    gradient::{Outcome, through_ending},
+};
+
+/// A 3 × 3 convolution with ReLU.
+#[derive(Module, Debug)]
+pub struct Conv3x3 {
+    /// `[outputs, inputs, 3, 3]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[outputs]`.
+    pub bias: Param<Tensor<1>>,
+    #[module(skip)]
+    kept: Kept,
+}
+
+impl Conv3x3 {
+    /// A convolution with these filters.
+    #[must_use]
+    pub fn new(weight: Param<Tensor<4>>, bias: Param<Tensor<1>>) -> Self {
+        Self { weight, bias, kept: Kept::default() }
+    }
+
+    /// The convolution and ReLU.
+    ///
+    /// # Shapes
+    /// - `x`: `[n, inputs, h, w]`
+    /// - result: `[n, outputs, h, w]`
+    #[must_use]
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        conv_relu(x, self.weight.val(), self.bias.val(), false, &self.kept)
+    }
+
+    /// The same, then the largest of each 2 × 2 positions.
+    ///
+    /// # Shapes
+    /// - `x`: `[n, inputs, h, w]`
+    /// - result: `[n, outputs, h / 2, w / 2]`, halves rounded down
+    #[must_use]
+    pub fn forward_pooled(&self, x: Tensor<4>) -> Tensor<4> {
+        conv_relu(x, self.weight.val(), self.bias.val(), true, &self.kept)
+    }
+}
+
+/// Filters that were transformed for a call and are kept for the next one with the same weights.
+///
+/// The weights are known by their memory, which is held too, so that nobody can write to it meanwhile. Clones share what is kept.
+#[derive(Clone, Debug, Default)]
+pub struct Kept(Arc<Mutex<Vec<Entry>>>);
+
+#[derive(Debug)]
+struct Entry {
+    weights: Arc<Bytes>,
+    method: Method,
+    packed: Arc<Packed>,
+}
+
+impl Kept {
+    fn packed(&self, weights: &Weights, method: Method) -> Arc<Packed> {
+        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.retain(|entry| Arc::ptr_eq(&entry.weights, &weights.memory));
+        if let Some(entry) = entries.iter().find(|entry| entry.method == method) {
+            return Arc::clone(&entry.packed);
+        }
+        let packed = Arc::new(Packed::new(weights.filters(), method));
+        entries.push(Entry { weights: Arc::clone(&weights.memory), method, packed: Arc::clone(&packed) });
+        packed
+    }
+}
+
+/// `max(0, x ∗ weight + bias)` with a border of one zero, then, where `pool` says so, the largest of each 2 × 2 positions.
+///
+/// On a flex device, this crate's kernels compute it in `f32`, and give a tensor with channels last in memory. Elsewhere Burn does.
+///
+/// # Shapes
+/// - `x`: `[n, inputs, h, w]`
+/// - `weight`: `[outputs, inputs, 3, 3]`
+/// - `bias`: `[outputs]`
+/// - result: `[n, outputs, h, w]`, pooled `[n, outputs, h / 2, w / 2]`, halves rounded down
+#[must_use]
+pub fn conv_relu(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, pool: bool, kept: &Kept) -> Tensor<4> {
+    let f32s = [x.dtype(), weight.dtype(), bias.dtype()] == [DType::F32; 3];
+    let [_, _, height, width] = weight.dims();
+    let x = x.into_dispatch();
+    if f32s && (height, width) == (3, 3) && is_flex(&x.kind) {
+        let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
+        return Tensor::from_dispatch(<Dispatch as ConvRelu>::conv_relu(x, weight, bias, pool, kept.clone()));
+    }
+    let y = relu(conv2d(Tensor::from_dispatch(x), weight, Some(bias), ConvOptions::new([1, 1], [1, 1], [1, 1], 1)));
+    if pool { max_pool2d(y, MaxPoolOptions::new([2, 2])) } else { y }
+}
+
+fn is_flex(kind: &DispatchTensorKind) -> bool {
+    match kind {
+        DispatchTensorKind::Flex(_) => true,
+        DispatchTensorKind::Autodiff(inner) => is_flex(inner),
+        _ => false,
+    }
+}
+
+/// What a backend must have for [`conv_relu`].
+#[backend_extension(Flex, Autodiff)]
+trait ConvRelu: Backend {
+    fn conv_relu(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        pool: bool,
+        kept: Kept,
+    ) -> FloatTensor<Self>;
+}
+
+impl ConvRelu for Flex {
+    fn conv_relu(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, pool: bool, kept: Kept) -> FlexTensor {
+        let (x, weight) = (ChannelsLast::of(&x), Weights::of(&weight));
+        let packed = kept.packed(&weight, x.method(weight.outputs));
+        run(&x, &packed, &bias, pool, false).0
+    }
+}
+
+impl<C: CheckpointStrategy> ConvRelu for Autodiff<Flex, C> {
+    fn conv_relu(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        pool: bool,
+        kept: Kept,
+    ) -> FloatTensor<Self> {
+        match Differentiable.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let x = ChannelsLast::of(x.primitive());
+                let weight = Weights::of(weight.primitive());
+                // They change before they are used again: nothing is kept.
+                let packed = Packed::new(weight.filters(), x.method(weight.outputs));
+                let (output, picks) = run(&x, &packed, bias.primitive(), pool, true);
+                let outcome = if pool { Saved::Picks(picks.into()) } else { Saved::Output(output.clone()) };
+                prep.finish(State { x, weight, outcome }, output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(Flex::conv_relu(
+                x.into_primitive(),
+                weight.into_primitive(),
+                bias.into_primitive(),
+                pool,
+                kept,
+            )),
+        }
+    }
+}
+
+/// The backward step.
+#[derive(Debug)]
+struct Differentiable;
+
+/// What the backward step needs of the forward step.
+#[derive(Clone, Debug)]
+struct State {
+    x: ChannelsLast,
+    weight: Weights,
+    outcome: Saved,
+}
+
+#[derive(Clone, Debug)]
+enum Saved {
+    Output(FlexTensor),
+    Picks(Arc<[u8]>),
+}
+
+impl Backward<Flex, 3> for Differentiable {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
+        let [of_x, of_weight, of_bias] = ops.parents;
+        let State { x, weight, outcome } = ops.state;
+        let gradient = ChannelsLast::of(&grads.consume::<Flex>(&ops.node));
+        let [n, h, w, inputs] = x.shape;
+        let shape = [n, h, w, weight.outputs];
+        let saved;
+        let outcome = match &outcome {
+            Saved::Picks(picks) => Outcome::Pool(picks),
+            Saved::Output(output) => {
+                saved = ChannelsLast::of(output);
+                Outcome::Relu(saved.values())
+            }
+        };
+        let (before, bias) = through_ending(gradient.values(), shape, outcome);
+        let before = Images::new(&before, shape);
+        if let Some(node) = of_bias {
+            grads.register::<Flex>(node.id, tensor(bias, vec![weight.outputs]));
+        }
+        if let Some(node) = of_weight {
+            let gradient = filter_gradient(x.images(), before);
+            grads.register::<Flex>(node.id, tensor(gradient, vec![weight.outputs, weight.inputs, 3, 3]));
+        }
+        if let Some(node) = of_x {
+            let method = Method::choose([h, w], inputs, weight.outputs);
+            let packed = Packed::new(weight.filters().reversed(), method);
+            let gradient = convolve(before, &packed, &[], Ending::default(), false).values;
+            grads.register::<Flex>(node.id, channels_first(gradient, x.shape));
+        }
+    }
+}
+
+fn run(x: &ChannelsLast, packed: &Packed, bias: &FlexTensor, pool: bool, pick: bool) -> (FlexTensor, Vec<u8>) {
+    let ending = Ending { relu: true, pool };
+    let bias = bias.to_contiguous();
+    let bias = bias.as_slice::<f32>().unwrap_or_default();
+    let outputs = convolve(x.images(), packed, bias, ending, pick);
+    let [n, h, w, _] = x.shape;
+    (channels_first(outputs.values, [n, ending.size(h), ending.size(w), packed.outputs()]), outputs.picks)
+}
+
+/// A tensor of contiguous values.
+fn tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape))
+}
+
+/// The tensor `[n, c, h, w]` of values in the order `[n][h][w][c]`.
+fn channels_first(values: Vec<f32>, [n, h, w, c]: [usize; 4]) -> FlexTensor {
+    let strides = [h * w * c, 1, w * c, c].map(|stride| stride as isize);
+    tensor(values, vec![n, h, w, c]).with_layout(Layout::new(Shape::from(vec![n, c, h, w]), strides.to_vec(), 0))
+}
+
+/// A tensor `[n, c, h, w]` whose values lie in the order `[n][h][w][c]`.
+#[derive(Clone, Debug)]
+struct ChannelsLast {
+    tensor: FlexTensor,
+    /// `[n, h, w, c]`.
+    shape: [usize; 4],
+}
+
+impl ChannelsLast {
+    /// Of any tensor of four dimensions; turns it where it lies otherwise.
+    fn of(tensor: &FlexTensor) -> Self {
+        let [n, c, h, w] = std::array::from_fn(|dim| tensor.layout().shape()[dim]);
+        let shape = [n, h, w, c];
+        let turned = tensor.permute(&[0, 2, 3, 1]);
+        if turned.as_slice::<f32>().is_some() {
+            return Self { tensor: turned, shape };
+        }
+        let contiguous = tensor.to_contiguous();
+        let values = channels_last(contiguous.as_slice::<f32>().unwrap_or_default(), n, c, h * w);
+        Self { tensor: self::tensor(values, shape.to_vec()), shape }
+    }
+
+    fn values(&self) -> &[f32] {
+        self.tensor.as_slice::<f32>().unwrap_or_default()
+    }
+
+    fn images(&self) -> Images<'_> {
+        Images::new(self.values(), self.shape)
+    }
+
+    fn method(&self, outputs: usize) -> Method {
+        let [_, h, w, inputs] = self.shape;
+        Method::choose([h, w], outputs, inputs)
+    }
+}
+
+/// Filters `[outputs, inputs, 3, 3]`.
+#[derive(Clone, Debug)]
+struct Weights {
+    tensor: FlexTensor,
+    memory: Arc<Bytes>,
+    outputs: usize,
+    inputs: usize,
+}
+
+impl Weights {
+    fn of(tensor: &FlexTensor) -> Self {
+        let [outputs, inputs, ..] = **tensor.layout().shape() else { panic!("filters have four dimensions") };
+        let tensor = tensor.to_contiguous();
+        Self { memory: tensor.data_arc(), tensor, outputs, inputs }
+    }
+
+    fn filters(&self) -> Filters<'_> {
+        Filters::new(self.tensor.as_slice::<f32>().unwrap_or_default(), self.outputs, self.inputs)
+    }
+}
