@@ -1,6 +1,6 @@
 //! [`Lane`]: sixteen channels side by side, the unit in which everything is stored and computed.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, PoisonError};
 
 use bytemuck::{Pod, Zeroable};
 use simd::Simd;
@@ -69,18 +69,13 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new(len: usize) -> Self {
-        let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        // The smallest that is large enough; else the largest, which then grows.
-        let best = (0..kept.len()).min_by_key(|&i| {
-            let has = kept[i].len();
-            (has < len, has.abs_diff(len))
-        });
-        let mut buffer = best.map(|i| kept.swap_remove(i)).unwrap_or_default();
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        // The smallest that is large enough, unless most of it would lie idle.
+        let fits = |i: &usize| (len..=2 * len).contains(&kept[*i].len());
+        let best = (0..kept.len()).filter(fits).min_by_key(|&i| kept[i].len());
+        let buffer = best.map(|i| kept.swap_remove(i));
         drop(kept);
-        if buffer.len() < len {
-            buffer.resize(len, Lane::default());
-        }
-        Self { buffer, len }
+        Self { buffer: buffer.unwrap_or_else(|| vec![Lane::zeroed(); len]), len }
     }
 }
 
@@ -100,7 +95,7 @@ impl std::ops::DerefMut for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let mut kept = KEPT.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
         kept.push(std::mem::take(&mut self.buffer));
         while kept.iter().map(Vec::len).sum::<usize>() > KEPT_LANES {
             let largest = (0..kept.len()).max_by_key(|&i| kept[i].len());

@@ -22,7 +22,7 @@
 //! are less than half as large. [`Method::Direct`] is the definition. [`Method::choose`] takes the one that was measured to be fastest.
 //!
 //! **Points.** Transforms evaluate polynomials at 0, ±5/8, ±3/2 and infinity, not at the usual 0, ±1, ±2, ∞: that halves the rounding error, and all
-//! constants but the reciprocals are exact in `f32`. 
+//! constants but the reciprocals are exact in `f32`.
 //!
 //! **Layout.** Everything has channels last, in lanes of 16, a cache line and an AVX-512 vector: transforms work on vectors of channels and
 //! never shuffle, and a product reads its right side in one stream. Filters are transformed once ([`Packed`]) and laid out in that order.

@@ -1,6 +1,9 @@
 //! Every method, level and ending beside the definition of a convolution, computed in f64.
 
-use convolution::{Ending, Filters, Images, Method, Packed, convolve, filter_gradient};
+use convolution::{
+    Ending, Filters, Images, Method, Packed, convolve, filter_gradient,
+    gradient::{self, Outcome},
+};
 use proptest::prelude::*;
 use simd::{Level, with_level};
 
@@ -151,10 +154,19 @@ fn channels_that_are_taken_through_each_step_together() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(80))]
 
+    /// Sizes and channels of 1 to 70, as long as the definition does not take too long.
     #[test]
-    fn any_shape(n in 1usize..3, h in 1usize..20, w in 1usize..20, inputs in 1usize..40, outputs in 1usize..80) {
+    fn any_shape(n in 1usize..4, h in 1usize..71, w in 1usize..71, inputs in 1usize..71, outputs in 1usize..71, cut in 0usize..4) {
+        let mut sizes = [h, w, inputs, outputs];
+        // One size after the other is made small, beginning with a drawn one.
+        for i in (0..4).map(|i| (i + cut) % 4) {
+            if n * sizes.iter().product::<usize>() > 400_000 {
+                sizes[i] = sizes[i].div_ceil(9);
+            }
+        }
+        let [h, w, inputs, outputs] = sizes;
         check(Case { n, h, w, inputs, outputs });
     }
 }
@@ -181,4 +193,77 @@ fn every_level_is_right_and_levels_with_fused_products_agree_in_every_bit() {
         });
     }
     assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
+}
+
+#[test]
+fn neither_threads_nor_the_rest_of_the_batch_change_a_bit() {
+    for case in [
+        Case { n: 3, h: 30, w: 21, inputs: 20, outputs: 40 },
+        Case { n: 3, h: 9, w: 10, inputs: 130, outputs: 140 },
+        Case { n: 3, h: 6, w: 40, inputs: 3, outputs: 17 },
+    ] {
+        let (x, filters, bias, dy) = (case.x(), case.filters(), case.bias(), case.gradient());
+        let shape = [case.n, case.h, case.w, case.inputs];
+        let everything = || {
+            let mut bits =
+                vec![filter_gradient(Images::new(&x, shape), Images::new(&dy, [case.n, case.h, case.w, case.outputs]))];
+            for method in Method::ALL {
+                let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), method);
+                for pool in [false, true] {
+                    let ending = Ending { relu: true, pool };
+                    let batch = convolve(Images::new(&x, shape), &packed, &bias, ending, false).values;
+                    let alone = x.chunks(x.len() / case.n).flat_map(|x| {
+                        let x = Images::new(x, [1, case.h, case.w, case.inputs]);
+                        convolve(x, &packed, &bias, ending, false).values
+                    });
+                    assert!(alone.eq(batch.iter().copied()), "{case:?}, {method:?}");
+                    bits.push(batch);
+                }
+            }
+            bits
+        };
+        let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(everything);
+        let one = with(1);
+        assert!([2, 3, 5].into_iter().all(|threads| with(threads) == one), "{case:?}");
+    }
+}
+
+#[test]
+fn a_gradient_goes_back_through_relu_and_pooling() {
+    for (h, w) in [(1, 1), (2, 2), (5, 7), (8, 4)] {
+        let case = Case { n: 2, h, w, inputs: 5, outputs: 19 };
+        let (x, filters, bias, dy) = (case.x(), case.filters(), case.bias(), case.gradient());
+        let x = Images::new(&x, [case.n, h, w, case.inputs]);
+        let shape = [case.n, h, w, case.outputs];
+        let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), Method::F4);
+        let before = convolve(x, &packed, &bias, Ending::default(), false).values;
+        let sums = |values: &[f32]| -> Vec<f64> {
+            let of_channel = |k: usize| values.iter().skip(k).step_by(case.outputs).map(|&v| f64::from(v)).sum();
+            (0..case.outputs).map(of_channel).collect()
+        };
+
+        let relu = convolve(x, &packed, &bias, Ending { relu: true, pool: false }, false).values;
+        let (found, of_bias) = gradient::through_ending(&dy, shape, Outcome::Relu(&relu));
+        let expected: Vec<f32> = before.iter().zip(&dy).map(|(&y, &dy)| if y > 0.0 { dy } else { 0.0 }).collect();
+        assert_eq!(found, expected);
+        assert!(error(&of_bias, &sums(&expected)) < 1e-5);
+
+        let pooled = convolve(x, &packed, &bias, Ending { relu: true, pool: true }, true);
+        let dy = &dy[..pooled.values.len()];
+        let (found, of_bias) = gradient::through_ending(dy, shape, Outcome::Pool(&pooled.picks));
+        let mut expected = vec![0.0; before.len()];
+        for (at, (&dy, &value)) in dy.iter().zip(&pooled.values).enumerate() {
+            let (k, position) = (at % case.outputs, at / case.outputs);
+            let (column, row) = (position % (w / 2), position / (w / 2) % (h / 2));
+            let image = position / (w / 2) / (h / 2);
+            let corners = [(0, 0), (0, 1), (1, 0), (1, 1)]
+                .map(|(i, j)| ((image * h + 2 * row + i) * w + 2 * column + j) * case.outputs + k);
+            if value > 0.0 {
+                let source = corners.into_iter().find(|&corner| before[corner] == value).unwrap();
+                expected[source] = dy;
+            }
+        }
+        assert_eq!(found, expected);
+        assert!(error(&of_bias, &sums(&expected)) < 1e-5);
+    }
 }

@@ -163,8 +163,7 @@ impl Recipe {
             look_every: 2,
             patience: 3,
         };
-        // Twice the rows would cost twice the time.
-        Self { finetune: Some(finetune), folds: 3, band_upsampling: 1, ..Self::frozen(seed) }
+        Self { finetune: Some(finetune), ..Self::frozen(seed) }
     }
 
     /// What network it needs.
