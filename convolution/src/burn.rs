@@ -292,7 +292,7 @@ struct Weights {
 
 impl Weights {
     fn of(tensor: &FlexTensor) -> Self {
-        let [outputs, inputs, ..] = **tensor.layout().shape() else { panic!("filters have four dimensions") };
+        let [outputs, inputs] = std::array::from_fn(|dim| tensor.layout().shape()[dim]);
         let tensor = tensor.to_contiguous();
         Self { memory: tensor.data_arc(), tensor, outputs, inputs }
     }

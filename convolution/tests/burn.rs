@@ -14,7 +14,7 @@ fn noise<const D: usize>(shape: [usize; D], seed: usize, device: &Device) -> Ten
 }
 
 fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().unwrap()
+    tensor.into_data().try_to_vec().expect("f32")
 }
 
 fn assert_close(ours: &[f32], reference: &[f32], what: &str) {
@@ -48,10 +48,10 @@ fn both(device: &Device, pool: bool, grad_of_x: bool) -> Vec<Vec<f32>> {
     let mut found = vec![values(y.inner())];
     found.extend(x.grad(&gradients).map(values));
     for weight in [first, second] {
-        found.push(values(weight.grad(&gradients).unwrap()));
+        found.push(values(weight.grad(&gradients).expect("a gradient")));
     }
     for bias in [one, two] {
-        found.push(values(bias.grad(&gradients).unwrap()));
+        found.push(values(bias.grad(&gradients).expect("a gradient")));
     }
     found
 }

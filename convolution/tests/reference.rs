@@ -154,8 +154,6 @@ fn channels_that_are_taken_through_each_step_together() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(80))]
-
     /// Sizes and channels of 1 to 70, as long as the definition does not take too long.
     #[test]
     fn any_shape(n in 1usize..4, h in 1usize..71, w in 1usize..71, inputs in 1usize..71, outputs in 1usize..71, cut in 0usize..4) {
