@@ -1,6 +1,6 @@
 //! The door to Burn: [`conv_relu`] for any device, by the kernels of this crate on flex, and [`Conv3x3`], a module of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::{
     backend::{
@@ -82,14 +82,25 @@ struct Entry {
 
 impl Kept {
     fn packed(&self, weights: &Weights, method: Method) -> Arc<Packed> {
-        let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.retain(|entry| Arc::ptr_eq(&entry.weights, &weights.memory));
-        if let Some(entry) = entries.iter().find(|entry| entry.method == method) {
-            return Arc::clone(&entry.packed);
+        let find = |entries: &mut Vec<Entry>| {
+            entries.retain(|entry| Arc::ptr_eq(&entry.weights, &weights.memory));
+            entries.iter().find(|entry| entry.method == method).map(|entry| Arc::clone(&entry.packed))
+        };
+        if let Some(packed) = find(&mut self.entries()) {
+            return packed;
         }
+        // Without the lock: while a thread waits for its part of this it may begin another call that comes here.
         let packed = Arc::new(Packed::new(weights.filters(), method));
-        entries.push(Entry { weights: Arc::clone(&weights.memory), method, packed: Arc::clone(&packed) });
-        packed
+        let mut entries = self.entries();
+        // Another thread may have been as quick.
+        find(&mut entries).unwrap_or_else(|| {
+            entries.push(Entry { weights: Arc::clone(&weights.memory), method, packed: Arc::clone(&packed) });
+            packed
+        })
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Vec<Entry>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,6 +6,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
 use convolution::burn::{Conv3x3, Kept, conv_relu};
+use rayon::prelude::*;
 
 fn noise<const D: usize>(shape: [usize; D], seed: usize, device: &Device) -> Tensor<D> {
     let value = |i: usize| ((i * 7919 + seed * 104_729) % 1009) as f32 / 504.5 - 1.0;
@@ -106,6 +107,21 @@ fn what_is_kept_of_the_weights_is_dropped_when_they_change() {
         &values(pooled),
         "pooled by Burn, and by ourselves",
     );
+}
+
+/// Threads that share a module for the first time, each of which waits for its part of the others' work.
+#[test]
+fn many_first_calls_at_once_do_not_wait_for_each_other() {
+    let [device, _] = devices();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(4).build().unwrap();
+    for round in 0..20 {
+        let weight = Param::from_tensor(noise([256, 32, 3, 3], round, &device));
+        let conv = Conv3x3::new(weight, Param::from_tensor(noise([256], 3, &device)));
+        let found: Vec<_> = pool.install(|| {
+            (0..32).into_par_iter().map(|_| values(conv.forward(noise([1, 32, 9, 9], 1, &device)))).collect()
+        });
+        assert!(found.iter().all(|values| *values == found[0]));
+    }
 }
 
 #[test]

@@ -1,99 +1,113 @@
 //! Our side of `experiments/bench/vgg19_peer.py`.
 //!
-//! `vgg19_cost DEVICE THREADS REPEATS` times the sixteen convolutions of VGG19 with their pools, from random weights:
-//! forward of one image and of eight, and a training step (forward, backward, AdamW on everything) of four images. Prints
-//! one JSON object: medians in seconds an image, and the peak of the resident memory in MiB where the system tells.
+//! `vgg19_cost DEVICE forward|training SHAPE THREADS REPEATS [WEIGHTS]` times the sixteen convolutions of VGG19 with their
+//! pools on a batch of `SHAPE`, such as `1x3x128x128`: forward, or a training step (forward, backward, AdamW on everything).
+//! `WEIGHTS` is what `train vgg19 --weights` takes; random ones without. Prints one JSON object: the mean of the output, or
+//! the loss of the first step; the seconds of each repeat; the peak of the resident memory in MiB where the system tells.
 
-use std::time::Instant;
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use burn::{
-    module::Module as _,
     optim::{AdamWConfig, GradientsParams},
     tensor::{Device, Tensor, TensorData},
 };
 use data::rng::Rng;
-use models::vgg19::{Backend, Statistic, Vgg19Config, Weights, embed};
+use models::vgg19::{Backend, Statistic, Vgg19Config, Weights};
 use serde_json::json;
 
 fn main() -> Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let usage = "usage: vgg19_cost DEVICE THREADS REPEATS";
-    let backend: Backend = arguments.next().context(usage)?.parse().map_err(|error: String| anyhow!(error))?;
-    let threads: usize = arguments.next().context(usage)?.parse().context(usage)?;
-    let repeats: usize = arguments.next().context(usage)?.parse().context(usage)?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [device, work, shape, threads, repeats, weights @ ..] = arguments.as_slice() else {
+        bail!("usage: vgg19_cost DEVICE forward|training SHAPE THREADS REPEATS [WEIGHTS]");
+    };
+    let backend: Backend = device.parse().map_err(|error: String| anyhow!(error))?;
+    let shape = parse_shape(shape)?;
+    let threads: usize = threads.parse().context("THREADS is no number")?;
+    let repeats: usize = repeats.parse().context("REPEATS is no number")?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let device = backend.open()?;
     let mut rng = Rng::new(1);
-    let weights = Weights::random(5, || rng.normal());
-    let config = Vgg19Config { pooled_blocks: vec![5], statistics: vec![Statistic::Average], n_classes: 10 };
-
-    let network = config.init(&weights, &device)?;
-    let mut forward = |n: usize, bands: usize, frames: usize| -> Result<f64> {
-        let x = noise(&mut rng, [n, 3, bands, frames], &device);
-        let run = || -> Result<()> {
-            let last = network.activations(x.clone()).pop().context("a network has blocks")?;
-            read(last.sum())
-        };
-        median(repeats, run).map(|seconds| seconds / n as f64)
+    let weights = match weights.first() {
+        Some(path) => Weights::read(Path::new(path), 5)?,
+        None => Weights::random(5, || rng.normal()),
     };
-    let of_one = forward(1, 128, 128)?;
-    let of_a_clip = forward(1, 128, 344)?;
-    let of_eight = forward(8, 128, 128)?;
-    let forward_memory = peak_mib();
-
-    let autodiff = device.clone().autodiff();
-    let x = Tensor::from_inner(noise(&mut rng, [4, 3, 128, 128], &device));
-    let mut trained = config.init(&weights, &autodiff)?;
-    let mut optimiser = AdamWConfig::new().init();
-    let step = || -> Result<()> {
-        let logits = trained.head.forward(embed(&config, &trained.activations(x.clone()), None));
-        let loss = logits.square().mean() + trained.blocks[4].convs[3].weight.val().square().mean();
-        let gradients = GradientsParams::from_grads(loss.backward(), &trained);
-        trained = optimiser.step(1e-4, trained.clone(), gradients);
-        read(loss.inner())
+    let (answer, seconds) = match work.as_str() {
+        "forward" => forward(weights, shape, &device, repeats)?,
+        "training" => training(weights, shape, &device, repeats)?,
+        other => bail!("`{other}` is neither forward nor training"),
     };
-    let of_a_step = median(repeats.div_ceil(2), step)? / 4.0;
-    let report = json!({
-        "device": backend.name(),
-        "threads": threads,
-        "parameters": network.num_params(),
-        "forward_128x128": of_one,
-        "forward_128x344": of_a_clip,
-        "forward_128x128_in_8": of_eight,
-        "training_128x128_in_4": of_a_step,
-        "peak_mib_forward": forward_memory,
-        "peak_mib": peak_mib(),
-    });
-    println!("{report:#}");
+    println!("{}", json!({ "answer": answer, "seconds": seconds, "peak_mib": peak_mib() }));
     Ok(())
 }
 
-fn noise(rng: &mut Rng, shape: [usize; 4], device: &Device) -> Tensor<4> {
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| rng.normal() as f32).collect();
+fn parse_shape(text: &str) -> Result<[usize; 4]> {
+    let sizes: Result<Vec<usize>, _> = text.split('x').map(str::parse).collect();
+    sizes.context("SHAPE is not as 1x3x128x128")?.try_into().map_err(|_| anyhow!("SHAPE has not four numbers"))
+}
+
+fn config() -> Vgg19Config {
+    Vgg19Config { pooled_blocks: vec![5], statistics: vec![Statistic::Average], n_classes: 10 }
+}
+
+fn forward(weights: Weights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {
+    let network = config().init(&weights, device)?;
+    drop(weights);
+    let x = images(shape, device);
+    measure(repeats, || read(network.activations(x.clone()).pop().context("a network has blocks")?.mean()))
+}
+
+fn training(weights: Weights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {
+    let autodiff = device.clone().autodiff();
+    let x = Tensor::from_inner(images(shape, device));
+    let mut optimiser = AdamWConfig::new().init();
+    // It moves in and out of a step: a clone would keep the old weights until the end of it.
+    let mut trained = Some(config().init(&weights, &autodiff)?);
+    drop(weights);
+    measure(repeats, || {
+        let network = trained.take().context("the step before failed")?;
+        let loss = network.activations(x.clone()).pop().context("a network has blocks")?.square().mean();
+        let gradients = GradientsParams::from_grads(loss.backward(), &network);
+        // So small that the outputs do not die away in the course of the repeats.
+        trained = Some(optimiser.step(1e-6, network, gradients));
+        read(loss.inner())
+    })
+}
+
+/// The same numbers as in the other programs, so that what they make of them can be compared.
+fn images(shape: [usize; 4], device: &Device) -> Tensor<4> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
 /// Waits for a result.
-fn read(tensor: Tensor<1>) -> Result<()> {
-    let values = tensor.into_data().try_to_vec::<f32>().map_err(|error| anyhow!("not f32: {error:?}"))?;
-    anyhow::ensure!(values.iter().all(|value| value.is_finite()), "the result is not finite");
-    Ok(())
+fn read(scalar: Tensor<1>) -> Result<f64> {
+    let values = scalar.into_data().try_to_vec::<f32>().map_err(|error| anyhow!("not f32: {error:?}"))?;
+    values.first().map(|&value| f64::from(value)).context("it is empty")
 }
 
-fn median(repeats: usize, mut work: impl FnMut() -> Result<()>) -> Result<f64> {
-    // A single repeat is one that takes minutes: it is not warmed up.
-    if repeats > 1 {
-        work()?;
-    }
-    let mut seconds = Vec::with_capacity(repeats);
-    for _ in 0..repeats.max(1) {
+/// The first answer, and the seconds of each repeat after a warm-up of two runs and a second at least.
+fn measure(repeats: usize, mut work: impl FnMut() -> Result<f64>) -> Result<(f64, Vec<f64>)> {
+    let mut timed = || -> Result<(f64, f64)> {
         let start = Instant::now();
-        work()?;
-        seconds.push(start.elapsed().as_secs_f64());
+        let answer = work()?;
+        Ok((answer, start.elapsed().as_secs_f64()))
+    };
+    let start = Instant::now();
+    let (answer, seconds) = timed()?;
+    // A single repeat is one that takes minutes: it is its own warm-up.
+    if repeats <= 1 {
+        return Ok((answer, vec![seconds]));
     }
-    seconds.sort_by(f64::total_cmp);
-    Ok(seconds[seconds.len() / 2])
+    timed()?;
+    while start.elapsed() < Duration::from_secs(1) {
+        timed()?;
+    }
+    let seconds = (0..repeats).map(|_| timed().map(|(_, seconds)| seconds)).collect::<Result<_>>()?;
+    Ok((answer, seconds))
 }
 
 /// Most memory that the process had so far; `None` where the system does not tell.
