@@ -8,7 +8,7 @@ use simd::{Level, Simd, WithSimd};
 use crate::{
     lane::{LANE, Lane, Scratch, get, lanes, put, vectors},
     product::BLOCK,
-    tile::{F2, F4, MOST, Tile},
+    tile::{F2, F4, MOST, Tile, both_ways},
     winograd::SMALL,
 };
 
@@ -213,20 +213,19 @@ impl<T: Tile> WithSimd for Transform<'_, T> {
                 filters.lanes(first + p * LANE, input, &mut taps);
                 for (i, taps) in taps.chunks_exact(TAPS).enumerate().take(some) {
                     for v in 0..vectors::<S>() {
-                        let zero = simd.splat_f32s(0.0);
-                        let mut columns = [[zero; 3]; MOST];
-                        for j in 0..3 {
-                            let column = T::filter(simd, std::array::from_fn(|i| get::<S>(&taps[3 * i + j].0, v)));
-                            for (row, value) in columns.iter_mut().zip(column) {
-                                row[j] = value;
-                            }
-                        }
-                        for (row, &values) in columns.iter().enumerate().take(T::A) {
-                            for (column, value) in T::filter(simd, values).into_iter().enumerate().take(T::A) {
+                        both_ways(
+                            simd,
+                            [3, T::A],
+                            #[inline(always)]
+                            |values| T::filter(simd, values),
+                            #[inline(always)]
+                            move |row, column| get::<S>(&taps[3 * row + column].0, v),
+                            #[inline(always)]
+                            |row, column, value| {
                                 let factor = row * T::A + column;
                                 put::<S>(&mut factors[(factor * SOME + i) * width + p].0, v, value);
-                            }
-                        }
+                            },
+                        );
                     }
                 }
             }

@@ -16,7 +16,7 @@ use crate::{
     images::Images,
     lane::{LANE, Lane, Scratch, get, lanes, load, put, vectors},
     product::{BLOCK, Matrix, accumulate},
-    tile::{MOST, Tile},
+    tile::{Tile, both_ways},
     winograd::{FAR, GROUP, Grid, SMALL, TransformInput, transform_groups},
 };
 
@@ -136,23 +136,21 @@ impl<T: Tile> WithSimd for TransformGradient<'_, T> {
                         values[i * T::M + j] = load(&row[j * c + first..(j + 1) * c]);
                     }
                 }
+                let values = &values;
                 for v in 0..vectors::<S>() {
-                    let zero = simd.splat_f32s(0.0);
-                    let mut columns = [[zero; MOST]; MOST];
-                    for j in 0..T::M {
-                        let mut column = [zero; MOST];
-                        for (i, value) in column.iter_mut().enumerate().take(T::M) {
-                            *value = get::<S>(&values[i * T::M + j].0, v);
-                        }
-                        for (row, value) in columns.iter_mut().zip(T::gradient(simd, column)).take(T::A) {
-                            row[j] = value;
-                        }
-                    }
-                    for (i, &row) in columns.iter().enumerate().take(T::A) {
-                        for (j, value) in T::gradient(simd, row).into_iter().enumerate().take(T::A) {
+                    let to = &mut *to;
+                    both_ways(
+                        simd,
+                        [T::M, T::A],
+                        #[inline(always)]
+                        |values| T::gradient(simd, values),
+                        #[inline(always)]
+                        move |i, j| get::<S>(&values[i * T::M + j].0, v),
+                        #[inline(always)]
+                        move |i, j, value| {
                             put::<S>(&mut to[((i * T::A + j) * n_tiles + slot) * lanes(c) + lane].0, v, value);
-                        }
-                    }
+                        },
+                    );
                 }
             }
         }
@@ -208,7 +206,8 @@ impl<T: Tile> WithSimd for OfTiles<'_, T> {
             }
             for (output, to) in to.chunks_exact_mut(of_output).enumerate() {
                 for lane in 0..width {
-                    let taps = taps::<S, T>(simd, |factor| &sums[factor * of_factor + output * width + lane]);
+                    let sum = &sums[output * width + lane..];
+                    let taps = taps::<S, T>(simd, sum, of_factor);
                     let to = to[(first + lane) * LANE * TAPS..].chunks_exact_mut(TAPS).take(LANE);
                     for (input, to) in to.enumerate() {
                         for (to, tap) in to.iter_mut().zip(&taps) {
@@ -221,27 +220,22 @@ impl<T: Tile> WithSimd for OfTiles<'_, T> {
     }
 }
 
-/// The gradients of nine taps from those of `A · A` factors.
+/// The gradients of nine taps from those of `A · A` factors, which are `of_factor` lanes apart.
 #[inline(always)]
-fn taps<'a, S: Simd, T: Tile>(simd: S, sum: impl Fn(usize) -> &'a Lane) -> [Lane; TAPS] {
+fn taps<S: Simd, T: Tile>(simd: S, sums: &[Lane], of_factor: usize) -> [Lane; TAPS] {
     let mut taps = [Lane::default(); TAPS];
     for v in 0..vectors::<S>() {
-        let zero = simd.splat_f32s(0.0);
-        let mut columns = [[zero; MOST]; 3];
-        for j in 0..T::A {
-            let mut column = [zero; MOST];
-            for (i, value) in column.iter_mut().enumerate().take(T::A) {
-                *value = get::<S>(&sum(i * T::A + j).0, v);
-            }
-            for (row, value) in columns.iter_mut().zip(T::filter_gradient(simd, column)) {
-                row[j] = value;
-            }
-        }
-        for (i, row) in columns.into_iter().enumerate() {
-            for (j, value) in T::filter_gradient(simd, row).into_iter().enumerate() {
-                put::<S>(&mut taps[3 * i + j].0, v, value);
-            }
-        }
+        let to = &mut taps;
+        both_ways(
+            simd,
+            [T::A, 3],
+            #[inline(always)]
+            |values| T::filter_gradient(simd, values),
+            #[inline(always)]
+            move |i, j| get::<S>(&sums[(i * T::A + j) * of_factor].0, v),
+            #[inline(always)]
+            move |i, j, value| put::<S>(&mut to[3 * i + j].0, v, value),
+        );
     }
     taps
 }

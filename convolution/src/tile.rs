@@ -24,11 +24,40 @@ pub(crate) trait Tile: Copy + Send + Sync + 'static {
     /// `A` products to `M` outputs.
     fn output<S: Simd>(simd: S, m: [S::f32s; MOST]) -> [S::f32s; MOST];
     /// 3 taps to `A` factors.
-    fn filter<S: Simd>(simd: S, g: [S::f32s; 3]) -> [S::f32s; MOST];
+    fn filter<S: Simd>(simd: S, g: [S::f32s; MOST]) -> [S::f32s; MOST];
     /// `M` gradients of outputs to `A` gradients of products.
     fn gradient<S: Simd>(simd: S, y: [S::f32s; MOST]) -> [S::f32s; MOST];
     /// `A` gradients of factors to 3 gradients of taps.
-    fn filter_gradient<S: Simd>(simd: S, u: [S::f32s; MOST]) -> [S::f32s; 3];
+    fn filter_gradient<S: Simd>(simd: S, u: [S::f32s; MOST]) -> [S::f32s; MOST];
+}
+
+/// A transform in two dimensions, from `n × n` values to `m × m`: of the columns, then of the rows.
+///
+/// What is passed must be closures that are `#[inline(always)]`, or they are compiled for the narrowest processor.
+#[inline(always)]
+pub(crate) fn both_ways<S: Simd>(
+    simd: S,
+    [n, m]: [usize; 2],
+    transform: impl Fn([S::f32s; MOST]) -> [S::f32s; MOST],
+    value: impl Fn(usize, usize) -> S::f32s,
+    mut put: impl FnMut(usize, usize, S::f32s),
+) {
+    let zero = simd.splat_f32s(0.0);
+    let mut half = [[zero; MOST]; MOST];
+    for j in 0..n {
+        let mut column = [zero; MOST];
+        for (i, to) in column.iter_mut().enumerate().take(n) {
+            *to = value(i, j);
+        }
+        for (row, value) in half.iter_mut().zip(transform(column)).take(m) {
+            row[j] = value;
+        }
+    }
+    for (i, &row) in half.iter().enumerate().take(m) {
+        for (j, value) in transform(row).into_iter().enumerate().take(m) {
+            put(i, j, value);
+        }
+    }
 }
 
 /// `a · b + c`.
@@ -96,7 +125,7 @@ impl Tile for F4 {
     }
 
     #[inline(always)]
-    fn filter<S: Simd>(simd: S, [g0, g1, g2]: [S::f32s; 3]) -> [S::f32s; MOST] {
+    fn filter<S: Simd>(simd: S, [g0, g1, g2, ..]: [S::f32s; MOST]) -> [S::f32s; MOST] {
         let (even_a, odd_a) = (fma(simd, A2, g2, g0), scale(simd, A, g1));
         let (even_b, odd_b) = (fma(simd, B2, g2, g0), scale(simd, B, g1));
         [
@@ -124,15 +153,19 @@ impl Tile for F4 {
     }
 
     #[inline(always)]
-    fn filter_gradient<S: Simd>(simd: S, [u0, u1, u2, u3, u4, u5]: [S::f32s; MOST]) -> [S::f32s; 3] {
+    fn filter_gradient<S: Simd>(simd: S, [u0, u1, u2, u3, u4, u5]: [S::f32s; MOST]) -> [S::f32s; MOST] {
         let even_a = scale(simd, CA, simd.add_f32s(u1, u2));
         let odd_a = scale(simd, CA * A, simd.sub_f32s(u1, u2));
         let even_b = scale(simd, CB, simd.add_f32s(u3, u4));
         let odd_b = scale(simd, CB * B, simd.sub_f32s(u3, u4));
+        let zero = simd.splat_f32s(0.0);
         [
             fma(simd, C0, u0, simd.add_f32s(even_a, even_b)),
             simd.add_f32s(odd_a, odd_b),
             fma(simd, A2, even_a, fma(simd, B2, even_b, u5)),
+            zero,
+            zero,
+            zero,
         ]
     }
 }
@@ -158,7 +191,7 @@ impl Tile for F2 {
     }
 
     #[inline(always)]
-    fn filter<S: Simd>(simd: S, [g0, g1, g2]: [S::f32s; 3]) -> [S::f32s; MOST] {
+    fn filter<S: Simd>(simd: S, [g0, g1, g2, ..]: [S::f32s; MOST]) -> [S::f32s; MOST] {
         let zero = simd.splat_f32s(0.0);
         let ends = simd.add_f32s(g0, g2);
         [g0, scale(simd, 0.5, simd.add_f32s(ends, g1)), scale(simd, 0.5, simd.sub_f32s(ends, g1)), g2, zero, zero]
@@ -171,8 +204,9 @@ impl Tile for F2 {
     }
 
     #[inline(always)]
-    fn filter_gradient<S: Simd>(simd: S, [u0, u1, u2, u3, ..]: [S::f32s; MOST]) -> [S::f32s; 3] {
+    fn filter_gradient<S: Simd>(simd: S, [u0, u1, u2, u3, ..]: [S::f32s; MOST]) -> [S::f32s; MOST] {
         let (sum, difference) = (simd.add_f32s(u1, u2), simd.sub_f32s(u1, u2));
-        [fma(simd, 0.5, sum, u0), scale(simd, 0.5, difference), fma(simd, 0.5, sum, u3)]
+        let zero = simd.splat_f32s(0.0);
+        [fma(simd, 0.5, sum, u0), scale(simd, 0.5, difference), fma(simd, 0.5, sum, u3), zero, zero, zero]
     }
 }

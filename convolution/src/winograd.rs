@@ -20,7 +20,7 @@ use crate::{
     images::Images,
     lane::{LANE, Lane, Scratch, get, lanes, load, put, store, vectors},
     product::{self, BLOCK, multiply},
-    tile::{MOST, Tile},
+    tile::{MOST, Tile, both_ways},
 };
 
 /// Lanes of transformed tiles, in and out, that a thread works on at once: 512 KiB.
@@ -96,28 +96,25 @@ impl<T: Tile> WithSimd for TransformInput<'_, T> {
             });
             for lane in 0..lanes(c) {
                 let first = lane * LANE;
-                let at = |i: usize, j: usize| ((i * T::A + j) * n_tiles + slot) * lanes(c) + lane;
+                let at = move |i: usize, j: usize| ((i * T::A + j) * n_tiles + slot) * lanes(c) + lane;
                 for v in 0..vectors::<S>() {
-                    let zero = simd.splat_f32s(0.0);
-                    let mut columns = [[zero; MOST]; MOST];
-                    for j in 0..T::A {
-                        let mut column = [zero; MOST];
-                        for (value, row) in column.iter_mut().zip(&rows).take(T::A) {
-                            let channels = &row[j * c + first..(j + 1) * c];
-                            *value = match channels.first_chunk() {
+                    let to = &mut *to;
+                    both_ways(
+                        simd,
+                        [T::A, T::A],
+                        #[inline(always)]
+                        |values| T::input(simd, values),
+                        #[inline(always)]
+                        move |i, j| {
+                            let channels = &rows[i][j * c + first..(j + 1) * c];
+                            match channels.first_chunk() {
                                 Some(whole) => get::<S>(whole, v),
                                 None => get::<S>(&load(channels).0, v),
-                            };
-                        }
-                        for (row, value) in columns.iter_mut().zip(T::input(simd, column)).take(T::A) {
-                            row[j] = value;
-                        }
-                    }
-                    for (i, &row) in columns.iter().enumerate().take(T::A) {
-                        for (j, value) in T::input(simd, row).into_iter().enumerate().take(T::A) {
-                            put::<S>(&mut to[at(i, j)].0, v, value);
-                        }
-                    }
+                            }
+                        },
+                        #[inline(always)]
+                        move |i, j, value| put::<S>(&mut to[at(i, j)].0, v, value),
+                    );
                 }
             }
         }
@@ -199,27 +196,22 @@ impl<T: Tile> WithSimd for TransformOutput<'_, '_, T> {
             let bias = if bias.is_empty() { Lane::default() } else { load(&bias[first..]) };
             for (nth, tile) in some.clone().enumerate() {
                 let left = (column + nth) * T::M;
-                let at =
-                    |factor: usize| factor * n_tiles * all_lanes + block * BLOCK * n_tiles + tile * block_width + p;
+                let at = move |factor: usize| {
+                    factor * n_tiles * all_lanes + block * BLOCK * n_tiles + tile * block_width + p
+                };
                 let mut out = [Lane::default(); 16];
                 for v in 0..vectors::<S>() {
-                    let zero = simd.splat_f32s(0.0);
-                    let mut columns = [[zero; MOST]; 4];
-                    for j in 0..T::A {
-                        let mut column = [zero; MOST];
-                        for (i, value) in column.iter_mut().enumerate().take(T::A) {
-                            *value = get::<S>(&products[at(i * T::A + j)].0, v);
-                        }
-                        for (row, value) in columns.iter_mut().zip(T::output(simd, column)).take(T::M) {
-                            row[j] = value;
-                        }
-                    }
                     let bias = get::<S>(&bias.0, v);
-                    for (i, &row) in columns.iter().enumerate().take(T::M) {
-                        for (j, value) in T::output(simd, row).into_iter().enumerate().take(T::M) {
-                            put::<S>(&mut out[i * T::M + j].0, v, ending.value(simd, value, bias));
-                        }
-                    }
+                    both_ways(
+                        simd,
+                        [T::A, T::M],
+                        #[inline(always)]
+                        |values| T::output(simd, values),
+                        #[inline(always)]
+                        move |i, j| get::<S>(&products[at(i * T::A + j)].0, v),
+                        #[inline(always)]
+                        |i, j, value| put::<S>(&mut out[i * T::M + j].0, v, ending.value(simd, value, bias)),
+                    );
                 }
                 if ending.pool {
                     for i in 0..(T::M / 2).min(rows.rows()) {
