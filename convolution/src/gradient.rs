@@ -2,7 +2,7 @@
 //!
 //! 1. The gradient of the outputs goes back through pooling and ReLU ([`through_ending`]).
 //! 2. The gradient of the inputs is the convolution of that with the filters [reversed](crate::Filters::reversed).
-//! 3. The gradient of the filters ([`of_filters`]) runs Winograd's filtering backwards: for each factor, the transformed inputs of
+//! 3. The gradient of the filters ([`filter_gradient`](crate::filter_gradient)) runs Winograd's filtering backwards: for each factor, the transformed inputs of
 //!    all tiles are multiplied with the transformed gradients, and the sum is transformed to nine taps.
 
 use std::{marker::PhantomData, ops::Range};

@@ -2,7 +2,7 @@
 //!
 //! Nearly all that VGG19 costs is convolutions of 3 × 3 with stride 1 and a border of one zero. This crate computes them, with bias,
 //! ReLU and 2 × 2 max-pooling in the same pass, and their gradients: in `f32`, on every core, without `unsafe`. With the feature `burn` it is an
-//! operation of Burn's flex backend ([`burn`](crate::burn)).
+//! operation of Burn's flex backend, in the module `burn`.
 //!
 //! ```
 //! use convolution::{Ending, Filters, Images, Method, Packed, convolve};
@@ -46,6 +46,7 @@
 //! # Errors
 //!
 //! See `docs/vgg19.md`: measured against `f64` on real weights and real music.
+
 #[cfg(feature = "burn")]
 pub mod burn;
 mod direct;
