@@ -1,7 +1,7 @@
 //! Convolution by its definition, for few channels: the three taps of a row of a filter lie side by side in an image with
 //! channels last, so an output is a product of three stretches of the input with the filter.
 
-use bytemuck::{cast_slice, cast_slice_mut};
+use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
 use simd::{Level, Simd, WithSimd};
 
@@ -123,7 +123,7 @@ pub(crate) fn forward(
         let positions = height * x.w;
         let mut products = Scratch::new(positions * filter.output_lanes());
         products.par_chunks_mut(positions * BLOCK).enumerate().for_each(|(block, to)| {
-            level.dispatch(Multiply { padded: cast_slice(padded), columns: x.w, block, filter, to });
+            level.dispatch(Multiply { padded, columns: x.w, block, filter, to });
         });
         level.dispatch(Finish { products: &mut products, height, columns: x.w, bias, ending, rows });
     });
