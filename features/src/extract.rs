@@ -197,17 +197,22 @@ impl Extractor {
         Ok(starts(n_frames, length, cut.hop).into_iter().map(piece).collect())
     }
 
+    /// One piece of an analysis, with its vector.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the piece does not lie in the analysis, or as of [`passages`](Self::passages).
+    pub fn segment(&self, analysis: &Analysis, piece: Piece) -> Result<Segment> {
+        self.check_bands(analysis)?;
+        Ok(Segment {
+            start_seconds: piece.start_seconds,
+            end_seconds: piece.end_seconds,
+            vector: self.aggregator.vector(&analysis.frames(piece.start, piece.end)?)?,
+        })
+    }
+
     fn cut(&self, analysis: &Analysis, cut: Cut) -> Result<Vec<Segment>> {
         let pieces = self.pieces(analysis.log_mel().n_frames(), cut)?;
-        self.check_bands(analysis)?;
-        let segment = |piece: Piece| {
-            Ok(Segment {
-                start_seconds: piece.start_seconds,
-                end_seconds: piece.end_seconds,
-                vector: self.aggregator.vector(&analysis.frames(piece.start, piece.end)?)?,
-            })
-        };
-        pieces.into_iter().map(segment).collect()
+        pieces.into_iter().map(|piece| self.segment(analysis, piece)).collect()
     }
 
     /// Whether an analysis was made to this specification, as far as its log-mel tells.

@@ -6,7 +6,7 @@ use features::{Analysis, Clip, Extractor, Fingerprint};
 use serde::Serialize;
 
 use crate::{
-    Error, Prediction, Result,
+    Error, Explain, Explanation, Prediction, Result,
     artifact::{self, Artifact},
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
@@ -23,11 +23,33 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     /// Computes the features that this model was trained on.
     fn extractor(&self) -> &Extractor;
 
+    /// Names the genres of several songs: the one way in, which all others go by.
+    ///
+    /// There is an answer for each job, in their order, and it is the one that the job would get alone: to the bit on
+    /// [`Backend::Flex`], to rounding on other devices.
+    ///
+    /// # Errors
+    /// Each job has its own. [`Error::Features`] for an analysis that is too short or was made to another specification;
+    /// [`Error::NoSuchClass`] for a class to explain that the model does not have; [`Error::Abandoned`] for a job that was
+    /// not wanted any more.
+    fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<Result<Judgement>>;
+
+    /// Names the genre of one song.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::judge_many`].
+    fn judge(&self, job: Job<'_>) -> Result<Judgement> {
+        // One job has one answer.
+        self.judge_many(&[job]).pop().unwrap_or(Err(Error::Abandoned))
+    }
+
     /// Names the genre of an analysis made by [`Classifier::extractor`].
     ///
     /// # Errors
     /// [`Error::Features`] for an analysis that is too short or was made to another specification.
-    fn predict(&self, analysis: &Analysis) -> Result<Prediction>;
+    fn predict(&self, analysis: &Analysis) -> Result<Prediction> {
+        Ok(self.judge(Job::new(analysis))?.prediction)
+    }
 
     /// Names the genre of a clip of any rate.
     ///
@@ -36,6 +58,64 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     fn predict_clip(&self, clip: &Clip) -> Result<Prediction> {
         self.predict(&self.extractor().analyse(clip)?)
     }
+
+    /// Says where in a song the class of index `label` was heard; `None` from a model that cannot say.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::predict`]; [`Error::NoSuchClass`].
+    fn explain(&self, analysis: &Analysis, label: usize) -> Result<Option<Explanation>> {
+        Ok(self.judge(Job { explain: Some(Explain::Label(label)), ..Job::new(analysis) })?.explanation)
+    }
+}
+
+/// A song to be judged.
+#[derive(Clone, Copy)]
+pub struct Job<'a> {
+    /// What [`Classifier::extractor`] made of it.
+    pub analysis: &'a Analysis,
+    /// What is to be explained, if anything.
+    pub explain: Option<Explain>,
+    /// Whether anybody still waits for the answer: asked before each passage, from the thread that called.
+    pub wanted: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl<'a> Job<'a> {
+    /// A job that is wanted to its end, with nothing to explain.
+    #[must_use]
+    pub fn new(analysis: &'a Analysis) -> Self {
+        Self { analysis, explain: None, wanted: &|| true }
+    }
+
+    /// Refuses to go on with a job that nobody waits for.
+    pub(crate) fn check_wanted(&self) -> Result<()> {
+        if (self.wanted)() { Ok(()) } else { Err(Error::Abandoned) }
+    }
+
+    /// Refuses a class that a model of `n_classes` does not have.
+    pub(crate) fn check_class(&self, n_classes: usize) -> Result<()> {
+        match self.explain {
+            Some(Explain::Label(index)) if index >= n_classes => Err(Error::NoSuchClass { index, n_classes }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Job<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job")
+            .field("n_frames", &self.analysis.log_mel().n_frames())
+            .field("explain", &self.explain)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a model says of a song.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Judgement {
+    /// Its genre.
+    pub prediction: Prediction,
+    /// Where it was heard, if that was asked for and the model can say.
+    pub explanation: Option<Explanation>,
 }
 
 /// Which model gave an answer.

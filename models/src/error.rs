@@ -116,6 +116,29 @@ pub enum Error {
         /// How it differs.
         detail: String,
     },
+    /// A version that cannot be put in use, since another is to stay.
+    #[error(
+        "version {version} is not put in use: {} says that {pinned} is to stay; let go of that first, with `train promote MODEL --unpin`",
+        path.display()
+    )]
+    Pinned {
+        /// `PINNED`.
+        path: PathBuf,
+        /// The version that is to stay.
+        pinned: String,
+        /// The one that is not.
+        version: String,
+    },
+    /// A version that is to stay in use, though it is not in use.
+    #[error("version {version} cannot be pinned: in {} the version in use is {current}; put {version} in use first", path.display())]
+    NotInUse {
+        /// Folder of the model.
+        path: PathBuf,
+        /// What was to be pinned.
+        version: String,
+        /// The version in use.
+        current: String,
+    },
     /// Features that this program cannot reproduce.
     #[error(
         "the artifact was trained on features of fingerprint {theirs}, and this program would compute {ours} from its specification; train it again with this program, or use the program that wrote it"
@@ -192,6 +215,17 @@ pub enum Error {
         /// Why it cannot.
         detail: String,
     },
+    /// A class that the model does not have.
+    #[error("there is no class {index}: the model has {n_classes} of them, counted from 0")]
+    NoSuchClass {
+        /// What was asked for.
+        index: usize,
+        /// How many there are.
+        n_classes: usize,
+    },
+    /// Nobody waits for the answer any more.
+    #[error("the song was not heard to its end: nobody waits for the answer any more")]
+    Abandoned,
     /// The clip could not be heard.
     #[error(transparent)]
     Features(#[from] features::Error),

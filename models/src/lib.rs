@@ -13,14 +13,19 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! [`Classifier::judge_many`] hears several songs at once, leaves those that nobody waits for, and says, if asked, where in a
+//! song the genre was heard ([`Explanation`]).
 
 pub mod artifact;
 mod classifier;
 mod error;
+mod explanation;
 mod prediction;
 pub mod svm;
 pub mod vgg19;
 
-pub use classifier::{Classifier, Identity, from_artifact, load};
+pub use classifier::{Classifier, Identity, Job, Judgement, from_artifact, load};
 pub use error::{Error, Result};
+pub use explanation::{Explain, Explanation};
 pub use prediction::{Prediction, SegmentPrediction, most_probable, pool};

@@ -1,9 +1,11 @@
 //! An [`Svm`] with the features that it hears: a [`Classifier`].
 
-use features::{Analysis, Extractor, Segment};
+use features::{Extractor, Piece, Segment};
 
 use super::Svm;
-use crate::{Classifier, Error, Identity, Prediction, Result, SegmentPrediction, artifact::Artifact, pool};
+use crate::{
+    Classifier, Error, Identity, Job, Judgement, Prediction, Result, SegmentPrediction, artifact::Artifact, pool,
+};
 
 /// The classifier of an artifact of model `svm`.
 #[derive(Debug)]
@@ -54,15 +56,39 @@ impl SvmClassifier {
         Self::new(identity, manifest.labels.clone(), extractor, Svm::from_tensors(artifact.weights()?)?)
     }
 
-    fn judge(&self, pieces: Vec<Segment>) -> Result<Vec<SegmentPrediction>> {
-        let judge = |piece: Segment| {
+    /// The vectors of pieces of a song, as long as it is wanted.
+    fn hear(&self, job: &Job<'_>, pieces: Vec<Piece>) -> Result<Vec<Segment>> {
+        let hear = |piece| {
+            job.check_wanted()?;
+            Ok(self.extractor.segment(job.analysis, piece)?)
+        };
+        pieces.into_iter().map(hear).collect()
+    }
+
+    fn classify(&self, pieces: Vec<Segment>) -> Result<Vec<SegmentPrediction>> {
+        let classify = |piece: Segment| {
             Ok(SegmentPrediction {
                 start_seconds: piece.start_seconds,
                 end_seconds: piece.end_seconds,
                 probabilities: self.svm.probabilities(&piece.vector)?,
             })
         };
-        pieces.into_iter().map(judge).collect()
+        pieces.into_iter().map(classify).collect()
+    }
+
+    fn judge_one(&self, job: &Job<'_>) -> Result<Judgement> {
+        job.check_class(self.labels.len())?;
+        let n_frames = job.analysis.log_mel().n_frames();
+        let heard = self.hear(job, self.extractor.passage_pieces(n_frames)?)?;
+        let features_digest = features::digest(job.analysis, &heard);
+        let passages = self.classify(heard)?;
+        // A clip of one short passage is its own only window.
+        let segments = match passages.as_slice() {
+            [only] if n_frames <= self.extractor.spec().segment.window.frames => vec![only.clone()],
+            _ => self.classify(self.hear(job, self.extractor.window_pieces(n_frames)?)?)?,
+        };
+        let probabilities = pool(passages.iter().map(|passage| passage.probabilities.as_slice()));
+        Ok(Judgement { prediction: Prediction { probabilities, segments, features_digest }, explanation: None })
     }
 
     /// The machine.
@@ -85,21 +111,8 @@ impl Classifier for SvmClassifier {
         &self.extractor
     }
 
-    fn predict(&self, analysis: &Analysis) -> Result<Prediction> {
-        let heard = self.extractor.passages(analysis)?;
-        let features_digest = features::digest(analysis, &heard);
-        let passages = self.judge(heard)?;
-        // A clip of one short passage is its own only window.
-        let segments = match passages.as_slice() {
-            [only] if analysis.log_mel().n_frames() <= self.extractor.spec().segment.window.frames => {
-                vec![only.clone()]
-            }
-            _ => self.judge(self.extractor.windows(analysis)?)?,
-        };
-        Ok(Prediction {
-            probabilities: pool(passages.iter().map(|passage| passage.probabilities.as_slice())),
-            segments,
-            features_digest,
-        })
+    /// One job after the other. Nothing is explained: a support vector machine hears a song as one vector.
+    fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<Result<Judgement>> {
+        jobs.iter().map(|job| self.judge_one(job)).collect()
     }
 }

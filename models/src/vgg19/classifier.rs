@@ -1,10 +1,19 @@
 //! A [`Vgg19`] with the features that it hears: a [`Classifier`].
 
 use burn::tensor::{Device, Tensor};
-use features::{Analysis, Extractor, Piece};
+use features::{Extractor, Piece};
 
-use super::{Backend, Input, Parts, Vgg19, Vgg19Config, embed};
-use crate::{Classifier, Error, Identity, Prediction, Result, SegmentPrediction, artifact::Artifact, pool};
+use super::{
+    Backend, Columns, Input, Parts, Vgg19, Vgg19Config,
+    gradcam::{GradCam, Map},
+};
+use crate::{
+    Classifier, Error, Explain, Identity, Job, Judgement, Prediction, Result, SegmentPrediction, artifact::Artifact,
+    pool,
+};
+
+/// Passages that go through the convolutions together at most.
+pub const BATCH_PASSAGES: usize = 4;
 
 /// The classifier of an artifact of model `vgg19`.
 #[derive(Debug)]
@@ -15,8 +24,53 @@ pub struct Vgg19Classifier {
     config: Vgg19Config,
     input: Input,
     network: Vgg19,
+    grad_cam: GradCam,
     temperature: f64,
     device: Device,
+}
+
+/// A song on its way through the network.
+struct Song<'a> {
+    job: Job<'a>,
+    /// All of one length.
+    passages: Vec<Piece>,
+    windows: Vec<Piece>,
+    /// What the first of the passages said.
+    heard: Vec<Heard>,
+}
+
+/// What one passage says.
+struct Heard {
+    probabilities: Vec<f64>,
+    /// Of the windows that are heard in it.
+    segments: Vec<SegmentPrediction>,
+    /// Where an explanation is asked for.
+    map: Option<Map>,
+}
+
+/// A passage that is to be heard.
+struct Next<'s, 'a> {
+    /// Place of its song.
+    owner: usize,
+    song: &'s Song<'a>,
+    /// Place of the passage in the song.
+    index: usize,
+}
+
+impl Next<'_, '_> {
+    fn passage(&self) -> Piece {
+        self.song.passages[self.index]
+    }
+}
+
+impl Song<'_> {
+    /// The windows that are heard in the passage of that index. Where passages overlap, the later one hears more of what comes
+    /// next. A window that no passage holds whole is heard in the one that holds its start.
+    fn windows_of(&self, index: usize) -> impl Iterator<Item = Piece> {
+        let home =
+            |window: &Piece| self.passages.iter().rposition(|passage| passage.start <= window.start).unwrap_or(0);
+        self.windows.iter().copied().filter(move |window| home(window) == index)
+    }
 }
 
 impl Vgg19Classifier {
@@ -62,6 +116,7 @@ impl Vgg19Classifier {
             config: parts.config.clone(),
             input,
             network,
+            grad_cam: GradCam::new(&parts.config, &parts.head, device),
             temperature: parts.temperature,
             device: device.clone(),
         })
@@ -82,15 +137,60 @@ impl Vgg19Classifier {
         Self::new(identity, manifest.labels.clone(), Extractor::new(manifest.spec.clone())?, &parts, &backend.open()?)
     }
 
-    fn hear(&self, analysis: &Analysis, passage: Piece, windows: &[Piece]) -> Result<(Vec<f64>, Vec<Vec<f64>>)> {
-        let log_mel = analysis.log_mel().frames(passage.start, passage.end)?;
-        let planes = self.input.planes(&[self.input.standardise(&log_mel)], &self.device);
-        let activations = self.network.activations(planes);
-        let mut embeddings = vec![embed(&self.config, &activations, None)];
-        for window in windows {
+    /// Takes up a job.
+    fn begin<'a>(&self, job: &Job<'a>) -> Result<Song<'a>> {
+        job.check_class(self.labels.len())?;
+        self.extractor.check_bands(job.analysis)?;
+        let n_frames = job.analysis.log_mel().n_frames();
+        Ok(Song {
+            job: *job,
+            passages: self.extractor.passage_pieces(n_frames)?,
+            windows: self.extractor.window_pieces(n_frames)?,
+            heard: Vec::new(),
+        })
+    }
+
+    /// What goes through the convolutions next: passages of one width, in the order of the songs. None when all are done.
+    fn next_batch<'s, 'a>(&self, songs: &'s [Result<Song<'a>>]) -> Vec<Next<'s, 'a>> {
+        let not_heard = || {
+            let songs = songs.iter().enumerate().filter_map(|(owner, song)| Some((owner, song.as_ref().ok()?)));
+            songs.flat_map(|(owner, song)| {
+                (song.heard.len()..song.passages.len()).map(move |index| Next { owner, song, index })
+            })
+        };
+        let width = |next: &Next<'_, '_>| {
+            let passage = next.passage();
+            (passage.end - passage.start).max(self.input.min_frames)
+        };
+        let Some(first) = not_heard().next() else { return Vec::new() };
+        not_heard().filter(|next| width(next) == width(&first)).take(BATCH_PASSAGES).collect()
+    }
+
+    /// Hears a batch: the convolutions all at once, the rest passage by passage, so that none depends on the others.
+    fn hear(&self, batch: &[Next<'_, '_>]) -> Vec<Result<Heard>> {
+        let standardised = batch.iter().map(|next| {
+            let passage = next.passage();
+            self.input.standardise_part(next.song.job.analysis.log_mel(), passage.start..passage.end)
+        });
+        let planes = self.input.planes(&standardised.collect::<Vec<_>>(), &self.device);
+        let given = self.network.activations(planes);
+        let hear = |(position, next): (usize, &Next<'_, '_>)| {
+            let alone: Vec<_> = given.iter().map(|block| block.clone().narrow(0, position, 1)).collect();
+            self.hear_one(next, &alone)
+        };
+        batch.iter().enumerate().map(hear).collect()
+    }
+
+    /// What a passage says, from what the blocks gave for it.
+    fn hear_one(&self, next: &Next<'_, '_>, activations: &[Tensor<4>]) -> Result<Heard> {
+        let passage = next.passage();
+        let windows: Vec<_> = next.song.windows_of(next.index).collect();
+        let columns = Columns::new(&self.config, activations);
+        let mut embeddings = vec![columns.embed(None)];
+        embeddings.extend(windows.iter().map(|window| {
             let part = window.start - passage.start..window.end - passage.start;
-            embeddings.push(embed(&self.config, &activations, Some(part)));
-        }
+            columns.embed(Some(part))
+        }));
         let logits = self.network.head.forward(Tensor::cat(embeddings, 0));
         let logits = logits.into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
             detail: format!("the device gives logits that are not f32: {error:?}"),
@@ -99,7 +199,51 @@ impl Vgg19Classifier {
             return Err(Error::Network { detail: "its logits are not finite; train it again".into() });
         }
         let mut rows = logits.chunks(self.labels.len()).map(|row| softmax(row, self.temperature));
-        Ok((rows.next().unwrap_or_default(), rows.collect()))
+        let probabilities = rows.next().unwrap_or_default();
+        let segments = windows.iter().zip(rows).map(|(window, probabilities)| SegmentPrediction {
+            start_seconds: window.start_seconds,
+            end_seconds: window.end_seconds,
+            probabilities,
+        });
+        let map = match (next.song.job.explain, activations.last()) {
+            (Some(_), Some(last)) => Some(self.grad_cam.map(passage, last)?),
+            _ => None,
+        };
+        Ok(Heard { probabilities, segments: segments.collect(), map })
+    }
+
+    /// The answer for a song that was heard to its end.
+    fn finish(&self, song: Song<'_>) -> Judgement {
+        let Song { job, heard, .. } = song;
+        let probabilities = pool(heard.iter().map(|heard| heard.probabilities.as_slice()));
+        let (mut segments, mut maps) = (Vec::new(), Vec::new());
+        for heard in heard {
+            segments.extend(heard.segments);
+            maps.extend(heard.map);
+        }
+        let features_digest = features::digest(job.analysis, &[]);
+        let prediction = Prediction { probabilities, segments, features_digest };
+        let explanation = job.explain.map(|explain| {
+            let label = match explain {
+                Explain::Predicted => prediction.best(),
+                Explain::Label(label) => label,
+            };
+            let n_frames = job.analysis.log_mel().n_frames();
+            self.grad_cam.explain(&maps, label, n_frames, &self.input, self.extractor.spec())
+        });
+        Judgement { prediction, explanation }
+    }
+}
+
+/// Leaves the songs that are not done, and that nobody waits for any more.
+fn leave_unwanted(songs: &mut [Result<Song<'_>>]) {
+    for slot in songs {
+        if let Ok(song) = slot
+            && song.heard.len() < song.passages.len()
+            && let Err(abandoned) = song.job.check_wanted()
+        {
+            *slot = Err(abandoned);
+        }
     }
 }
 
@@ -126,33 +270,25 @@ impl Classifier for Vgg19Classifier {
         &self.extractor
     }
 
-    /// Each passage goes through the network once; the windows of the timeline are pooled from what the blocks say of
-    /// their part of it.
-    fn predict(&self, analysis: &Analysis) -> Result<Prediction> {
-        self.extractor.check_bands(analysis)?;
-        let n_frames = analysis.log_mel().n_frames();
-        let passages = self.extractor.passage_pieces(n_frames)?;
-        let windows = self.extractor.window_pieces(n_frames)?;
-        // Where passages overlap, the later one hears more of what comes next. A window that no passage holds whole is
-        // heard in the one that holds its start.
-        let home = |window: &Piece| passages.iter().rposition(|passage| passage.start <= window.start).unwrap_or(0);
-        let mut judged = Vec::with_capacity(passages.len());
-        let mut segments = Vec::with_capacity(windows.len());
-        for (index, &passage) in passages.iter().enumerate() {
-            let mine: Vec<_> = windows.iter().copied().filter(|window| home(window) == index).collect();
-            let (whole, parts) = self.hear(analysis, passage, &mine)?;
-            judged.push(whole);
-            segments.extend(mine.into_iter().zip(parts).map(|(window, probabilities)| SegmentPrediction {
-                start_seconds: window.start_seconds,
-                end_seconds: window.end_seconds,
-                probabilities,
-            }));
+    /// Each passage goes through the network once, with others of its width, whichever song they are of; the windows of the
+    /// timeline are pooled from what the blocks say of their part of it.
+    fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<Result<Judgement>> {
+        let mut songs: Vec<_> = jobs.iter().map(|job| self.begin(job)).collect();
+        loop {
+            leave_unwanted(&mut songs);
+            let batch = self.next_batch(&songs);
+            if batch.is_empty() {
+                return songs.into_iter().map(|song| Ok(self.finish(song?))).collect();
+            }
+            let owners: Vec<_> = batch.iter().map(|next| next.owner).collect();
+            for (owner, heard) in owners.into_iter().zip(self.hear(&batch)) {
+                match (&mut songs[owner], heard) {
+                    (Ok(song), Ok(heard)) => song.heard.push(heard),
+                    (slot, Err(error)) => *slot = Err(error),
+                    (Err(_), Ok(_)) => {}
+                }
+            }
         }
-        Ok(Prediction {
-            probabilities: pool(judged.iter().map(Vec::as_slice)),
-            segments,
-            features_digest: features::digest(analysis, &[]),
-        })
     }
 }
 

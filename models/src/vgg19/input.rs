@@ -1,5 +1,7 @@
 //! [`Input`]: from a log-mel to the three planes that the network sees.
 
+use std::ops::Range;
+
 use burn::tensor::{Device, Tensor, TensorData};
 use features::{LogMel, delta};
 use ndarray::{Array2, ArrayView2, Axis};
@@ -56,10 +58,14 @@ impl Input {
     /// - result: `[n_mels, max(frames, min_frames)]`
     #[must_use]
     pub fn standardise(&self, log_mel: &LogMel) -> Array2<f32> {
+        self.standardise_part(log_mel, 0..log_mel.n_frames())
+    }
+
+    /// The same of the part `frames`, which must lie in the log-mel and not be empty.
+    pub(super) fn standardise_part(&self, log_mel: &LogMel, frames: Range<usize>) -> Array2<f32> {
         let db = log_mel.db();
-        let frames = db.ncols();
-        Array2::from_shape_fn((db.nrows(), frames.max(self.min_frames)), |(band, frame)| {
-            (db[[band, frame % frames]] - self.mean[band]) / self.deviation[band]
+        Array2::from_shape_fn((db.nrows(), frames.len().max(self.min_frames)), |(band, frame)| {
+            (db[[band, frames.start + frame % frames.len()]] - self.mean[band]) / self.deviation[band]
         })
     }
 

@@ -5,18 +5,23 @@
 //! 3. Statistics of each channel of some blocks, over all bands and frames, are the embedding ([`embed`]).
 //! 4. A linear [`Head`] gives logits; divided by the temperature, their [`softmax`] is the probabilities.
 //!
+//! [`Vgg19Classifier`] does that for several songs at once, and says by Grad-CAM where a genre was heard.
+//!
 //! Public weights load by their names in torchvision ([`Weights`]); a trained network is [`Parts`].
 
 mod classifier;
+mod columns;
 mod device;
+mod gradcam;
 mod input;
 mod network;
 mod tensors;
 mod weights;
 
-pub use classifier::{Vgg19Classifier, softmax};
+pub use classifier::{BATCH_PASSAGES, Vgg19Classifier, softmax};
+pub use columns::{Columns, embed};
 pub use device::Backend;
 pub use input::{Channels, Input, MAX_BAND_UPSAMPLING};
-pub use network::{Block, Head, Statistic, Vgg19, Vgg19Config, activations, channels, embed};
+pub use network::{Block, Head, Statistic, Vgg19, Vgg19Config, activations, channels};
 pub use tensors::{HeadParts, Parts};
 pub use weights::{BLOCKS, ConvWeights, Layer, Weights};

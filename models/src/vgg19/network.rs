@@ -1,7 +1,5 @@
 //! [`Vgg19`]: the convolutions of VGG19 as a Burn module, and a head over what its blocks say.
 
-use std::ops::Range;
-
 use burn::{
     module::{Module, Param},
     nn::Linear,
@@ -12,9 +10,6 @@ use serde::{Deserialize, Serialize};
 
 use super::weights::{BLOCKS, ConvWeights, Layer, Weights};
 use crate::{Error, Result};
-
-/// Added to a variance before its root is taken.
-const EPSILON: f32 = 1e-5;
 
 /// Channels that a block, 1 to 5, gives.
 #[must_use]
@@ -222,39 +217,4 @@ pub fn activations(blocks: &[Block], x: Tensor<4>) -> Vec<Tensor<4>> {
         given.push(x.clone());
     }
     given
-}
-
-/// The embedding of what the blocks of a network gave: the statistics of each pooled block, in their order.
-///
-/// `frames` is the part of the input that is embedded; of a block, those columns that lie in it, at least one.
-///
-/// # Shapes
-/// - `activations`: as of [`Vgg19::activations`], one for each block
-/// - result: `[n, embedding_dim]`
-#[must_use]
-pub fn embed(config: &Vgg19Config, activations: &[Tensor<4>], frames: Option<Range<usize>>) -> Tensor<2> {
-    let mut parts = Vec::with_capacity(config.pooled_blocks.len() * config.statistics.len());
-    for &block in &config.pooled_blocks {
-        let x = activations[block - 1].clone();
-        let [n, channels, rows, columns] = x.dims();
-        let (x, columns) = match &frames {
-            None => (x, columns),
-            Some(frames) => {
-                let start = (frames.start >> block).min(columns - 1);
-                let end = (frames.end >> block).clamp(start + 1, columns);
-                (x.narrow(3, start, end - start), end - start)
-            }
-        };
-        let x = x.reshape([n, channels, rows * columns]);
-        let mean = x.clone().mean_dim(2);
-        for statistic in &config.statistics {
-            let part = match statistic {
-                Statistic::Average => mean.clone(),
-                Statistic::Maximum => x.clone().max_dim(2),
-                Statistic::Deviation => (x.clone() - mean.clone()).square().mean_dim(2).add_scalar(EPSILON).sqrt(),
-            };
-            parts.push(part.reshape([n, channels]));
-        }
-    }
-    Tensor::cat(parts, 1)
 }

@@ -8,7 +8,7 @@ use features::{Fingerprint, LogMel};
 use super::sounds::Embedded;
 
 /// Revision of what a file holds; raise it when the embeddings of the same clip change.
-const REVISION: u32 = 2;
+const REVISION: u32 = 3;
 
 /// A folder of embeddings. The name of a file says the network, the input and the clip; its content says its own digest, so
 /// that a file that was cut off is computed again.

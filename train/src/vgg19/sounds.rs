@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};
 use data::LabelledSet;
 use features::{Extractor, LogMel};
-use models::vgg19::{Input, Vgg19, Vgg19Config, embed};
+use models::vgg19::{Columns, Input, Vgg19, Vgg19Config};
 use ndarray::Array2;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -178,11 +178,12 @@ impl<'a> Sounds<'a> {
         for passage in self.extractor.passage_pieces(n_frames)? {
             let z = input.standardise(&log_mel.frames(passage.start, passage.end)?);
             let activations = network.activations(input.planes(&[z], device));
-            embedded.passages.append(&mut rows(embed(config, &activations, None))?);
+            let columns = Columns::new(config, &activations);
+            embedded.passages.append(&mut rows(columns.embed(None))?);
             let length = passage.end - passage.start;
             if length > window.frames {
                 for start in (0..=length - window.frames).step_by(window.hop) {
-                    let part = embed(config, &activations, Some(start..start + window.frames));
+                    let part = columns.embed(Some(start..start + window.frames));
                     embedded.windows.append(&mut rows(part)?);
                 }
             }

@@ -1,0 +1,153 @@
+//! [`GradCam`]: where in a song the last block heard a class.
+
+use burn::tensor::{Device, Tensor, TensorData, activation::relu};
+use features::{FeatureSpec, Piece, mel};
+
+use super::{HeadParts, Input, Statistic, Vgg19Config, channels};
+use crate::{Error, Explanation, Result};
+
+/// Grad-CAM of the last block that the head hears: Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via
+/// gradient-based localization", 2017, equations 1 and 2.
+///
+/// Of the activations `A` of the block, a class `c` with the logit `y` has the map
+///
+/// ```text
+/// L[i, j] = max(0, Σ_k α_k · A[k, i, j]),     α_k = 1/Z · Σ_ij ∂y / ∂A[k, i, j]
+/// ```
+///
+/// over its `Z` positions. The head is linear in statistics of each channel, so the gradients are known without computing them:
+/// an average gives `1/Z` at every position, a maximum 1 at one of them, and a deviation, which no even rise of a channel
+/// changes, a sum of 0. With the head's weight `w` and scale `s` of a statistic, `α_k = 1/Z · (w·s of the average + w·s of the
+/// maximum)`. A head that hears deviations alone has nothing to show.
+#[derive(Debug)]
+pub(super) struct GradCam {
+    /// The last block, 1 to 5.
+    block: usize,
+    /// `Z · α`; `[channels, n_classes]`.
+    weights: Tensor<2>,
+}
+
+/// What one passage shows of every class.
+#[derive(Debug)]
+pub(super) struct Map {
+    passage: Piece,
+    columns: usize,
+    /// Row-major `[rows, columns, n_classes]`.
+    values: Vec<f32>,
+}
+
+impl GradCam {
+    /// Of the head of a network.
+    pub(super) fn new(config: &Vgg19Config, head: &HeadParts, device: &Device) -> Self {
+        let block = config.n_blocks();
+        let (channels, n_classes) = (channels(block), config.n_classes);
+        let dim = config.embedding_dim();
+        let first = dim - channels * config.statistics.len();
+        let mut weights = vec![0.0; channels * n_classes];
+        for (position, statistic) in config.statistics.iter().enumerate() {
+            if *statistic == Statistic::Deviation {
+                continue;
+            }
+            for (channel, row) in weights.chunks_mut(n_classes).enumerate() {
+                let at = first + position * channels + channel;
+                for (class, weight) in row.iter_mut().enumerate() {
+                    *weight += head.weight[class * dim + at] * head.scale[at];
+                }
+            }
+        }
+        Self { block, weights: Tensor::from_data(TensorData::new(weights, [channels, n_classes]), device) }
+    }
+
+    /// The maps of all classes over one passage.
+    ///
+    /// # Shapes
+    /// - `activations`: what the last block gave, `[1, channels, rows, columns]`
+    ///
+    /// # Errors
+    /// [`Error::Network`] for maps that are not finite, or a device that does not compute in `f32`.
+    pub(super) fn map(&self, passage: Piece, activations: &Tensor<4>) -> Result<Map> {
+        let [_, channels, rows, columns] = activations.dims();
+        let positions = activations.clone().permute([0, 2, 3, 1]).reshape([rows * columns, channels]);
+        let maps = relu(positions.matmul(self.weights.clone()).div_scalar((rows * columns) as f32));
+        let values = maps.into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
+            detail: format!("the device gives activations that are not f32: {error:?}"),
+        })?;
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(Error::Network { detail: "its activations are not finite; train it again".into() });
+        }
+        Ok(Map { passage, columns, values })
+    }
+
+    /// One class in a whole song of `n_frames` frames, from the maps of its passages.
+    ///
+    /// A frame has what the column that holds it shows, in the mean over the passages that hold it; frames behind the last whole
+    /// column of a passage are taken for part of it, as are bands above the last whole row. A song that was repeated to fill a
+    /// window has the mean over its repetitions. A column of the result is the mean of its frames; those that no passage holds, at
+    /// the end of some songs, show nothing. Then all is divided by the largest value.
+    pub(super) fn explain(
+        &self,
+        maps: &[Map],
+        label: usize,
+        n_frames: usize,
+        input: &Input,
+        spec: &FeatureSpec,
+    ) -> Explanation {
+        let n_classes = self.weights.dims()[1];
+        let rows = input.rows() >> self.block;
+        let columns = n_frames.div_ceil(1 << self.block);
+        let mut values = vec![0.0; rows * columns];
+        let mut heard = vec![0_u32; n_frames];
+        for_frames(maps, input, |_, _, frame| heard[frame] += 1);
+        let mut frames_in = vec![0_u32; columns];
+        for (frame, _) in heard.iter().enumerate().filter(|(_, passages)| **passages > 0) {
+            frames_in[frame >> self.block] += 1;
+        }
+        for_frames(maps, input, |map, frame_of_passage, frame| {
+            let from = (frame_of_passage >> self.block).min(map.columns - 1);
+            let to = frame >> self.block;
+            let share = 1.0 / (f64::from(heard[frame]) * f64::from(frames_in[to]));
+            for row in 0..rows {
+                values[row * columns + to] +=
+                    share * f64::from(map.values[(row * map.columns + from) * n_classes + label]);
+            }
+        });
+        let largest = values.iter().copied().fold(0.0, f64::max);
+        let normalised = |value: f64| if largest > 0.0 { (value / largest) as f32 } else { 0.0 };
+        let hop_seconds = spec.stft.hop_length as f64 / f64::from(spec.sample_rate);
+        Explanation {
+            label,
+            rows,
+            columns,
+            seconds: spec.seconds(n_frames),
+            seconds_per_column: (1_usize << self.block) as f64 * hop_seconds,
+            row_edges_hz: self.row_edges_hz(rows, input, spec),
+            values: values.into_iter().map(normalised).collect(),
+        }
+    }
+
+    /// Edges of the rows in Hz. Two bands meet halfway, in mel, between their centres.
+    fn row_edges_hz(&self, rows: usize, input: &Input, spec: &FeatureSpec) -> Vec<f64> {
+        let bands = &spec.mel;
+        let [low, high] = [bands.f_min, bands.f_max].map(|hz| mel::hz_to_mel(hz, bands.scale));
+        let step = (high - low) / (bands.n_mels + 1) as f64;
+        let edge = |row: usize| {
+            let bands_below = if row == rows {
+                bands.n_mels as f64
+            } else {
+                (row << self.block) as f64 / input.band_upsampling as f64
+            };
+            mel::mel_to_hz(low + step * (bands_below + 0.5), bands.scale)
+        };
+        (0..=rows).map(edge).collect()
+    }
+}
+
+/// Each frame of each passage as the network heard it: the map, the frame of the passage, and that of the song.
+fn for_frames(maps: &[Map], input: &Input, mut each: impl FnMut(&Map, usize, usize)) {
+    for map in maps {
+        let length = map.passage.end - map.passage.start;
+        for frame in 0..length.max(input.min_frames) {
+            each(map, frame, map.passage.start + frame % length);
+        }
+    }
+}
