@@ -2,6 +2,8 @@
 //!
 //! ```text
 //! artifacts/<model>/CURRENT                the version in use
+//! artifacts/<model>/HISTORY                those before it, the newest last
+//! artifacts/<model>/PINNED                 where it is there: the version that is to stay in use
 //! artifacts/<model>/<version>/artifact.json        the Manifest, which holds the SHA-256 of the other files
 //!                            /weights.safetensors
 //!                            /metrics.json
@@ -16,12 +18,14 @@ mod format;
 mod manifest;
 mod names;
 mod read;
+mod resolve;
 mod write;
 
-pub use current::{current, resolve, set_current};
+pub use current::{current, history, pin, pinned, previous, set_current, unpin, versions};
 pub use format::FormatVersion;
 pub use manifest::{DataDescription, Manifest, SplitMetrics};
 pub use read::Artifact;
+pub use resolve::resolve;
 pub use write::{Draft, Written};
 
 /// The [`Manifest`].
@@ -34,6 +38,10 @@ pub const METRICS: &str = "metrics.json";
 pub const REPORT: &str = "report.html";
 /// Names the version in use, in the folder of a model.
 pub const CURRENT: &str = "CURRENT";
+/// Names the versions that were in use before, there too.
+pub const HISTORY: &str = "HISTORY";
+/// Names the version that is to stay in use, there too.
+pub const PINNED: &str = "PINNED";
 
 /// SHA-256 as 64 lower-case hexadecimal digits.
 fn digest(bytes: &[u8]) -> String {
