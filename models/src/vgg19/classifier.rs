@@ -12,8 +12,10 @@ use crate::{
     pool,
 };
 
-/// Passages that go through the convolutions together at most.
-pub const BATCH_PASSAGES: usize = 4;
+/// Frames that go through the convolutions together at most, unless a single passage has more: two passages of 30 s, or five of
+/// 11 s. Short passages cost less together, since the filters are read once for all; long ones cost the same alone, and more of
+/// them at once take only memory (`docs/vgg19.md`).
+pub const BATCH_FRAMES: usize = 704;
 
 /// The classifier of an artifact of model `vgg19`.
 #[derive(Debug)]
@@ -163,7 +165,9 @@ impl Vgg19Classifier {
             (passage.end - passage.start).max(self.input.min_frames)
         };
         let Some(first) = not_heard().next() else { return Vec::new() };
-        not_heard().filter(|next| width(next) == width(&first)).take(BATCH_PASSAGES).collect()
+        let width_of_all = width(&first);
+        let passages = (BATCH_FRAMES / width_of_all.max(1)).max(1);
+        not_heard().filter(|next| width(next) == width_of_all).take(passages).collect()
     }
 
     /// Hears a batch: the convolutions all at once, the rest passage by passage, so that none depends on the others.

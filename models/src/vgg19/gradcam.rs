@@ -151,3 +151,79 @@ fn for_frames(maps: &[Map], input: &Input, mut each: impl FnMut(&Map, usize, usi
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vgg19::embed;
+
+    const N_CLASSES: usize = 3;
+    const SHAPE: [usize; 4] = [1, 128, 5, 7];
+
+    fn noise(seed: u32, n: usize) -> Vec<f32> {
+        let mut state = seed;
+        let draw = |_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 16) as f32 / 32_768.0 - 1.0
+        };
+        (0..n).map(draw).collect()
+    }
+
+    /// The gradient of the logit of `class` by the activations of block 2, by way of the whole head.
+    fn gradient(
+        config: &Vgg19Config,
+        head: &HeadParts,
+        activations: &Tensor<4>,
+        class: usize,
+        device: &Device,
+    ) -> Vec<f32> {
+        let mut head = head.head(device);
+        head.mean = Tensor::from_inner(head.mean);
+        head.scale = Tensor::from_inner(head.scale);
+        head.linear.weight = head.linear.weight.map(Tensor::from_inner);
+        head.linear.bias = head.linear.bias.map(|bias| bias.map(Tensor::from_inner));
+        let before = Tensor::<4>::from_data(TensorData::new(noise(9, 64 * 10 * 14), [1, 64, 10, 14]), device);
+        let leaf = Tensor::from_inner(activations.clone()).require_grad();
+        let logits = head.forward(embed(config, &[Tensor::from_inner(before), leaf.clone()], None));
+        let gradients = logits.narrow(1, class, 1).sum().backward();
+        leaf.grad(&gradients).expect("a gradient").into_data().try_to_vec().expect("f32")
+    }
+
+    #[test]
+    fn maps_are_those_of_the_gradients_of_the_whole_head() {
+        use Statistic::{Average, Deviation, Maximum};
+        let device = Device::flex();
+        let values: Vec<f32> = noise(1, SHAPE.iter().product()).into_iter().map(|value| value.max(0.0)).collect();
+        let activations = Tensor::<4>::from_data(TensorData::new(values.clone(), SHAPE), &device);
+        let passage = Piece { start: 0, end: 28, start_seconds: 0.0, end_seconds: 1.0 };
+        for statistics in [vec![Average], vec![Maximum], vec![Average, Deviation], vec![Deviation, Maximum, Average]] {
+            for pooled_blocks in [vec![2], vec![1, 2]] {
+                let config = Vgg19Config { pooled_blocks, statistics: statistics.clone(), n_classes: N_CLASSES };
+                let dim = config.embedding_dim();
+                let head = HeadParts {
+                    mean: noise(2, dim),
+                    scale: noise(3, dim),
+                    weight: noise(4, dim * N_CLASSES),
+                    bias: noise(5, N_CLASSES),
+                };
+                let map = GradCam::new(&config, &head, &device).map(passage, &activations).expect("finite");
+                for class in 0..N_CLASSES {
+                    let positions = SHAPE[2] * SHAPE[3];
+                    let gradient = gradient(&config, &head, &activations, class, &device);
+                    let mut expected = vec![0.0; positions];
+                    for (gradient, values) in gradient.chunks(positions).zip(values.chunks(positions)) {
+                        let weight = gradient.iter().map(|&value| f64::from(value)).sum::<f64>() / positions as f64;
+                        for (expected, &value) in expected.iter_mut().zip(values) {
+                            *expected += weight * f64::from(value);
+                        }
+                    }
+                    assert!(expected.iter().any(|value| *value > 1e-3));
+                    for (position, expected) in expected.into_iter().enumerate() {
+                        let found = f64::from(map.values[position * N_CLASSES + class]);
+                        assert!((found - expected.max(0.0)).abs() < 1e-5, "{statistics:?}: {found} {expected}");
+                    }
+                }
+            }
+        }
+    }
+}

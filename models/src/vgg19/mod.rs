@@ -18,7 +18,7 @@ mod network;
 mod tensors;
 mod weights;
 
-pub use classifier::{BATCH_PASSAGES, Vgg19Classifier, softmax};
+pub use classifier::{BATCH_FRAMES, Vgg19Classifier, softmax};
 pub use columns::{Columns, embed};
 pub use device::Backend;
 pub use input::{Channels, Input, MAX_BAND_UPSAMPLING};

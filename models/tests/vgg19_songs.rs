@@ -1,0 +1,255 @@
+//! Several songs at once: each gets the answer that it would get alone, or none when nobody waits for it; and where a genre was
+//! heard.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use features::{Analysis, Extractor, FeatureSpec, LogMel, mel};
+use models::{
+    Classifier, Error, Explain, Explanation, Identity, Job, Judgement,
+    vgg19::{
+        BATCH_FRAMES, Backend, Channels, ConvWeights, HeadParts, Parts, Statistic, Vgg19Classifier, Vgg19Config,
+        Weights,
+    },
+};
+
+/// `n` values in `[-1, 1)`.
+fn noise(seed: u32, n: usize) -> Vec<f32> {
+    let mut state = seed;
+    let draw = |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) as f32 / 32_768.0 - 1.0
+    };
+    (0..n).map(draw).collect()
+}
+
+fn spec() -> FeatureSpec {
+    FeatureSpec::gtzan_store().log_mel_alone()
+}
+
+fn classifier(parts: &Parts, backend: Backend) -> Vgg19Classifier {
+    let labels = (0..parts.config.n_classes).map(|class| format!("genre {class}")).collect();
+    let identity = Identity { name: "vgg19".into(), version: "0".repeat(12), fingerprint: spec().fingerprint() };
+    let device = backend.open().expect("a CPU");
+    Vgg19Classifier::new(identity, labels, Extractor::new(spec()).expect("valid"), parts, &device)
+        .expect("a classifier")
+}
+
+/// A network of random weights whose head hears all of its `blocks` blocks.
+fn random_parts(blocks: usize) -> Parts {
+    let mut draws = noise(1, 1 << 16).into_iter().map(f64::from).cycle();
+    let config = Vgg19Config {
+        pooled_blocks: (1..=blocks).collect(),
+        statistics: vec![Statistic::Average, Statistic::Deviation],
+        n_classes: 3,
+    };
+    let dim = config.embedding_dim();
+    Parts {
+        weights: Weights::random(blocks, || (0..3).filter_map(|_| draws.next()).sum()),
+        channels: Channels::Repeat,
+        band_upsampling: 2,
+        mean: vec![-40.0; 128],
+        deviation: vec![12.0; 128],
+        head: HeadParts {
+            mean: vec![0.0; dim],
+            scale: vec![0.05; dim],
+            weight: noise(6, dim * config.n_classes),
+            bias: vec![0.25, 0.0, -0.25],
+        },
+        config,
+        temperature: 1.3,
+    }
+}
+
+fn song(seed: u32, frames: usize) -> Analysis {
+    let values = noise(seed, 128 * frames);
+    let db = ndarray::Array2::from_shape_fn((128, frames), |(band, frame)| {
+        values[128 * frame + band] * 20.0 - 35.0 - band as f32 / 8.0
+    });
+    LogMel::new(db).expect("a log-mel").into()
+}
+
+#[test]
+fn each_song_of_a_batch_gets_the_bits_that_it_gets_alone() {
+    let parts = Parts { band_upsampling: 1, ..random_parts(4) };
+    let classifier = classifier(&parts, Backend::Flex);
+    // Shorter than a window, of a window, of a passage, and of several passages; more passages of a width than a batch holds.
+    let songs: Vec<_> =
+        [344, 16, 700, 128, 100, 344, 300].into_iter().zip(1..).map(|(n, seed)| song(seed, n)).collect();
+    let explain = [None, Some(Explain::Predicted), Some(Explain::Label(2))];
+    let job = |index: usize| Job { explain: explain[index % 3], ..Job::new(&songs[index]) };
+    let alone: Vec<Judgement> =
+        (0..songs.len()).map(|index| classifier.judge(job(index)).expect("an answer")).collect();
+    assert!(alone.windows(2).all(|pair| pair[0].prediction != pair[1].prediction), "the songs are told apart");
+    assert_eq!(classifier.predict(&songs[1]).expect("an answer"), alone[1].prediction);
+
+    let back: Vec<usize> = (0..songs.len()).rev().collect();
+    for order in [back, vec![0, 5], vec![6, 2], vec![1, 4, 3, 1, 4, 3], vec![5, 5, 5]] {
+        let jobs: Vec<_> = order.iter().map(|&index| job(index)).collect();
+        let answers = classifier.judge_many(&jobs);
+        assert_eq!(answers.len(), jobs.len());
+        for (answer, &index) in answers.into_iter().zip(&order) {
+            assert!(answer.expect("an answer") == alone[index], "song {index} of {order:?}");
+        }
+    }
+    assert!(classifier.judge_many(&[]).is_empty());
+}
+
+#[test]
+fn a_job_that_cannot_be_judged_leaves_the_others_alone() {
+    let classifier = classifier(&random_parts(1), Backend::Flex);
+    let half = LogMel::new(ndarray::Array2::zeros((64, 344))).expect("a log-mel").into();
+    let (good, short) = (song(1, 344), song(2, 15));
+    let answers = classifier.judge_many(&[
+        Job::new(&short),
+        Job::new(&good),
+        Job { explain: Some(Explain::Label(3)), ..Job::new(&good) },
+        Job::new(&half),
+        Job::new(&good),
+    ]);
+    assert!(matches!(answers[0], Err(Error::Features(features::Error::TooShort { .. }))), "{answers:?}");
+    assert!(matches!(answers[2], Err(Error::NoSuchClass { index: 3, n_classes: 3 })), "{answers:?}");
+    assert!(matches!(answers[3], Err(Error::Features(features::Error::Shape { .. }))), "{answers:?}");
+    let expected = classifier.predict(&good).expect("an answer");
+    for index in [1, 4] {
+        assert_eq!(answers[index].as_ref().expect("an answer").prediction, expected);
+    }
+}
+
+#[test]
+fn a_song_that_nobody_waits_for_is_left_at_its_next_passage() {
+    let classifier = classifier(&random_parts(1), Backend::Flex);
+    // 40 passages.
+    let (long, short) = (song(1, 172 * 41), song(2, 344));
+    let asked = AtomicUsize::new(0);
+    let until_the_third_time = || asked.fetch_add(1, Ordering::Relaxed) < 2;
+    let never = || false;
+    let answers = classifier.judge_many(&[
+        Job { wanted: &until_the_third_time, ..Job::new(&long) },
+        Job { wanted: &never, ..Job::new(&short) },
+        Job::new(&short),
+    ]);
+    assert!(matches!(answers[0], Err(Error::Abandoned)));
+    assert!(matches!(answers[1], Err(Error::Abandoned)));
+    assert_eq!(
+        answers[2].as_ref().expect("an answer").prediction,
+        classifier.predict(&short).expect("an answer"),
+        "the others are heard to their end"
+    );
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "two batches were heard, and no more");
+
+    asked.store(0, Ordering::Relaxed);
+    let counted = || asked.fetch_add(1, Ordering::Relaxed) < usize::MAX;
+    classifier.judge(Job { wanted: &counted, ..Job::new(&long) }).expect("an answer");
+    assert_eq!(asked.load(Ordering::Relaxed), 40_usize.div_ceil(BATCH_FRAMES / 344), "asked before each batch");
+}
+
+/// A network of one block whose channel 0 is the standardised log-mel where it is over 0, and whose other channels are silent.
+/// Its head hears the average of channel 0: class 1 likes it, class 0 does not, class 2 hears nothing.
+fn listening_to_one_channel(statistics: Vec<Statistic>) -> Parts {
+    let blank = Weights::random(1, || 0.0);
+    let tap = |conv: &ConvWeights| {
+        let mut weight = vec![0.0; conv.weight.len()];
+        weight[4] = 1.0;
+        ConvWeights { weight, bias: vec![0.0; conv.bias.len()], ..conv.clone() }
+    };
+    let config = Vgg19Config { pooled_blocks: vec![1], statistics, n_classes: 3 };
+    let dim = config.embedding_dim();
+    let mut weight = vec![0.0; 3 * dim];
+    for first in (0..dim).step_by(64) {
+        (weight[first], weight[dim + first]) = (-1.0, 1.0);
+    }
+    Parts {
+        weights: blank.with(blank.convs().iter().map(tap).collect()),
+        channels: Channels::Repeat,
+        band_upsampling: 2,
+        mean: vec![-40.0; 128],
+        deviation: vec![10.0; 128],
+        head: HeadParts { mean: vec![0.0; dim], scale: vec![1.0; dim], weight, bias: vec![0.0; 3] },
+        config,
+        temperature: 1.0,
+    }
+}
+
+/// Silence of −60 dB with a burst of 0 dB in some bands and frames.
+fn burst(frames: usize, at: std::ops::Range<usize>, bands: std::ops::Range<usize>) -> Analysis {
+    let db = ndarray::Array2::from_shape_fn((128, frames), |(band, frame)| {
+        if at.contains(&frame) && bands.contains(&band) { 0.0 } else { -60.0 }
+    });
+    LogMel::new(db).expect("a log-mel").into()
+}
+
+fn explained(classifier: &Vgg19Classifier, song: &Analysis, label: usize) -> Explanation {
+    classifier.explain(song, label).expect("an answer").expect("an explanation")
+}
+
+#[test]
+fn a_head_that_hears_one_channel_is_explained_by_where_that_channel_speaks() {
+    let parts = listening_to_one_channel(vec![Statistic::Average]);
+    // One passage; several, on odd starts and with overlaps; and one that is repeated to fill a window.
+    let songs = [(344, 100..140), (918, 500..540), (344, 0..2), (918, 916..918), (921, 700..702), (60, 20..30)];
+    for (backend, songs) in [(Backend::Flex, &songs[..]), (Backend::Ndarray, &songs[..2])] {
+        let classifier = classifier(&parts, backend);
+        for (frames, at) in songs.iter().cloned() {
+            let song = burst(frames, at.clone(), 16..24);
+            let map = explained(&classifier, &song, 1);
+            assert_eq!((map.label, map.rows, map.columns), (1, 128, frames.div_ceil(2)), "{backend}");
+            assert_eq!(map.values.len(), map.rows * map.columns);
+            assert!((map.seconds - spec().seconds(frames)).abs() < 1e-9);
+            assert!((map.seconds_per_column - 2.0 * 1920.0 / 22_050.0).abs() < 1e-9);
+            for row in 0..map.rows {
+                for column in 0..map.columns {
+                    let value = map.values[row * map.columns + column];
+                    // Rows between bands are drawn from both, and so are columns of passages that begin in their midst.
+                    let speaks = (16..24).contains(&row) && at.contains(&(2 * column));
+                    let near =
+                        (15..25).contains(&row) && (at.start.saturating_sub(2)..at.end + 2).contains(&(2 * column));
+                    assert!((0.0..=1.0).contains(&value));
+                    // Filtering rounds a little of a burst into what is beside it.
+                    assert!(value < 1e-6 || near, "{backend}: {value} at {row}, {column} of {frames} frames");
+                    assert!(value > 0.4 || !speaks, "{backend}: {value} at {row}, {column} of {frames} frames");
+                }
+            }
+            assert_eq!(map.values.iter().copied().fold(0.0, f32::max), 1.0);
+            for other in [0, 2] {
+                assert!(explained(&classifier, &song, other).values.iter().all(|&value| value == 0.0), "{backend}");
+            }
+            let judged =
+                classifier.judge(Job { explain: Some(Explain::Predicted), ..Job::new(&song) }).expect("an answer");
+            assert_eq!(judged.prediction, classifier.predict(&song).expect("an answer"));
+            assert_eq!(judged.prediction.best(), 1);
+            assert_eq!(judged.explanation, Some(map));
+        }
+    }
+}
+
+#[test]
+fn maximum_and_average_point_to_the_same_and_a_deviation_to_nothing() {
+    let song = burst(344, 100..140, 16..24);
+    let of = |statistics| explained(&classifier(&listening_to_one_channel(statistics), Backend::Flex), &song, 1).values;
+    let average = of(vec![Statistic::Average]);
+    assert_eq!(of(vec![Statistic::Maximum]), average);
+    assert_eq!(of(vec![Statistic::Deviation, Statistic::Maximum, Statistic::Average]), average);
+    assert!(of(vec![Statistic::Deviation]).iter().all(|&value| value == 0.0));
+}
+
+#[test]
+fn rows_lie_between_the_centres_of_bands() {
+    let centres = mel::MelFilterbank::new(22_050, 2048, &spec().mel).expect("valid");
+    let centres = centres.center_frequencies();
+    for blocks in 1..=4 {
+        let map = explained(&classifier(&random_parts(blocks), Backend::Flex), &song(3, 344), 0);
+        assert_eq!((map.rows, map.columns), (256 >> blocks, 344_usize.div_ceil(1 << blocks)));
+        assert!((map.seconds_per_column - f64::from(1 << blocks) * 1920.0 / 22_050.0).abs() < 1e-9);
+        assert_eq!(map.row_edges_hz.len(), map.rows + 1);
+        assert!(map.row_edges_hz.is_sorted_by(|a, b| a < b));
+        let bands_in_row = 128 / map.rows;
+        for (row, edges) in map.row_edges_hz.windows(2).enumerate() {
+            for (band, &centre) in centres.iter().enumerate() {
+                let inside = (edges[0]..edges[1]).contains(&centre);
+                assert_eq!(inside, band / bands_in_row == row, "band {band} and row {row} of block {blocks}");
+            }
+        }
+        assert!(map.row_edges_hz[0] > 0.0 && map.row_edges_hz[map.rows] < 11_025.0);
+        assert_eq!(map.values.iter().copied().fold(0.0, f32::max), 1.0);
+    }
+}

@@ -1,0 +1,79 @@
+//! What it is worth to judge songs together: time for each song, by how many are judged at once.
+//!
+//! ```sh
+//! cargo run --release -p train --example vgg19_batches -- [REPEATS [THREADS [FRAMES]]]
+//! ```
+//!
+//! Of the default network, with random weights; songs have 344 frames (30 s) unless told. The least of all repeats, since whatever
+//! else runs only adds.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use data::rng::Rng;
+use features::{Analysis, Extractor, FeatureSpec, LogMel};
+use models::{
+    Classifier as _, Identity, Job,
+    vgg19::{Backend, HeadParts, Parts, Vgg19Classifier, Weights},
+};
+use train::vgg19::Recipe;
+
+const N_CLASSES: usize = 10;
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1).map(|argument| argument.parse::<usize>());
+    let repeats = arguments.next().transpose().context("REPEATS is a number")?.unwrap_or(10);
+    let threads = arguments.next().transpose().context("THREADS is a number")?.unwrap_or(2);
+    let frames = arguments.next().transpose().context("FRAMES is a number")?.unwrap_or(344);
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+
+    let mut rng = Rng::stream(42, 0);
+    let recipe = Recipe::frozen(42);
+    let config = recipe.network(N_CLASSES);
+    let dim = config.embedding_dim();
+    let spec = FeatureSpec::gtzan_store().log_mel_alone();
+    let parts = Parts {
+        weights: Weights::random(config.n_blocks(), || rng.normal()),
+        channels: recipe.channels,
+        band_upsampling: recipe.band_upsampling,
+        mean: vec![-40.0; spec.mel.n_mels],
+        deviation: vec![12.0; spec.mel.n_mels],
+        head: HeadParts {
+            mean: vec![0.0; dim],
+            scale: vec![0.05; dim],
+            weight: (0..dim * N_CLASSES).map(|_| rng.normal() as f32).collect(),
+            bias: vec![0.0; N_CLASSES],
+        },
+        config,
+        temperature: 1.0,
+    };
+    let identity = Identity { name: "vgg19".into(), version: String::new(), fingerprint: spec.fingerprint() };
+    let labels = (0..N_CLASSES).map(|class| class.to_string()).collect();
+    let bands = spec.mel.n_mels;
+    let classifier = Vgg19Classifier::new(identity, labels, Extractor::new(spec)?, &parts, &Backend::Flex.open()?)?;
+    let mut song = || -> Result<Analysis> {
+        let db = ndarray::Array2::from_shape_fn((bands, frames), |_| (-40.0 + 12.0 * rng.normal()) as f32);
+        Ok(LogMel::new(db)?.into())
+    };
+    let songs = (0..8).map(|_| song()).collect::<Result<Vec<_>>>()?;
+    let judge = |n: usize| -> Result<f64> {
+        let jobs: Vec<_> = songs.iter().take(n).map(Job::new).collect();
+        let start = Instant::now();
+        for answer in classifier.judge_many(&jobs) {
+            answer?;
+        }
+        Ok(start.elapsed().as_secs_f64() / n as f64)
+    };
+    judge(1)?;
+    let sizes = [1, 2, 4, 8];
+    let mut least = [f64::INFINITY; 4];
+    for _ in 0..repeats {
+        for (least, n) in least.iter_mut().zip(sizes) {
+            *least = least.min(judge(n)?);
+        }
+    }
+    for (least, n) in least.into_iter().zip(sizes) {
+        println!("{n} at once: {:.1} ms a song", 1e3 * least);
+    }
+    Ok(())
+}
