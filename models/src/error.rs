@@ -118,7 +118,7 @@ pub enum Error {
     },
     /// A version that cannot be put in use, since another is to stay.
     #[error(
-        "version {version} is not put in use: {} says that {pinned} is to stay; let go of that first, with `train promote MODEL --unpin`",
+        "version {version} is not put in use: {} says that {pinned} is to stay; to put it in use all the same, use `train promote MODEL VERSION --unpin`",
         path.display()
     )]
     Pinned {

@@ -10,8 +10,8 @@ use features::{Clip, Extractor, FeatureSpec, Fingerprint, descriptor::Needs};
 use models::{
     Error,
     artifact::{
-        Artifact, CURRENT, DataDescription, Draft, MANIFEST, METRICS, REPORT, SplitMetrics, WEIGHTS, Written, current,
-        resolve, set_current,
+        Artifact, CURRENT, DataDescription, Draft, HISTORY, MANIFEST, METRICS, PINNED, REPORT, SplitMetrics, WEIGHTS,
+        Written, current, history, pin, pinned, previous, resolve, set_current, unpin, versions,
     },
     svm::{Parts, Svm},
 };
@@ -345,6 +345,109 @@ fn current_names_the_version_in_use() {
     fs::create_dir(root.path().join("other")).expect("created");
     fs::write(root.path().join("other").join(CURRENT), "0123456789ab").expect("written");
     assert!(resolve(root.path(), None).expect_err("refused").to_string().contains("several"));
+}
+
+/// Three versions in the folder of a model.
+fn three_versions() -> (TempDir, PathBuf, [String; 3]) {
+    let root = tempfile::tempdir().expect("a folder");
+    let versions = [0.5, 0.6, 0.7].map(|accuracy| {
+        let mut draft = draft();
+        draft.metrics[0].accuracy = accuracy;
+        draft.write(root.path()).expect("written").version
+    });
+    let model_dir = root.path().join("svm");
+    (root, model_dir, versions)
+}
+
+#[test]
+fn what_was_in_use_is_remembered() {
+    let (_root, model_dir, [a, b, c]) = three_versions();
+    assert!(history(&model_dir).expect("no history").is_empty());
+    assert!(matches!(previous(&model_dir), Err(Error::NotFound { .. })));
+    set_current(&model_dir, &a).expect("set");
+    set_current(&model_dir, &a).expect("set again");
+    assert!(matches!(previous(&model_dir), Err(Error::NotFound { .. })));
+    for version in [&b, &a, &c] {
+        set_current(&model_dir, version).expect("set");
+    }
+    assert_eq!(history(&model_dir).expect("a history"), [&a, &b, &a].map(String::clone));
+    assert_eq!(previous(&model_dir).expect("a version"), a);
+    assert_eq!(fs::read_to_string(model_dir.join(HISTORY)).expect("HISTORY"), format!("{a}\n{b}\n{a}\n"));
+
+    // A power cut between the two files: what is in use stands at the end of the history too.
+    fs::write(model_dir.join(HISTORY), format!("{a}\n{b}\n{c}\n")).expect("written");
+    assert_eq!(previous(&model_dir).expect("a version"), b);
+    for _ in 0..40 {
+        set_current(&model_dir, &a).expect("set");
+        set_current(&model_dir, &b).expect("set");
+    }
+    let kept = history(&model_dir).expect("a history");
+    assert_eq!((kept.len(), &kept[31]), (32, &a), "it is bounded");
+
+    // One that cannot be understood is not believed, and is not in the way.
+    for damage in ["..\n", "\n\n", &format!("{a} {b}"), &"x".repeat(5000)] {
+        fs::write(model_dir.join(HISTORY), damage).expect("written");
+        assert!(history(&model_dir).is_err() && previous(&model_dir).is_err(), "{damage:?}");
+    }
+    set_current(&model_dir, &c).expect("set");
+    assert_eq!(history(&model_dir).expect("a history"), [b]);
+}
+
+#[test]
+fn a_pinned_version_is_not_replaced() {
+    let (_root, model_dir, [a, b, _]) = three_versions();
+    assert!(matches!(pin(&model_dir, &a), Err(Error::NotFound { .. })), "nothing is in use");
+    set_current(&model_dir, &a).expect("set");
+    assert!(matches!(pin(&model_dir, &b), Err(Error::NotInUse { current, .. }) if current == a));
+    assert_eq!(pinned(&model_dir).expect("none"), None);
+    pin(&model_dir, &a).expect("pinned");
+    assert_eq!(pinned(&model_dir).expect("one"), Some(a.clone()));
+    assert!(matches!(set_current(&model_dir, &b), Err(Error::Pinned { pinned, .. }) if pinned == a));
+    set_current(&model_dir, &a).expect("it is in use already");
+    assert_eq!(current(&model_dir).expect("current"), a);
+    for damage in ["", "..", "latest\n"] {
+        fs::write(model_dir.join(PINNED), damage).expect("written");
+        assert!(pinned(&model_dir).is_err() && set_current(&model_dir, &b).is_err(), "{damage:?}");
+    }
+    unpin(&model_dir).expect("let go");
+    unpin(&model_dir).expect("there is nothing to let go of");
+    set_current(&model_dir, &b).expect("set");
+    assert_eq!(previous(&model_dir).expect("a version"), a);
+}
+
+#[test]
+fn versions_are_folders_of_such_a_name() {
+    let (root, model_dir, mut expected) = three_versions();
+    expected.sort();
+    fs::create_dir(model_dir.join(".writing-x")).expect("created");
+    fs::create_dir(model_dir.join("0123456789AB")).expect("created");
+    fs::write(model_dir.join("0123456789ab"), "").expect("written");
+    fs::write(model_dir.join(CURRENT), "").expect("written");
+    assert_eq!(versions(&model_dir).expect("a list"), expected);
+    // What is damaged is there all the same.
+    fs::remove_file(model_dir.join(&expected[0]).join(MANIFEST)).expect("removed");
+    assert_eq!(versions(&model_dir).expect("a list"), expected);
+    assert!(matches!(versions(&root.path().join("vgg19")), Err(Error::NotFound { .. })));
+}
+
+#[test]
+fn threads_that_put_versions_in_use_take_turns() {
+    let (_root, model_dir, names) = three_versions();
+    set_current(&model_dir, &names[0]).expect("set");
+    std::thread::scope(|scope| {
+        for number in 0..4 {
+            let (model_dir, names) = (&model_dir, &names);
+            scope.spawn(move || {
+                for step in 0..5 {
+                    set_current(model_dir, &names[(number + step) % 3]).expect("set");
+                    assert!(names.contains(&current(model_dir).expect("never a part")));
+                }
+            });
+        }
+    });
+    let mut all = history(&model_dir).expect("a history");
+    all.push(current(&model_dir).expect("current"));
+    assert!(all.windows(2).all(|pair| pair[0] != pair[1]), "no step is lost or there twice: {all:?}");
 }
 
 #[test]

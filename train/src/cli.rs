@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use models::vgg19::Backend;
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
+use models::{
+    svm::SvmClassifier,
+    vgg19::{Backend, Vgg19Classifier},
+};
 
 /// Train and evaluate music-genre classifiers.
 ///
@@ -33,6 +36,8 @@ pub enum Command {
         #[command(subcommand)]
         command: WeightsCommand,
     },
+    /// Put a version of a model in use, go back to the one before, pin one, or list them.
+    Promote(PromoteArgs),
     /// Turn a folder of music into a log-mel store, which later runs read much faster.
     Extract(ExtractArgs),
     /// Score an artifact on labelled clips: text on a terminal, one JSON object with --json or when piped.
@@ -177,6 +182,56 @@ pub struct FetchArgs {
     /// Download all of the file, so that its own digest can be checked.
     #[arg(long)]
     pub whole: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A kind of model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ModelName {
+    /// The support vector machine.
+    Svm,
+    /// The network.
+    Vgg19,
+}
+
+impl ModelName {
+    /// Name of its folder, and what its artifacts call it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Svm => SvmClassifier::NAME,
+            Self::Vgg19 => Vgg19Classifier::NAME,
+        }
+    }
+}
+
+/// Options of `promote`. Every byte of a version is checked and its model is loaded before it is put in use.
+#[derive(Args, Debug)]
+#[command(group(ArgGroup::new("what").args(["version", "previous", "pin", "unpin", "list"]).required(true).multiple(true)))]
+pub struct PromoteArgs {
+    /// The model.
+    #[arg(value_name = "MODEL", value_enum)]
+    pub model: ModelName,
+    /// The version to put in use: 12 hexadecimal digits, as --list shows them.
+    #[arg(value_name = "VERSION")]
+    pub version: Option<String>,
+    /// Go back to the version that was in use before.
+    #[arg(long, conflicts_with = "version")]
+    pub previous: bool,
+    /// Keep the version in use, or the one that is put in use now: trainings and promotions leave it until --unpin.
+    #[arg(long)]
+    pub pin: bool,
+    /// Let go of the pinned version, before anything else.
+    #[arg(long)]
+    pub unpin: bool,
+    /// List the versions: which is in use, was before, or is pinned, how good each is, and which are damaged.
+    #[arg(long, conflicts_with_all = ["version", "previous", "pin", "unpin"])]
+    pub list: bool,
+    /// Where artifacts are kept.
+    #[arg(long, value_name = "DIR", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
+    pub artifacts: PathBuf,
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,

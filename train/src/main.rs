@@ -17,6 +17,7 @@ fn main() -> ExitCode {
         Some(Command::Svm(args)) => commands::svm::run(args),
         Some(Command::Vgg19(args)) => commands::vgg19::run(args),
         Some(Command::Weights { command: WeightsCommand::Fetch(args) }) => commands::weights::fetch(args),
+        Some(Command::Promote(args)) => commands::promote::run(args),
         Some(Command::Extract(args)) => commands::extract::run(args),
         Some(Command::Evaluate(args)) => commands::evaluate::run(args),
         Some(Command::Inspect(args)) => commands::inspect::run(args),

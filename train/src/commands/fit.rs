@@ -119,9 +119,12 @@ pub(super) struct Model<'a> {
     pub remarks: Vec<String>,
 }
 
-/// An artifact in use, and how good it is.
+/// An artifact, in use unless another is pinned, and how good it is.
 pub(super) struct Kept {
     artifact: Written,
+    /// The version that stays in use in its place.
+    pinned: Option<String>,
+    model: String,
     evaluation: Evaluation,
     cross_validated: f64,
     role: &'static str,
@@ -130,7 +133,7 @@ pub(super) struct Kept {
     remarks: Vec<String>,
 }
 
-/// Scores a model on what was held out, writes its artifact and puts it in use.
+/// Scores a model on what was held out, writes its artifact and puts it in use, unless another version is pinned.
 ///
 /// # Errors
 /// When a clip cannot be read or the artifact cannot be written.
@@ -198,13 +201,26 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
         metrics_json: serde_json::to_vec_pretty(&evaluation)?,
         report_html: report_html.into_bytes(),
     };
-    let artifact = interrupt::uninterrupted(|| -> Result<_> {
+    let (artifact, pinned) = interrupt::uninterrupted(|| -> Result<_> {
         let artifact = draft.write(&args.artifacts)?;
-        artifact::set_current(&args.artifacts.join(&name), &artifact.version)?;
-        Ok(artifact)
+        match artifact::set_current(&args.artifacts.join(&name), &artifact.version) {
+            Ok(()) => Ok((artifact, None)),
+            Err(models::Error::Pinned { pinned, .. }) => Ok((artifact, Some(pinned))),
+            Err(error) => Err(error.into()),
+        }
     })?;
     let Model { cross_validated, role, address, remarks, .. } = model;
-    Ok(Kept { artifact, evaluation, cross_validated, role, address, remarks, fingerprint: fingerprint.to_string() })
+    Ok(Kept {
+        artifact,
+        pinned,
+        model: name,
+        evaluation,
+        cross_validated,
+        role,
+        address,
+        remarks,
+        fingerprint: fingerprint.to_string(),
+    })
 }
 
 impl Kept {
@@ -213,6 +229,8 @@ impl Kept {
         json!({
             "artifact": self.artifact.dir,
             "version": self.artifact.version,
+            "in_use": self.pinned.is_none(),
+            "pinned": self.pinned,
             "fingerprint": self.fingerprint,
             "held_out": music.split.to_string(),
             "cross_validated_accuracy": self.cross_validated,
@@ -246,12 +264,19 @@ impl Kept {
             format!(" --artifacts {}", args.artifacts.display())
         };
         output::line(format!(
-            "{}\nartifact  {}\nreport    {}\nserve it  cargo run --release -p serve -- {}{custom}",
+            "{}\nartifact  {}\nreport    {}",
             text::figures(evaluation),
             artifact.dir.display(),
             artifact.dir.join(artifact::REPORT).display(),
-            self.role,
         ))?;
+        if let Some(pinned) = &self.pinned {
+            return output::line(format!(
+                "not in use: {pinned} is pinned and stays in use; to use this one\n          cargo run --release -p train -- promote \
+                 {} {} --unpin{custom}",
+                self.model, artifact.version
+            ));
+        }
+        output::line(format!("serve it  cargo run --release -p serve -- {}{custom}", self.role))?;
         let held_out = test.first().map(|&index| set.clips()[index].clip_id.as_str());
         if let Some(file) = held_out.and_then(|clip_id| source::synthetic_file(clip_id, args.seed)) {
             output::line(format!("and ask   curl -F audio_file=@{file} http://{}", self.address))?;

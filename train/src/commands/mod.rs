@@ -7,6 +7,7 @@ pub mod extract;
 mod fit;
 pub mod inspect;
 pub mod manifest;
+pub mod promote;
 pub mod svm;
 pub mod synth;
 pub mod vgg19;
