@@ -4,11 +4,12 @@ use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use features::{Clip, Extractor, FeatureSpec, Fingerprint, descriptor::Needs};
 use models::{
-    Error,
+    Error, Explain, Job,
     artifact::{
         Artifact, CURRENT, DataDescription, Draft, HISTORY, MANIFEST, METRICS, PINNED, REPORT, SplitMetrics, WEIGHTS,
         Written, current, history, pin, pinned, previous, resolve, set_current, unpin, versions,
@@ -522,6 +523,35 @@ fn a_loaded_model_names_the_genre_of_a_clip() {
     }
     let short = Clip::new(vec![0.1; 100], 22_050).expect("samples");
     assert!(matches!(model.predict_clip(&short), Err(Error::Features(features::Error::TooShort { .. }))));
+}
+
+#[test]
+fn a_machine_judges_several_songs_and_leaves_those_that_nobody_waits_for() {
+    let (root, written) = written();
+    set_current(&root.path().join("svm"), &written.version).expect("set");
+    let model = models::load(root.path()).expect("loaded");
+    let songs = [40_u32, 12, 70].map(|seconds| {
+        let sample = |i| 0.3 * libm::sinf(i as f32 * 0.05) * libm::sinf(i as f32 * 3e-4);
+        let clip = Clip::new((0..22_050 * seconds).map(sample).collect(), 22_050).expect("samples");
+        model.extractor().analyse(&clip).expect("heard")
+    });
+    let asked = AtomicUsize::new(0);
+    let once = || asked.fetch_add(1, Ordering::Relaxed) < 1;
+    let answers = model.judge_many(&[
+        Job { wanted: &once, ..Job::new(&songs[2]) },
+        Job { explain: Some(Explain::Predicted), ..Job::new(&songs[0]) },
+        Job { explain: Some(Explain::Label(2)), ..Job::new(&songs[0]) },
+        Job::new(&songs[1]),
+    ]);
+    assert!(matches!(answers[0], Err(Error::Abandoned)), "{answers:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "it is left at its second passage");
+    assert!(matches!(answers[2], Err(Error::NoSuchClass { index: 2, n_classes: 2 })), "{answers:?}");
+    for (answer, song) in [(&answers[1], &songs[0]), (&answers[3], &songs[1])] {
+        let judgement = answer.as_ref().expect("an answer");
+        assert_eq!(judgement.prediction, model.predict(song).expect("an answer"));
+        assert_eq!(judgement.explanation, None, "a machine hears a song as one vector");
+    }
+    assert_eq!(model.explain(&songs[1], 0).expect("an answer"), None);
 }
 
 #[test]
