@@ -36,7 +36,8 @@ struct Song<'a> {
     job: Job<'a>,
     /// All of one length.
     passages: Vec<Piece>,
-    windows: Vec<Piece>,
+    /// The windows of the timeline, each with the place of the passage that it is heard in.
+    windows: Vec<(usize, Piece)>,
     /// What the first of the passages said.
     heard: Vec<Heard>,
 }
@@ -62,16 +63,6 @@ struct Next<'s, 'a> {
 impl Next<'_, '_> {
     fn passage(&self) -> Piece {
         self.song.passages[self.index]
-    }
-}
-
-impl Song<'_> {
-    /// The windows that are heard in the passage of that index. Where passages overlap, the later one hears more of what comes
-    /// next. A window that no passage holds whole is heard in the one that holds its start.
-    fn windows_of(&self, index: usize) -> impl Iterator<Item = Piece> {
-        let home =
-            |window: &Piece| self.passages.iter().rposition(|passage| passage.start <= window.start).unwrap_or(0);
-        self.windows.iter().copied().filter(move |window| home(window) == index)
     }
 }
 
@@ -144,12 +135,13 @@ impl Vgg19Classifier {
         job.check_class(self.labels.len())?;
         self.extractor.check_bands(job.analysis)?;
         let n_frames = job.analysis.log_mel().n_frames();
-        Ok(Song {
-            job: *job,
-            passages: self.extractor.passage_pieces(n_frames)?,
-            windows: self.extractor.window_pieces(n_frames)?,
-            heard: Vec::new(),
-        })
+        let passages = self.extractor.passage_pieces(n_frames)?;
+        // Where passages overlap, the later one hears more of what comes next. A window that no passage holds whole is heard in
+        // the one that holds its start.
+        let home = |window: &Piece| passages.iter().rposition(|passage| passage.start <= window.start).unwrap_or(0);
+        let windows =
+            self.extractor.window_pieces(n_frames)?.into_iter().map(|window| (home(&window), window)).collect();
+        Ok(Song { job: *job, passages, windows, heard: Vec::new() })
     }
 
     /// What goes through the convolutions next: passages of one width, in the order of the songs. None when all are done.
@@ -188,7 +180,8 @@ impl Vgg19Classifier {
     /// What a passage says, from what the blocks gave for it.
     fn hear_one(&self, next: &Next<'_, '_>, activations: &[Tensor<4>]) -> Result<Heard> {
         let passage = next.passage();
-        let windows: Vec<_> = next.song.windows_of(next.index).collect();
+        let here = next.song.windows.iter().filter(|(home, _)| *home == next.index);
+        let windows: Vec<_> = here.map(|(_, window)| window).collect();
         let columns = Columns::new(&self.config, activations);
         let mut embeddings = vec![columns.embed(None)];
         embeddings.extend(windows.iter().map(|window| {
@@ -204,7 +197,7 @@ impl Vgg19Classifier {
         }
         let mut rows = logits.chunks(self.labels.len()).map(|row| softmax(row, self.temperature));
         let probabilities = rows.next().unwrap_or_default();
-        let segments = windows.iter().zip(rows).map(|(window, probabilities)| SegmentPrediction {
+        let segments = windows.into_iter().zip(rows).map(|(window, probabilities)| SegmentPrediction {
             start_seconds: window.start_seconds,
             end_seconds: window.end_seconds,
             probabilities,
