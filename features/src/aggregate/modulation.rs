@@ -4,7 +4,10 @@
 //! phrases to sixteenth notes. Modulation spectra of timbre after Lee, Shih, Yu & Lin, "Automatic music genre classification
 //! based on modulation spectral analysis of spectral and cepstral features", 2009.
 
+use pulp::{Simd, WithSimd};
+
 use super::{symmetric::Symmetric, upper_triangle};
+use crate::simd;
 
 /// Frames of a window.
 const WINDOW: usize = 64;
@@ -55,21 +58,21 @@ impl ModulationSpectra {
         let turn = |step: usize, of: usize| std::f64::consts::TAU * (step % of.max(1)) as f64 / of.max(1) as f64;
         let window: Vec<f64> = (0..length).map(|n| 0.5 - 0.5 * libm::cos(turn(n, length))).collect();
         let scale = 1.0 / window.iter().map(|w| w * w).sum::<f64>().sqrt().max(f64::MIN_POSITIVE);
-        let cos: Vec<f64> = (0..WINDOW).map(|n| libm::cos(turn(n, WINDOW))).collect();
-        let sin: Vec<f64> = (0..WINDOW).map(|n| libm::sin(turn(n, WINDOW))).collect();
+        let table = |f: fn(f64) -> f64| -> Vec<[f64; BINS]> {
+            let turns: Vec<f64> = (0..WINDOW).map(|n| f(turn(n, WINDOW))).collect();
+            (0..length).map(|n| std::array::from_fn(|bin| turns[n * bin % WINDOW])).collect()
+        };
+        let (cos, sin) = (table(libm::cos), table(libm::sin));
         let transform = |trajectory: &Vec<f64>| {
-            let (mut re, mut im) = (Vec::new(), Vec::new());
+            let mut re = Vec::with_capacity(starts.len() * BINS);
+            let mut im = Vec::with_capacity(starts.len() * BINS);
             for &start in &starts {
                 let frames = &trajectory[start..start + length];
                 let mean = frames.iter().sum::<f64>() / length as f64;
                 let shaped: Vec<f64> = frames.iter().zip(&window).map(|(x, w)| (x - mean) * w * scale).collect();
-                for bin in 0..BINS {
-                    let sum = |table: &[f64]| -> f64 {
-                        shaped.iter().enumerate().map(|(n, x)| x * table[n * bin % WINDOW]).sum()
-                    };
-                    re.push(sum(&cos));
-                    im.push(-sum(&sin));
-                }
+                let (of_cos, of_sin) = simd::dispatch(Transform { frames: &shaped, cos: &cos, sin: &sin });
+                re.extend_from_slice(&of_cos);
+                im.extend(of_sin.map(|sum| -sum));
             }
             (re, im)
         };
@@ -98,10 +101,16 @@ impl ModulationSpectra {
         COVARIANCE_BANDS
             .iter()
             .flat_map(|&(first, last)| {
+                let mut sums = vec![[-0.0; COVARIANCE_MFCC]; n];
+                for at in self.values_of(first, last) {
+                    let mut column = [[0.0; COVARIANCE_MFCC]; 2];
+                    for (i, (re, im)) in self.re.iter().zip(&self.im).take(n).enumerate() {
+                        (column[0][i], column[1][i]) = (re[at], im[at]);
+                    }
+                    simd::dispatch(AddProducts { sums: &mut sums, re: &column[0], im: &column[1] });
+                }
                 let covariance = Symmetric::from_lower(n, |i, j| {
-                    let product = |at: usize| self.re[i][at] * self.re[j][at] + self.im[i][at] * self.im[j][at];
-                    let mean = self.values_of(first, last).map(product).sum::<f64>() / self.count(first, last);
-                    mean + if i == j { COVARIANCE_FLOOR } else { 0.0 }
+                    sums[i][j] / self.count(first, last) + if i == j { COVARIANCE_FLOOR } else { 0.0 }
                 });
                 covariance.log_vector(COVARIANCE_FLOOR)
             })
@@ -115,5 +124,50 @@ impl ModulationSpectra {
 
     fn count(&self, first: usize, last: usize) -> f64 {
         (self.n_windows * (last + 1 - first)) as f64
+    }
+}
+
+/// Sums of frames times the rows of two tables, a lane for each bin; each sum runs from the first frame to the last.
+struct Transform<'a> {
+    frames: &'a [f64],
+    cos: &'a [[f64; BINS]],
+    sin: &'a [[f64; BINS]],
+}
+
+impl WithSimd for Transform<'_> {
+    type Output = ([f64; BINS], [f64; BINS]);
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> Self::Output {
+        // What a sum of `Iterator` begins with.
+        let (mut of_cos, mut of_sin) = ([-0.0; BINS], [-0.0; BINS]);
+        for ((&x, cos), sin) in self.frames.iter().zip(self.cos).zip(self.sin) {
+            for bin in 0..BINS {
+                of_cos[bin] += x * cos[bin];
+                of_sin[bin] += x * sin[bin];
+            }
+        }
+        (of_cos, of_sin)
+    }
+}
+
+/// Adds the real part of the product of every pair of values.
+struct AddProducts<'a> {
+    sums: &'a mut [[f64; COVARIANCE_MFCC]],
+    re: &'a [f64; COVARIANCE_MFCC],
+    im: &'a [f64; COVARIANCE_MFCC],
+}
+
+impl WithSimd for AddProducts<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for (i, sums) in self.sums.iter_mut().enumerate() {
+            let (re, im) = (self.re[i], self.im[i]);
+            for j in 0..COVARIANCE_MFCC {
+                sums[j] += re * self.re[j] + im * self.im[j];
+            }
+        }
     }
 }

@@ -38,7 +38,16 @@ impl Symmetric {
         let n = self.n;
         let (eigenvalues, vectors) = self.eigen();
         let logs: Vec<f64> = eigenvalues.iter().map(|&value| libm::log(value.max(least))).collect();
-        Self::from_lower(n, |i, j| (0..n).map(|k| vectors[i * n + k] * logs[k] * vectors[j * n + k]).sum())
+        // Each sum runs from the first eigenvalue to the last.
+        let mut values = vec![-0.0; n * n];
+        for (vector, log) in vectors.chunks_exact(n).zip(&logs) {
+            for (row, &a) in values.chunks_exact_mut(n).zip(vector) {
+                for (sum, &b) in row.iter_mut().zip(vector) {
+                    *sum += a * log * b;
+                }
+            }
+        }
+        Self::from_lower(n, |i, j| values[i * n + j])
     }
 
     /// The upper triangle of the [logarithm](Self::log), row by row, off the diagonal times √2: Euclidean distances of
@@ -49,7 +58,7 @@ impl Symmetric {
         super::upper_triangle(log.n).map(|(i, j)| weight(i, j) * log.at(i, j)).collect()
     }
 
-    /// Eigenvalues, and eigenvectors as the columns of a row-major matrix, by cyclic Jacobi rotations (Golub & Van Loan,
+    /// Eigenvalues, and eigenvectors as the rows of a matrix, by cyclic Jacobi rotations (Golub & Van Loan,
     /// "Matrix Computations", §8.5). In no particular order.
     fn eigen(mut self) -> (Vec<f64>, Vec<f64>) {
         let n = self.n;
@@ -100,10 +109,9 @@ impl Symmetric {
         }
         self.values[p * n + q] = 0.0;
         self.values[q * n + p] = 0.0;
-        for i in 0..n {
-            let (a, b) = (vectors[i * n + p], vectors[i * n + q]);
-            vectors[i * n + p] = cos * a - sin * b;
-            vectors[i * n + q] = sin * a + cos * b;
+        let (head, tail) = vectors.split_at_mut(q * n);
+        for (a, b) in head[p * n..(p + 1) * n].iter_mut().zip(&mut tail[..n]) {
+            (*a, *b) = (cos * *a - sin * *b, sin * *a + cos * *b);
         }
     }
 }
