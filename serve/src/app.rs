@@ -1,45 +1,100 @@
-//! [`App`]: what requests share; [`router`]: which of them goes where.
+//! [`App`]: what requests share.
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
-    time::Instant,
+    time::Duration,
 };
 
-use axum::{
-    Json, Router,
-    extract::{MatchedPath, Request, State},
-    http::{Method, StatusCode},
-    middleware::{self, Next},
-    response::Response,
-    routing::{get, post},
-};
-use models::{Classifier, Identity};
-use serde::Serialize;
-use serde_json::{Value, json};
+use features::{Extractor, FeatureSpec};
 
-use crate::{Error, Limits, Rejection, Result, Role, body, pool::Pool, predict, problem, slot::Slot};
+use crate::{
+    Error, Limits, Rejection, Result, Role,
+    answers::AnswerCache,
+    batcher::Batcher,
+    budget::Budget,
+    config::{Access, Compute, Config, Kind},
+    gateway::Gateway,
+    host::{Host, Source},
+    keys::ApiKeys,
+    metrics::Metrics,
+    pool::{Place, Pool},
+};
 
 /// What the requests of one process share.
 #[derive(Debug)]
 pub struct App {
     role: Role,
     limits: Limits,
-    slot: Slot,
+    threads: usize,
+    hosts: Vec<Host>,
     pool: Pool,
+    batcher: Batcher,
+    budget: Arc<Budget>,
+    answers: Arc<AnswerCache>,
+    metrics: Arc<Metrics>,
+    keys: Option<ApiKeys>,
+    access: Access,
+    gateway: Option<Arc<Gateway>>,
+    /// Computes what `/features` gives; made when it is first asked for.
+    extractors: [OnceLock<Extractor>; 2],
     stopping: AtomicBool,
 }
 
 impl App {
-    /// Starts the workers. There is no model until one is [`put`](Slot::put).
+    /// Starts the workers. There are no models until they are [`put`](Host::put), or come from `source`.
     ///
     /// # Errors
     /// [`Error::System`] when there are no threads to be had.
-    pub fn new(role: Role, limits: Limits, threads: usize, queue: usize) -> Result<Arc<Self>> {
-        let pool = Pool::new(threads, queue).map_err(|source| Error::System { what: "the workers", source })?;
-        Ok(Arc::new(Self { role, limits, slot: Slot::default(), pool, stopping: AtomicBool::new(false) }))
+    pub fn new(role: Role, limits: Limits, compute: &Compute, source: Option<&Source>) -> Result<Self> {
+        let metrics = Arc::new(Metrics::new());
+        let system = |what| move |source| Error::System { what, source };
+        // A role without models computes nothing, and needs no more than one idle worker.
+        let threads = if role.kinds().is_empty() { 1 } else { compute.threads };
+        let hosts = role.kinds().iter().map(|&kind| Host::new(kind, source.cloned(), Arc::clone(&metrics))).collect();
+        Ok(Self {
+            role,
+            limits,
+            threads,
+            hosts,
+            pool: Pool::new(threads, compute.queue).map_err(system("the workers"))?,
+            batcher: Batcher::new(compute.max_batch, compute.batch_delay, Arc::clone(&metrics))
+                .map_err(system("the thread of the network"))?,
+            budget: Arc::new(Budget::new(limits.max_held_bytes)),
+            answers: Arc::new(AnswerCache::new(compute.cache_bytes)),
+            metrics,
+            keys: None,
+            access: Access::default(),
+            gateway: None,
+            extractors: [const { OnceLock::new() }; 2],
+            stopping: AtomicBool::new(false),
+        })
+    }
+
+    /// The same as the program was asked for: with the keys that it names, and what `web` forwards to.
+    ///
+    /// # Errors
+    /// Those of [`App::new`]; [`Error::Usage`] for keys that cannot be read; [`Error::Upstream`].
+    pub fn of(config: &Config, source: Option<&Source>) -> Result<Self> {
+        let mut app = Self::new(config.role, config.limits, &config.compute, source)?;
+        if let Some(path) = &config.access.api_keys {
+            let refuse = |problem: String| Error::Usage(format!("--api-key-file {}: {problem}", path.display()));
+            let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
+            app.keys = Some(ApiKeys::parse(&text).map_err(|error| refuse(error.to_string()))?);
+        }
+        app.access = config.access.clone();
+        if let Some(upstream) = &config.upstream {
+            app.gateway = Some(upstream.connect()?);
+        }
+        Ok(app)
+    }
+
+    /// What this process does.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
     }
 
     /// What one request may ask for.
@@ -48,10 +103,29 @@ impl App {
         &self.limits
     }
 
-    /// Where the model in use sits.
+    /// Songs of one request that are computed at once.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads
+    }
+
+    /// Every model of this process.
     #[must_use]
-    pub fn slot(&self) -> &Slot {
-        &self.slot
+    pub fn hosts(&self) -> &[Host] {
+        &self.hosts
+    }
+
+    /// Where a model sits, if this process computes it.
+    #[must_use]
+    pub fn host(&self, kind: Kind) -> Option<&Host> {
+        self.hosts.iter().find(|host| host.kind() == kind)
+    }
+
+    /// Where the model of that name sits.
+    ///
+    /// # Errors
+    /// [`Rejection::UnknownModel`].
+    pub(crate) fn host_named(&self, name: &str) -> Result<&Host, Rejection> {
+        Kind::named(name).and_then(|kind| self.host(kind)).ok_or(Rejection::UnknownModel)
     }
 
     /// The workers.
@@ -60,100 +134,96 @@ impl App {
         &self.pool
     }
 
+    /// What songs of several requests go through a network by.
+    pub(crate) fn batcher(&self) -> &Batcher {
+        &self.batcher
+    }
+
+    /// The memory that bodies may take.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// Answers of before.
+    pub(crate) fn answers(&self) -> &Arc<AnswerCache> {
+        &self.answers
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The keys, if a request needs one.
+    pub(crate) fn keys(&self) -> Option<&ApiKeys> {
+        self.keys.as_ref()
+    }
+
+    /// Which pages elsewhere may ask.
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// What `web` forwards by.
+    pub(crate) fn gateway(&self) -> Option<&Arc<Gateway>> {
+        self.gateway.as_ref()
+    }
+
+    /// Computes features in the manner of librosa: with all its descriptors, or the log-mel alone.
+    ///
+    /// # Errors
+    /// [`Rejection::Internal`], which a preset does not give.
+    pub(crate) fn extractor(&self, with_descriptors: bool) -> Result<&Extractor, Rejection> {
+        let cell = &self.extractors[usize::from(with_descriptors)];
+        if let Some(extractor) = cell.get() {
+            return Ok(extractor);
+        }
+        let whole = FeatureSpec::librosa();
+        let extractor = Extractor::new(if with_descriptors { whole } else { whole.log_mel_alone() })?;
+        Ok(cell.get_or_init(|| extractor))
+    }
+
+    /// Takes a place among the workers.
+    ///
+    /// # Errors
+    /// [`Rejection::Busy`], [`Rejection::NotReady`].
+    pub(crate) fn enter(&self) -> Result<Place, Rejection> {
+        self.pool.enter().map_err(|error| self.refusal(error.into()))
+    }
+
+    /// Whether a place could be had now.
+    ///
+    /// # Errors
+    /// As [`enter`](Self::enter).
+    pub(crate) fn has_room(&self) -> Result<(), Rejection> {
+        if self.pool.is_full() { Err(self.refusal(Rejection::Busy { retry_after: 1 })) } else { Ok(()) }
+    }
+
+    /// Tells one who found no place when there will be one: when those who are inside will be through.
+    fn refusal(&self, rejection: Rejection) -> Rejection {
+        match rejection {
+            Rejection::Busy { .. } => {
+                let stay = self.pool.stay().max(Duration::from_secs(1)).as_secs_f64().ceil();
+                Rejection::Busy { retry_after: stay.min(60.0) as u64 }
+            }
+            other => other,
+        }
+    }
+
     /// Says on `/readyz` that this process takes no more; requests under way, and those that still come, are answered.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
 
-    /// The model in use.
-    ///
-    /// # Errors
-    /// [`Rejection::NotReady`] before there is one.
-    pub(crate) fn ready(&self) -> Result<Arc<dyn Classifier>, Rejection> {
-        self.slot.get().ok_or(Rejection::NotReady { reason: "no model is loaded yet" })
+    /// Whether [`stop`](Self::stop) was called.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
     }
-}
 
-/// Routes of the role that `app` plays.
-pub fn router(app: Arc<App>) -> Router {
-    Router::new()
-        .route("/", get(index))
-        .route(app.role.route(), post(predict::predict))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/problems", get(problem::list))
-        .route("/problems/{kind}", get(problem::show))
-        .method_not_allowed_fallback(async || Rejection::MethodNotAllowed)
-        .fallback(not_found)
-        .layer(middleware::from_fn(log))
-        .with_state(app)
-}
-
-async fn index(State(app): State<Arc<App>>) -> Json<Value> {
-    Json(json!({
-        "service": "tonearm",
-        "role": app.role.name(),
-        "routes": {
-            format!("POST {}", app.role.route()): "audio as multipart field `audio_file`, as JSON `audio_base64`, or as the raw body",
-            "GET /healthz": "200 while the process lives",
-            "GET /readyz": "200 when a model is loaded and warm, 503 otherwise",
-            "GET /problems": "every problem that a request can be answered with",
-        },
-    }))
-}
-
-/// Names the right server to a client that asks this one for the route of another. Reads on for a moment, so that one
-/// that sends a song hears of it.
-async fn not_found(State(app): State<Arc<App>>, request: Request) -> Rejection {
-    let (head, mut body) = request.into_parts();
-    body::linger(&mut body, &head.headers, &app.limits).await;
-    let other = Role::ALL.into_iter().find(|role| role.route() == head.uri.path());
-    other.map_or(Rejection::NotFound, |role| Rejection::OtherRole { role })
-}
-
-async fn healthz() -> Json<Value> {
-    Json(json!({ "status": "alive" }))
-}
-
-#[derive(Serialize)]
-struct Ready {
-    status: &'static str,
-    model: Identity,
-}
-
-async fn readyz(State(app): State<Arc<App>>) -> Result<Json<Ready>, Rejection> {
-    if app.stopping.load(Ordering::Relaxed) {
-        return Err(Rejection::NotReady { reason: "the server is stopping" });
-    }
-    Ok(Json(Ready { status: "ready", model: app.ready()?.identity().clone() }))
-}
-
-/// One line for each request: what was asked and what became of it, and nothing of who asked or what was sent.
-async fn log(request: Request, next: Next) -> Response {
-    let route = request.extensions().get::<MatchedPath>().cloned();
-    let mut line = Line { method: request.method().clone(), route, start: Instant::now(), outcome: None };
-    let response = next.run(request).await;
-    line.outcome = Some((response.status(), response.extensions().get().copied()));
-    response
-}
-
-/// Written when it is dropped, so that a client that goes away leaves a line too.
-struct Line {
-    method: Method,
-    route: Option<MatchedPath>,
-    start: Instant,
-    outcome: Option<(StatusCode, Option<problem::Reason>)>,
-}
-
-impl Drop for Line {
-    fn drop(&mut self) {
-        let route = self.route.as_ref().map_or("-", MatchedPath::as_str);
-        let ms = self.start.elapsed().as_millis() as u64;
-        let Some((status, reason)) = self.outcome else {
-            tracing::info!(method = %self.method, route, ms, "client gone");
-            return;
-        };
-        let problem = reason.map(|problem::Reason(kind)| kind.uri.trim_start_matches("/problems/"));
-        tracing::info!(method = %self.method, route, status = status.as_u16(), ms, problem, "answered");
+    /// Finishes the work that was taken; for the end of the process.
+    pub fn finish(&self) {
+        self.pool.finish();
+        self.batcher.finish();
     }
 }

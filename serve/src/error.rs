@@ -1,8 +1,6 @@
 //! Why the program could not start, or had to stop.
 
-use std::path::PathBuf;
-
-use crate::Role;
+use crate::config::Kind;
 
 /// Why the program could not start, or had to stop. What goes wrong with one request is a [`Rejection`](crate::Rejection).
 #[derive(Debug, thiserror::Error)]
@@ -13,38 +11,38 @@ pub enum Error {
     Usage(String),
     /// There is no artifact to serve.
     #[error(
-        "no {model} artifact in {} ({reason}); train one with `cargo run --release -p train`, name another folder with \
+        "no {} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, name another folder with \
          --artifacts, or wait for one with --wait-for-artifact",
-        artifacts.display()
+        kind.name()
     )]
     NoArtifact {
-        /// The model's name.
-        model: &'static str,
-        /// The folder that was searched.
-        artifacts: PathBuf,
+        /// The model.
+        kind: Kind,
+        /// Where it was looked for.
+        artifacts: String,
         /// What was not there.
         reason: String,
     },
     /// There is an artifact, and it cannot be used.
-    #[error("failed to load the {model} artifact in {}: {source}", artifacts.display())]
+    #[error("failed to load the {} artifact in {artifacts}: {source}", kind.name())]
     Artifact {
-        /// The model's name.
-        model: &'static str,
-        /// The folder that was searched.
-        artifacts: PathBuf,
+        /// The model.
+        kind: Kind,
+        /// Where it was found.
+        artifacts: String,
         /// What is wrong with it.
-        source: Box<models::Error>,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The artifact holds another model than the one that this role serves.
+    /// The artifact holds another model than the one that is to be served.
     #[error(
-        "the artifact in {} holds the model `{found}`, and `serve {}` serves `{}`; name another folder with --artifacts{}",
-        artifacts.display(), role.name(), role.model(), or_serve(found)
+        "the artifact in {artifacts} holds the model `{found}`, and `serve {}` serves `{}`; name another folder with --artifacts{}",
+        kind.role().name(), kind.name(), or_serve(found)
     )]
     WrongModel {
         /// What was to be served.
-        role: Role,
+        kind: Kind,
         /// The artifact's folder.
-        artifacts: PathBuf,
+        artifacts: String,
         /// What the artifact holds.
         found: String,
     },
@@ -62,6 +60,9 @@ pub enum Error {
         /// What was wrong with the answer.
         problem: String,
     },
+    /// A model server that `web` is to forward to has an address that cannot be used.
+    #[error("{0}")]
+    Upstream(String),
     /// The address cannot be listened on.
     #[error("failed to listen on {address}: {source}")]
     Listen {
@@ -85,16 +86,40 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::NoArtifact { .. } | Self::WrongModel { .. } | Self::Device { .. } => 2,
+            Self::Usage(_)
+            | Self::NoArtifact { .. }
+            | Self::WrongModel { .. }
+            | Self::Device { .. }
+            | Self::Upstream(_) => 2,
             Self::Artifact { .. } | Self::Warm { .. } | Self::Listen { .. } | Self::System { .. } => 1,
+        }
+    }
+
+    /// What is wrong with an artifact that was looked for in `artifacts`.
+    pub(crate) fn of_artifact(kind: Kind, artifacts: String, source: models::Error) -> Self {
+        match source {
+            models::Error::NotFound { detail, .. } => Self::NoArtifact { kind, artifacts, reason: detail },
+            source => Self::Artifact { kind, artifacts, source: Box::new(source) },
+        }
+    }
+
+    /// The same for every client to read: it names no folder and no host.
+    #[must_use]
+    pub fn public(&self) -> String {
+        match self {
+            Self::NoArtifact { kind, .. } => format!("there is no {} artifact yet", kind.name()),
+            Self::WrongModel { kind, .. } | Self::Artifact { kind, .. } => {
+                format!("the {} artifact in use next cannot be loaded; the log says why", kind.name())
+            }
+            Self::Warm { model, .. } => format!("{model} gave no sound answer for a test tone, so it is not served"),
+            _ => "the log says what is wrong".to_owned(),
         }
     }
 }
 
 /// Names the role that serves `model`, if there is one.
 fn or_serve(model: &str) -> String {
-    let role = Role::ALL.into_iter().find(|role| role.model() == model);
-    role.map_or_else(String::new, |role| format!(", or run `serve {}`", role.name()))
+    Kind::named(model).map_or_else(String::new, |kind| format!(", or run `serve {}`", kind.role().name()))
 }
 
 /// `Result` with this crate's [`Error`].

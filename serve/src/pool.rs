@@ -3,20 +3,30 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
 
-/// Threads that run jobs in the order of their arrival.
+/// Threads that run jobs in the order of their arrival, for callers who each hold a [`Place`].
 ///
-/// A job whose caller has gone is never started, and gives its place in the queue to the next that needs one. A job that
-/// panics takes nothing with it but itself.
+/// A job whose caller has gone is never started. A job that panics takes nothing with it but itself.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// A caller's right to be here, from its entry until its answer is ready. Dropping it lets the next one in.
+#[derive(Debug)]
+pub struct Place {
+    shared: Arc<Shared>,
+    since: Instant,
 }
 
 /// Why a job gave no result.
@@ -34,24 +44,38 @@ pub enum PoolError {
 }
 
 /// Lets a job ask, between two steps, whether anybody still waits for it.
-pub struct Caller<'a>(&'a dyn Fn() -> bool);
+pub struct Caller<'a> {
+    is_gone: &'a (dyn Fn() -> bool + Sync),
+    waited: Duration,
+}
 
 impl Caller<'_> {
     /// Whether the caller has gone, so that the rest of the work is for nobody.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        (self.0)()
+        (self.is_gone)()
+    }
+
+    /// How long the job waited for a worker.
+    #[must_use]
+    pub fn waited(&self) -> Duration {
+        self.waited
     }
 }
 
 impl Pool {
-    /// Starts `threads` workers (at least one), and lets `queue` jobs wait beside those that run.
+    /// Starts `threads` workers (at least one), and lets in so many callers and `queue` more.
     ///
     /// # Errors
     /// The operating system's, when it has no more threads.
     pub fn new(threads: usize, queue: usize) -> std::io::Result<Self> {
         let threads = threads.max(1);
-        let shared = Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), places: threads + queue });
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            places: threads + queue,
+            stay_micros: AtomicU64::new(0),
+        });
         let pool = Self { shared, workers: Mutex::default() };
         for index in 0..threads {
             let shared = Arc::clone(&pool.shared);
@@ -62,30 +86,34 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Whether a job would be refused now: a reason to refuse an upload before it is read.
+    /// Whether a caller would be refused now: a reason to refuse an upload before it is read.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.shared.make_room(&mut lock(&self.shared.state)).is_err()
+        self.shared.has_room(&lock(&self.shared.state)).is_err()
     }
 
-    /// Runs `job` on a worker and gives its result. Dropping the future abandons the job.
+    /// Takes a place, if there is one.
     ///
     /// # Errors
-    /// [`PoolError`], at once when there is no place.
-    pub async fn run<T, F>(&self, job: F) -> Result<T, PoolError>
-    where
-        T: Send + 'static,
-        F: FnOnce(&Caller<'_>) -> T + Send + 'static,
-    {
-        let (reply, result) = oneshot::channel();
-        {
-            let mut state = lock(&self.shared.state);
-            self.shared.make_room(&mut state)?;
-            state.queue.push_back(Box::new(Task { job, reply }));
-        }
-        self.shared.wake.notify_one();
-        // A worker drops a reply only by way of a panic outside of the job.
-        result.await.unwrap_or(Err(PoolError::Panicked))
+    /// [`PoolError::Full`], [`PoolError::Stopping`].
+    pub fn enter(&self) -> Result<Place, PoolError> {
+        let mut state = lock(&self.shared.state);
+        self.shared.has_room(&state)?;
+        state.inside += 1;
+        Ok(Place { shared: Arc::clone(&self.shared), since: Instant::now() })
+    }
+
+    /// How many callers are inside, and how many of their jobs wait for a worker.
+    #[must_use]
+    pub fn occupancy(&self) -> (usize, usize) {
+        let state = lock(&self.shared.state);
+        (state.inside, state.queue.len())
+    }
+
+    /// How long callers stay of late: what one who was refused may expect to wait for a place.
+    #[must_use]
+    pub fn stay(&self) -> Duration {
+        Duration::from_micros(self.shared.stay_micros.load(Ordering::Relaxed))
     }
 
     /// Takes no more jobs, finishes those that were taken, and returns when the last worker has ended.
@@ -107,18 +135,57 @@ impl Drop for Pool {
     }
 }
 
+impl Place {
+    /// Runs `job` on a worker and gives its result. Dropping the future abandons the job.
+    ///
+    /// # Errors
+    /// [`PoolError::Stopping`] after [`Pool::finish`]; [`PoolError::Panicked`].
+    pub async fn run<T, F>(&self, job: F) -> Result<T, PoolError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Caller<'_>) -> T + Send + 'static,
+    {
+        let (reply, result) = oneshot::channel();
+        {
+            let mut state = lock(&self.shared.state);
+            if state.stopping {
+                return Err(PoolError::Stopping);
+            }
+            // What was abandoned while it waited is let go of here, with the body that it holds.
+            state.queue.retain(|work| work.is_wanted());
+            state.queue.push_back(Box::new(Task { job, reply, since: Instant::now() }));
+        }
+        self.shared.wake.notify_one();
+        // A worker drops a reply only by way of a panic outside of the job.
+        result.await.unwrap_or(Err(PoolError::Panicked))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        lock(&self.shared.state).inside -= 1;
+        let stay = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        // Of two at once one may be lost: an average can bear that.
+        let before = self.shared.stay_micros.load(Ordering::Relaxed);
+        let after = if before == 0 { stay } else { before - before / 8 + stay / 8 };
+        self.shared.stay_micros.store(after, Ordering::Relaxed);
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
-    /// Jobs that may be here at once, running ones included.
+    /// Callers who may be inside at once.
     places: usize,
+    /// A running mean of how long they stay.
+    stay_micros: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     queue: VecDeque<Box<dyn Work>>,
-    running: usize,
+    inside: usize,
     stopping: bool,
 }
 
@@ -126,22 +193,19 @@ impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("State")
             .field("waiting", &self.queue.len())
-            .field("running", &self.running)
+            .field("inside", &self.inside)
             .field("stopping", &self.stopping)
             .finish()
     }
 }
 
 impl Shared {
-    /// Finds a place for one more job, if need be that of one whose caller has gone.
-    fn make_room(&self, state: &mut State) -> Result<(), PoolError> {
-        if state.stopping {
-            return Err(PoolError::Stopping);
+    fn has_room(&self, state: &State) -> Result<(), PoolError> {
+        match state {
+            State { stopping: true, .. } => Err(PoolError::Stopping),
+            State { inside, .. } if *inside < self.places => Ok(()),
+            State { .. } => Err(PoolError::Full),
         }
-        if state.queue.len() + state.running >= self.places {
-            state.queue.retain(|work| work.is_wanted());
-        }
-        if state.queue.len() + state.running < self.places { Ok(()) } else { Err(PoolError::Full) }
     }
 
     /// What a worker does all day.
@@ -155,13 +219,9 @@ impl Shared {
                 state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            state.running += 1;
             drop(state);
-            let deliver = if work.is_wanted() { Some(work.run()) } else { None };
-            // The place is free before the answer is out: a client that asks again at once finds it.
-            lock(&self.state).running -= 1;
-            if let Some(deliver) = deliver {
-                deliver();
+            if work.is_wanted() {
+                work.run();
             }
             state = lock(&self.state);
         }
@@ -171,13 +231,14 @@ impl Shared {
 /// A job and where its result goes, whatever their types.
 trait Work: Send {
     fn is_wanted(&self) -> bool;
-    /// Does the job; what it returns hands over the result.
-    fn run(self: Box<Self>) -> Box<dyn FnOnce()>;
+    /// Does the job and hands over the result.
+    fn run(self: Box<Self>);
 }
 
 struct Task<T, F> {
     job: F,
     reply: oneshot::Sender<Result<T, PoolError>>,
+    since: Instant,
 }
 
 impl<T, F> Work for Task<T, F>
@@ -189,14 +250,13 @@ where
         !self.reply.is_closed()
     }
 
-    fn run(self: Box<Self>) -> Box<dyn FnOnce()> {
-        let Self { job, reply } = *self;
+    fn run(self: Box<Self>) {
+        let Self { job, reply, since } = *self;
         // Whatever the job left half done is dropped with it: nothing of it is seen again.
-        let result = catch_unwind(AssertUnwindSafe(|| job(&Caller(&|| reply.is_closed()))));
-        Box::new(move || {
-            // The caller may have gone.
-            let _ = reply.send(result.map_err(|_| PoolError::Panicked));
-        })
+        let result =
+            catch_unwind(AssertUnwindSafe(|| job(&Caller { is_gone: &|| reply.is_closed(), waited: since.elapsed() })));
+        // The caller may have gone.
+        let _ = reply.send(result.map_err(|_| PoolError::Panicked));
     }
 }
 
@@ -211,20 +271,41 @@ mod tests {
 
     use super::*;
 
+    /// Enters and runs one job, as a request does.
+    async fn run<T, F>(pool: &Pool, job: F) -> Result<T, PoolError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Caller<'_>) -> T + Send + 'static,
+    {
+        pool.enter()?.run(job).await
+    }
+
     #[tokio::test]
     async fn a_job_gives_its_result() {
         let pool = Pool::new(2, 2).expect("threads");
-        assert_eq!(pool.run(|_| 6 * 7).await, Ok(42));
+        assert_eq!(run(&pool, |_| 6 * 7).await, Ok(42));
+        assert_eq!(pool.occupancy(), (0, 0));
     }
 
     #[tokio::test]
     async fn a_panic_is_an_answer_and_the_worker_lives_on() {
         let pool = Pool::new(1, 0).expect("threads");
         for round in 0..3 {
-            let panics = pool.run(|_| std::panic::resume_unwind(Box::new("on purpose"))).await;
+            let panics = run(&pool, |_| std::panic::resume_unwind(Box::new("on purpose"))).await;
             assert_eq!(panics, Err::<(), _>(PoolError::Panicked), "round {round}");
         }
-        assert_eq!(pool.run(|_| 1).await, Ok(1));
+        assert_eq!(run(&pool, |_| 1).await, Ok(1));
+    }
+
+    #[tokio::test]
+    async fn a_place_is_held_from_one_job_to_the_next() {
+        let pool = Pool::new(1, 0).expect("threads");
+        let place = pool.enter().expect("is free");
+        assert_eq!(place.run(|_| 1).await, Ok(1));
+        assert!(pool.is_full() && matches!(pool.enter(), Err(PoolError::Full)));
+        assert_eq!(place.run(|_| 2).await, Ok(2));
+        drop(place);
+        assert!(!pool.is_full());
     }
 
     #[tokio::test]
@@ -235,7 +316,7 @@ mod tests {
         let running = tokio::spawn({
             let pool = Arc::clone(&pool);
             async move {
-                pool.run(move |caller| {
+                run(&pool, move |caller| {
                     started.send(()).expect("is awaited");
                     gate.recv().expect("is opened");
                     caller.is_gone()
@@ -248,21 +329,22 @@ mod tests {
         let (tell, ran) = mpsc::channel::<()>();
         let waiting = tokio::spawn({
             let pool = Arc::clone(&pool);
-            async move { pool.run(move |_| tell.send(())).await }
+            async move { run(&pool, move |_| tell.send(())).await }
         });
         while !pool.is_full() {
             tokio::task::yield_now().await;
         }
-        assert_eq!(pool.run(|_| ()).await, Err(PoolError::Full));
+        assert_eq!(run(&pool, |_| ()).await, Err(PoolError::Full));
 
         waiting.abort();
         assert!(waiting.await.is_err_and(|error| error.is_cancelled()));
         assert!(!pool.is_full());
         open.send(()).expect("is awaited");
         assert_eq!(running.await.expect("ends"), Ok(false));
-        assert!(ran.recv().is_err(), "the abandoned job must never run");
+        assert!(pool.stay() > Duration::ZERO);
         pool.finish();
-        assert_eq!(pool.run(|_| ()).await, Err(PoolError::Stopping));
+        assert!(ran.recv().is_err(), "the abandoned job must never run");
+        assert_eq!(run(&pool, |_| ()).await, Err(PoolError::Stopping));
     }
 
     #[tokio::test]
@@ -272,8 +354,8 @@ mod tests {
             .map(|index| {
                 let pool = Arc::clone(&pool);
                 tokio::spawn(async move {
-                    pool.run(move |_| {
-                        thread::sleep(std::time::Duration::from_millis(2));
+                    run(&pool, move |_| {
+                        thread::sleep(Duration::from_millis(2));
                         index
                     })
                     .await

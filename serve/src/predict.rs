@@ -1,91 +1,138 @@
-//! From a song to its genre: the one route that a role is there for.
+//! The routes that a role is there for: from a song to its genre.
+
+#![expect(unused_qualifications, reason = "what utoipa makes of `params(Wish)` names it in full")]
 
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    body::{Body, Bytes},
-    extract::{Request, State},
-    http::HeaderMap,
+    body::{Body as HttpBody, Bytes},
+    extract::{Path, Query, Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
 };
-use features::{
-    Fingerprint,
-    decode::{self, AudioInfo},
-    resample::SAMPLE_RATES,
-};
-use models::{Classifier, Identity, Prediction};
-use serde::{Serialize, Serializer};
+use models::{Classifier, Explain};
+use serde::Deserialize;
+use tokio::time::timeout;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    App, Limits, Rejection, body,
-    pool::{Caller, PoolError},
-    slot,
+    App, Rejection,
+    answer::Answer,
+    body,
+    config::Kind,
+    docs::Problems,
+    hear::{Body, Question, Reply},
+    host::Host,
+    pool::Place,
     upload::{Encoding, Upload},
 };
 
-/// What is answered for a song.
-#[derive(Debug, Serialize)]
-pub struct Answer {
-    /// The most probable label.
-    pub predicted_genre: String,
-    /// Of every label; they sum to 1.
-    pub probabilities: Probabilities,
-    /// The same for each segment in time.
-    pub segments: Vec<SegmentAnswer>,
-    /// Which model answered.
-    pub model: Identity,
-    /// SHA-256 of the features that the model heard; `train inspect --json` gives the same for the same file.
-    pub features_digest: Fingerprint,
-    /// What was decoded.
-    pub audio: AudioInfo,
+/// The header that names a version of the model.
+pub(crate) const VERSION: HeaderName = HeaderName::from_static("tonearm-version");
+/// The header that says whether an answer was kept from before: `hit` or `miss`.
+pub(crate) const CACHE: HeaderName = HeaderName::from_static("tonearm-cache");
+
+/// What a question may ask for beside the genre.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wish {
+    /// Of a network: what it listened to. `predicted` for the genre that it names, or the name of another genre.
+    #[param(example = "predicted")]
+    explain: Option<String>,
 }
 
-/// What is answered for a segment of it.
-#[derive(Debug, Serialize)]
-pub struct SegmentAnswer {
-    /// Where it starts, in seconds.
-    pub start_seconds: f64,
-    /// Where it ends, in seconds.
-    pub end_seconds: f64,
-    /// The most probable label.
-    pub predicted_genre: String,
-    /// Of every label; they sum to 1.
-    pub probabilities: Probabilities,
+/// The forms that audio comes in, for the description of the API.
+#[derive(ToSchema)]
+#[schema(as = AudioForm)]
+#[expect(dead_code, reason = "it stands in the description of the API")]
+pub(crate) struct AudioForm {
+    /// The file: WAV, AU, FLAC, MP3, OGG, AIFF or M4A.
+    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    audio_file: Vec<u8>,
 }
 
-/// A probability for each label, written as an object in the order of the labels.
-#[derive(Debug)]
-pub struct Probabilities(Vec<(String, f64)>);
-
-impl Probabilities {
-    fn new(labels: &[String], values: &[f64]) -> Self {
-        Self(labels.iter().cloned().zip(values.iter().copied()).collect())
-    }
-
-    /// The most probable label; of equals the first.
-    fn best(&self) -> String {
-        let values: Vec<f64> = self.0.iter().map(|(_, probability)| *probability).collect();
-        self.0.get(models::most_probable(&values)).map(|(label, _)| label.clone()).unwrap_or_default()
-    }
+/// The same as JSON.
+#[derive(ToSchema)]
+#[schema(as = AudioJson)]
+#[expect(dead_code, reason = "it stands in the description of the API")]
+pub(crate) struct AudioJson {
+    /// The file in base64, standard or URL-safe, bare or as a `data:` URL.
+    audio_base64: String,
 }
 
-impl Serialize for Probabilities {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(label, probability)| (label, probability)))
-    }
-}
-
-/// The handler.
+/// The genre of a song, by the support vector machine
 ///
-/// # Errors
-/// Any [`Rejection`] but those of unknown routes.
-pub async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Json<Answer>, Rejection> {
+/// Audio is told by its bytes, at any rate and any number of channels.
+#[utoipa::path(
+    post, path = "/predict", tag = "genre",
+    params(("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
+    request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 200, description = "The genre", body = Answer), Problems)
+)]
+pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
+    of(&app, Kind::Svm, None, request).await
+}
+
+/// The genre of a song, by VGG19
+#[utoipa::path(
+    post, path = "/vgg", tag = "genre",
+    params(Wish, ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
+    request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 200, description = "The genre", body = Answer), Problems)
+)]
+pub(crate) async fn vgg(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
+    of(&app, Kind::Vgg19, None, request).await
+}
+
+/// The genre of a song, by a model that is named
+#[utoipa::path(
+    post, path = "/v1/models/{name}/predict", tag = "models",
+    params(("name" = String, Path, example = "svm"), Wish, ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
+    request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 200, description = "The genre", body = Answer), Problems)
+)]
+pub(crate) async fn by_model(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    let kind = app.host_named(&name)?.kind();
+    of(&app, kind, None, request).await
+}
+
+/// The genre of a song, by one version of a model
+#[utoipa::path(
+    post, path = "/v1/models/{name}/versions/{version}/predict", tag = "models",
+    params(("name" = String, Path, example = "svm"), ("version" = String, Path, description = "12 hexadecimal digits"), Wish),
+    request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
+    responses((status = 200, description = "The genre", body = Answer), Problems)
+)]
+pub(crate) async fn by_version(
+    State(app): State<Arc<App>>,
+    Path((name, version)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    let kind = app.host_named(&name)?.kind();
+    of(&app, kind, Some(version), request).await
+}
+
+/// Answers for a song; of a refused request some of the body is still read, so that its client hears of it.
+async fn of(app: &Arc<App>, kind: Kind, version: Option<String>, request: Request) -> Result<Response, Rejection> {
     let (head, mut body) = request.into_parts();
-    match admit(&app, &head.headers, &mut body).await {
-        Ok((model, upload)) => {
-            let limits = *app.limits();
-            let job = move |caller: &Caller<'_>| answer(upload, &*model, &limits, caller);
-            app.pool().run(job).await??.map_or_else(|| Err(Rejection::internal("the caller has gone")), |a| Ok(Json(a)))
+    let admitted = async {
+        let wish: Wish = query(head.uri.query())?;
+        let model = choose(app, kind, version, &head.headers).await?;
+        let explain = wish.explain.as_deref().map(|genre| explained(genre, &*model)).transpose()?;
+        let encoding = Encoding::of(&head.headers)?;
+        app.has_room()?;
+        let read = read(app, &mut body, app.limits().max_body_bytes).await?;
+        Ok((Question { kind, model, explain }, read.into_body(encoding)))
+    };
+    match admitted.await {
+        Ok((question, body)) => {
+            let reply = within(app, async |place| app.hear(&place, body, question).await).await?;
+            Ok(respond(reply))
         }
         Err(rejection) => {
             body::linger(&mut body, &head.headers, app.limits()).await;
@@ -94,94 +141,86 @@ pub async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Js
     }
 }
 
-/// Reads the body, if a look at the head and at the queue says that it is worth reading.
-async fn admit(app: &App, headers: &HeaderMap, body: &mut Body) -> Result<(Arc<dyn Classifier>, Upload), Rejection> {
-    let model = app.ready()?;
-    let encoding = Encoding::of(headers)?;
-    if app.pool().is_full() {
-        return Err(Rejection::Busy);
-    }
-    let bytes: Bytes = body::read(body, app.limits()).await?;
-    Ok((model, Upload::new(encoding, bytes)))
+/// Takes a place and works there, for as long as an answer may take.
+pub(crate) async fn within<T>(
+    app: &App,
+    work: impl AsyncFnOnce(Place) -> Result<T, Rejection>,
+) -> Result<T, Rejection> {
+    let place = app.enter()?;
+    let deadline = app.limits().answer_deadline;
+    // Dropped at the deadline, the work takes what it has queued with it.
+    timeout(deadline, work(place)).await.unwrap_or(Err(Rejection::TimedOut { seconds: deadline.as_secs() }))
 }
 
-/// The work on the CPU. `None` when the caller has gone meanwhile.
-fn answer(
-    upload: Upload,
-    model: &dyn Classifier,
-    limits: &Limits,
-    caller: &Caller<'_>,
-) -> Result<Option<Answer>, Rejection> {
-    let audio = upload.into_audio()?;
-    let limits = decode::Limits { max_bytes: limits.max_body_bytes, max_seconds: limits.max_seconds };
-    let decoded = decode::decode(audio, &limits)?;
-    let rate = decoded.clip.sample_rate();
-    if !SAMPLE_RATES.contains(&rate) {
-        return Err(Rejection::SampleRate { rate });
-    }
-    if caller.is_gone() {
-        return Ok(None);
-    }
-    let analysis = model.extractor().analyse(&decoded.clip)?;
-    if caller.is_gone() {
-        return Ok(None);
-    }
-    let prediction = model.predict(&analysis).map_err(|error| match error {
-        models::Error::Features(error) => error.into(),
-        other => Rejection::internal(other),
-    })?;
-    slot::check(&prediction, model.labels().len()).map_err(Rejection::internal)?;
-    Ok(Some(Answer::new(&prediction, model, decoded.info)))
+/// Bytes that were read, and what they were let in for.
+pub(crate) struct Read {
+    bytes: Bytes,
+    held: crate::budget::Reservation,
 }
 
-impl Answer {
-    fn new(prediction: &Prediction, model: &dyn Classifier, audio: AudioInfo) -> Self {
-        let labels = model.labels();
-        let probabilities = Probabilities::new(labels, &prediction.probabilities);
-        let segments = prediction
-            .segments
-            .iter()
-            .map(|segment| {
-                let probabilities = Probabilities::new(labels, &segment.probabilities);
-                SegmentAnswer {
-                    start_seconds: segment.start_seconds,
-                    end_seconds: segment.end_seconds,
-                    predicted_genre: probabilities.best(),
-                    probabilities,
-                }
-            })
-            .collect();
-        Self {
-            predicted_genre: probabilities.best(),
-            probabilities,
-            segments,
-            model: model.identity().clone(),
-            features_digest: prediction.features_digest.clone(),
-            audio,
-        }
+impl Read {
+    pub(crate) fn into_body(self, encoding: Encoding) -> Body {
+        Body { upload: Upload::new(encoding, self.bytes), held: self.held }
+    }
+
+    pub(crate) fn into_parts(self) -> (Bytes, crate::budget::Reservation) {
+        (self.bytes, self.held)
     }
 }
 
-impl From<PoolError> for Rejection {
-    fn from(error: PoolError) -> Self {
-        match error {
-            PoolError::Full => Self::Busy,
-            PoolError::Stopping => Self::NotReady { reason: "the server is stopping" },
-            PoolError::Panicked => Self::internal(error),
-        }
-    }
+/// Reads a body of at most `limit` bytes, into memory that all bodies share.
+pub(crate) async fn read(app: &App, body: &mut HttpBody, limit: u64) -> Result<Read, Rejection> {
+    let (bytes, held) = body::read(body, app.limits(), limit, app.budget()).await?;
+    Ok(Read { bytes, held })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The parameters after `?`.
+///
+/// # Errors
+/// [`Rejection::BadQuery`].
+pub(crate) fn query<T: serde::de::DeserializeOwned>(query: Option<&str>) -> Result<T, Rejection> {
+    let uri = match query {
+        Some(query) => format!("/?{query}").parse(),
+        None => "/".parse(),
+    };
+    let bad = |problem: String| Rejection::BadQuery { problem: format!("the query cannot be read: {problem}") };
+    let uri = uri.map_err(|error: axum::http::uri::InvalidUri| bad(error.to_string()))?;
+    Query::try_from_uri(&uri).map(|Query(found)| found).map_err(|error| bad(error.body_text()))
+}
 
-    #[test]
-    fn labels_keep_their_order_and_of_equals_the_first_is_best() {
-        let labels = ["rock", "blues", "jazz"].map(str::to_owned);
-        let probabilities = Probabilities::new(&labels, &[0.2, 0.4, 0.4]);
-        assert_eq!(probabilities.best(), "blues");
-        let json = serde_json::to_string(&probabilities).expect("an object");
-        assert_eq!(json, r#"{"rock":0.2,"blues":0.4,"jazz":0.4}"#);
+/// The version that a request names, or the one in use.
+pub(crate) async fn choose(
+    app: &Arc<App>,
+    kind: Kind,
+    version: Option<String>,
+    headers: &HeaderMap,
+) -> Result<Arc<dyn Classifier>, Rejection> {
+    let named = version
+        .or_else(|| headers.get(VERSION).map(|version| String::from_utf8_lossy(version.as_bytes()).into_owned()));
+    let Some(version) = named else { return app.host(kind).map_or(Err(Rejection::UnknownModel), Host::ready) };
+    let app = Arc::clone(app);
+    let load = move || app.host(kind).map_or(Err(Rejection::UnknownModel), |host| host.version(&version));
+    tokio::task::spawn_blocking(load).await.unwrap_or_else(|error| Err(Rejection::internal(error)))
+}
+
+/// Which label `explain` stands for.
+fn explained(genre: &str, model: &dyn Classifier) -> Result<Explain, Rejection> {
+    if model.identity().name != Kind::Vgg19.name() {
+        return Err(Rejection::BadQuery {
+            problem: "`explain` is for the network; the SVM has no such map".to_owned(),
+        });
     }
+    if genre == "predicted" {
+        return Ok(Explain::Predicted);
+    }
+    let label = model.labels().iter().position(|label| label == genre);
+    label.map(Explain::Label).ok_or_else(|| Rejection::BadQuery {
+        problem: format!("`explain` names no genre of the model; it has `predicted`, {}", model.labels().join(", ")),
+    })
+}
+
+fn respond(reply: Reply) -> Response {
+    let cache = HeaderValue::from_static(if reply.kept { "hit" } else { "miss" });
+    let json = HeaderValue::from_static("application/json");
+    ([(header::CONTENT_TYPE, json), (CACHE, cache)], reply.json).into_response()
 }

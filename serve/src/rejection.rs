@@ -4,10 +4,7 @@ use axum::http::{HeaderName, HeaderValue, header};
 
 use features::resample::SAMPLE_RATES;
 
-use crate::{
-    Role,
-    problem::{self, Kind},
-};
+use crate::{config::Kind, problem};
 
 /// Every way in which a request can fail; its message is the `detail` of the answer.
 ///
@@ -19,6 +16,12 @@ pub enum Rejection {
     /// The form has no audio field.
     #[error("the form has no field `audio_file` (nor `file` or `audio`); it has {fields} field(s)")]
     NoFile {
+        /// How many fields it has.
+        fields: usize,
+    },
+    /// The form has no files.
+    #[error("the form has no field `files`; it has {fields} field(s)")]
+    NoFiles {
         /// How many fields it has.
         fields: usize,
     },
@@ -95,24 +98,66 @@ pub enum Rejection {
         /// Its rate in Hz.
         rate: u32,
     },
+    /// A parameter of the query is wrong.
+    #[error("{problem}")]
+    BadQuery {
+        /// Which, and what is wanted.
+        problem: String,
+    },
+    /// No key, or a wrong one.
+    #[error("this server wants one of its API keys, as `Authorization: Bearer KEY` or `X-API-Key: KEY`")]
+    Unauthorized,
     /// Unknown path.
-    #[error("there is no such route; GET / lists them")]
+    #[error("there is no such route; GET /openapi.json lists them")]
     NotFound,
+    /// Unknown model.
+    #[error("this server does not serve that model; GET /v1/models lists those that it does")]
+    UnknownModel,
+    /// Unknown version.
+    #[error("there is no such version of {}, or it cannot be used; GET /v1/models/{}/versions lists those that there are", model.name(), model.name())]
+    UnknownVersion {
+        /// Of which model.
+        model: Kind,
+    },
     /// Path of another role.
     #[error(
-        "{} is the route of `serve {}`, which listens on port {} unless told otherwise; GET / lists those of this server",
-        role.route(), role.name(), role.port()
+        "{} is the route of `serve {}`, which listens on port {} unless told otherwise; GET /openapi.json lists those of this server",
+        kind.route(), kind.role().name(), kind.role().port()
     )]
     OtherRole {
-        /// Which.
-        role: Role,
+        /// The model that has it.
+        kind: Kind,
     },
     /// Known path, other method. The router adds `Allow`.
     #[error("this route does not take that method; `Allow` names those that it takes")]
     MethodNotAllowed,
     /// The queue is full.
-    #[error("all workers are busy and the queue is full; try again in {RETRY_AFTER} s")]
-    Busy,
+    #[error("all workers are busy and the queue is full; try again in {retry_after} s")]
+    Busy {
+        /// In how many seconds there may be a place.
+        retry_after: u64,
+    },
+    /// Too many bytes are arriving.
+    #[error("the bodies that are arriving fill the memory set aside for them; try again in {RETRY_AFTER} s")]
+    Crowded,
+    /// The answer took too long.
+    #[error("the answer was not ready after {seconds} s, so the work on it was dropped")]
+    TimedOut {
+        /// How long it was waited for.
+        seconds: u64,
+    },
+    /// The server of a model is down, or broke off.
+    #[error("the server of the model {} is not reachable, or ended before its answer did; it is tried again at every request", model.name())]
+    BackendUnavailable {
+        /// Which model.
+        model: Kind,
+    },
+    /// The server of a model is slow.
+    #[error("the server of the model {} did not answer in time", model.name())]
+    BackendTimeout {
+        /// Which model.
+        model: Kind,
+    },
     /// There is no model yet, or the server is stopping.
     #[error("{reason}")]
     NotReady {
@@ -131,7 +176,7 @@ pub enum Rejection {
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct AudioError {
-    kind: &'static Kind,
+    kind: &'static problem::Kind,
     message: String,
 }
 
@@ -144,9 +189,9 @@ const ACCEPTED: &str = "multipart/form-data, application/json, audio/*, applicat
 impl Rejection {
     /// The row of the table of problems: type, status, title.
     #[must_use]
-    pub fn kind(&self) -> &'static Kind {
+    pub fn kind(&self) -> &'static problem::Kind {
         match self {
-            Self::NoFile { .. } | Self::NoBase64 => &problem::NO_AUDIO,
+            Self::NoFile { .. } | Self::NoFiles { .. } | Self::NoBase64 => &problem::NO_AUDIO,
             Self::SeveralFiles { .. } => &problem::SEVERAL_FILES,
             Self::EmptyAudio => &problem::EMPTY_AUDIO,
             Self::BadMultipart { .. } => &problem::BAD_MULTIPART,
@@ -159,9 +204,16 @@ impl Rejection {
             Self::UnsupportedContentEncoding => &problem::UNSUPPORTED_CONTENT_ENCODING,
             Self::Audio(error) => error.kind,
             Self::SampleRate { .. } => &problem::UNSUPPORTED_AUDIO,
+            Self::BadQuery { .. } => &problem::BAD_QUERY,
+            Self::Unauthorized => &problem::UNAUTHORIZED,
             Self::NotFound | Self::OtherRole { .. } => &problem::NOT_FOUND,
+            Self::UnknownModel => &problem::UNKNOWN_MODEL,
+            Self::UnknownVersion { .. } => &problem::UNKNOWN_VERSION,
             Self::MethodNotAllowed => &problem::METHOD_NOT_ALLOWED,
-            Self::Busy => &problem::BUSY,
+            Self::Busy { .. } | Self::Crowded => &problem::BUSY,
+            Self::TimedOut { .. } => &problem::TIMED_OUT,
+            Self::BackendUnavailable { .. } => &problem::BACKEND_UNAVAILABLE,
+            Self::BackendTimeout { .. } => &problem::BACKEND_TIMEOUT,
             Self::NotReady { .. } => &problem::NOT_READY,
             Self::Internal { .. } => &problem::INTERNAL,
         }
@@ -169,7 +221,11 @@ impl Rejection {
 
     /// The header that helps a client to do better.
     pub(crate) fn header(&self) -> Option<(HeaderName, HeaderValue)> {
+        if let Self::Busy { retry_after } = self {
+            return Some((header::RETRY_AFTER, HeaderValue::from(*retry_after)));
+        }
         match self.kind().status {
+            401 => Some((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
             415 => Some((header::ACCEPT, HeaderValue::from_static(ACCEPTED))),
             503 => Some((header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER))),
             _ => None,
@@ -179,6 +235,16 @@ impl Rejection {
     /// A fault of the server, with what its log should say.
     pub(crate) fn internal(cause: impl ToString) -> Self {
         Self::Internal { cause: cause.to_string() }
+    }
+}
+
+impl From<models::Error> for Rejection {
+    fn from(error: models::Error) -> Self {
+        match error {
+            models::Error::Features(error) => error.into(),
+            // Nobody reads this: its caller has gone.
+            other => Self::internal(other),
+        }
     }
 }
 

@@ -1,53 +1,62 @@
 //! [`run`]: the program, from its configuration to its end.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, sync::Arc};
 
-use models::Identity;
 use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
     task, time,
 };
 
-use crate::{App, Config, Error, Result, Role, router, server, slot};
-
-/// How often an artifact is looked for by a process that waits for one.
-const POLL: Duration = Duration::from_secs(2);
+use crate::{
+    App, Config, Error, Result, Role,
+    config::Artifacts,
+    host::{self, Host, Refreshed, Source},
+    repository::Repository,
+    router, server, telemetry,
+};
 
 /// Serves until SIGTERM or SIGINT, then finishes what was taken.
 ///
 /// # Errors
 /// [`Error`], when there is nothing to serve or nowhere to serve it.
 pub fn run(config: &Config) -> Result<()> {
+    let _traces = telemetry::init(&config.telemetry)?;
     let system = |what| move |source| Error::System { what, source };
-    // Before the address is taken: a process without a model is not to look alive, unless told to.
-    if config.role.device().is_some() {
-        limit_network(config.threads).map_err(system("the threads of the network"))?;
+    for setting in &config.settings {
+        tracing::debug!(name = setting.name, values = ?setting.values, source = setting.source, "setting");
     }
-    slot::open_device(config.role)?;
-    let model = match slot::load_and_warm(&config.artifacts, config.role) {
-        Err(error @ Error::NoArtifact { .. }) if config.wait_for_artifact => {
-            tracing::warn!("{error}");
-            None
-        }
-        loaded => Some(loaded?),
+    let has_network = config.role.kinds().iter().any(|kind| kind.batches());
+    if has_network {
+        limit_network(config.compute.threads).map_err(system("the threads of the network"))?;
+        host::open_device(config.compute.device)?;
+    }
+    let source = match config.role.kinds() {
+        [] => None,
+        _ => Some(open(&config.artifacts, config)?),
     };
-    let app = App::new(config.role, config.limits, config.threads, config.queue)?;
+    let app = Arc::new(App::of(config, source.as_ref())?);
+    // Before the address is taken: a process without a model is not to look alive, unless told to.
+    for host in app.hosts() {
+        match host.refresh() {
+            Err(error) if config.artifacts.wait => tracing::warn!("{error}"),
+            refreshed => drop(refreshed?),
+        }
+    }
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(system("the async runtime"))?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(system("the handler of SIGTERM"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(system("the handler of SIGINT"))?;
         let listener = server::bind(&config.listen).await?;
         let address = listener.local_addr().map_err(system("listening"))?;
-        match model {
-            Some(model) => {
-                announce(config.role, &format!("on http://{address}"), model.identity());
-                app.slot().put(model);
+        announce(&app, &format!("http://{address}"), config);
+        if !config.artifacts.reload.is_zero() {
+            for index in 0..app.hosts().len() {
+                task::spawn(follow(Arc::clone(&app), index, config.artifacts.reload));
             }
-            None => {
-                eprintln!("serve {}: waiting for an artifact, on http://{address}", config.role.name());
-                task::spawn(wait_for_artifact(Arc::clone(&app), config.artifacts.clone(), config.role));
-            }
+        }
+        if let Some(gateway) = app.gateway() {
+            task::spawn(Arc::clone(gateway).watch());
         }
         let stop = async {
             tokio::select! {
@@ -57,14 +66,20 @@ pub fn run(config: &Config) -> Result<()> {
             tracing::info!("stopping: finishing what was taken");
             app.stop();
         };
-        server::serve(listener, router(Arc::clone(&app)), config.timeouts, stop).await;
+        server::serve(listener, router(Arc::clone(&app)), config.timeouts, app.metrics(), stop).await;
         Ok(())
     })?;
     // What is still waiting now has lost its client to the end of the grace.
-    runtime.shutdown_timeout(Duration::from_secs(1));
-    app.pool().finish();
+    runtime.shutdown_timeout(time::Duration::from_secs(1));
+    app.finish();
     tracing::info!("stopped");
     Ok(())
+}
+
+fn open(artifacts: &Artifacts, config: &Config) -> Result<Source> {
+    let refuse = |error: crate::repository::RepositoryError| Error::Usage(format!("--artifacts: {error}"));
+    let repository = Repository::open(&artifacts.address).map_err(refuse)?;
+    Ok(Source { repository: Arc::new(repository), device: config.compute.device, pinned: artifacts.version.clone() })
 }
 
 /// Has the network compute on `threads` threads, whichever worker asks it.
@@ -76,20 +91,22 @@ fn limit_network(threads: usize) -> io::Result<()> {
     pool.build_global().map_err(io::Error::other)
 }
 
-/// Looks for an artifact until there is a sound one; says once what is wrong with one that is not.
-async fn wait_for_artifact(app: Arc<App>, artifacts: PathBuf, role: Role) {
+/// Looks at `CURRENT` of a model again and again, and says once what is wrong with what it finds.
+async fn follow(app: Arc<App>, index: usize, every: time::Duration) {
     let mut said = String::new();
     loop {
-        time::sleep(POLL).await;
-        let folder = artifacts.clone();
-        match task::spawn_blocking(move || slot::load_and_warm(&folder, role)).await {
-            Ok(Ok(model)) => {
-                announce(role, "ready", model.identity());
-                app.slot().put(model);
-                return;
+        time::sleep(every).await;
+        let looked = task::spawn_blocking({
+            let app = Arc::clone(&app);
+            move || app.hosts().get(index).map(Host::refresh)
+        });
+        match looked.await {
+            Ok(Some(Ok(Refreshed::Replaced(identity)))) => {
+                said.clear();
+                tracing::info!(model = identity.name, version = identity.version, "a new version is in use");
             }
-            Ok(Err(error @ Error::NoArtifact { .. })) => tracing::debug!("{error}"),
-            Ok(Err(error)) => {
+            Ok(Some(Ok(Refreshed::Unchanged)) | None) => {}
+            Ok(Some(Err(error))) => {
                 let problem = error.to_string();
                 if problem != said {
                     tracing::warn!("{problem}");
@@ -101,10 +118,26 @@ async fn wait_for_artifact(app: Arc<App>, artifacts: PathBuf, role: Role) {
     }
 }
 
-/// The one line that an operator looks for.
-fn announce(role: Role, state: &str, model: &Identity) {
-    let fingerprint = model.fingerprint.to_string();
-    let prefix = fingerprint.get(..12).unwrap_or(&fingerprint);
-    let device = role.device().map_or_else(String::new, |device| format!(", device {device}"));
-    eprintln!("serve {}: {state}, model {model}, features {prefix}{device}", role.name());
+/// The line that an operator looks for.
+fn announce(app: &App, address: &str, config: &Config) {
+    let models: Vec<String> = app
+        .hosts()
+        .iter()
+        .map(|host| match host.get() {
+            Some(model) => {
+                let fingerprint = model.identity().fingerprint.to_string();
+                let prefix = fingerprint.get(..12).unwrap_or(&fingerprint);
+                let device =
+                    if host.kind().batches() { format!(", device {}", config.compute.device) } else { String::new() };
+                format!("model {}, features {prefix}{device}", model.identity())
+            }
+            None => format!("waiting for an artifact of {}", host.kind().name()),
+        })
+        .collect();
+    let role = config.role.name();
+    match config.role {
+        Role::Web => eprintln!("serve {role}: on {address}, the page; open it in a browser"),
+        Role::All => eprintln!("serve {role}: on {address}, the page; open it in a browser; {}", models.join("; ")),
+        _ => eprintln!("serve {role}: on {address}, {}", models.join("; ")),
+    }
 }

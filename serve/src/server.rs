@@ -11,7 +11,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, select, sync::Semaphore, time};
 
-use crate::{Error, Result, Timeouts};
+use crate::{Error, Result, Timeouts, metrics::Metrics};
 
 /// Connections open at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
@@ -31,7 +31,13 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
 /// Serves `router` until `stop` resolves, then answers what is under way and returns, after `timeouts.grace` at the latest.
 ///
 /// This is [`axum::serve()`] with the time-outs and bounds that it leaves out.
-pub async fn serve(listener: TcpListener, router: Router, timeouts: Timeouts, stop: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    timeouts: Timeouts,
+    metrics: &Arc<Metrics>,
+    stop: impl Future<Output = ()>,
+) {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(timeouts.head).max_buf_size(MAX_BUFFER);
     let service = TowerToHyperService::new(router);
@@ -59,10 +65,13 @@ pub async fn serve(listener: TcpListener, router: Router, timeouts: Timeouts, st
         // Without it an answer may wait for the client's next packet; it is no loss where it cannot be set.
         let _ = stream.set_nodelay(true);
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let metrics = Arc::clone(metrics);
+        metrics.connections.inc();
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "connection ended early");
             }
+            metrics.connections.dec();
             drop(place);
         });
     }

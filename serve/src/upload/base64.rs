@@ -16,7 +16,7 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG
 ///
 /// # Errors
 /// What is wrong, for the client.
-pub(super) fn decode(text: &str) -> Result<Vec<u8>, String> {
+pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
     let text = payload(text.trim_ascii())?;
     let text: Cow<'_, [u8]> = if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
         text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect()

@@ -1,6 +1,6 @@
 //! [`Upload`]: from the body of a request to the bytes of an audio file.
 
-mod base64;
+pub(crate) mod base64;
 mod header;
 mod multipart;
 
@@ -19,6 +19,9 @@ use crate::Rejection;
 pub const AUDIO_FIELD: &str = "audio_file";
 /// Fields that are taken for it when it is not there.
 const OTHER_AUDIO_FIELDS: [&str; 2] = ["file", "audio"];
+
+/// The longest name of a file that is answered, in characters.
+const MAX_NAME: usize = 255;
 
 /// How a body carries audio, as its head says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +114,36 @@ fn from_form(body: &Bytes, boundary: &[u8]) -> Result<Bytes, Rejection> {
         [file] => Ok(body.slice(file.content.clone())),
         several => Err(Rejection::SeveralFiles { files: several.len() }),
     }
+}
+
+/// The field of a form of many files.
+pub const FILES_FIELD: &str = "files";
+
+/// A file of many.
+#[derive(Debug)]
+pub struct File {
+    /// What the form calls it; empty if it has no name. It is answered, and means nothing here.
+    pub name: String,
+    /// Its bytes, a slice of the body.
+    pub audio: Bytes,
+}
+
+/// The files of a form whose fields `files` hold them.
+///
+/// # Errors
+/// [`Rejection::BadMultipart`]; [`Rejection::NoFiles`] when there are none.
+pub fn files(body: &Bytes, boundary: &[u8]) -> Result<Vec<File>, Rejection> {
+    let parts = multipart::parse(body, boundary)?;
+    let fields = parts.len();
+    let files: Vec<File> = parts
+        .into_iter()
+        .filter(|part| part.name == FILES_FIELD.as_bytes())
+        .map(|part| File {
+            name: String::from_utf8_lossy(&part.file_name).chars().filter(|c| !c.is_control()).take(MAX_NAME).collect(),
+            audio: body.slice(part.content),
+        })
+        .collect();
+    if files.is_empty() { Err(Rejection::NoFiles { fields }) } else { Ok(files) }
 }
 
 /// The only member that is read; others are passed over.

@@ -21,6 +21,8 @@ const MAX_PART_HEAD: usize = 16 << 10;
 pub(super) struct Part {
     /// The field's name.
     pub(super) name: Vec<u8>,
+    /// The name that its file had where it came from; empty without one.
+    pub(super) file_name: Vec<u8>,
     /// Where its content is in the body.
     pub(super) content: Range<usize>,
 }
@@ -46,7 +48,8 @@ fn parts(body: &[u8], boundary: &[u8]) -> Result<Vec<Part>, &'static str> {
         // The line break after an empty head may be the one that begins the next delimiter.
         let next = delimiters.after(content.saturating_sub(2)).ok_or("it ends before the closing boundary")?;
         let end = next.start.max(content);
-        found.push(Part { name: name(body.get(start..content).unwrap_or_default())?, content: content..end });
+        let (name, file_name) = names(body.get(start..content).unwrap_or_default())?;
+        found.push(Part { name, file_name, content: content..end });
         delimiter = next;
     }
     Ok(found)
@@ -65,9 +68,9 @@ fn head_len(part: &[u8]) -> Result<usize, &'static str> {
     }
 }
 
-/// The field's name in the head of a part.
-fn name(head: &[u8]) -> Result<Vec<u8>, &'static str> {
-    let mut name = None;
+/// The names of the field and of its file in the head of a part.
+fn names(head: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
+    let (mut name, mut file_name) = (None, None);
     for line in head.split(|&byte| byte == b'\n') {
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
         let (field, value) = line.split_at(colon);
@@ -78,13 +81,15 @@ fn name(head: &[u8]) -> Result<Vec<u8>, &'static str> {
                 return Err("a part is not of form-data");
             }
             name = parameters.get("name");
+            file_name = parameters.get("filename");
         } else if field.eq_ignore_ascii_case(b"content-transfer-encoding")
             && ![&b"binary"[..], b"8bit", b"7bit"].iter().any(|plain| value.eq_ignore_ascii_case(plain))
         {
             return Err("a part has a Content-Transfer-Encoding, which RFC 7578 has done away with");
         }
     }
-    name.map(|name| name.into_owned()).ok_or("a part has no Content-Disposition with a name")
+    let name = name.ok_or("a part has no Content-Disposition with a name")?;
+    Ok((name.into_owned(), file_name.unwrap_or_default().into_owned()))
 }
 
 /// One line `--boundary` or `--boundary--`.

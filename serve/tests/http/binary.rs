@@ -17,9 +17,9 @@ use crate::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use models::{artifact, vgg19::Backend};
-use serve::Role;
+use serve::config::Kind;
 
-const VGG: Role = Role::ALL[1];
+const VGG: Kind = Kind::Vgg19;
 
 fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
@@ -93,22 +93,22 @@ impl Drop for Running {
 
 #[test]
 fn help_names_every_option_and_the_route() {
-    for role in Role::ALL {
-        names_its_options(role);
+    for kind in Kind::ALL {
+        names_its_options(kind);
     }
     let (_, stdout, _) = run(serve().args(["svm", "--help"]));
     assert!(!stdout.contains("--device"), "an SVM computes on the CPU alone\n{stdout}");
     let (_, stdout, _) = run(serve().arg("--help"));
-    for role in Role::ALL {
-        assert!(stdout.contains(role.name()) && stdout.contains(role.route()), "{stdout}");
+    for kind in Kind::ALL {
+        assert!(stdout.contains(kind.role().name()) && stdout.contains(kind.route()), "{stdout}");
     }
 }
 
-fn names_its_options(role: Role) {
-    let (code, stdout, _) = run(serve().args([role.name(), "--help"]));
+fn names_its_options(kind: Kind) {
+    let (code, stdout, _) = run(serve().args([kind.role().name(), "--help"]));
     assert_eq!(code, Some(0));
-    let port = role.port().to_string();
-    let device = role.device().map_or("", |_| "--device");
+    let port = kind.role().port().to_string();
+    let device = if kind.batches() { "--device" } else { "" };
     for word in [
         "--artifacts",
         "--listen",
@@ -122,7 +122,7 @@ fn names_its_options(role: Role) {
         "--grace",
         "--wait-for-artifact",
         "TONEARM_ARTIFACTS",
-        role.route(),
+        kind.route(),
         &port,
         device,
     ] {
@@ -133,39 +133,40 @@ fn names_its_options(role: Role) {
 #[test]
 fn without_an_artifact_it_says_what_makes_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    for role in Role::ALL {
+    for kind in Kind::ALL {
         for artifacts in [folder.path().to_owned(), folder.path().join("nothing")] {
-            let (code, stdout, stderr) = run(serve().arg(role.name()).env("TONEARM_ARTIFACTS", &artifacts));
+            let (code, stdout, stderr) = run(serve().arg(kind.role().name()).env("TONEARM_ARTIFACTS", &artifacts));
             assert_eq!(code, Some(2), "{stderr}");
             assert!(stdout.is_empty(), "{stdout}");
             let folder = artifacts.display().to_string();
-            for words in [&folder, "cargo run --release -p train", &format!("no {} artifact", role.model())] {
+            for words in [&folder, "cargo run --release -p train", &format!("no {} artifact", kind.name())] {
                 assert!(stderr.contains(words), "{words} is not in {stderr}");
             }
         }
     }
 }
 
-/// Whichever way a role comes to the model of the other, it says which is which.
+/// Whichever way a kind comes to the model of the other, it says which is which.
 #[test]
 fn the_artifact_of_another_role_is_refused() {
-    for [role, other] in [Role::ALL, [Role::ALL[1], Role::ALL[0]]] {
+    for [kind, other] in [Kind::ALL, [Kind::ALL[1], Kind::ALL[0]]] {
         let root = tempfile::tempdir().expect("a folder");
         let version = model::write(root.path(), other).dir;
-        let folder = root.path().join(other.model());
+        let folder = root.path().join(other.name());
         let refused = |artifacts: &Path| {
-            let (code, _, stderr) = run(serve().args([role.name(), "--port", "0", "--artifacts"]).arg(artifacts));
+            let (code, _, stderr) =
+                run(serve().args([kind.role().name(), "--port", "0", "--artifacts"]).arg(artifacts));
             assert_eq!(code, Some(2), "{stderr}");
-            let holds = format!("holds the model `{}`", other.model());
-            let serves = format!("`serve {}` serves `{}`", role.name(), role.model());
-            for words in [&holds, &serves, &format!("or run `serve {}`", other.name()), "--artifacts"] {
+            let holds = format!("holds the model `{}`", other.name());
+            let serves = format!("`serve {}` serves `{}`", kind.role().name(), kind.name());
+            for words in [&holds, &serves, &format!("or run `serve {}`", other.role().name()), "--artifacts"] {
                 assert!(stderr.contains(words), "{words} is not in {stderr}");
             }
             assert!(!stderr.contains("panicked"), "{stderr}");
         };
         refused(&folder);
         refused(&version);
-        let renamed = root.path().join(role.model());
+        let renamed = root.path().join(kind.name());
         std::fs::rename(&folder, &renamed).expect("renames");
         refused(root.path());
         refused(&renamed);
@@ -198,7 +199,7 @@ fn a_device_that_is_not_there_is_refused_at_the_start() {
 #[test]
 fn a_damaged_artifact_is_refused() {
     let root = tempfile::tempdir().expect("a folder");
-    model::write(root.path(), Role::Svm);
+    model::write(root.path(), Kind::Svm);
     let version = artifact::resolve(root.path(), Some("svm")).expect("is there");
     let weights = version.join("weights.safetensors");
     let mut bytes = std::fs::read(&weights).expect("is there");
@@ -213,7 +214,7 @@ fn a_damaged_artifact_is_refused() {
 #[test]
 fn a_taken_port_is_named() {
     let root = tempfile::tempdir().expect("a folder");
-    model::write(root.path(), Role::Svm);
+    model::write(root.path(), Kind::Svm);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();
     let (code, _, stderr) = run(serve().args(["svm", "--listen", &address, "--artifacts"]).arg(root.path()));
@@ -223,27 +224,29 @@ fn a_taken_port_is_named() {
 
 #[test]
 fn it_announces_itself_answers_logs_and_stops_on_sigterm() {
-    Role::ALL.into_iter().for_each(runs_and_stops);
+    Kind::ALL.into_iter().for_each(runs_and_stops);
 }
 
-fn runs_and_stops(role: Role) {
+fn runs_and_stops(kind: Kind) {
     let root = tempfile::tempdir().expect("a folder");
-    model::write(root.path(), role);
+    model::write(root.path(), kind);
     let mut server =
-        Running::start(serve().args([role.name(), "--listen", "127.0.0.1:0", "--artifacts"]).arg(root.path()));
+        Running::start(serve().args([kind.role().name(), "--listen", "127.0.0.1:0", "--artifacts"]).arg(root.path()));
     let ready = get(server.address, "/readyz").json();
-    let version = ready["model"]["version"].as_str().expect("a version");
-    let fingerprint = ready["model"]["fingerprint"].as_str().expect("a fingerprint");
-    let device = role.device().map_or_else(String::new, |device| format!("device {device}"));
-    for word in [&format!("serve {}", role.name()), role.model(), version, &fingerprint[..12], &device] {
+    let version = ready["models"][kind.name()]["version"].as_str().expect("a version");
+    let listed = get(server.address, &format!("/v1/models/{}", kind.name())).json();
+    assert_eq!((&listed["version"], &listed["state"]), (&version.into(), &"ready".into()));
+    let fingerprint = listed["fingerprint"].as_str().expect("a fingerprint");
+    let device = if kind.batches() { "device flex" } else { "" };
+    for word in [&format!("serve {}", kind.role().name()), kind.name(), version, &fingerprint[..12], device] {
         assert!(server.first_line.contains(word), "{word} is not in {}", server.first_line);
     }
-    let line = server.line();
+    let line = server.line_with("/readyz");
     assert!(line.contains("GET") && line.contains("/readyz") && line.contains("status=200"), "{line}");
 
     // Told to stop in the middle of a request, it answers it first.
     let mut stream = client::connect(server.address);
-    let request = client::to(role, &predict(&Sound::Noise.wav(4.0, 1)));
+    let request = client::to(kind, &predict(&Sound::Noise.wav(4.0, 1)));
     let (begin, end) = request.split_at(request.len() / 2);
     stream.write_all(begin).expect("sends");
     std::thread::sleep(Duration::from_millis(300));
@@ -320,33 +323,33 @@ fn a_network_computes_on_the_device_that_is_named() {
 
 #[test]
 fn it_can_wait_for_an_artifact() {
-    Role::ALL.into_iter().for_each(waits);
+    Kind::ALL.into_iter().for_each(waits);
 }
 
-fn waits(role: Role) {
+fn waits(kind: Kind) {
     let root = tempfile::tempdir().expect("a folder");
     let mut server = Running::start(
-        serve().args([role.name(), "--wait-for-artifact", "--port", "0", "--artifacts"]).arg(root.path()),
+        serve().args([kind.role().name(), "--wait-for-artifact", "--port", "0", "--artifacts"]).arg(root.path()),
     );
     assert_eq!(get(server.address, "/healthz").status, 200);
     get(server.address, "/readyz").assert_problem("not-ready", 503);
 
-    // The model of the other role in the folder of this one is reported, and waited past.
-    let other = if role == VGG { Role::Svm } else { VGG };
+    // The model of the other kind in the folder of this one is reported, and waited past.
+    let other = if kind == VGG { Kind::Svm } else { VGG };
     let elsewhere = tempfile::tempdir_in(root.path()).expect("a folder");
     model::write(elsewhere.path(), other);
-    let folder = root.path().join(role.model());
-    std::fs::rename(elsewhere.path().join(other.model()), &folder).expect("renames");
+    let folder = root.path().join(kind.name());
+    std::fs::rename(elsewhere.path().join(other.name()), &folder).expect("renames");
     let line = server.line_with("holds the model");
-    assert!(line.contains("WARN") && line.contains(&format!("`{}`", role.model())), "{line}");
-    assert!(line.contains(&format!("`{}`", other.model())), "{line}");
+    assert!(line.contains("WARN") && line.contains(&format!("`{}`", kind.name())), "{line}");
+    assert!(line.contains(&format!("`{}`", other.name())), "{line}");
     get(server.address, "/readyz").assert_problem("not-ready", 503);
-    send(server.address, &client::to(role, &predict(b""))).assert_problem("not-ready", 503);
+    send(server.address, &client::to(kind, &predict(b""))).assert_problem("not-ready", 503);
 
-    let written = model::write(root.path(), role);
+    let written = model::write(root.path(), kind);
     assert_eq!(artifact::current(&folder).expect("in use"), written.version);
     wait_until(|| get(server.address, "/readyz").status == 200);
-    let reply = send(server.address, &client::to(role, &predict(&Sound::Low.wav(2.0, 1))));
+    let reply = send(server.address, &client::to(kind, &predict(&Sound::Low.wav(2.0, 1))));
     assert_eq!(reply.json()["predicted_genre"], "blues");
     server.terminate();
     assert_eq!(server.exit_code(), Some(0));

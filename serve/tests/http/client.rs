@@ -8,7 +8,7 @@ use std::{
 
 use models::Classifier;
 use serde_json::Value;
-use serve::Role;
+use serve::config::Kind;
 
 /// An answer, as it came.
 #[derive(Debug)]
@@ -112,9 +112,28 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
     let mut reply = Reply { status, headers, body: Vec::new() };
+    if reply.header("transfer-encoding") == Some("chunked") {
+        reply.body = unchunked(bytes.get(end + 4..)?)?;
+        return Some(reply);
+    }
     let length: usize = reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
     reply.body = bytes.get(end + 4..end + 4 + length)?.to_vec();
     Some(reply)
+}
+
+/// The content of chunks, once the last of them is there.
+fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut content = Vec::new();
+    loop {
+        let line = bytes.windows(2).position(|window| window == b"\r\n")?;
+        let length = usize::from_str_radix(std::str::from_utf8(&bytes[..line]).expect("text"), 16).expect("a length");
+        let chunk = bytes.get(line + 2..)?;
+        if length == 0 {
+            return Some(content);
+        }
+        content.extend_from_slice(chunk.get(..length)?);
+        bytes = chunk.get(length + 2..)?;
+    }
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> Reply {
@@ -150,10 +169,10 @@ pub(crate) fn predict(audio: &[u8]) -> Vec<u8> {
     post("/predict", FORM, &form(&[(AUDIO_PART, audio)]))
 }
 
-/// The same request for the route of `role`, if it is one for `/predict`.
-pub(crate) fn to(role: Role, request: &[u8]) -> Vec<u8> {
+/// The same request for the route of `kind`, if it is one for `/predict`.
+pub(crate) fn to(kind: Kind, request: &[u8]) -> Vec<u8> {
     match request.strip_prefix(b"POST /predict ") {
-        Some(rest) => [b"POST ", role.route().as_bytes(), b" ", rest].concat(),
+        Some(rest) => [b"POST ", kind.route().as_bytes(), b" ", rest].concat(),
         None => request.to_vec(),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
-use serve::{Limits, Role, Timeouts};
+use serve::{Limits, Timeouts, config::Kind};
 
 /// What may become of a rude request.
 #[derive(Clone, Copy, Debug)]
@@ -172,15 +172,15 @@ fn requests() -> Vec<(&'static str, Fate, Vec<u8>)> {
 
 #[test]
 fn after_every_rude_request_a_good_one_is_answered() {
-    Role::ALL.into_iter().for_each(lives_on);
+    Kind::ALL.into_iter().for_each(lives_on);
 }
 
-fn lives_on(role: Role) {
+fn lives_on(kind: Kind) {
     let limits = Limits { body_silence: Duration::from_secs(1), ..Options::default().limits };
-    let server = Server::start(Options { limits, ..Options::of(role) });
+    let server = Server::start(Options { limits, ..Options::of(kind) });
     let good = predict(&Sound::High.wav(2.0, 2));
     for (name, fate, request) in requests() {
-        let reply = try_send(server.address, &client::to(role, &request));
+        let reply = try_send(server.address, &client::to(kind, &request));
         let status = reply.as_ref().map(|reply| reply.status);
         println!(
             "{name}: {status:?} {}",
@@ -203,8 +203,8 @@ fn lives_on(role: Role) {
 /// A good file cut at every byte of its header, and at many of its data.
 #[test]
 fn a_file_cut_anywhere_is_refused() {
-    for role in Role::ALL {
-        let server = Server::start(Options::of(role));
+    for kind in Kind::ALL {
+        let server = Server::start(Options::of(kind));
         let good = Sound::Low.wav(1.5, 1);
         let cuts = (0..=64).chain((64..good.len() - 1).step_by(7_919));
         for cut in cuts {

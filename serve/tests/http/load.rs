@@ -14,7 +14,7 @@ use crate::{
     server::{Options, Server},
     wav::Sound,
 };
-use serve::Role;
+use serve::config::Kind;
 
 fn gated(threads: usize, queue: usize) -> (Arc<Gate>, Server) {
     let gate = Arc::new(Gate::default());
@@ -102,12 +102,12 @@ fn a_model_is_replaced_without_a_mixed_answer() {
     let (gate, server) = gated(1, 4);
     let mut before = started(&server);
     gate.wait_for(1);
-    server.app.slot().put(model::of(Role::Svm));
+    server.host().put(model::of(Kind::Svm));
     let mut after = started(&server);
     gate.open();
     assert_eq!(read(&mut before).expect("an answer").json()["model"]["version"], "000000000000");
     let json = read(&mut after).expect("an answer").json();
-    assert_eq!(json["model"]["version"], model::of(Role::Svm).identity().version);
+    assert_eq!(json["model"]["version"], model::of(Kind::Svm).identity().version);
     assert_eq!(json["probabilities"].as_object().map(serde_json::Map::len), Some(3));
 }
 

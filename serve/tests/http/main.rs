@@ -9,5 +9,7 @@ mod model;
 mod network;
 mod predict;
 mod rejections;
+mod reload;
+mod routes;
 mod server;
 mod wav;

@@ -10,8 +10,9 @@ use models::{
     Classifier, Identity, Job, Judgement, Prediction, SegmentPrediction,
     artifact::{self, DataDescription, Draft, Written},
     svm::{Parts, Svm, pairs},
+    vgg19::Backend,
 };
-use serve::Role;
+use serve::config::Kind;
 
 use crate::{
     network,
@@ -28,7 +29,7 @@ pub(crate) fn spec() -> FeatureSpec {
 
 /// A machine whose support vectors are a few clips of each sound, all at their bound, as a C-SVC of a small C has it. It
 /// sees the dimensions that tell the sounds apart whatever the length and the seed.
-fn machine(extractor: &Extractor) -> Svm {
+fn machine(extractor: &Extractor, temperature: f64) -> Svm {
     const SECONDS: [f64; 4] = [2.0, 3.0, 4.5, 6.0];
     let hear = |sound: Sound, seed: usize, seconds: f64| {
         let clip = Clip::new(sound.samples(seconds, seed as u64 + 1), RATE).expect("finite");
@@ -78,41 +79,46 @@ fn machine(extractor: &Extractor) -> Svm {
         rho: vec![0.0; pairs.len()],
         platt_a: vec![-2.0; pairs.len()],
         platt_b: vec![0.0; pairs.len()],
-        temperature: 1.0,
+        temperature,
     })
     .expect("consistent parts")
 }
 
-/// Writes an artifact of the model of `role` below `root` and puts it in use.
-pub(crate) fn write(root: &Path, role: Role) -> Written {
-    let (spec, weights) = match role {
-        Role::Svm => (spec(), machine(&Extractor::new(spec()).expect("valid")).to_tensors()),
-        _ => (network::spec(), network::parts().to_tensors()),
+/// Writes an artifact of the model `kind` below `root` and puts it in use.
+pub(crate) fn write(root: &Path, kind: Kind) -> Written {
+    let written = write_variant(root, kind, 0);
+    artifact::set_current(&root.join(kind.name()), &written.version).expect("puts in use");
+    written
+}
+
+/// Writes one of any number of artifacts that differ in their version, and in an SVM in what they answer.
+pub(crate) fn write_variant(root: &Path, kind: Kind, variant: usize) -> Written {
+    let (spec, weights) = match kind {
+        Kind::Svm => (spec(), machine(&Extractor::new(spec()).expect("valid"), 1.0 + variant as f64).to_tensors()),
+        Kind::Vgg19 => (network::spec(), network::parts().to_tensors()),
     };
     let draft = Draft {
-        model: role.model().to_owned(),
+        model: kind.name().to_owned(),
         labels: Sound::ALL.map(|sound| sound.label().to_owned()).to_vec(),
         spec,
-        training: serde_json::json!({}),
+        training: serde_json::json!({ "variant": variant }),
         data: DataDescription { digest: "0".repeat(64), description: "three seeded sounds".to_owned(), clips: 12 },
         metrics: vec![],
         weights: weights.expect("finite"),
         metrics_json: b"[]".to_vec(),
         report_html: b"<!doctype html>".to_vec(),
     };
-    let written = draft.write(root).expect("writes");
-    artifact::set_current(&root.join(role.model()), &written.version).expect("puts in use");
-    written
+    draft.write(root).expect("writes")
 }
 
 /// The model of that artifact, loaded as the server loads it.
-pub(crate) fn of(role: Role) -> Arc<dyn Classifier> {
-    static MODELS: [OnceLock<Arc<dyn Classifier>>; Role::ALL.len()] = [const { OnceLock::new() }; Role::ALL.len()];
-    let index = Role::ALL.iter().position(|known| known.name() == role.name()).expect("every role is known");
+pub(crate) fn of(kind: Kind) -> Arc<dyn Classifier> {
+    static MODELS: [OnceLock<Arc<dyn Classifier>>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
+    let index = Kind::ALL.iter().position(|known| *known == kind).expect("every model is known");
     Arc::clone(MODELS[index].get_or_init(|| {
         let root = tempfile::tempdir().expect("a folder");
-        write(root.path(), role);
-        serve::slot::load_and_warm(root.path(), role).expect("loads")
+        let written = write(root.path(), kind);
+        serve::host::load(&written.dir, kind, Backend::default()).expect("loads")
     }))
 }
 
@@ -159,12 +165,12 @@ impl Classifier for Scripted {
     }
 
     fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<models::Result<Judgement>> {
-        jobs.iter().map(|job| Ok(Judgement { prediction: self.play(job.analysis), explanation: None })).collect()
+        jobs.iter().map(|job| Ok(Judgement { prediction: self.script(job.analysis), explanation: None })).collect()
     }
 }
 
 impl Scripted {
-    fn play(&self, analysis: &Analysis) -> Prediction {
+    fn script(&self, analysis: &Analysis) -> Prediction {
         let end_seconds = self.extractor.spec().seconds(analysis.log_mel().n_frames());
         let mut probabilities = vec![0.75, 0.25];
         match &self.script {

@@ -11,15 +11,15 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use serde_json::json;
-use serve::Role;
+use serve::config::Kind;
 
 #[test]
 fn the_answer_has_a_genre_its_probabilities_segments_model_and_audio() {
-    Role::ALL.into_iter().for_each(answers_in_full);
+    Kind::ALL.into_iter().for_each(answers_in_full);
 }
 
-fn answers_in_full(role: Role) {
-    let server = Server::start(Options::of(role));
+fn answers_in_full(kind: Kind) {
+    let server = Server::start(Options::of(kind));
     for sound in Sound::ALL {
         let reply = server.send(&predict(&sound.wav(6.0, 77)));
         assert_eq!(reply.status, 200, "{reply:?}");
@@ -44,10 +44,10 @@ fn answers_in_full(role: Role) {
             assert!(start < end && end <= Some(6.05), "{json}");
         }
 
-        let identity = model::of(role).identity().clone();
+        let identity = model::of(kind).identity().clone();
         assert_eq!(
             json["model"],
-            json!({"name": role.model(), "version": identity.version, "fingerprint": identity.fingerprint.to_string()})
+            json!({"name": kind.name(), "version": identity.version, "fingerprint": identity.fingerprint.to_string()})
         );
         let audio = &json["audio"];
         assert_eq!(
@@ -61,9 +61,9 @@ fn answers_in_full(role: Role) {
 /// The server answers what the library gives for the same bytes, to the last bit.
 #[test]
 fn the_probabilities_are_those_of_the_library() {
-    for role in Role::ALL {
-        let server = Server::start(Options::of(role));
-        let model = model::of(role);
+    for kind in Kind::ALL {
+        let server = Server::start(Options::of(kind));
+        let model = model::of(kind);
         // 2.5 s are shorter than a window.
         for audio in [Sound::High.wav(5.0, 3), Sound::Low.wav(2.5, 4), Sound::Noise.flac(4.0, 5), mp3()] {
             server.send(&predict(&audio)).assert_hears(&*model, &audio);
@@ -74,8 +74,8 @@ fn the_probabilities_are_those_of_the_library() {
 /// What is lossless is heard alike.
 #[test]
 fn a_flac_is_heard_as_its_wav_is() {
-    for role in Role::ALL {
-        let server = Server::start(Options::of(role));
+    for kind in Kind::ALL {
+        let server = Server::start(Options::of(kind));
         let [flac, wav] = [Sound::High.flac(4.0, 8), Sound::High.wav(4.0, 8)].map(|a| server.send(&predict(&a)).json());
         assert_eq!(flac["audio"]["codec"], "flac");
         assert_eq!((&flac["features_digest"], &flac["segments"]), (&wav["features_digest"], &wav["segments"]));
@@ -89,11 +89,11 @@ pub(crate) fn mp3() -> Vec<u8> {
 
 #[test]
 fn every_way_of_sending_a_song_gives_the_same_answer() {
-    Role::ALL.into_iter().for_each(hears_alike);
+    Kind::ALL.into_iter().for_each(hears_alike);
 }
 
-fn hears_alike(role: Role) {
-    let server = Server::start(Options::of(role));
+fn hears_alike(kind: Kind) {
+    let server = Server::start(Options::of(kind));
     let wav = Sound::Noise.wav(3.0, 5);
     let expected = server.send(&predict(&wav)).json();
     assert_eq!(expected["predicted_genre"], "metal");
@@ -127,7 +127,7 @@ fn hears_alike(role: Role) {
                 wav.len()
             );
             let mut stream = client::connect(server.address);
-            std::io::Write::write_all(&mut stream, &client::to(role, head.as_bytes())).expect("sends");
+            std::io::Write::write_all(&mut stream, &client::to(kind, head.as_bytes())).expect("sends");
             assert_eq!(client::read(&mut stream).expect("an answer").status, 100);
             std::io::Write::write_all(&mut stream, &wav).expect("sends");
             assert_eq!(client::read(&mut stream).expect("an answer").json(), expected);
@@ -165,18 +165,18 @@ fn one_connection_carries_many_requests() {
 
 #[test]
 fn health_readiness_and_the_index_are_told_apart() {
-    for role in Role::ALL {
-        let server = Server::start(Options { model: None, ..Options::of(role) });
+    for kind in Kind::ALL {
+        let server = Server::start(Options { model: None, ..Options::of(kind) });
         assert_eq!(get(server.address, "/healthz").json(), json!({"status": "alive"}));
         let reply = get(server.address, "/readyz");
         reply.assert_problem("not-ready", 503);
         assert_eq!(reply.header("retry-after"), Some("1"));
         server.send(&predict(&Sound::Low.wav(2.0, 1))).assert_problem("not-ready", 503);
 
-        server.app.slot().put(model::of(role));
+        server.host().put(model::of(kind));
         let ready = get(server.address, "/readyz");
         assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ready")));
-        assert_eq!(ready.json()["model"]["name"], role.model());
+        assert_eq!(ready.json()["models"][kind.name()]["version"], model::of(kind).identity().version);
         assert_eq!(server.send(&predict(&Sound::Low.wav(2.0, 1))).status, 200);
 
         server.app.stop();
@@ -184,21 +184,21 @@ fn health_readiness_and_the_index_are_told_apart() {
         assert_eq!(get(server.address, "/healthz").status, 200);
 
         let index = get(server.address, "/").json();
-        assert_eq!(index["role"], role.name());
-        assert!(index["routes"][format!("POST {}", role.route())].is_string(), "{index}");
+        assert_eq!(index["role"], kind.role().name());
+        assert_eq!(index["answers_for_songs"], json!([format!("POST {}", kind.route())]));
     }
 }
 
 /// A client that has mixed up the ports is told which is right, also when it sends a whole song first.
 #[test]
 fn the_route_of_another_role_is_not_found_and_its_server_named() {
-    for [role, other] in [Role::ALL, [Role::ALL[1], Role::ALL[0]]] {
-        let server = Server::start(Options::of(role));
+    for [kind, other] in [Kind::ALL, [Kind::ALL[1], Kind::ALL[0]]] {
+        let server = Server::start(Options::of(kind));
         let request = client::to(other, &predict(&Sound::Low.wav(60.0, 1)));
         let mut stream = client::connect(server.address);
         std::io::Write::write_all(&mut stream, &request).expect("all of it is taken");
         let detail = client::read(&mut stream).expect("an answer").assert_problem("not-found", 404);
-        for words in [other.route(), &format!("serve {}", other.name()), &other.port().to_string()] {
+        for words in [other.route(), &format!("serve {}", other.role().name()), &other.role().port().to_string()] {
             assert!(detail.contains(words), "{words} is not in {detail}");
         }
     }

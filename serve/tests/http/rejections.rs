@@ -8,7 +8,7 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
-use serve::{Limits, Role, problem};
+use serve::{Limits, config::Kind, problem};
 
 /// What `send` is answered with, by name of the problem and status.
 type Case = (&'static str, u16, Vec<u8>);
@@ -18,7 +18,7 @@ fn json(body: &str) -> Vec<u8> {
 }
 
 /// Those that a server in good health answers.
-fn cases(role: Role) -> Vec<Case> {
+fn cases(kind: Kind) -> Vec<Case> {
     let good = Sound::Low.wav(2.0, 1);
     let not_finite = wav::encode_float(&[0.0, f32::NAN, 0.5].repeat(20_000), RATE);
     let raw = |bytes: &[u8]| post("/predict", "audio/wav", bytes);
@@ -36,9 +36,20 @@ fn cases(role: Role) -> Vec<Case> {
         ("bad-json", 400, json(r#"{"audio_base64": [1, 2]}"#)),
         ("bad-base64", 400, json(r#"{"audio_base64": "&&&&"}"#)),
         ("bad-base64", 400, json(r#"{"audio_base64": "UklGR"}"#)),
+        ("bad-query", 400, post(&format!("{}?explain=noise", kind.route()), "audio/wav", &good)),
+        ("bad-query", 400, post(&format!("{}?explian=predicted", kind.route()), "audio/wav", &good)),
+        ("bad-query", 400, post("/features?include=all", "audio/wav", &good)),
+        ("unknown-model", 404, b"GET /v1/models/nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
+        ("unknown-version", 404, {
+            let head = format!(
+                "POST {} HTTP/1.1\r\nHost: x\r\nTonearm-Version: ../../etc\r\nContent-Length: 0\r\n\r\n",
+                kind.route()
+            );
+            head.into_bytes()
+        }),
         ("not-found", 404, b"GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
         ("not-found", 404, b"GET /problems/nothing HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
-        ("method-not-allowed", 405, format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", role.route()).into_bytes()),
+        ("method-not-allowed", 405, format!("GET {} HTTP/1.1\r\nHost: x\r\n\r\n", kind.route()).into_bytes()),
         ("method-not-allowed", 405, b"DELETE /readyz HTTP/1.1\r\nHost: x\r\n\r\n".to_vec()),
         ("body-too-large", 413, raw(&vec![0; (4 << 20) + 1])),
         ("audio-too-long", 413, raw(&wav::encode(&vec![0.1; 8_000 * 25], 8_000))),
@@ -61,9 +72,9 @@ fn cases(role: Role) -> Vec<Case> {
 #[test]
 fn every_problem_of_the_table_is_answered() {
     let mut seen = BTreeSet::new();
-    for role in Role::ALL {
-        let server = Server::start(Options::of(role));
-        for (slug, status, request) in cases(role) {
+    for kind in Kind::ALL {
+        let server = Server::start(Options::of(kind));
+        for (slug, status, request) in cases(kind) {
             let head = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
             println!("{slug}: {head}");
             let reply = server.send(&request);
@@ -84,6 +95,10 @@ fn every_problem_of_the_table_is_answered() {
         ("internal", internal),
         ("busy", busy),
         ("not-ready", not_ready),
+        ("timed-out", timed_out),
+        ("unauthorized", unauthorized),
+        ("backend-unavailable", backend_unavailable),
+        ("backend-timeout", backend_timeout),
     ] {
         println!("{slug}: {}", provoke());
         seen.insert(slug);
@@ -121,7 +136,7 @@ fn internal() -> String {
     assert!(!detail.contains("purpose"), "the cause is for the log: {detail}");
     assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200, "the only worker must live on");
 
-    server.app.slot().put(Scripted::model(Script::Nonsense));
+    server.host().put(Scripted::model(Script::Nonsense));
     send(server.address, &predict(&Sound::Low.wav(2.0, 1))).assert_problem("internal", 500)
 }
 
@@ -137,6 +152,86 @@ fn busy() -> String {
     assert_eq!(client::read(&mut first).expect("an answer").status, 200);
     assert!(reply.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{reply:?}");
     reply.assert_problem("busy", 503)
+}
+
+fn timed_out() -> String {
+    let gate = Arc::new(Gate::default());
+    let model = Scripted::model(Script::Wait(Arc::clone(&gate)));
+    let limits = Limits { answer_deadline: Duration::from_millis(200), ..Options::default().limits };
+    let server = Server::start(Options { model: Some(model), limits, threads: 1, ..Options::default() });
+    let reply = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
+    gate.open();
+    assert!(reply.header("retry-after").is_some(), "{reply:?}");
+    reply.assert_problem("timed-out", 503)
+}
+
+/// What is arriving counts against the memory of all, whether it was announced or not, and is given back.
+#[test]
+fn bodies_share_a_memory() {
+    let limits = Limits { max_held_bytes: 100_000, ..Options::default().limits };
+    let server = Server::start(Options { limits, ..Options::default() });
+    let song = Sound::Low.wav(4.0, 1);
+    assert!(song.len() > 100_000 && Sound::Low.wav(2.0, 1).len() < 100_000);
+    send(server.address, &predict(&song)).assert_problem("busy", 503);
+    let length = format!("{:x}\r\n", song.len());
+    let chunked = [
+        b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice(),
+        length.as_bytes(),
+        &song,
+        b"\r\n0\r\n\r\n",
+    ];
+    send(server.address, &chunked.concat()).assert_problem("busy", 503);
+    assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200);
+}
+
+fn config(args: &[&str]) -> serve::Config {
+    let args = [&["serve"], args].concat().into_iter().map(Into::into);
+    match serve::cli::Cli::read(args).expect("valid") {
+        serve::cli::Task::Serve(config) => *config,
+        _ => unreachable!("it is told to serve"),
+    }
+}
+
+fn unauthorized() -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "# of the tests\na-key-of-20-letters-\n").expect("writes");
+    let config = config(&["svm", "--api-key-file", &keys.to_string_lossy()]);
+    let app = serve::App::of(&config, None).expect("threads");
+    app.hosts()[0].put(crate::model::of(Kind::Svm));
+    let server = Server::of(app);
+    for open in ["/healthz", "/readyz"] {
+        assert_eq!(get(server.address, open).status, 200, "{open}");
+    }
+    let song = Sound::Low.wav(2.0, 1);
+    let head = |header: &str| {
+        let head = format!("POST /predict HTTP/1.1\r\nHost: x\r\n{header}\r\nContent-Length: {}\r\n\r\n", song.len());
+        [head.as_bytes(), &song].concat()
+    };
+    for right in ["X-API-Key: a-key-of-20-letters-", "Authorization: Bearer a-key-of-20-letters-"] {
+        assert_eq!(send(server.address, &head(right)).status, 200, "{right}");
+    }
+    send(server.address, &head("X-API-Key: a-key-of-20-letters.")).assert_problem("unauthorized", 401);
+    get(server.address, "/v1/models").assert_problem("unauthorized", 401);
+    send(server.address, &predict(&song)).assert_problem("unauthorized", 401)
+}
+
+/// A server of the page whose model servers are where `url` says.
+fn web(url: &str) -> Server {
+    let arguments =
+        ["web", "--svm-url", url, "--vgg-url", url, "--connect-timeout", "0.2", "--response-timeout", "0.3"];
+    Server::of(serve::App::of(&config(&arguments), None).expect("threads"))
+}
+
+fn backend_unavailable() -> String {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port").local_addr().expect("an address");
+    send(web(&format!("http://{free}")).address, &predict(b"RIFF")).assert_problem("backend-unavailable", 502)
+}
+
+fn backend_timeout() -> String {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", silent.local_addr().expect("an address"));
+    send(web(&url).address, &predict(b"RIFF")).assert_problem("backend-timeout", 504)
 }
 
 fn not_ready() -> String {
@@ -158,14 +253,14 @@ fn the_documentation_has_every_problem() {
     assert!(problem::ALL.is_sorted_by_key(|kind| kind.status));
 }
 
-/// And every role, as the program plays it.
+/// And every kind, as the program plays it.
 #[test]
 fn the_documentation_has_every_role() {
     let docs = include_str!("../../../docs/api.md");
-    let row = |role: &Role| {
-        let (name, route, port, model) = (role.name(), role.route(), role.port(), role.model());
+    let row = |kind: &Kind| {
+        let (name, route, port, model) = (kind.role().name(), kind.route(), kind.role().port(), kind.name());
         format!("| `serve {name}` | `POST {route}` | {port} | `artifacts/{model}` |")
     };
-    let rows: Vec<String> = Role::ALL.iter().map(row).collect();
+    let rows: Vec<String> = Kind::ALL.iter().map(row).collect();
     assert!(docs.contains(&rows.join("\n")), "docs/api.md must have these rows:\n{}", rows.join("\n"));
 }

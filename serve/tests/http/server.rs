@@ -8,7 +8,11 @@ use std::{
 };
 
 use models::Classifier;
-use serve::{App, Limits, Role, Timeouts};
+use serve::{
+    App, Limits, Timeouts,
+    config::{Compute, Kind},
+    host::Host,
+};
 use tokio::sync::oneshot;
 
 use crate::{
@@ -20,53 +24,72 @@ use crate::{
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) app: Arc<App>,
-    role: Role,
+    kind: Kind,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What a test may want to be otherwise.
 pub(crate) struct Options {
-    pub(crate) role: Role,
+    pub(crate) kind: Kind,
     pub(crate) model: Option<Arc<dyn Classifier>>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) threads: usize,
     pub(crate) queue: usize,
+    pub(crate) cache_bytes: usize,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self::of(Role::Svm)
+        Self::of(Kind::Svm)
     }
 }
 
 impl Options {
-    /// The model of that role, and limits that a test reaches soon.
-    pub(crate) fn of(role: Role) -> Self {
+    /// That model alone, and limits that a test reaches soon.
+    pub(crate) fn of(kind: Kind) -> Self {
         Self {
-            role,
-            model: Some(model::of(role)),
+            kind,
+            model: Some(model::of(kind)),
             limits: Limits {
                 max_body_bytes: 4 << 20,
                 max_seconds: 20.0,
                 body_silence: Duration::from_secs(10),
                 body_deadline: Duration::from_secs(20),
+                ..Limits::default()
             },
             timeouts: Timeouts { head: Duration::from_secs(10), grace: Duration::from_secs(20) },
             threads: 2,
             queue: 64,
+            cache_bytes: 0,
         }
     }
 }
 
 impl Server {
     pub(crate) fn start(options: Options) -> Self {
-        let role = options.role;
-        let app = App::new(role, options.limits, options.threads, options.queue).expect("threads");
+        let kind = options.kind;
+        let compute = Compute {
+            threads: options.threads,
+            queue: options.queue,
+            cache_bytes: options.cache_bytes,
+            ..Compute::default()
+        };
+        let app = Arc::new(App::new(kind.role(), options.limits, &compute, None).expect("threads"));
         if let Some(model) = options.model {
-            app.slot().put(model);
+            app.host(kind).expect("is served").put(model);
         }
+        Self::run(app, kind, options.timeouts)
+    }
+
+    /// An app of another making.
+    pub(crate) fn of(app: App) -> Self {
+        let kind = app.hosts().first().map_or(Kind::Svm, Host::kind);
+        Self::run(Arc::new(app), kind, Options::default().timeouts)
+    }
+
+    fn run(app: Arc<App>, kind: Kind, timeouts: Timeouts) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (tell, address) = mpsc::channel();
         let thread = thread::spawn({
@@ -80,18 +103,24 @@ impl Server {
                         let _ = stopped.await;
                         app.stop();
                     };
-                    serve::server::serve(listener, serve::router(Arc::clone(&app)), options.timeouts, stop).await;
+                    let router = serve::router(Arc::clone(&app));
+                    serve::server::serve(listener, router, timeouts, app.metrics(), stop).await;
                 });
-                app.pool().finish();
+                app.finish();
             }
         });
-        Self { address: address.recv().expect("listens"), app, role, stop: Some(stop), thread: Some(thread) }
+        Self { address: address.recv().expect("listens"), app, kind, stop: Some(stop), thread: Some(thread) }
     }
 
-    /// Sends that request, which was made for `/predict`, to the route of the role.
+    /// Sends that request, which was made for `/predict`, to the route of the model.
     #[track_caller]
     pub(crate) fn send(&self, request: &[u8]) -> Reply {
-        client::send(self.address, &client::to(self.role, request))
+        client::send(self.address, &client::to(self.kind, request))
+    }
+
+    /// Where the model sits.
+    pub(crate) fn host(&self) -> &Host {
+        self.app.host(self.kind).expect("is served")
     }
 
     /// What SIGTERM does.

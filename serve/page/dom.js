@@ -1,0 +1,43 @@
+// The little of a library that this page needs.
+
+/** The element with that id, which the page has. */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/**
+ * Makes an element: properties are set as attributes, but `on…` as listeners; children are nodes or text.
+ * @param {string} tag
+ * @param {Record<string, unknown>} [properties]
+ * @param {...(Node | string | null | undefined)} children
+ * @returns {HTMLElement}
+ */
+export function make(tag, properties = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    else element.setAttribute(name, value === true ? "" : String(value));
+  }
+  element.append(...children.filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+/** Calls `work` once for all calls before the next frame, or soon where no frame comes because the page is hidden. */
+export function coalesced(work) {
+  let isDue = false;
+  return () => {
+    if (isDue) return;
+    isDue = true;
+    const run = () => {
+      if (!isDue) return;
+      isDue = false;
+      work();
+    };
+    if (document.hidden) setTimeout(run, 50);
+    else requestAnimationFrame(run);
+  };
+}
+
+/** Tells those who listen to the page rather than look at it. */
+export function announce(text) {
+  byId("announcer").textContent = text;
+}

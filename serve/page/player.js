@@ -1,0 +1,69 @@
+// The player: plays what the browser can, and keeps a position in the song where it cannot.
+
+/** Fires `time` whenever the position moves, `state` when it plays, pauses, or turns out unplayable. */
+export class Player extends EventTarget {
+  /** @param {HTMLAudioElement} audio */
+  constructor(audio) {
+    super();
+    this.audio = audio;
+    /** Whether the browser can play the file, as far as is known. */
+    this.canPlay = true;
+    /** Where the reader went, in seconds, when it cannot. */
+    this.place = 0;
+    this.url = "";
+    const moved = () => this.dispatchEvent(new Event("time"));
+    const changed = () => this.dispatchEvent(new Event("state"));
+    for (const name of ["timeupdate", "seeked", "loadedmetadata"]) audio.addEventListener(name, moved);
+    for (const name of ["play", "pause", "ended", "loadedmetadata"]) audio.addEventListener(name, changed);
+    audio.addEventListener("play", () => this.#follow());
+    audio.addEventListener("error", () => {
+      if (!this.url) return;
+      this.canPlay = false;
+      changed();
+    });
+  }
+
+  /** @param {File | null} file nothing takes the record off */
+  load(file) {
+    if (this.url) URL.revokeObjectURL(this.url);
+    this.canPlay = true;
+    this.place = 0;
+    this.url = file ? URL.createObjectURL(file) : "";
+    if (file) this.audio.src = this.url;
+    else this.audio.removeAttribute("src");
+    this.audio.load();
+    this.dispatchEvent(new Event("time"));
+    this.dispatchEvent(new Event("state"));
+  }
+
+  /** In seconds. */
+  get time() {
+    return this.canPlay ? this.audio.currentTime : this.place;
+  }
+
+  get isPlaying() {
+    return !this.audio.paused && !this.audio.ended;
+  }
+
+  /** @param {number} seconds @param {number} duration of the song */
+  seek(seconds, duration) {
+    const place = Math.max(0, Math.min(duration, seconds));
+    if (this.canPlay) this.audio.currentTime = place;
+    this.place = place;
+    this.dispatchEvent(new Event("time"));
+  }
+
+  toggle() {
+    if (!this.canPlay || !this.url) return;
+    // Play is refused only where the file turns out unplayable, which `error` tells.
+    if (this.isPlaying) this.audio.pause();
+    else this.audio.play().catch(() => {});
+  }
+
+  /** `timeupdate` comes four times a second; the cursor moves with every frame. */
+  #follow() {
+    if (!this.isPlaying) return;
+    this.dispatchEvent(new Event("time"));
+    requestAnimationFrame(() => this.#follow());
+  }
+}

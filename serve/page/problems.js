@@ -1,0 +1,25 @@
+// What went wrong, in plain words, with the server's own words below.
+
+import { make } from "./dom.js";
+import { has, t } from "./i18n.js";
+
+const MALFORMED = ["bad-multipart", "bad-json", "bad-base64", "bad-query", "unsupported-content-type",
+  "unsupported-content-encoding", "method-not-allowed"];
+const ABSENT = ["unknown-model", "unknown-version"];
+
+/** @param {import("./api.js").Problem} problem */
+export function sentence({ slug }) {
+  if (MALFORMED.includes(slug)) return t("problem-bad-request");
+  if (ABSENT.includes(slug)) return t("problem-not-found");
+  return has(`problem-${slug}`) ? t(`problem-${slug}`) : t("problem-unknown");
+}
+
+/** A sentence, and the server's words where it said any. */
+export function explain(problem) {
+  const box = make("div", { class: "problem", "data-testid": "problem", "data-slug": problem.slug }, make("p", {}, sentence(problem)));
+  if (problem.detail) {
+    const words = problem.status ? `${problem.status}: ${problem.detail}` : problem.detail;
+    box.append(make("details", {}, make("summary", {}, t("problem-details")), make("p", { lang: "en" }, words)));
+  }
+  return box;
+}

@@ -1,0 +1,93 @@
+// Recording: microphone → AudioWorklet → WAV, since the server reads no WebM.
+
+import { wav } from "./wav.js";
+
+/** The longest recording, in seconds: a server takes 900 by default. */
+export const LONGEST = 600;
+
+/** How far the level falls from one block of silence to the next, in dB. */
+const FALL = 1.5;
+
+/** Why there is no recording; `reason` ends the key of a sentence. */
+export class NoRecording extends Error {
+  /** @param {"denied" | "missing" | "insecure" | "failed"} reason */
+  constructor(reason) {
+    super(reason);
+    this.reason = reason;
+  }
+}
+
+/** A recording under way. Fires `heard` as samples arrive. */
+export class Recording extends EventTarget {
+  /** Asks for the microphone and begins. Music is wanted as it is, so that nothing is filtered out of it. */
+  static async start() {
+    if (!navigator.mediaDevices?.getUserMedia || !globalThis.AudioWorkletNode) throw new NoRecording("insecure");
+    const wish = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    let stream;
+    try {
+      stream = await navigator.mediaDevices.getUserMedia({ audio: wish });
+    } catch (error) {
+      const reasons = { NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" };
+      throw new NoRecording(reasons[error.name] ?? "failed");
+    }
+    const context = new AudioContext();
+    try {
+      await context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
+      await context.resume();
+      return new Recording(stream, context);
+    } catch {
+      stream.getTracks().forEach((track) => track.stop());
+      await context.close();
+      throw new NoRecording("failed");
+    }
+  }
+
+  /** @param {MediaStream} stream @param {AudioContext} context */
+  constructor(stream, context) {
+    super();
+    this.stream = stream;
+    this.context = context;
+    /** @type {Float32Array[]} */
+    this.blocks = [];
+    this.samples = 0;
+    /** In dB below full scale. */
+    this.level = -Infinity;
+    this.over = new Promise((resolve) => {
+      this.node = new AudioWorkletNode(context, "recorder");
+      this.node.port.onmessage = ({ data }) => (data ? this.#hear(data) : resolve(undefined));
+    });
+    this.source = context.createMediaStreamSource(stream);
+    // It writes silence; without a way to the output some browsers would not run it.
+    this.source.connect(this.node).connect(context.destination);
+  }
+
+  get seconds() {
+    return this.samples / this.context.sampleRate;
+  }
+
+  /** Ends it. @returns {Promise<Blob>} a WAV file */
+  async stop() {
+    this.node.port.postMessage("stop");
+    await this.over;
+    const rate = this.context.sampleRate;
+    await this.discard();
+    return wav(this.blocks, rate);
+  }
+
+  /** Ends it and lets go of the microphone. */
+  async discard() {
+    this.source.disconnect();
+    this.node.disconnect();
+    this.stream.getTracks().forEach((track) => track.stop());
+    if (this.context.state !== "closed") await this.context.close();
+  }
+
+  #hear(block) {
+    this.blocks.push(block);
+    this.samples += block.length;
+    const power = block.reduce((sum, sample) => sum + sample * sample, 0) / Math.max(1, block.length);
+    // As a needle falls: at once up, slowly down.
+    this.level = Math.max(10 * Math.log10(power), this.level - FALL);
+    this.dispatchEvent(new Event("heard"));
+  }
+}

@@ -1,0 +1,167 @@
+//! Which backend a route is for, and what is answered here.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, Request, State},
+    response::Response,
+    routing::{any, get, post},
+};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde_json::{Map, Value, json};
+use tokio::time::timeout;
+
+use super::{Gateway, backend::Backend, bodies};
+use crate::{
+    Rejection,
+    catalogue::{Availability, ModelList},
+    config::Kind,
+    inference::{IndexRequest, InferenceError, Live, ModelState, Ready, RepositoryEntry, ServerMetadata},
+};
+
+/// The longest body of a request that is read here.
+const MAX_BODY: usize = 64 << 10;
+/// For a body that is read here.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Routes of the role `web` that are about models: those of all servers of models together. What every role has beside
+/// its models, and the page, are not among them.
+pub fn router(gateway: Arc<Gateway>) -> Router {
+    let to = |kind| post(async move |State(gateway): State<Arc<Gateway>>, request| gateway.to(kind, request).await);
+    Router::new()
+        .route("/predict", to(Kind::Svm))
+        .route("/predict/batch", to(Kind::Svm))
+        .route("/vgg", to(Kind::Vgg19))
+        .route("/vgg/batch", to(Kind::Vgg19))
+        .route("/features", post(to_any))
+        .route("/v1/models", get(models))
+        .route("/v1/models/{name}", any(to_named))
+        .route("/v1/models/{name}/{*rest}", any(to_named_below))
+        .route("/v2", get(async || Json(ServerMetadata::THIS)))
+        .route("/v2/health/live", get(async || Json(Live { live: true })))
+        .route("/v2/health/ready", get(ready))
+        .route("/v2/models/{name}", any(infer))
+        .route("/v2/models/{name}/{*rest}", any(infer_below))
+        .route("/v2/repository/index", post(index))
+        .route("/readyz", get(readyz))
+        .with_state(gateway)
+}
+
+impl Gateway {
+    /// The backend for what every one can do: the first that is ready, or else that can be reached, or else the first.
+    fn any(&self) -> Result<&Arc<Backend>, Rejection> {
+        let ready = self.backends.iter().find(|backend| backend.health().is_ready());
+        let reachable = || self.backends.iter().find(|backend| !backend.is_unreachable());
+        ready.or_else(reachable).or(self.backends.first()).ok_or(Rejection::NotFound)
+    }
+
+    /// Whether any backend is ready.
+    fn ready(&self) -> Result<(), Rejection> {
+        let is_ready = self.backends.iter().any(|backend| backend.health().is_ready());
+        let reason = "no server of a model is ready; GET /v1/models says why";
+        if is_ready { Ok(()) } else { Err(Rejection::NotReady { reason }) }
+    }
+
+    /// Sends a request to the backend of a model.
+    async fn to(&self, kind: impl Into<Option<Kind>>, request: Request) -> Result<Response, Rejection> {
+        let kind = kind.into();
+        let Some(backend) = self.backends.iter().find(|backend| Some(backend.kind()) == kind) else {
+            bodies::refuse(request);
+            return Err(Rejection::UnknownModel);
+        };
+        self.forward(backend, request).await
+    }
+}
+
+async fn to_any(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Rejection> {
+    // Where it names a model, that one's server knows it.
+    let mut named = request.uri().query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("model="));
+    let backend = match named.next() {
+        Some(name) => gateway.backend(Kind::named(name).ok_or(Rejection::UnknownModel)?)?,
+        None => gateway.any()?,
+    };
+    gateway.forward(backend, request).await
+}
+
+async fn to_named(
+    State(gateway): State<Arc<Gateway>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    gateway.to(Kind::named(&name), request).await
+}
+
+async fn to_named_below(
+    gateway: State<Arc<Gateway>>,
+    Path((name, _)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    to_named(gateway, Path(name), request).await
+}
+
+/// As [`to_named`], with errors in the form of the Open Inference Protocol.
+async fn infer(gateway: State<Arc<Gateway>>, name: Path<String>, request: Request) -> Result<Response, InferenceError> {
+    Ok(to_named(gateway, name, request).await?)
+}
+
+async fn infer_below(
+    gateway: State<Arc<Gateway>>,
+    name: Path<(String, String)>,
+    request: Request,
+) -> Result<Response, InferenceError> {
+    Ok(to_named_below(gateway, name, request).await?)
+}
+
+/// `GET /v1/models`: what each backend last said of its model.
+async fn models(State(gateway): State<Arc<Gateway>>) -> Json<ModelList> {
+    Json(ModelList { models: gateway.backends.iter().map(|backend| backend.status()).collect() })
+}
+
+/// `GET /readyz`: 200 while at least one model is ready, and which.
+async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Rejection> {
+    gateway.ready()?;
+    let of = |backend: &Arc<Backend>| {
+        let status = backend.status();
+        let said = match status.state {
+            Availability::Ready => json!({ "ready": true, "version": status.version }),
+            Availability::Unavailable => json!({ "ready": false, "problem": status.problem }),
+        };
+        (status.name, said)
+    };
+    let models: Map<String, Value> = gateway.backends.iter().map(of).collect();
+    Ok(Json(json!({ "status": "ready", "models": models })))
+}
+
+/// `GET /v2/health/ready`.
+async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Ready>, InferenceError> {
+    gateway.ready()?;
+    Ok(Json(Ready { ready: true }))
+}
+
+/// `POST /v2/repository/index`: what each backend last said of its model.
+async fn index(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Json<Vec<RepositoryEntry>>, InferenceError> {
+    let wanted = IndexRequest::parse(&read(body).await?)?;
+    let entry = |backend: &Arc<Backend>| {
+        let status = backend.status();
+        let state = match status.state {
+            Availability::Ready => ModelState::Ready,
+            Availability::Unavailable => ModelState::Unavailable,
+        };
+        let reason = status.problem.unwrap_or_default();
+        RepositoryEntry { name: status.name, version: status.version, state, reason }
+    };
+    let entries = gateway.backends.iter().map(entry).filter(|entry| wanted.wants(entry.state));
+    Ok(Json(entries.collect()))
+}
+
+/// Reads a small body whole.
+async fn read(body: Body) -> Result<Bytes, Rejection> {
+    match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Rejection::BodyTooLarge { limit: MAX_BODY as u64 }),
+        Ok(Err(_)) => Err(Rejection::BrokenBody { received: 0 }),
+        Err(_) => Err(Rejection::SlowBody { received: 0 }),
+    }
+}

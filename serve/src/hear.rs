@@ -1,0 +1,265 @@
+//! From the bytes of a song to an [`Answer`]: decode → features → model, step by step on the workers.
+//!
+//! [`answer`] is the whole of it at once; a request goes through the same steps by [`App::hear`], where songs of several
+//! requests share a network, and where what nobody waits for any more is dropped between two steps.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::body::Bytes;
+use features::{
+    Analysis, Extractor,
+    decode::{self, AudioInfo},
+    resample::SAMPLE_RATES,
+};
+use models::{Classifier, Explain, Job, Judgement};
+use sha2::{Digest as _, Sha256};
+use tracing::Instrument as _;
+
+use crate::{
+    App, Rejection,
+    answer::Answer,
+    answers::AnswerKey,
+    budget::Reservation,
+    config::Kind,
+    host,
+    metrics::Metrics,
+    pool::{Caller, Place, PoolError},
+    telemetry,
+    upload::Upload,
+};
+
+/// Decodes a song and has `model` name its genre.
+///
+/// # Errors
+/// The [`Rejection`] that a server would answer.
+pub fn answer(model: &dyn Classifier, audio: &[u8], limits: &decode::Limits) -> Result<Answer, Rejection> {
+    let heard = listen(audio, model.extractor(), limits, &Stages { caller: None, metrics: None })?;
+    let judgement = model.judge(Job::new(&heard.analysis))?;
+    judged(&judgement, model, heard.audio)
+}
+
+/// What was decoded, and its features.
+pub(crate) struct Heard {
+    pub(crate) analysis: Analysis,
+    pub(crate) audio: AudioInfo,
+}
+
+/// Who looks on while a song is heard: somebody who may leave, and somebody who takes the time.
+#[derive(Clone, Copy)]
+pub(crate) struct Stages<'a> {
+    pub(crate) caller: Option<&'a Caller<'a>>,
+    pub(crate) metrics: Option<&'a Metrics>,
+}
+
+impl Stages<'_> {
+    /// Does a step, where traces show it.
+    fn step<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
+        telemetry::step(name).in_scope(work)
+    }
+
+    /// Between two steps.
+    fn go_on(&self) -> Result<(), Rejection> {
+        match self.caller {
+            Some(caller) if caller.is_gone() => Err(abandoned()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Nobody reads it: its caller has gone.
+fn abandoned() -> Rejection {
+    Rejection::internal("the caller has gone")
+}
+
+/// Decodes a song.
+pub(crate) fn decode_song(
+    audio: &[u8],
+    limits: &decode::Limits,
+    stages: &Stages<'_>,
+) -> Result<decode::Decoded, Rejection> {
+    let start = Instant::now();
+    let decoded = stages.step("decode", || decode::decode(audio, limits))?;
+    let rate = decoded.clip.sample_rate();
+    if !SAMPLE_RATES.contains(&rate) {
+        return Err(Rejection::SampleRate { rate });
+    }
+    if let Some(metrics) = stages.metrics {
+        metrics.decode.observe(start.elapsed().as_secs_f64());
+    }
+    stages.go_on()?;
+    Ok(decoded)
+}
+
+/// Decodes a song and computes its features.
+pub(crate) fn listen(
+    audio: &[u8],
+    extractor: &Extractor,
+    limits: &decode::Limits,
+    stages: &Stages<'_>,
+) -> Result<Heard, Rejection> {
+    let decoded = decode_song(audio, limits, stages)?;
+    let start = Instant::now();
+    let analysis = stages.step("features", || extractor.analyse(&decoded.clip))?;
+    if let Some(metrics) = stages.metrics {
+        metrics.features.observe(start.elapsed().as_secs_f64());
+    }
+    stages.go_on()?;
+    Ok(Heard { analysis, audio: decoded.info })
+}
+
+/// An answer, unless what the model says makes no sense.
+fn judged(judgement: &Judgement, model: &dyn Classifier, audio: AudioInfo) -> Result<Answer, Rejection> {
+    host::check(&judgement.prediction, model.labels().len()).map_err(Rejection::internal)?;
+    Ok(Answer::new(judgement, model, audio))
+}
+
+/// A body that is here whole, and the memory that it was let in for.
+#[derive(Debug)]
+pub(crate) struct Body {
+    pub(crate) upload: Upload,
+    pub(crate) held: Reservation,
+}
+
+/// What a request wants to know of its song.
+#[derive(Debug)]
+pub(crate) struct Question {
+    /// Whom it asks.
+    pub(crate) kind: Kind,
+    /// Which version of it.
+    pub(crate) model: Arc<dyn Classifier>,
+    /// Whether it wants to know what the model listened to.
+    pub(crate) explain: Option<Explain>,
+}
+
+/// An answer in JSON, and whether it was kept from before.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) json: Bytes,
+    pub(crate) kept: bool,
+}
+
+/// What the first step on a worker leads to.
+enum Step {
+    Done(Reply),
+    Judge { heard: Heard, key: Option<AnswerKey> },
+}
+
+impl App {
+    /// Answers a question about a song in the upload, which is let go of as soon as it is decoded.
+    ///
+    /// # Errors
+    /// What is wrong with the song, or with us.
+    pub(crate) async fn hear(&self, place: &Place, body: Body, question: Question) -> Result<Reply, Rejection> {
+        let Question { kind, model, explain } = question;
+        let step = {
+            let (limits, metrics) = (self.limits().decode(), Arc::clone(self.metrics()));
+            let answers = Arc::clone(self.answers());
+            let model = Arc::clone(&model);
+            let job = move |caller: &Caller<'_>| -> Result<Step, Rejection> {
+                metrics.queue_wait.observe(caller.waited().as_secs_f64());
+                let Body { upload, held } = body;
+                let audio = upload.into_audio()?;
+                let key = answers.is_on().then(|| AnswerKey {
+                    audio: Sha256::digest(&audio).into(),
+                    version: model.identity().version.clone(),
+                    variant: explain.map_or_else(String::new, |explain| format!("{explain:?}")),
+                });
+                if let Some(key) = &key {
+                    let kept = answers.get(key);
+                    metrics.looked_up(kept.is_some());
+                    if let Some(json) = kept {
+                        return Ok(Step::Done(Reply { json, kept: true }));
+                    }
+                }
+                let stages = Stages { caller: Some(caller), metrics: Some(&metrics) };
+                let heard = listen(&audio, model.extractor(), &limits, &stages)?;
+                drop((audio, held));
+                if kind.batches() || explain.is_some() {
+                    return Ok(Step::Judge { heard, key });
+                }
+                let start = Instant::now();
+                let judgement = model.judge(Job { wanted: &|| !caller.is_gone(), ..Job::new(&heard.analysis) })?;
+                metrics.inference(kind.name(), start.elapsed());
+                let answer = judged(&judgement, &*model, heard.audio)?;
+                let json = to_json(&answer)?;
+                if let Some(key) = key {
+                    answers.put(key, &json);
+                }
+                Ok(Step::Done(Reply { json, kept: false }))
+            };
+            let span = tracing::Span::current();
+            place.run(move |caller| span.in_scope(|| job(caller))).await??
+        };
+        match step {
+            Step::Done(reply) => Ok(reply),
+            Step::Judge { heard, key } => {
+                let Heard { analysis, audio } = heard;
+                let judgement = self.judge(place, kind, &model, analysis, explain).await?;
+                let json = to_json(&judged(&judgement, &*model, audio)?)?;
+                if let Some(key) = key {
+                    self.answers().put(key, &json);
+                }
+                Ok(Reply { json, kept: false })
+            }
+        }
+    }
+
+    /// Decodes a song and computes its features.
+    ///
+    /// # Errors
+    /// What is wrong with the song.
+    pub(crate) async fn listen(
+        &self,
+        place: &Place,
+        model: &Arc<dyn Classifier>,
+        audio: Bytes,
+    ) -> Result<Heard, Rejection> {
+        let (limits, metrics, model) = (self.limits().decode(), Arc::clone(self.metrics()), Arc::clone(model));
+        let job = move |caller: &Caller<'_>| {
+            metrics.queue_wait.observe(caller.waited().as_secs_f64());
+            listen(&audio, model.extractor(), &limits, &Stages { caller: Some(caller), metrics: Some(&metrics) })
+        };
+        place.run(job).await?
+    }
+
+    /// Has a model judge the features of a song, together with those of other requests where that pays.
+    ///
+    /// # Errors
+    /// What is wrong with the song, or with the model.
+    pub(crate) async fn judge(
+        &self,
+        place: &Place,
+        kind: Kind,
+        model: &Arc<dyn Classifier>,
+        analysis: Analysis,
+        explain: Option<Explain>,
+    ) -> Result<Judgement, Rejection> {
+        if kind.batches() {
+            let judging = self.batcher().judge(Arc::clone(model), analysis, explain);
+            return judging.instrument(telemetry::step("judge")).await;
+        }
+        let (metrics, model) = (Arc::clone(self.metrics()), Arc::clone(model));
+        let job = move |caller: &Caller<'_>| {
+            let start = Instant::now();
+            let judged = model.judge(Job { explain, wanted: &|| !caller.is_gone(), ..Job::new(&analysis) });
+            metrics.inference(kind.name(), start.elapsed());
+            judged
+        };
+        Ok(place.run(job).await??)
+    }
+}
+
+/// Serialises an answer.
+pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<Bytes, Rejection> {
+    serde_json::to_vec(value).map(Bytes::from).map_err(Rejection::internal)
+}
+
+impl From<PoolError> for Rejection {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Full => Self::Busy { retry_after: 1 },
+            PoolError::Stopping => Self::NotReady { reason: "the server is stopping" },
+            PoolError::Panicked => Self::internal(error),
+        }
+    }
+}

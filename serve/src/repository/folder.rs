@@ -1,0 +1,108 @@
+//! A folder on this machine.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use models::artifact::{self, MANIFEST};
+
+use super::{Fetched, RepositoryError, Result, names};
+
+/// A folder of artifacts, of one model, or of one version.
+#[derive(Debug)]
+pub(super) struct Folder {
+    root: PathBuf,
+}
+
+impl Folder {
+    pub(super) fn new(root: PathBuf) -> Self {
+        Self { root }
+    }
+
+    pub(super) fn current(&self, model: &str) -> Result<String> {
+        let folder = artifact::resolve(&self.root, Some(model))?;
+        let version = name_of(&folder)?;
+        if names::is_version(&version) {
+            Ok(version)
+        } else {
+            Err(RepositoryError::broken(
+                folder.display().to_string(),
+                format!("the folder holds a version and is not named by it: {}", names::no_version(&version)),
+            ))
+        }
+    }
+
+    pub(super) fn versions(&self, model: &str) -> Result<Vec<String>> {
+        if let Some(fixed) = self.fixed()? {
+            return Ok(vec![fixed]);
+        }
+        for folder in self.folders(model) {
+            let found = versions_in(&folder)?;
+            if !found.is_empty() {
+                return Ok(found);
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    pub(super) fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
+        let absent = |detail: String| Err(RepositoryError::not_found(self.root.display().to_string(), detail));
+        if !names::is_version(version) {
+            return absent(names::no_version(version));
+        }
+        if let Some(fixed) = self.fixed()? {
+            return match fixed == version {
+                true => Ok(Fetched::local(self.root.clone())),
+                false => absent(format!("it is the version {fixed}, not {version}")),
+            };
+        }
+        let mut folders = self.folders(model).into_iter().map(|folder| folder.join(version));
+        match folders.find(|folder| folder.join(MANIFEST).is_file()) {
+            Some(folder) => Ok(Fetched::local(folder)),
+            None => absent(format!("there is no version {version} of {model}")),
+        }
+    }
+
+    /// The version that this is the folder of.
+    fn fixed(&self) -> Result<Option<String>> {
+        if self.root.join(MANIFEST).is_file() { name_of(&self.root).map(Some) } else { Ok(None) }
+    }
+
+    /// Where the versions of `model` may lie: below all artifacts, or in the folder of the one model.
+    fn folders(&self, model: &str) -> Vec<PathBuf> {
+        let of_model = names::is_model(model).then(|| self.root.join(model));
+        of_model.into_iter().chain([self.root.clone()]).collect()
+    }
+}
+
+/// Name of a folder, also of `.` and of a link to it.
+fn name_of(folder: &Path) -> Result<String> {
+    let found =
+        fs::canonicalize(folder).map_err(|error| RepositoryError::io(folder.display().to_string(), "find", &error))?;
+    Ok(found.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
+}
+
+/// Versions in the folder of a model; none where there is no such folder.
+fn versions_in(folder: &Path) -> Result<Vec<String>> {
+    let fail = |error: io::Error| RepositoryError::io(folder.display().to_string(), "list", &error);
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(fail(error)),
+    };
+    let mut versions = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(fail)?;
+        if let Ok(name) = entry.file_name().into_string()
+            && names::is_version(&name)
+            && entry.path().join(MANIFEST).is_file()
+        {
+            versions.push(name);
+        }
+    }
+    versions.sort_unstable();
+    Ok(versions)
+}

@@ -1,0 +1,435 @@
+//! Artifacts from a folder, from behind a web server, and from an S3 store, as `serve` reads them.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    sync::{Arc, Mutex},
+    thread,
+};
+
+use features::FeatureSpec;
+use models::artifact::{self, Artifact, DataDescription, Draft};
+use serve::repository::{Repository, RepositoryError, RepositoryErrorKind};
+
+/// Writes a version of `model` below `root` and puts it in use. Its weights are for nobody to load.
+fn write(root: &Path, model: &str, weights: &[u8]) -> String {
+    let draft = Draft {
+        model: model.to_owned(),
+        labels: vec!["blues".to_owned(), "rock".to_owned()],
+        spec: FeatureSpec::gtzan_store(),
+        training: serde_json::json!({}),
+        data: DataDescription { digest: "0".repeat(64), description: "nothing".to_owned(), clips: 0 },
+        metrics: vec![],
+        weights: weights.to_vec(),
+        metrics_json: b"[]".to_vec(),
+        report_html: b"<!doctype html>".to_vec(),
+    };
+    let version = draft.write(root).expect("writes").version;
+    artifact::set_current(&root.join(model), &version).expect("puts in use");
+    version
+}
+
+fn open(address: &str) -> Repository {
+    Repository::open_with(address, []).expect("an address")
+}
+
+/// Reads a version as the server would, and returns its weights.
+fn weights(repository: &Repository, model: &str, version: &str) -> Vec<u8> {
+    let fetched = repository.fetch(model, version).expect("is there");
+    let artifact = Artifact::open(&fetched).expect("is whole");
+    assert_eq!(artifact.version(), version);
+    artifact.weights().expect("has weights").to_vec()
+}
+
+fn assert_kind(kind: RepositoryErrorKind, result: Result<impl std::fmt::Debug, RepositoryError>, words: &[&str]) {
+    let error = result.expect_err("refused");
+    assert_eq!(error.kind(), kind, "{error}");
+    for word in words {
+        assert!(error.to_string().contains(word), "{word} is not in {error}");
+    }
+}
+
+#[test]
+fn a_folder_may_be_that_of_all_of_one_model_or_of_one_version() {
+    let root = tempfile::tempdir().expect("a folder");
+    let old = write(root.path(), "svm", b"old");
+    let new = write(root.path(), "svm", b"new");
+    let mut both = vec![old.clone(), new.clone()];
+    both.sort();
+    let of = |path: &Path| open(&path.to_string_lossy());
+    for repository in
+        [of(root.path()), of(&root.path().join("svm")), open(&format!("file://{}", root.path().display()))]
+    {
+        assert_eq!(repository.current("svm").expect("in use"), new);
+        assert_eq!(repository.versions("svm").expect("lists"), both);
+        assert_eq!(weights(&repository, "svm", &old), b"old");
+        assert_eq!(weights(&repository, "svm", &new), b"new");
+        assert_kind(RepositoryErrorKind::NotFound, repository.fetch("svm", "0123456789ab"), &["0123456789ab"]);
+    }
+    // One version is fixed, whatever `CURRENT` says, and the rest is not to be had.
+    let fixed = of(&root.path().join("svm").join(&old));
+    assert_eq!(fixed.current("svm").expect("in use"), old);
+    assert_eq!(fixed.versions("svm").expect("lists"), std::slice::from_ref(&old));
+    assert_eq!(weights(&fixed, "svm", &old), b"old");
+    assert_kind(RepositoryErrorKind::NotFound, fixed.fetch("svm", &new), &[&old, &new]);
+    // What is put in use is seen at once.
+    artifact::set_current(&root.path().join("svm"), &old).expect("is there");
+    assert_eq!(of(root.path()).current("svm").expect("in use"), old);
+}
+
+#[test]
+fn a_folder_without_a_model_has_none_yet() {
+    let root = tempfile::tempdir().expect("a folder");
+    write(root.path(), "svm", b"weights");
+    for (path, model) in [(root.path().join("nothing"), "svm"), (root.path().to_owned(), "vgg19")] {
+        let repository = open(&path.to_string_lossy());
+        let path = path.to_string_lossy();
+        assert_kind(RepositoryErrorKind::NotFound, repository.current(model), &[&path]);
+        assert!(repository.versions(model).expect("lists").is_empty());
+        assert_kind(RepositoryErrorKind::NotFound, repository.fetch(model, "0123456789ab"), &[&path, "0123456789ab"]);
+    }
+}
+
+#[test]
+fn what_is_no_version_leads_nowhere() {
+    let root = tempfile::tempdir().expect("a folder");
+    let version = write(root.path(), "svm", b"weights");
+    let repository = open(&root.path().join("svm").to_string_lossy());
+    let long = "f".repeat(100_000);
+    for bad in ["", ".", "..", "../svm", &format!("./{version}"), &format!("../svm/{version}"), "0123456789AB", &long] {
+        let error = repository.fetch("svm", bad).expect_err("no version");
+        assert_eq!(error.kind(), RepositoryErrorKind::NotFound, "{bad}");
+        assert!(error.to_string().len() < 1000, "{error}");
+    }
+    fs::write(root.path().join("svm/CURRENT"), "../../etc\n").expect("writes");
+    assert_kind(RepositoryErrorKind::Broken, repository.current("svm"), &["../../etc", "version"]);
+    fs::write(root.path().join("svm/CURRENT"), [b'0'; 100]).expect("writes");
+    assert_kind(RepositoryErrorKind::Broken, repository.current("svm"), &["CURRENT", "64 bytes"]);
+}
+
+#[test]
+fn an_address_that_leads_nowhere_is_refused() {
+    for address in ["", "ftp://host/x", "s3://", "://", "http://", "https://host/x?key=hush", "s3://key:hush@bucket/x"]
+    {
+        let error = Repository::open_with(address, []).expect_err(address);
+        assert_eq!(error.kind(), RepositoryErrorKind::Address, "{error}");
+        assert!(!error.to_string().contains("hush"), "{error}");
+    }
+}
+
+/// What a [`Server`] answers to a path.
+#[derive(Clone)]
+enum Answer {
+    Bytes(Vec<u8>),
+    /// Announces so many bytes, and sends these.
+    Announces(u64, Vec<u8>),
+    /// Announces 13 bytes, and sends chunks without end.
+    Endless,
+    Status(&'static str),
+    /// 404, with the code of a bucket that is not there.
+    NoBucket,
+}
+
+/// A web server, of which a test says what it answers; an S3 store too, since that is GET and a list in XML.
+struct Server {
+    address: SocketAddr,
+    files: Arc<Mutex<BTreeMap<String, Answer>>>,
+    /// Request lines and the header `Authorization`.
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Server {
+    fn start(address: &str) -> Self {
+        let listener = TcpListener::bind(address).expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let (files, seen) = (Arc::<Mutex<BTreeMap<String, Answer>>>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let server = Self { address, files: Arc::clone(&files), seen: Arc::clone(&seen) };
+        // Ends with the test's process.
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let (files, seen) = (Arc::clone(&files), Arc::clone(&seen));
+                // A client that has gone is no matter.
+                thread::spawn(move || stream.map(|stream| reply(stream, &files, &seen)));
+            }
+        });
+        server
+    }
+
+    fn set(&self, path: &str, answer: Answer) {
+        self.files.lock().expect("not poisoned").insert(path.to_owned(), answer);
+    }
+
+    fn remove(&self, path: &str) {
+        self.files.lock().expect("not poisoned").remove(path);
+    }
+
+    /// Serves every file below `folder`, under `path`.
+    fn share(&self, folder: &Path, path: &str) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let entry = entry.expect("an entry");
+            let path = format!("{path}/{}", entry.file_name().to_string_lossy());
+            match entry.path().is_dir() {
+                true => self.share(&entry.path(), &path),
+                false => self.set(&path, Answer::Bytes(fs::read(entry.path()).expect("is there"))),
+            }
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    fn seen(&self) -> String {
+        self.seen.lock().expect("not poisoned").join("\n")
+    }
+}
+
+fn reply(stream: TcpStream, files: &Mutex<BTreeMap<String, Answer>>, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+    let mut lines = BufReader::new(&stream).lines();
+    let Some(Ok(request)) = lines.next() else { return Ok(()) };
+    let target = request.split(' ').nth(1).unwrap_or_default().to_owned();
+    seen.lock().expect("not poisoned").push(request);
+    for line in lines.map_while(Result::ok).take_while(|line| !line.is_empty()) {
+        if line.to_ascii_lowercase().starts_with("authorization:") {
+            seen.lock().expect("not poisoned").push(line);
+        }
+    }
+    let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+    let answer = if query.contains("list-type=2") {
+        Some(Answer::Bytes(list(path, query, &files.lock().expect("not poisoned")).into_bytes()))
+    } else {
+        files.lock().expect("not poisoned").get(path).cloned()
+    };
+    let mut stream = &stream;
+    let head = "Connection: close\r\nETag: \"1\"\r\nLast-Modified: Tue, 01 Jul 2025 00:00:00 GMT";
+    match answer.unwrap_or(Answer::Status("404 Not Found")) {
+        Answer::Bytes(bytes) => {
+            write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: {}\r\n\r\n", bytes.len())?;
+            stream.write_all(&bytes)
+        }
+        Answer::Announces(length, bytes) => {
+            write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: {length}\r\n\r\n")?;
+            stream.write_all(&bytes)
+        }
+        Answer::Endless => {
+            write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n")?;
+            loop {
+                stream.write_all(b"10\r\n0123456789abcdef\r\n")?;
+            }
+        }
+        Answer::Status(status) => refuse(stream, status, head, "Because"),
+        Answer::NoBucket => refuse(stream, "404 Not Found", head, "NoSuchBucket"),
+    }
+}
+
+fn refuse(mut stream: &TcpStream, status: &str, head: &str, code: &str) -> std::io::Result<()> {
+    let body = format!("<Error><Code>{code}</Code><Message>hush</Message></Error>");
+    write!(stream, "HTTP/1.1 {status}\r\n{head}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// `ListObjectsV2` of S3: the folders below a prefix.
+fn list(bucket: &str, query: &str, files: &BTreeMap<String, Answer>) -> String {
+    let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix=")).unwrap_or_default().replace("%2F", "/");
+    let below = format!("{}/{prefix}", bucket.trim_end_matches('/'));
+    let mut folders: Vec<&str> =
+        files.keys().filter_map(|path| path.strip_prefix(&below)?.split_once('/').map(|(folder, _)| folder)).collect();
+    folders.dedup();
+    let folders: String = folders
+        .iter()
+        .map(|folder| format!("<CommonPrefixes><Prefix>{prefix}{folder}/</Prefix></CommonPrefixes>"))
+        .collect();
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult><Name>b</Name><Prefix>{prefix}</Prefix>\
+         <IsTruncated>false</IsTruncated>{folders}</ListBucketResult>"
+    )
+}
+
+#[test]
+fn artifacts_lie_behind_a_web_server() {
+    let root = tempfile::tempdir().expect("a folder");
+    let old = write(root.path(), "svm", b"old");
+    let new = write(root.path(), "svm", b"new");
+    let server = Server::start("127.0.0.1:0");
+    server.share(root.path(), "/my%20artifacts");
+    for path in ["/my%20artifacts", "/my%20artifacts/", "/my%20artifacts/svm"] {
+        let repository = open(&server.url(path));
+        assert_eq!(repository.current("svm").expect("in use"), new);
+        assert_eq!(weights(&repository, "svm", &old), b"old");
+        assert_eq!(weights(&repository, "svm", &new), b"new");
+        // It cannot list.
+        assert_eq!(repository.versions("svm").expect("in use"), std::slice::from_ref(&new));
+        assert_kind(RepositoryErrorKind::NotFound, repository.fetch("svm", "0123456789ab"), &["0123456789ab"]);
+    }
+    let fixed = open(&server.url(&format!("/my%20artifacts/svm/{old}")));
+    assert_eq!(fixed.current("svm").expect("in use"), old);
+    assert_eq!(weights(&fixed, "svm", &old), b"old");
+    assert_eq!(fixed.versions("svm").expect("lists"), [old]);
+
+    let local = open(&server.url("/my%20artifacts")).fetch("svm", &new).expect("is there");
+    let folder = local.to_path_buf();
+    assert!(folder.ends_with(&new) && folder.is_dir());
+    drop(local);
+    assert!(!folder.exists() && !folder.parent().expect("above it").exists());
+}
+
+#[test]
+fn behind_a_web_server_there_may_be_nothing_yet() {
+    let server = Server::start("127.0.0.1:0");
+    let repository = open(&server.url("/artifacts"));
+    assert_kind(RepositoryErrorKind::NotFound, repository.current("svm"), &["/artifacts", "svm/CURRENT"]);
+    assert!(repository.versions("svm").expect("none").is_empty());
+    assert_kind(RepositoryErrorKind::NotFound, repository.fetch("svm", "0123456789ab"), &["0123456789ab"]);
+    assert_kind(RepositoryErrorKind::NotFound, repository.fetch("svm", "../x"), &["../x", "version"]);
+    assert!(!server.seen().contains(".."), "{}", server.seen());
+}
+
+#[test]
+fn what_a_store_holds_is_not_trusted() {
+    let root = tempfile::tempdir().expect("a folder");
+    let version = write(root.path(), "svm", b"weights");
+    let server = Server::start("127.0.0.1:0");
+    let repository = open(&server.url("/a"));
+    let reset = || server.share(root.path(), "/a");
+    let folder = format!("/a/svm/{version}");
+    let manifest = format!("{folder}/artifact.json");
+
+    for (garbage, word) in [
+        (Answer::Bytes(b"<!doctype html>".to_vec()), "<!doctype html>"),
+        (Answer::Bytes(vec![]), "``"),
+        (Answer::Bytes(vec![b'0'; 65]), "64 bytes"),
+        (Answer::Endless, "64 bytes"),
+    ] {
+        server.set("/a/svm/CURRENT", garbage);
+        assert_kind(RepositoryErrorKind::Broken, repository.current("svm"), &["/a/svm/CURRENT", word]);
+    }
+    for (garbage, word) in [
+        (Answer::Bytes(b"{}".to_vec()), "files"),
+        (Answer::Bytes(b"{\"files\":{\"../x\":\"\"}}".to_vec()), "../x"),
+        (Answer::Bytes(b"{\"files\":{\"ARTIFACT.json\":\"\"}}".to_vec()), "ARTIFACT.json"),
+        (Answer::Announces(1 << 40, vec![]), "4194304 bytes"),
+        (Answer::Endless, "4194304 bytes"),
+        (Answer::Bytes(many_files().into_bytes()), "100 files"),
+    ] {
+        server.set(&manifest, garbage);
+        assert_kind(RepositoryErrorKind::Broken, repository.fetch("svm", &version), &["artifact.json", word]);
+    }
+    reset();
+    let weights_path = format!("{folder}/weights.safetensors");
+    server.set(&weights_path, Answer::Announces(1 << 40, vec![]));
+    let huge = ["weights.safetensors", "1073741824 bytes"];
+    assert_kind(RepositoryErrorKind::Broken, repository.fetch("svm", &version), &huge);
+    server.remove(&weights_path);
+    let missing = ["weights.safetensors", "not there"];
+    assert_kind(RepositoryErrorKind::Broken, repository.fetch("svm", &version), &missing);
+    server.set(&weights_path, Answer::Announces(1000, b"wei".to_vec()));
+    let cut = ["weights.safetensors", "no answer that can be used"];
+    assert_kind(RepositoryErrorKind::Unreachable, repository.fetch("svm", &version), &cut);
+    // Damage of the bytes is for the reader of artifacts to find.
+    server.set(&weights_path, Answer::Bytes(b"WEIGHTS".to_vec()));
+    let damaged = repository.fetch("svm", &version).expect("is there");
+    assert!(matches!(Artifact::open(&damaged), Err(models::Error::Digest { .. })));
+    reset();
+    assert_eq!(weights(&repository, "svm", &version), b"weights");
+}
+
+fn many_files() -> String {
+    let files: Vec<String> = (0..100).map(|n| format!("\"{n}\":\"\"")).collect();
+    format!("{{\"files\":{{{}}}}}", files.join(","))
+}
+
+#[test]
+fn a_store_may_go_and_come_back() {
+    let root = tempfile::tempdir().expect("a folder");
+    let version = write(root.path(), "svm", b"weights");
+    let reserved = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = reserved.local_addr().expect("an address").to_string();
+    drop(reserved);
+    let repository = open(&format!("http://{address}/a"));
+    assert_kind(RepositoryErrorKind::Unreachable, repository.current("svm"), &[&address, "refused"]);
+    assert_kind(RepositoryErrorKind::Unreachable, repository.versions("svm"), &[&address]);
+    assert_kind(RepositoryErrorKind::Unreachable, repository.fetch("svm", &version), &[&address]);
+    let server = Server::start(&address);
+    server.share(root.path(), "/a");
+    assert_eq!(repository.current("svm").expect("in use"), version);
+    assert_eq!(weights(&repository, "svm", &version), b"weights");
+    server.set("/a/svm/CURRENT", Answer::Status("503 Service Unavailable"));
+    assert_kind(RepositoryErrorKind::Unreachable, repository.current("svm"), &["503", "Because"]);
+    // A server that is only busy for a moment is asked again.
+    let tries = server.seen().matches("GET /a/svm/CURRENT").count();
+    assert!((4..=6).contains(&tries), "{tries}");
+}
+
+#[test]
+fn a_user_and_a_password_are_sent_and_not_shown() {
+    let root = tempfile::tempdir().expect("a folder");
+    let version = write(root.path(), "svm", b"weights");
+    let server = Server::start("127.0.0.1:0");
+    server.share(root.path(), "/a");
+    let repository = open(&format!("http://me:hu%40sh@{}/a", server.address));
+    assert_eq!(repository.current("svm").expect("in use"), version);
+    assert!(server.seen().contains("Basic bWU6aHVAc2g="), "{}", server.seen());
+    for status in ["401 Unauthorized", "403 Forbidden"] {
+        server.set("/a/svm/CURRENT", Answer::Status(status));
+        let error = repository.current("svm").expect_err("refused");
+        assert_eq!(error.kind(), RepositoryErrorKind::Denied, "{error}");
+        assert!(!format!("{error} {error:?} {repository:?}").contains("hu%40sh"), "{repository:?}");
+        assert!(!format!("{error} {error:?} {repository:?}").contains("bWU6aHVAc2g="), "{repository:?}");
+        assert!(!error.to_string().contains("hush"), "{error}");
+    }
+}
+
+#[test]
+fn artifacts_lie_in_a_bucket() {
+    let root = tempfile::tempdir().expect("a folder");
+    let old = write(root.path(), "svm", b"old");
+    let new = write(root.path(), "svm", b"new");
+    let mut both = vec![old.clone(), new.clone()];
+    both.sort();
+    let server = Server::start("127.0.0.1:0");
+    server.share(root.path(), "/bucket/my/artifacts");
+    let variables = || {
+        [
+            ("AWS_ENDPOINT_URL", format!("http://{}", server.address)),
+            ("AWS_ACCESS_KEY_ID", "key-id".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "hush".to_owned()),
+            ("AWS_REGION", "eu-west-3".to_owned()),
+            ("AWS_UNHEARD_OF", "x".to_owned()),
+        ]
+        .map(|(name, value)| (name.to_owned(), value))
+    };
+    let open = |address: &str| Repository::open_with(address, variables()).expect("an address");
+    for address in ["s3://bucket/my/artifacts", "s3://bucket/my/artifacts/", "s3://bucket/my/artifacts/svm"] {
+        let repository = open(address);
+        assert_eq!(repository.current("svm").expect("in use"), new, "{address}");
+        assert_eq!(repository.versions("svm").expect("lists"), both, "{address}");
+        assert_eq!(weights(&repository, "svm", &old), b"old");
+        assert_kind(RepositoryErrorKind::NotFound, repository.fetch("svm", "0123456789ab"), &["s3://bucket/my"]);
+        assert!(!format!("{repository:?}").contains("hush"), "{repository:?}");
+    }
+    assert!(server.seen().contains("key-id/") && server.seen().contains("eu-west-3"), "{}", server.seen());
+    let fixed = open(&format!("s3://bucket/my/artifacts/svm/{old}"));
+    assert_eq!(fixed.current("svm").expect("in use"), old);
+    assert_eq!(fixed.versions("svm").expect("lists"), [old]);
+    let empty = open("s3://bucket/other");
+    assert_kind(RepositoryErrorKind::NotFound, empty.current("svm"), &["s3://bucket/other", "CURRENT"]);
+    assert!(empty.versions("svm").expect("none").is_empty());
+    server.set("/bucket/other/svm/CURRENT", Answer::NoBucket);
+    assert_kind(RepositoryErrorKind::NotFound, empty.current("svm"), &["s3://bucket/other", "no such bucket"]);
+    server.set("/bucket/other/svm/CURRENT", Answer::Status("403 Forbidden"));
+    assert_kind(RepositoryErrorKind::Denied, empty.current("svm"), &["s3://bucket/other/svm/CURRENT", "Because"]);
+}
+
+/// It is asked where nobody may wait, and dropped there: it is late, and nothing breaks.
+#[test]
+fn it_lives_through_an_async_runtime() {
+    let server = Server::start("127.0.0.1:0");
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    runtime.block_on(async {
+        let repository = open(&server.url("/a"));
+        assert_kind(RepositoryErrorKind::NotFound, repository.current("svm"), &["CURRENT"]);
+        drop(repository);
+    });
+}
