@@ -57,15 +57,30 @@ pub fn request(
     // A server that refuses a body early may close before all of it is sent; its answer still counts.
     let sent = stream.write_all(body);
     let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
-        Ok(_) => {}
-        Err(error) if answer.is_empty() => return Err(sent.err().unwrap_or(error)),
-        Err(_) => {}
+    let mut block = [0; 1 << 16];
+    // Not every server closes the connection when it is told to.
+    while !is_whole(&answer) {
+        match stream.read(&mut block) {
+            Ok(0) => break,
+            Ok(n) => answer.extend_from_slice(&block[..n]),
+            Err(error) if answer.is_empty() => return Err(sent.err().unwrap_or(error)),
+            Err(_) => break,
+        }
     }
-    parse(&answer).ok_or_else(|| std::io::Error::other(format!("not HTTP: {:?}", String::from_utf8_lossy(&answer))))
+    let (head, body) = parse(&answer)
+        .ok_or_else(|| std::io::Error::other(format!("not HTTP: {:?}", String::from_utf8_lossy(&answer))))?;
+    Ok(Response { body: body.to_vec(), ..head })
 }
 
-fn parse(answer: &[u8]) -> Option<Response> {
+/// Whether an answer is as long as it says.
+fn is_whole(answer: &[u8]) -> bool {
+    let Some((head, body)) = parse(answer) else { return false };
+    let length = head.header("content-length").and_then(|length| length.parse().ok());
+    length.is_some_and(|length: usize| body.len() >= length)
+}
+
+/// The head of an answer, and what there is of its body.
+fn parse(answer: &[u8]) -> Option<(Response, &[u8])> {
     let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = std::str::from_utf8(&answer[..end]).ok()?;
     let mut lines = head.split("\r\n");
@@ -74,7 +89,7 @@ fn parse(answer: &[u8]) -> Option<Response> {
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Some(Response { status, headers, body: answer[end + 4..].to_vec() })
+    Some((Response { status, headers, body: Vec::new() }, &answer[end + 4..]))
 }
 
 /// A `multipart/form-data` body with one file: its content type and its bytes.

@@ -4,6 +4,7 @@
 
 mod http;
 mod program;
+pub mod small;
 
 pub use http::{Response, multipart, request};
 pub use program::{Server, binary, run, train};

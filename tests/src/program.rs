@@ -25,7 +25,8 @@ pub fn binary(name: &str) -> PathBuf {
 pub fn command(name: &str, at: &Path) -> Command {
     let mut command = Command::new(binary(name));
     command.current_dir(at).stdin(Stdio::null());
-    for variable in ["TONEARM_DATA", "TONEARM_ARTIFACTS", "TONEARM_SIMD", "RUST_LOG", "RUST_BACKTRACE"] {
+    let ours = std::env::vars_os().map(|(name, _)| name).filter(|name| name.to_string_lossy().starts_with("TONEARM_"));
+    for variable in ours.chain(["RUST_LOG", "RUST_BACKTRACE"].map(Into::into)) {
         command.env_remove(variable);
     }
     command
@@ -70,12 +71,16 @@ impl Server {
     /// When it ends before it listens; says what it wrote.
     #[must_use]
     pub fn start(role: &str, artifacts: &Path) -> Self {
-        let mut child = command("serve", artifacts)
-            .args([role, "--listen", "127.0.0.1:0", "--artifacts"])
-            .arg(artifacts)
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("serve starts");
+        Self::start_with(artifacts, &[role, "--listen", "127.0.0.1:0", "--artifacts", "."])
+    }
+
+    /// Starts `serve` in the folder `at` with these arguments, role first, and waits until it says that it listens.
+    ///
+    /// # Panics
+    /// When it ends before it listens; says what it wrote.
+    #[must_use]
+    pub fn start_with(at: &Path, arguments: &[&str]) -> Self {
+        let mut child = command("serve", at).args(arguments).stderr(Stdio::piped()).spawn().expect("serve starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut said = String::new();
         let address = loop {

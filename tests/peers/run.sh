@@ -1,0 +1,28 @@
+#!/bin/sh
+# Lets clients that others wrote talk to running servers: the old service's client, Triton's, and schemathesis.
+#
+#     run.sh URL_SVM URL_VGG URL_ALL AUDIO.wav
+set -eu
+
+if [ $# -ne 4 ]; then
+    echo "usage: run.sh URL_SVM URL_VGG URL_ALL AUDIO.wav" >&2
+    exit 2
+fi
+here=$(cd "$(dirname "$0")" && pwd)
+environment=$(sh "$here/install.sh")
+PATH=$environment/bin:$PATH
+export PYTHONDONTWRITEBYTECODE=1 TONEARM_SVM_URL="$1" TONEARM_VGG_URL="$2" TONEARM_URL="$3" TONEARM_AUDIO="$4"
+
+# All of them, however the one before went.
+failed=0
+peer() {
+    echo "== $1"
+    shift
+    "$@" || failed=1
+}
+peer "the old client" python "$here/old_client.py"
+peer "Triton's client" python "$here/oip_client.py"
+for url in "$TONEARM_SVM_URL" "$TONEARM_VGG_URL" "$TONEARM_URL"; do
+    peer "schemathesis, $url" sh "$here/schemathesis.sh" "$url"
+done
+exit $failed

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Sends a running server what its own GET /openapi.json allows and forbids, and checks every answer against it.
+#
+#     schemathesis.sh URL          with schemathesis in PATH; at most five minutes
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+# Notes that it leaves where it runs.
+notes=$(mktemp -d)
+trap 'rm -rf "$notes"' EXIT
+cd "$notes"
+timeout 300 schemathesis --config-file "$here/schemathesis.toml" run "${1%/}/openapi.json"

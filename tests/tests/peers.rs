@@ -1,0 +1,27 @@
+//! Clients that others wrote, against real servers: the old service's client, Triton's, and schemathesis.
+
+use std::process::Command;
+
+use tests::{Server, small};
+
+#[test]
+fn clients_of_others_are_served() {
+    // They come from PyPI: `tests/run` installs them, and says where they are.
+    let Some(peers) = std::env::var_os("TONEARM_PEERS") else {
+        eprintln!("skipped: TONEARM_PEERS is not set; tests/run installs the clients and sets it");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let artifacts = small::train_both(folder.path());
+    let servers = ["svm", "vgg", "all"].map(|role| Server::start(role, &artifacts));
+    let urls = servers.each_ref().map(|server| format!("http://{}", server.address));
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/run.sh");
+    let status = Command::new("sh")
+        .arg(script)
+        .args(&urls)
+        .arg(small::song(folder.path(), "jazz"))
+        .env("TONEARM_PEERS", peers)
+        .status()
+        .expect("a shell");
+    assert!(status.success(), "a client was not served; what it said is above");
+}
