@@ -1,6 +1,6 @@
 // Many songs: a table of what the models say of each.
 
-import { announce, byId, coalesced, make } from "./dom.js";
+import { announce, byId, coalesced, later, make } from "./dom.js";
 import { csv, save } from "./csv.js";
 import { clock, genre, languages, percent, t } from "./i18n.js";
 import { MODELS } from "./models.js";
@@ -51,8 +51,11 @@ function row(song) {
 
 function open(song) {
   songs.show(song);
-  byId("song-title").focus({ preventScroll: true });
-  byId("deck").scrollIntoView({ block: "start" });
+  // After the song's own drawing, which shows what is to be focused.
+  later(() => {
+    byId("song-title").focus({ preventScroll: true });
+    byId("deck").scrollIntoView({ block: "start" });
+  });
 }
 
 /** Makes a row anew; the focus stays where it was. */

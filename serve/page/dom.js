@@ -21,19 +21,22 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Calls `work` once for all calls before the next frame, or soon where no frame comes because the page is hidden. */
+/** Calls `work` with the next frame, or soon where no frame comes because the page is hidden. */
+export function later(work) {
+  if (document.hidden) setTimeout(work, 50);
+  else requestAnimationFrame(work);
+}
+
+/** A function that calls `work` later, once for all its calls until then. */
 export function coalesced(work) {
   let isDue = false;
   return () => {
     if (isDue) return;
     isDue = true;
-    const run = () => {
-      if (!isDue) return;
+    later(() => {
       isDue = false;
       work();
-    };
-    if (document.hidden) setTimeout(run, 50);
-    else requestAnimationFrame(run);
+    });
   };
 }
 

@@ -6,6 +6,8 @@ import { frame, prepare, sideAxis, timeAxis } from "./plot.js";
 
 /** Loudness is shown from the loudest place down to so many dB below it. */
 const RANGE = 80;
+/** How the cover of the map rises with the weight: slowly at first, so that what weighs little lets the sound be seen. */
+const COVER = 1.5;
 const TICKS = [60, 125, 250, 500, 1000, 2000, 4000, 8000, 16000];
 
 /**
@@ -86,7 +88,7 @@ function picture({ rows, columns, seconds_per_column: hop, values }, pixels, dur
 }
 
 /**
- * Lays the map over a spectrogram of the same size: colour and cover both rise with the weight.
+ * Lays the map over a spectrogram of the same size: colour and cover both rise with the weight, as in the legend.
  * @param {HTMLCanvasElement} canvas
  * @param {Explanation} map
  * @param {LogMel} logMel whose rows are the axis
@@ -109,7 +111,7 @@ export function drawExplanation(canvas, map, logMel, duration) {
       const level = Math.round(255 * Math.max(0, Math.min(1, weight)));
       const at = 4 * ((logMel.rows - 1 - row) * map.columns + column);
       image.data.set(INFERNO.subarray(3 * level, 3 * level + 3), at);
-      image.data[at + 3] = level;
+      image.data[at + 3] = 255 * (level / 255) ** COVER;
     }
   }
   small.getContext("2d").putImageData(image, 0, 0);

@@ -268,7 +268,7 @@ impl Form {
     fn matrix(self, values: ArrayView2<'_, f32>) -> Value {
         match self {
             Self::Json => values.rows().into_iter().map(|row| json!(row.to_vec())).collect(),
-            Self::Base64 => Value::String(base64_of(&values)),
+            Self::Base64 => Value::String(base64_of(values)),
         }
     }
 }

@@ -92,3 +92,27 @@ fn file(name: &str, headers: &HeaderMap) -> Result<Response, Rejection> {
 }
 
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_the_folder_is_served() {
+        let folder = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/page")).expect("a folder");
+        let names = folder.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+        assert_eq!(names.collect::<BTreeSet<_>>(), FILES.iter().map(|file| file.name.to_owned()).collect());
+    }
+
+    #[test]
+    fn a_file_that_is_known_is_not_sent_again() {
+        let first = file("index.html", &HeaderMap::new()).expect("is there");
+        assert_eq!(first.status(), StatusCode::OK);
+        let mut headers = HeaderMap::new();
+        headers.insert(header::IF_NONE_MATCH, first.headers()[header::ETAG].clone());
+        assert_eq!(file("index.html", &headers).expect("is there").status(), StatusCode::NOT_MODIFIED);
+        assert!(matches!(file("../Cargo.toml", &headers), Err(Rejection::NotFound)));
+    }
+}

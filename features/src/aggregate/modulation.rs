@@ -165,8 +165,8 @@ impl WithSimd for AddProducts<'_> {
     fn with_simd<S: Simd>(self, _: S) {
         for (i, sums) in self.sums.iter_mut().enumerate() {
             let (re, im) = (self.re[i], self.im[i]);
-            for j in 0..COVARIANCE_MFCC {
-                sums[j] += re * self.re[j] + im * self.im[j];
+            for (sum, (other_re, other_im)) in sums.iter_mut().zip(self.re.iter().zip(self.im)) {
+                *sum += re * other_re + im * other_im;
             }
         }
     }

@@ -77,12 +77,11 @@ impl Gateway {
 
 async fn to_any(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Rejection> {
     // Where it names a model, that one's server knows it.
-    let mut named = request.uri().query().unwrap_or_default().split('&').filter_map(|pair| pair.strip_prefix("model="));
-    let backend = match named.next() {
-        Some(name) => gateway.backend(Kind::named(name).ok_or(Rejection::UnknownModel)?)?,
-        None => gateway.any()?,
-    };
-    gateway.forward(backend, request).await
+    let query = request.uri().query().unwrap_or_default();
+    match query.split('&').find_map(|pair| pair.strip_prefix("model=")).map(Kind::named) {
+        Some(kind) => gateway.to(kind, request).await,
+        None => gateway.forward(gateway.any()?, request).await,
+    }
 }
 
 async fn to_named(
