@@ -37,6 +37,9 @@ pub enum Command {
         command: WeightsCommand,
     },
     /// Put a version of a model in use, go back to the one before, pin one, or list them.
+    ///
+    /// All bytes of a version are checked, and its model is loaded, before it is put in use.
+    #[command(override_usage = "train promote <MODEL> <VERSION|--previous|--list> [--pin] [--unpin] [OPTIONS]")]
     Promote(PromoteArgs),
     /// Turn a folder of music into a log-mel store, which later runs read much faster.
     Extract(ExtractArgs),
@@ -207,7 +210,7 @@ impl ModelName {
     }
 }
 
-/// Options of `promote`. Every byte of a version is checked and its model is loaded before it is put in use.
+/// Options of `promote`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("what").args(["version", "previous", "pin", "unpin", "list"]).required(true).multiple(true)))]
 pub struct PromoteArgs {
