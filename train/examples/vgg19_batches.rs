@@ -74,20 +74,20 @@ fn main() -> Result<()> {
         drop(given);
         Ok(start.elapsed().as_secs_f64() / n as f64)
     };
-    let ways: [(&str, &dyn Fn(usize) -> Result<f64>); 2] = [("convolutions", &convolve), ("answers", &judge)];
-    let sizes = [1, 2, 4, 8];
-    let mut least = [[f64::INFINITY; 4]; 2];
+    say_least("convolutions", repeats, convolve)?;
+    say_least("answers", repeats, judge)
+}
+
+/// The least time a song of all repeats, for each number at once.
+fn say_least(what: &str, repeats: usize, seconds: impl Fn(usize) -> Result<f64>) -> Result<()> {
+    let mut least = [1, 2, 4, 8].map(|n| (n, f64::INFINITY));
     for _ in 0..repeats {
-        for ((_, way), least) in ways.iter().zip(&mut least) {
-            for (least, n) in least.iter_mut().zip(sizes) {
-                *least = least.min(way(n)?);
-            }
+        for (n, least) in &mut least {
+            *least = least.min(seconds(*n)?);
         }
     }
-    for ((name, _), least) in ways.iter().zip(least) {
-        for (n, seconds) in sizes.into_iter().zip(least) {
-            println!("{name}, {n} at once: {:.1} ms a song", 1e3 * seconds);
-        }
+    for (n, seconds) in least {
+        println!("{what}, {n} at once: {:.1} ms a song", 1e3 * seconds);
     }
     Ok(())
 }
