@@ -4,7 +4,7 @@ import { byteFloats } from "./floats.js";
 
 const KEY = "tonearm-key";
 /** How often a request is sent in all, when the server says that it is busy. */
-const TRIES = 6;
+const TRIES = 12;
 /** The longest wait between two tries, whatever the server says, in seconds. */
 const LONGEST_WAIT = 30;
 

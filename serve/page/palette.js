@@ -46,6 +46,6 @@ function ramp(stops) {
 /** For loudness. */
 export const MAGMA = ramp(["#000004", "#140e36", "#3b0f70", "#641a80", "#8c2981", "#b73779", "#de4968", "#f7705c", "#fe9f6d", "#fecf92", "#fcfdbf"]);
 /** For loudness, under a map in colour. */
-export const GREY = ramp(["#08080a", "#8f8f94", "#f4f4f4"]);
+export const GREY = ramp(["#08080a", "#66666b", "#c2c2c6"]);
 /** For the weight of a place: the upper part of inferno. */
 export const INFERNO = ramp(["#420a68", "#6a176e", "#932667", "#bc3754", "#dd513a", "#f37819", "#fca50a", "#f6d746", "#fcffa4"]);

@@ -59,8 +59,9 @@ export const pieceAt = (found, seconds) =>
 export function drawTimeline(canvas, found, labels, duration, isLast) {
   const plot = prepare(canvas);
   if (!plot) return;
-  const { context, left, top, width, height } = plot;
-  const xOf = (seconds) => left + (Math.min(seconds, duration) / duration) * width;
+  const { context, left, top, width, height, ratio } = plot;
+  // Whole pixels, so that neighbours leave no seam.
+  const xOf = (seconds) => Math.round((left + (Math.min(seconds, duration) / duration) * width) * ratio) / ratio;
   const [floor, ceiling] = [top + height, top + BAND + 4];
   const yOf = (share) => floor - share * (floor - ceiling);
   const ground = colour("--card");

@@ -23,7 +23,7 @@ async fn a_song_is_heard_by_both_models_and_shown_over_time() {
     let world = world();
     let browser = Browser::open(&world, &origin(&world), &Setup::default()).await;
     let song = world.song("disco");
-    browser.choose(&[song.clone()]).await;
+    browser.choose(std::slice::from_ref(&song)).await;
     browser.until_heard(&["svm", "vgg19"]).await;
 
     // What the page shows is what the service says.
