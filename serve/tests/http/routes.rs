@@ -205,3 +205,25 @@ fn the_route_of_another_role_is_named() {
     let detail = send(server.address, &post("/vgg", "", b"x")).assert_problem("not-found", 404);
     assert!(detail.contains("serve vgg") && detail.contains("8082"), "{detail}");
 }
+
+#[test]
+fn pages_elsewhere_may_ask_if_they_are_named() {
+    let preflight = |address, origin: &str| {
+        let head = format!("OPTIONS /predict HTTP/1.1\r\nHost: x\r\nOrigin: {origin}\r\n");
+        let head =
+            format!("{head}Access-Control-Request-Method: POST\r\nAccess-Control-Request-Headers: x-api-key\r\n\r\n");
+        send(address, head.as_bytes()).header("access-control-allow-origin").map(str::to_owned)
+    };
+    let server = Server::start(Options::default());
+    assert_eq!(preflight(server.address, "https://a.example"), None, "none is, without a setting");
+
+    let args = ["serve", "svm", "--cors-origin", "https://a.example,https://b.example"].map(Into::into);
+    let serve::cli::Task::Serve(config) = serve::cli::Cli::read(args).expect("valid") else {
+        unreachable!("it serves")
+    };
+    let server = Server::of(serve::App::of(&config, None).expect("threads"));
+    for named in ["https://a.example", "https://b.example"] {
+        assert_eq!(preflight(server.address, named).as_deref(), Some(named));
+    }
+    assert_eq!(preflight(server.address, "https://c.example"), None);
+}
