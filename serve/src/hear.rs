@@ -1,6 +1,6 @@
 //! From the bytes of a song to an [`Answer`]: decode → features → model, step by step on the workers.
 //!
-//! [`answer`] is the whole of it at once; a request goes through the same steps by [`App::hear`], where songs of several
+//! [`answer`] is the whole of it at once; a request goes through the same steps by `App::hear`, where songs of several
 //! requests share a network, and where what nobody waits for any more is dropped between two steps.
 
 use std::{sync::Arc, time::Instant};

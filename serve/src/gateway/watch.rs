@@ -18,7 +18,7 @@ use crate::{
 
 impl Gateway {
     /// Looks at every backend, now and then and whenever a request had trouble with one, until the future is dropped.
-    /// To be run beside the [`router`], which says what was seen last.
+    /// To be run beside the [`router`](super::router), which says what was seen last.
     pub async fn watch(self: Arc<Self>) {
         let mut looks = JoinSet::new();
         for backend in &self.backends {
