@@ -1,4 +1,4 @@
-//! `serve web` in front of one server that is up and one that is down, until it is back.
+//! Servers that are down, and come back; a server that is busy.
 
 use std::net::TcpListener;
 
@@ -56,4 +56,19 @@ async fn a_model_that_is_down_is_named_and_the_other_goes_on() {
     browser.choose(&[world.song("country")]).await;
     browser.until_heard(&["vgg19"]).await;
     browser.until("the SVM is waited for", "by('verdict-svm').dataset.state === 'down'").await;
+}
+
+#[tokio::test]
+async fn a_busy_server_is_asked_again() {
+    let world = world();
+    // One worker and no queue: of two requests at a time, one is refused.
+    let arguments = ["all", "--listen", "127.0.0.1:0", "--artifacts", ".", "--threads", "1", "--queue", "0"];
+    let server = Server::start_with(&world.artifacts, &arguments);
+    let browser = Browser::open(&world, &format!("http://{}/", server.address), &Setup::default()).await;
+    browser.choose(&["blues", "disco", "jazz", "metal"].map(|genre| world.song(genre))).await;
+    let done = "document.querySelectorAll('[data-testid=row][data-state=done]').length === 4";
+    browser.until("all are done", done).await;
+    let refused =
+        "performance.getEntriesByType('resource').filter(({ responseStatus }) => responseStatus === 503).length";
+    assert!(browser.number(refused).await > 0.0, "the server was never busy");
 }
