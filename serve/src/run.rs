@@ -23,9 +23,6 @@ use crate::{
 pub fn run(config: &Config) -> Result<()> {
     let _traces = telemetry::init(&config.telemetry)?;
     let system = |what| move |source| Error::System { what, source };
-    for setting in &config.settings {
-        tracing::debug!(name = setting.name, values = ?setting.values, source = setting.source, "setting");
-    }
     let has_network = config.role.kinds().iter().any(|kind| kind.batches());
     if has_network {
         limit_network(config.compute.threads).map_err(system("the threads of the network"))?;
@@ -50,6 +47,9 @@ pub fn run(config: &Config) -> Result<()> {
         let listener = server::bind(&config.listen).await?;
         let address = listener.local_addr().map_err(system("listening"))?;
         announce(&app, &format!("http://{address}"), config);
+        let set: Vec<String> =
+            config.settings.iter().filter(|setting| setting.source != "default").map(ToString::to_string).collect();
+        tracing::info!(settings = set.join("; "), "all other settings have their defaults; --print-config shows them");
         if !config.artifacts.reload.is_zero() {
             for index in 0..app.hosts().len() {
                 task::spawn(follow(Arc::clone(&app), index, config.artifacts.reload));
