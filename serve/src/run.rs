@@ -47,9 +47,10 @@ pub fn run(config: &Config) -> Result<()> {
         let listener = server::bind(&config.listen).await?;
         let address = listener.local_addr().map_err(system("listening"))?;
         announce(&app, &format!("http://{address}"), config);
-        let set: Vec<String> =
-            config.settings.iter().filter(|setting| setting.source != "default").map(ToString::to_string).collect();
-        tracing::info!(settings = set.join("; "), "all other settings have their defaults; --print-config shows them");
+        let own = config.settings.iter().filter(|setting| setting.source != "default");
+        let own: Vec<String> = own.map(ToString::to_string).collect();
+        let own = if own.is_empty() { "none".to_owned() } else { own.join("; ") };
+        tracing::info!("settings other than the defaults: {own}");
         if !config.artifacts.reload.is_zero() {
             for index in 0..app.hosts().len() {
                 task::spawn(follow(Arc::clone(&app), index, config.artifacts.reload));
