@@ -4,6 +4,8 @@ import http.client
 import json
 import math
 import pathlib
+import random
+import threading
 import time
 
 BOUNDARY = "tonearm-experiment-boundary"
@@ -47,6 +49,34 @@ class Connection:
 
     def close(self):
         self.http.close()
+
+
+class Clients:
+    """Threads that ask without a pause while it is open, each on one connection; `ask` is one request of one of them."""
+
+    def __init__(self, port, count):
+        self.port, self.failures, self.stop = port, [], threading.Event()
+        self.threads = [threading.Thread(target=self.run, args=(index,)) for index in range(count)]
+
+    def __enter__(self):
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self.stop.set()
+        for thread in self.threads:
+            thread.join()
+
+    def run(self, index):
+        chance, connection = random.Random(index), Connection(self.port)
+        while not self.stop.is_set():
+            try:
+                self.ask(connection, chance)
+            except (OSError, http.client.HTTPException) as error:
+                self.failures.append(repr(error))
+                connection.close()
+        connection.close()
 
 
 def ask_bytes(port, route, body):

@@ -18,14 +18,12 @@ Prints a table in Markdown.
 import argparse
 import asyncio
 import collections
-import http.client
 import json
 import multiprocessing
 import os
 import resource
 import sys
 import tempfile
-import threading
 import time
 
 import client
@@ -287,38 +285,18 @@ def attack_in_process(name, port, song, seconds, answers):
     answers.put(dict(attack.answers))
 
 
-class Clients:
+class Clients(client.Clients):
     """Well-behaved ones: their seconds, and what else they got."""
 
     def __init__(self, port, form, right, count=2):
-        self.port, self.form, self.right = port, form, right
-        self.seconds, self.failures = [], []
-        self.stop = threading.Event()
-        self.threads = [threading.Thread(target=self.run) for _ in range(count)]
+        super().__init__(port, count)
+        self.form, self.right, self.seconds = form, right, []
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-    def run(self):
-        connection = client.Connection(self.port)
-        while not self.stop.is_set():
-            try:
-                status, _, content, seconds = connection.post(ROUTE, self.form)
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-                connection.close()
-                continue
-            self.seconds.append(seconds)
-            if (status, content) != (200, self.right):
-                self.failures.append(f"{status}: {content[:100]!r}")
-        connection.close()
+    def ask(self, connection, _):
+        status, _, content, seconds = connection.post(ROUTE, self.form)
+        self.seconds.append(seconds)
+        if (status, content) != (200, self.right):
+            self.failures.append(f"{status}: {content[:100]!r}")
 
 
 def measure(server, form, right, song, name, seconds):
@@ -386,10 +364,7 @@ def main():
             f"| {row['attack'].replace('_', ' ')} | {row['rate']:.1f} | {len(row['failures'])} | {row['p50']:.3f} s | {row['p99']:.3f} s "
             f"| {row['most']:.3f} s | {row['peak_mib']:.0f} MiB | {got} |"
         )
-    if options.json:
-        options.json.write_text(json.dumps(rows, indent=1) + "\n")
-    if wrongs:
-        sys.exit("does not hold: " + "; ".join(wrongs))
+    inputs.finish(options, rows, wrongs)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,14 @@ def add_options(parser):
     parser.add_argument("--json", type=pathlib.Path, help="file for every figure")
 
 
+def finish(options, figures, wrongs):
+    """Writes every figure where `--json` says, and ends with 1 where something does not hold."""
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    if wrongs:
+        sys.exit("does not hold: " + "; ".join(wrongs))
+
+
 class Inputs:
     """Makes what is asked for, unless it is there."""
 

@@ -249,8 +249,7 @@ def main():
     print(
         f"\n{options.rounds} rounds; wrk, {CONNECTIONS} connections, {THREADS} threads, on the same {CORES} cores; every answer 200 and the same."
     )
-    if options.json:
-        options.json.write_text(json.dumps({"programs": found}, indent=1) + "\n")
+    inputs.finish(options, {"programs": found}, [])
 
 
 if __name__ == "__main__":

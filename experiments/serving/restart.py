@@ -173,10 +173,7 @@ def main():
             wrongs.append(f"serve {role} lost requests that were sent in full: {sorted(lost)}")
         if codes != [0]:
             wrongs.append(f"serve {role} ended with {codes}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
-    if wrongs:
-        sys.exit("does not hold: " + "; ".join(wrongs))
+    inputs.finish(options, figures, wrongs)
 
 
 if __name__ == "__main__":

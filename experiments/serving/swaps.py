@@ -19,7 +19,6 @@ Prints a table in Markdown.
 
 import argparse
 import collections
-import http.client
 import json
 import os
 import random
@@ -27,7 +26,6 @@ import re
 import shutil
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
@@ -77,37 +75,18 @@ class Folder:
         self.switch(f"{version}\n".encode())
 
 
-class Clients:
-    """Ask without a pause, each on one connection, and keep what was answered."""
+class Clients(client.Clients):
+    """They keep what was answered."""
 
     def __init__(self, port, forms, count):
-        self.port, self.forms, self.stop = port, forms, threading.Event()
+        super().__init__(port, count)
         # (song, status, answer, when it was asked, when it was answered)
-        self.found, self.failures = [], []
-        self.threads = [threading.Thread(target=self.run, args=(index,)) for index in range(count)]
+        self.forms, self.found = forms, []
 
-    def __enter__(self):
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        for thread in self.threads:
-            thread.join()
-
-    def run(self, index):
-        chance, connection = random.Random(index), client.Connection(self.port)
-        while not self.stop.is_set():
-            song = chance.randrange(len(self.forms))
-            asked = time.monotonic()
-            try:
-                status, _, content, _ = connection.post(ROUTE, self.forms[song])
-            except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
-                connection.close()
-                continue
-            self.found.append((song, status, content, asked, time.monotonic()))
+    def ask(self, connection, chance):
+        song, asked = chance.randrange(len(self.forms)), time.monotonic()
+        status, _, content, _ = connection.post(ROUTE, self.forms[song])
+        self.found.append((song, status, content, asked, time.monotonic()))
 
 
 def in_use(server):
@@ -243,10 +222,7 @@ def main():
     }
     for name, value in rows.items():
         print(f"| {name} | " + " | ".join(str(value(f)) for f in found) + " |")
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
-    if wrongs := [wrong for f in found for wrong in f["wrongs"]]:
-        sys.exit("does not hold: " + "; ".join(wrongs))
+    inputs.finish(options, found, [wrong for f in found for wrong in f["wrongs"]])
 
 
 if __name__ == "__main__":

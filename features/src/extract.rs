@@ -136,6 +136,12 @@ impl Extractor {
         &self.names
     }
 
+    /// Centre of each mel band, in Hz, rising.
+    #[must_use]
+    pub fn band_centres(&self) -> &[f64] {
+        self.filterbank.center_frequencies()
+    }
+
     /// Hears a clip: resamples, transforms, and computes the log-mel and every series that the specification names.
     ///
     /// # Errors

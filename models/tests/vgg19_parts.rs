@@ -1,5 +1,7 @@
 //! A trained VGG19 as bytes and as a classifier: nothing is lost, nothing wrong is taken, and time is heard in order.
 
+mod noise;
+
 use std::path::Path;
 
 use burn::tensor::Tensor;
@@ -15,18 +17,10 @@ use models::{
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::{Value, json};
 
+use noise::noise;
+
 const N_CLASSES: usize = 3;
 const CONFIG: &str = "tonearm.vgg19";
-
-/// `n` values in `[-1, 1)`, of 16 bits.
-fn noise(seed: u32, n: usize) -> Vec<f32> {
-    let mut state = seed;
-    let draw = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 16) as f32 / 32_768.0 - 1.0
-    };
-    (0..n).map(draw).collect()
-}
 
 /// A network of one block that has learnt nothing. The weights of its second convolution need 32 bits.
 fn parts() -> Parts {

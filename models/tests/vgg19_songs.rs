@@ -1,6 +1,8 @@
 //! Several songs at once: each gets the answer that it would get alone, or none when nobody waits for it; and where a genre was
 //! heard.
 
+mod noise;
+
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use features::{Analysis, Extractor, FeatureSpec, LogMel, mel};
@@ -12,15 +14,7 @@ use models::{
     },
 };
 
-/// `n` values in `[-1, 1)`.
-fn noise(seed: u32, n: usize) -> Vec<f32> {
-    let mut state = seed;
-    let draw = |_| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 16) as f32 / 32_768.0 - 1.0
-    };
-    (0..n).map(draw).collect()
-}
+use noise::noise;
 
 fn spec() -> FeatureSpec {
     FeatureSpec::gtzan_store().log_mel_alone()

@@ -1,9 +1,11 @@
 //! [`AnswerCache`]: answers that were computed before, for songs that are sent again.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use axum::body::Bytes;
 use lru::LruCache;
+
+use crate::sync::lock;
 
 /// What is counted for an entry beside its bytes: its nodes in the map and in the list, and their allocations.
 const OVERHEAD: usize = 256;
@@ -100,7 +102,7 @@ impl AnswerCache {
 
     /// Nothing panics between two halves of a change, so that what a poisoned lock guards is whole.
     fn lock(&self) -> MutexGuard<'_, Entries> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.entries)
     }
 }
 

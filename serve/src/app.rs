@@ -1,11 +1,8 @@
 //! [`App`]: what requests share.
 
-use std::{
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, Ordering},
 };
 
 use features::{Extractor, FeatureSpec};
@@ -20,7 +17,7 @@ use crate::{
     host::{Host, Source},
     keys::ApiKeys,
     metrics::Metrics,
-    pool::{Place, Pool},
+    pool::{Place, Pool, PoolError},
 };
 
 /// What the requests of one process share.
@@ -59,7 +56,7 @@ impl App {
             limits,
             threads,
             hosts,
-            pool: Pool::new(threads, compute.queue).map_err(system("the workers"))?,
+            pool: Pool::new(threads, compute.queue, Arc::clone(&metrics)).map_err(system("the workers"))?,
             batcher: Batcher::new(compute.max_batch, compute.batch_delay, Arc::clone(&metrics))
                 .map_err(system("the thread of the network"))?,
             budget: Arc::new(Budget::new(limits.max_held_bytes)),
@@ -189,26 +186,21 @@ impl App {
     /// # Errors
     /// [`Rejection::Busy`], [`Rejection::NotReady`].
     pub(crate) fn enter(&self) -> Result<Place, Rejection> {
-        self.pool.enter().map_err(|error| self.refusal(error.into()))
+        self.pool.enter().map_err(|error| if error == PoolError::Full { self.busy() } else { error.into() })
     }
 
     /// Whether a place could be had now.
     ///
     /// # Errors
-    /// As [`enter`](Self::enter).
+    /// [`Rejection::Busy`].
     pub(crate) fn has_room(&self) -> Result<(), Rejection> {
-        if self.pool.is_full() { Err(self.refusal(Rejection::Busy { retry_after: 1 })) } else { Ok(()) }
+        if self.pool.is_full() { Err(self.busy()) } else { Ok(()) }
     }
 
-    /// Tells one who found no place when there will be one: when those who are inside will be through.
-    fn refusal(&self, rejection: Rejection) -> Rejection {
-        match rejection {
-            Rejection::Busy { .. } => {
-                let stay = self.pool.stay().max(Duration::from_secs(1)).as_secs_f64().ceil();
-                Rejection::Busy { retry_after: stay.min(60.0) as u64 }
-            }
-            other => other,
-        }
+    /// There may be a place when those who are inside are through.
+    fn busy(&self) -> Rejection {
+        let stay = self.pool.stay().as_secs_f64().ceil();
+        Rejection::Busy { retry_after: stay.clamp(1.0, 60.0) as u64 }
     }
 
     /// Says on `/readyz` that this process takes no more; requests under way, and those that still come, are answered.

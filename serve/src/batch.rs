@@ -16,13 +16,12 @@ use utoipa::ToSchema;
 
 use crate::{
     App, Rejection,
+    admission::{self, Song},
     answer::Answer,
-    body,
     config::Kind,
     docs::Problems,
-    hear::{Body, Question},
+    hear::Question,
     pool::Place,
-    predict,
     problem::Problem,
     upload::{Encoding, File, Upload, files},
 };
@@ -93,26 +92,17 @@ pub(crate) async fn vgg_batch(State(app): State<Arc<App>>, request: Request) -> 
 }
 
 async fn of(app: Arc<App>, kind: Kind, request: Request) -> Result<Response, Rejection> {
-    let (head, mut body) = request.into_parts();
-    let admitted = async {
-        let model = predict::choose(&app, kind, None, &head.headers).await?;
+    let (model, files, held) = admission::admit(&app, request, async |head, body| {
+        let model = admission::choose(&app, kind, admission::named_version(&head.headers)).await?;
         let Encoding::Multipart { boundary } = Encoding::of(&head.headers)? else {
             return Err(Rejection::UnsupportedContentType {
                 hint: " (many files come as multipart/form-data, in fields `files`)",
             });
         };
-        app.has_room()?;
-        let read = predict::read(&app, &mut body, app.limits().max_batch_bytes).await?;
-        let (bytes, held) = read.into_parts();
+        let (bytes, held) = admission::read(&app, body, app.limits().max_batch_bytes).await?;
         Ok((model, files(&bytes, &boundary)?, held))
-    };
-    let (model, files, held) = match admitted.await {
-        Ok(admitted) => admitted,
-        Err(rejection) => {
-            body::linger(&mut body, &head.headers, app.limits()).await;
-            return Err(rejection);
-        }
-    };
+    })
+    .await?;
     let place = app.enter()?;
     let (lines, receiver) = mpsc::channel::<Result<Vec<u8>, std::convert::Infallible>>(LINES);
     let work = Work { app, kind, model, place: Arc::new(place), lines };
@@ -164,10 +154,10 @@ impl Work {
             }
             // The body of the request holds the memory for all of its files.
             let held = self.app.budget().try_reserve(0).ok_or(Rejection::Crowded)?;
-            let body = Body { upload: Upload::new(Encoding::Raw, audio), held };
+            let song = Song { upload: Upload::new(Encoding::Raw, audio), held };
             let question = Question { kind: self.kind, model: Arc::clone(&self.model), explain: None };
             let deadline = self.app.limits().answer_deadline;
-            let heard = timeout(deadline, self.app.hear(&self.place, body, question)).await;
+            let heard = timeout(deadline, self.app.hear(&self.place, song, question)).await;
             heard.unwrap_or(Err(Rejection::TimedOut { seconds: deadline.as_secs() }))
         };
         let answer = answer.await.and_then(|reply| {

@@ -7,7 +7,7 @@
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Condvar, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -16,7 +16,7 @@ use features::Analysis;
 use models::{Classifier, Explain, Job, Judgement};
 use tokio::sync::oneshot;
 
-use crate::{Rejection, metrics::Metrics};
+use crate::{Rejection, metrics::Metrics, sync::lock};
 
 /// A song that waits.
 struct Song {
@@ -173,8 +173,4 @@ fn judge(model: &dyn Classifier, songs: &[Song]) -> Vec<models::Result<Judgement
     let jobs: Vec<Job<'_>> =
         jobs.map(|(song, wanted)| Job { analysis: &song.analysis, explain: song.explain, wanted }).collect();
     model.judge_many(&jobs)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

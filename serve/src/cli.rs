@@ -21,8 +21,8 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Every option of a role can also be set in the file of --config and by its variable TONEARM_…; a flag counts more\n\
-                  than a variable, and a variable more than the file. --print-config shows what holds.\n\
+    after_help = "Every option of a role can also be set in the file of --config, and all but --host and --port by a variable, which\n\
+                  its help names; a flag counts more than a variable, and a variable more than the file. --print-config shows what holds.\n\
                   Logs go to standard error, one line a request; RUST_LOG=warn or debug changes how many.\n\
                   Exit codes: 0 stopped by a signal, 1 failed, 2 no artifact or wrong usage."
 )]
@@ -33,6 +33,14 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Serve(Box<ServeCommand>),
+    /// Name the genre of files, without a server
+    Classify(Box<ClassifyArgs>),
+}
+
+#[derive(Debug, Subcommand)]
+enum ServeCommand {
     /// Serve the SVM: POST /predict
     #[command(after_help = "Example:\n  serve svm --artifacts artifacts --listen 0.0.0.0:8081\n  \
                             curl -F audio_file=@song.mp3 http://127.0.0.1:8081/predict")]
@@ -49,8 +57,6 @@ enum Command {
         after_help = "Example:\n  serve web --svm-url http://svm:8081 --vgg-url http://vgg:8082 --listen 0.0.0.0:8083"
     )]
     Web(WebArgs),
-    /// Name the genre of files, without a server
-    Classify(Box<ClassifyArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -255,19 +261,18 @@ impl Cli {
     fn into_task(self, settings: Vec<Setting>) -> Result<Task> {
         match self.command {
             Command::Classify(args) => Ok(Task::Classify(args)),
-            command => into_config(command, settings),
+            Command::Serve(command) => into_config(*command, settings),
         }
     }
 }
 
-/// What to serve, or what it would be.
-fn into_config(command: Command, settings: Vec<Setting>) -> Result<Task> {
+/// What to serve, or the settings that it would be served with.
+fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
     let (role, common) = match &command {
-        Command::Svm(args) => (Role::Svm, &args.common),
-        Command::Vgg(args) => (Role::Vgg, &args.common),
-        Command::All(args) => (Role::All, &args.common),
-        Command::Web(args) => (Role::Web, &args.common),
-        Command::Classify(_) => return Err(Error::Usage("`classify` has no settings to serve by".into())),
+        ServeCommand::Svm(args) => (Role::Svm, &args.common),
+        ServeCommand::Vgg(args) => (Role::Vgg, &args.common),
+        ServeCommand::All(args) => (Role::All, &args.common),
+        ServeCommand::Web(args) => (Role::Web, &args.common),
     };
     let listen = match &common.listen {
         Some(listen) => check_listen(listen)?,
@@ -288,14 +293,14 @@ fn into_config(command: Command, settings: Vec<Setting>) -> Result<Task> {
     };
     let print = common.print_config;
     match command {
-        Command::Svm(args) => args.model.into_config(&mut config),
-        Command::Vgg(args) | Command::All(args) => {
+        ServeCommand::Svm(args) => args.model.into_config(&mut config),
+        ServeCommand::Vgg(args) | ServeCommand::All(args) => {
             args.model.into_config(&mut config);
             config.compute.device = args.device;
             config.compute.max_batch = usize::from(args.max_batch);
             config.compute.batch_delay = Duration::from_millis(args.batch_delay);
         }
-        Command::Web(args) => {
+        ServeCommand::Web(args) => {
             config.upstream = Some(Upstream {
                 svm: args.svm_url,
                 vgg: args.vgg_url,
@@ -303,7 +308,6 @@ fn into_config(command: Command, settings: Vec<Setting>) -> Result<Task> {
                 response_timeout: Duration::from_secs_f64(args.response_timeout),
             });
         }
-        Command::Classify(_) => {}
     }
     Ok(if print { Task::Print(config.settings) } else { Task::Serve(Box::new(config)) })
 }

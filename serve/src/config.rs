@@ -60,6 +60,12 @@ impl Kind {
         }
     }
 
+    /// Whether it can say what it listened to.
+    #[must_use]
+    pub fn explains(self) -> bool {
+        self == Self::Vgg19
+    }
+
     /// Whether songs of several requests go through it together. The SVM's time is in its features, a song at a time.
     #[must_use]
     pub fn batches(self) -> bool {

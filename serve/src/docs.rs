@@ -2,7 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use axum::{Json, Router, routing::get};
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderValue, header},
+    routing::get,
+};
 use utoipa::{
     IntoResponses, OpenApi, ToSchema as _,
     openapi::{
@@ -12,7 +17,10 @@ use utoipa::{
 };
 use utoipa_swagger_ui::SwaggerUi;
 
-use crate::problem::{self, Problem};
+use crate::{
+    Rejection,
+    problem::{self, Problem},
+};
 
 /// What every question may be answered with, instead of an answer.
 pub(crate) struct Problems;
@@ -66,10 +74,14 @@ pub(crate) fn complete(mut api: utoipa::openapi::OpenApi, needs_key: bool) -> ut
 }
 
 /// `/openapi.json`, and `/docs`, which shows it.
-pub(crate) fn routes<S: Clone + Send + Sync + 'static>(api: utoipa::openapi::OpenApi) -> Router<S> {
-    let description = api.clone();
-    let json = get(async move || Json(description));
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(api: &utoipa::openapi::OpenApi) -> Router<S> {
+    // Written once: it is the same for every client.
+    let json = serde_json::to_vec(api).map(Bytes::from).map_err(|error| error.to_string());
+    let json = async move || {
+        let json = json.map_err(Rejection::internal)?;
+        Ok::<_, Rejection>(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json))
+    };
     Router::new()
-        .route("/openapi.json", json)
+        .route("/openapi.json", get(json))
         .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::new(["/openapi.json"])))
 }

@@ -7,25 +7,25 @@ use std::{sync::Arc, time::Instant};
 
 use axum::body::Bytes;
 use features::{
-    Analysis, Extractor,
+    Analysis, Clip, Extractor,
     decode::{self, AudioInfo},
     resample::SAMPLE_RATES,
 };
 use models::{Classifier, Explain, Job, Judgement};
+use prometheus_client::metrics::histogram::Histogram;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
 
 use crate::{
     App, Rejection,
+    admission::Song,
     answer::Answer,
     answers::AnswerKey,
-    budget::Reservation,
     config::Kind,
     host,
     metrics::Metrics,
     pool::{Caller, Place, PoolError},
     telemetry,
-    upload::Upload,
 };
 
 /// Decodes a song and has `model` name its genre.
@@ -33,8 +33,9 @@ use crate::{
 /// # Errors
 /// The [`Rejection`] that a server would answer.
 pub fn answer(model: &dyn Classifier, audio: &[u8], limits: &decode::Limits) -> Result<Answer, Rejection> {
-    let heard = listen(audio, model.extractor(), limits, &Stages { caller: None, metrics: None })?;
-    let judgement = model.judge(Job::new(&heard.analysis))?;
+    let alone = Stages { caller: None, metrics: None };
+    let heard = listen(audio, model.extractor(), limits, &alone)?;
+    let judgement = alone.judge(model, &heard.analysis, None)?;
     judged(&judgement, model, heard.audio)
 }
 
@@ -52,58 +53,70 @@ pub(crate) struct Stages<'a> {
 }
 
 impl Stages<'_> {
-    /// Does a step, where traces show it.
-    fn step<T>(&self, name: &'static str, work: impl FnOnce() -> T) -> T {
-        telemetry::step(name).in_scope(work)
+    /// Decodes a song.
+    pub(crate) fn decode(&self, audio: &[u8], limits: &decode::Limits) -> Result<decode::Decoded, Rejection> {
+        self.step(
+            "decode",
+            |metrics| &metrics.decode,
+            || {
+                let decoded = decode::decode(audio, limits)?;
+                let rate = decoded.clip.sample_rate();
+                if SAMPLE_RATES.contains(&rate) { Ok(decoded) } else { Err(Rejection::SampleRate { rate }) }
+            },
+        )
     }
 
-    /// Between two steps.
-    fn go_on(&self) -> Result<(), Rejection> {
-        match self.caller {
-            Some(caller) if caller.is_gone() => Err(abandoned()),
-            _ => Ok(()),
+    /// Computes the features of a clip.
+    pub(crate) fn analyse(&self, extractor: &Extractor, clip: &Clip) -> Result<Analysis, Rejection> {
+        self.step("features", |metrics| &metrics.features, || Ok(extractor.analyse(clip)?))
+    }
+
+    /// Has a model judge the features of a song, here.
+    pub(crate) fn judge(
+        &self,
+        model: &dyn Classifier,
+        analysis: &Analysis,
+        explain: Option<Explain>,
+    ) -> Result<Judgement, Rejection> {
+        let wanted = || !self.is_for_nobody();
+        let start = Instant::now();
+        let judged = telemetry::step("judge").in_scope(|| model.judge(Job { analysis, explain, wanted: &wanted }));
+        if let Some(metrics) = self.metrics {
+            metrics.inference(&model.identity().name, start.elapsed());
         }
+        Ok(judged?)
     }
-}
 
-/// Nobody reads it: its caller has gone.
-fn abandoned() -> Rejection {
-    Rejection::internal("the caller has gone")
-}
+    /// Does a step, takes its time if it succeeds, and goes on if it is still for somebody.
+    fn step<T>(
+        &self,
+        name: &'static str,
+        time: fn(&Metrics) -> &Histogram,
+        work: impl FnOnce() -> Result<T, Rejection>,
+    ) -> Result<T, Rejection> {
+        let start = Instant::now();
+        let done = telemetry::step(name).in_scope(work)?;
+        if let Some(metrics) = self.metrics {
+            time(metrics).observe(start.elapsed().as_secs_f64());
+        }
+        // Nobody reads what is said to one who has gone.
+        if self.is_for_nobody() { Err(Rejection::internal("the caller has gone")) } else { Ok(done) }
+    }
 
-/// Decodes a song.
-pub(crate) fn decode_song(
-    audio: &[u8],
-    limits: &decode::Limits,
-    stages: &Stages<'_>,
-) -> Result<decode::Decoded, Rejection> {
-    let start = Instant::now();
-    let decoded = stages.step("decode", || decode::decode(audio, limits))?;
-    let rate = decoded.clip.sample_rate();
-    if !SAMPLE_RATES.contains(&rate) {
-        return Err(Rejection::SampleRate { rate });
+    fn is_for_nobody(&self) -> bool {
+        self.caller.is_some_and(Caller::is_gone)
     }
-    if let Some(metrics) = stages.metrics {
-        metrics.decode.observe(start.elapsed().as_secs_f64());
-    }
-    stages.go_on()?;
-    Ok(decoded)
 }
 
 /// Decodes a song and computes its features.
-pub(crate) fn listen(
+fn listen(
     audio: &[u8],
     extractor: &Extractor,
     limits: &decode::Limits,
     stages: &Stages<'_>,
 ) -> Result<Heard, Rejection> {
-    let decoded = decode_song(audio, limits, stages)?;
-    let start = Instant::now();
-    let analysis = stages.step("features", || extractor.analyse(&decoded.clip))?;
-    if let Some(metrics) = stages.metrics {
-        metrics.features.observe(start.elapsed().as_secs_f64());
-    }
-    stages.go_on()?;
+    let decoded = stages.decode(audio, limits)?;
+    let analysis = stages.analyse(extractor, &decoded.clip)?;
     Ok(Heard { analysis, audio: decoded.info })
 }
 
@@ -111,13 +124,6 @@ pub(crate) fn listen(
 fn judged(judgement: &Judgement, model: &dyn Classifier, audio: AudioInfo) -> Result<Answer, Rejection> {
     host::check(&judgement.prediction, model.labels().len()).map_err(Rejection::internal)?;
     Ok(Answer::new(judgement, model, audio))
-}
-
-/// A body that is here whole, and the memory that it was let in for.
-#[derive(Debug)]
-pub(crate) struct Body {
-    pub(crate) upload: Upload,
-    pub(crate) held: Reservation,
 }
 
 /// What a request wants to know of its song.
@@ -149,15 +155,14 @@ impl App {
     ///
     /// # Errors
     /// What is wrong with the song, or with us.
-    pub(crate) async fn hear(&self, place: &Place, body: Body, question: Question) -> Result<Reply, Rejection> {
+    pub(crate) async fn hear(&self, place: &Place, song: Song, question: Question) -> Result<Reply, Rejection> {
         let Question { kind, model, explain } = question;
         let step = {
             let (limits, metrics) = (self.limits().decode(), Arc::clone(self.metrics()));
             let answers = Arc::clone(self.answers());
             let model = Arc::clone(&model);
             let job = move |caller: &Caller<'_>| -> Result<Step, Rejection> {
-                metrics.queue_wait.observe(caller.waited().as_secs_f64());
-                let Body { upload, held } = body;
+                let Song { upload, held } = song;
                 let audio = upload.into_audio()?;
                 let key = answers.is_on().then(|| AnswerKey {
                     audio: Sha256::digest(&audio).into(),
@@ -174,12 +179,10 @@ impl App {
                 let stages = Stages { caller: Some(caller), metrics: Some(&metrics) };
                 let heard = listen(&audio, model.extractor(), &limits, &stages)?;
                 drop((audio, held));
-                if kind.batches() || explain.is_some() {
+                if kind.batches() {
                     return Ok(Step::Judge { heard, key });
                 }
-                let start = Instant::now();
-                let judgement = model.judge(Job { wanted: &|| !caller.is_gone(), ..Job::new(&heard.analysis) })?;
-                metrics.inference(kind.name(), start.elapsed());
+                let judgement = stages.judge(&*model, &heard.analysis, explain)?;
                 let answer = judged(&judgement, &*model, heard.audio)?;
                 let json = to_json(&answer)?;
                 if let Some(key) = key {
@@ -216,7 +219,6 @@ impl App {
     ) -> Result<Heard, Rejection> {
         let (limits, metrics, model) = (self.limits().decode(), Arc::clone(self.metrics()), Arc::clone(model));
         let job = move |caller: &Caller<'_>| {
-            metrics.queue_wait.observe(caller.waited().as_secs_f64());
             listen(&audio, model.extractor(), &limits, &Stages { caller: Some(caller), metrics: Some(&metrics) })
         };
         place.run(job).await?
@@ -240,12 +242,9 @@ impl App {
         }
         let (metrics, model) = (Arc::clone(self.metrics()), Arc::clone(model));
         let job = move |caller: &Caller<'_>| {
-            let start = Instant::now();
-            let judged = model.judge(Job { explain, wanted: &|| !caller.is_gone(), ..Job::new(&analysis) });
-            metrics.inference(kind.name(), start.elapsed());
-            judged
+            Stages { caller: Some(caller), metrics: Some(&metrics) }.judge(&*model, &analysis, explain)
         };
-        Ok(place.run(job).await??)
+        place.run(job).await?
     }
 }
 

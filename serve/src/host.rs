@@ -3,13 +3,13 @@
 use std::{
     collections::VecDeque,
     path::Path,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use features::Clip;
 use models::{Classifier, Identity, Prediction, artifact::Artifact, vgg19::Backend};
 
-use crate::{Error, Rejection, Result, config::Kind, metrics::Metrics, repository::Repository};
+use crate::{Error, Rejection, Result, config::Kind, metrics::Metrics, repository::Repository, sync::lock};
 
 /// Versions beside the one in use that stay loaded once a request has named them.
 const MAX_NAMED: usize = 2;
@@ -131,7 +131,12 @@ impl Host {
             if broken.version != version {
                 *broken = Broken { version: version.clone(), ..Broken::default() };
             }
-            let loaded = source.load(self.kind, &version);
+            let loaded = source.load(self.kind, &version).map_err(|error| match error {
+                Error::NoArtifact { kind, artifacts, reason } if source.pinned.is_some() => {
+                    Error::NoArtifact { kind, artifacts, reason: format!("{reason}; --model-version names it") }
+                }
+                error => error,
+            });
             match &loaded {
                 Ok(_) => *broken = Broken::default(),
                 // It may be in the middle of being copied: it is tried again, ever less often.
@@ -218,11 +223,18 @@ impl Source {
     }
 }
 
-/// Opens the device that networks compute on, so that one which is not there is found before an artifact is.
+/// Has networks compute on `threads` threads, whichever worker asks, and opens the device that they compute on, so that one
+/// which is not there is found before an artifact is. Once in a process.
+///
+/// Burn spreads its work over the global pool of rayon, which has a thread for each core unless it is built before. A worker
+/// that gives work to it sleeps until that is done.
 ///
 /// # Errors
-/// [`Error::Device`].
-pub fn open_device(device: Backend) -> Result<()> {
+/// [`Error::System`] when there are no threads to be had; [`Error::Device`].
+pub fn open_network(device: Backend, threads: usize) -> Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("network-{index}"));
+    let built = pool.build_global().map_err(std::io::Error::other);
+    built.map_err(|source| Error::System { what: "the threads of the network", source })?;
     device.open().map(drop).map_err(|source| Error::Device { source: Box::new(source) })
 }
 
@@ -290,10 +302,6 @@ pub(crate) fn check(prediction: &Prediction, labels: usize) -> Result<(), &'stat
         }
     }
     Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -9,21 +9,23 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
-use features::{Clip, Extractor, FeatureSpec, Fingerprint, decode::AudioInfo, mel::MelFilterbank, mfcc::Mfcc};
+use features::{
+    Analysis, Clip, Extractor, FeatureSpec, Fingerprint,
+    decode::{AudioInfo, Decoded},
+    mfcc::Mfcc,
+};
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    App, Rejection,
+    App, Rejection, admission,
     answer::{AudioSchema, base64_of},
-    body,
     docs::Problems,
-    hear::{Stages, decode_song, to_json},
+    hear::{Stages, to_json},
     pool::Caller,
-    predict::{self, AudioForm, AudioJson},
-    upload::Encoding,
+    predict::{AudioForm, AudioJson},
 };
 
 /// Columns of a waveform.
@@ -169,52 +171,41 @@ pub(crate) struct Waveform {
     responses((status = 200, description = "The features", body = FeaturesAnswer), Problems)
 )]
 pub(crate) async fn features(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    let (head, mut body) = request.into_parts();
-    let admitted = async {
-        let wish: Wish = predict::query(head.uri.query())?;
+    let (parts, form, model, song) = admission::admit(&app, request, async |head, body| {
+        let wish: Wish = admission::query(&head.uri)?;
         let parts = Parts::read(wish.include.as_deref())?;
         let model = wish.model.as_deref().map(|name| app.host_named(name)?.ready()).transpose()?;
-        let encoding = Encoding::of(&head.headers)?;
-        app.has_room()?;
-        let read = predict::read(&app, &mut body, app.limits().max_body_bytes).await?;
-        Ok((parts, wish.encoding, model, read.into_body(encoding)))
-    };
-    let (parts, form, model, read) = match admitted.await {
-        Ok(admitted) => admitted,
-        Err(rejection) => {
-            body::linger(&mut body, &head.headers, app.limits()).await;
-            return Err(rejection);
-        }
-    };
-    let json = predict::within(&app, async |place| {
+        Ok((parts, wish.encoding, model, admission::read_song(&app, head, body).await?))
+    })
+    .await?;
+    let json = admission::within(&app, async |place| {
         let app = Arc::clone(&app);
         let job = move |caller: &Caller<'_>| {
-            let audio = read.upload.into_audio()?;
+            let audio = song.upload.into_audio()?;
             let stages = Stages { caller: Some(caller), metrics: Some(app.metrics()) };
-            let decoded = decode_song(&audio, &app.limits().decode(), &stages)?;
-            drop((audio, read.held));
+            let decoded = stages.decode(&audio, &app.limits().decode())?;
+            drop((audio, song.held));
             let extractor = match &model {
                 Some(model) => model.extractor(),
                 None => app.extractor(parts.descriptors)?,
             };
-            let answer = compute(extractor, parts, form, &decoded.clip, decoded.info)?;
-            to_json(&answer)
+            let analysis = stages.analyse(extractor, &decoded.clip)?;
+            to_json(&describe(extractor, &analysis, parts, form, &decoded)?)
         };
         place.run(job).await?
     });
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json.await?).into_response())
 }
 
-fn compute(
+fn describe(
     extractor: &Extractor,
+    analysis: &Analysis,
     parts: Parts,
     form: Form,
-    clip: &Clip,
-    audio: AudioInfo,
+    decoded: &Decoded,
 ) -> Result<FeaturesAnswer, Rejection> {
     let spec = extractor.spec();
     let seconds_per_column = spec.stft.hop_length as f64 / f64::from(spec.sample_rate);
-    let analysis = extractor.analyse(clip)?;
     let db = analysis.log_mel().db();
     let matrix = |values: ArrayView2<'_, f32>, row_hz, unit| Matrix {
         rows: values.nrows(),
@@ -224,12 +215,8 @@ fn compute(
         unit,
         values: form.matrix(values),
     };
-    let log_mel = if parts.log_mel {
-        let bands = MelFilterbank::new(spec.sample_rate, spec.stft.n_fft, &spec.mel)?;
-        Some(matrix(db, Some(bands.center_frequencies().to_vec()), Some("dB")))
-    } else {
-        None
-    };
+    let log_mel =
+        if parts.log_mel { Some(matrix(db, Some(extractor.band_centres().to_vec()), Some("dB"))) } else { None };
     let mfcc = if parts.mfcc {
         let mfcc = Mfcc::new(spec.mel.n_mels, spec.n_mfcc)?.apply(db)?;
         Some(matrix(mfcc.view(), None, None))
@@ -237,7 +224,7 @@ fn compute(
         None
     };
     let descriptors = if parts.descriptors {
-        let segments = extractor.passages(&analysis)?.into_iter().map(|segment| DescriptorSegment {
+        let segments = extractor.passages(analysis)?.into_iter().map(|segment| DescriptorSegment {
             start_seconds: segment.start_seconds,
             end_seconds: segment.end_seconds,
             values: form.vector(&segment.vector),
@@ -247,13 +234,13 @@ fn compute(
         None
     };
     Ok(FeaturesAnswer {
-        audio,
+        audio: decoded.info.clone(),
         spec: spec.clone(),
         fingerprint: spec.fingerprint(),
         log_mel,
         mfcc,
         descriptors,
-        waveform: parts.waveform.then(|| waveform(clip, form)),
+        waveform: parts.waveform.then(|| waveform(&decoded.clip, form)),
     })
 }
 

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | connection, time-outs, graceful stop | [`server`] | async |
 //! | id, log line, key, route | `middleware`, [`router()`] | async |
-//! | body, bounded in bytes and in time, within the [`budget`] of all | [`body`] | async |
+//! | what is asked of whom; body, bounded in bytes and in time, within the [`budget`] of all | `admission`, [`body`] | async |
 //! | form, JSON or raw bytes → audio | [`upload`] | [`pool`] |
 //! | decode → features | [`hear`] | [`pool`] |
 //! | model | [`hear`], or a [`batcher`] for songs that share a network | [`pool`], or the batcher's |
@@ -31,6 +31,7 @@
 //! # Ok(()) }
 //! ```
 
+mod admission;
 mod answer;
 pub mod answers;
 mod app;
@@ -64,6 +65,7 @@ mod router;
 mod run;
 pub mod server;
 mod settings_file;
+mod sync;
 mod telemetry;
 mod tls;
 pub mod upload;

@@ -11,7 +11,7 @@ use axum::{
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
-use crate::{App, Rejection, metrics::Metrics, predict, problem, telemetry};
+use crate::{App, Rejection, admission, metrics::Metrics, predict, problem, telemetry};
 
 /// Names a request in the log, in its answer, and at the servers that it is forwarded to.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -85,39 +85,24 @@ impl Drop for Line {
 
 /// Lets through who has a key, where one is needed, and asks for what could be the name of something.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    if !is_text(request.uri().path()) {
-        return Rejection::NotFound.into_response();
-    }
-    if let Some(keys) = app.keys() {
-        let route = request.extensions().get::<MatchedPath>();
-        let is_open = route.is_some_and(|route| OPEN.contains(&route.as_str()));
-        if !is_open && !keys.admits(request.headers()) {
-            let (head, mut body) = request.into_parts();
-            crate::body::linger(&mut body, &head.headers, app.limits()).await;
-            return Rejection::Unauthorized.into_response();
-        }
+    let rejection = if !is_text(request.uri().path()) {
+        Some(Rejection::NotFound)
+    } else {
+        app.keys().filter(|keys| !is_open(&request) && !keys.admits(request.headers())).map(|_| Rejection::Unauthorized)
+    };
+    if let Some(rejection) = rejection {
+        return admission::refuse(&app, request, rejection).await.into_response();
     }
     next.run(request).await
 }
 
+fn is_open(request: &Request) -> bool {
+    request.extensions().get::<MatchedPath>().is_some_and(|route| OPEN.contains(&route.as_str()))
+}
+
 /// Whether a path is text once its `%xx` are bytes; no route has one that is not.
 fn is_text(path: &str) -> bool {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        let escaped = after.get(..2).and_then(|two| std::str::from_utf8(two).ok());
-        match escaped.and_then(|two| u8::from_str_radix(two, 16).ok()) {
-            Some(byte) if first == b'%' => {
-                bytes.push(byte);
-                rest = after.get(2..).unwrap_or_default();
-            }
-            _ => {
-                bytes.push(first);
-                rest = after;
-            }
-        }
-    }
-    std::str::from_utf8(&bytes).is_ok()
+    percent_encoding::percent_decode_str(path).decode_utf8().is_ok()
 }
 
 /// What pages elsewhere may do, by configuration: nothing without.
@@ -138,7 +123,7 @@ pub(crate) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
             header::AUTHORIZATION,
             HeaderName::from_static("x-api-key"),
             REQUEST_ID,
-            predict::VERSION,
+            admission::VERSION,
         ])
         .expose_headers([REQUEST_ID, predict::CACHE, header::RETRY_AFTER]);
     Some(layer)

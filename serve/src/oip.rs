@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use axum::{
     Json,
+    body::Body,
     extract::{Path, Request, State},
+    http::request::Parts,
     response::{IntoResponse, Response},
 };
 use features::{Analysis, LogMel, descriptor::Needs};
+use futures_util::future::join_all;
 use models::{Classifier, Judgement};
 use ndarray::Array2;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    App, Rejection, body,
+    App, Rejection, admission, body,
     config::Kind,
     host::{self, Host},
     inference::{
@@ -22,7 +25,6 @@ use crate::{
         ServerMetadata, Verdict,
     },
     pool::Place,
-    predict,
 };
 
 /// Every route.
@@ -69,15 +71,11 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, InferenceErro
     request_body(content = Option<IndexRequest>, description = "May be empty"),
     responses((status = 200, description = "The models", body = [RepositoryEntry]), (status = 400, description = "The body cannot be read", body = ErrorBody), (status = 408, description = "The body came too slowly", body = ErrorBody), (status = 413, description = "The body is too large", body = ErrorBody), (status = 503, description = "Busy", body = ErrorBody)))]
 async fn index(State(app): State<Arc<App>>, request: Request) -> Result<Json<Vec<RepositoryEntry>>, InferenceError> {
-    let (head, mut body) = request.into_parts();
-    let read = match predict::read(&app, &mut body, app.limits().max_body_bytes).await {
-        Ok(read) => read,
-        Err(rejection) => {
-            body::linger(&mut body, &head.headers, app.limits()).await;
-            return Err(rejection.into());
-        }
-    };
-    let wanted = IndexRequest::parse(&read.into_parts().0)?;
+    let limits = app.limits();
+    // It needs no place among the workers.
+    let read = async |_: &Parts, body: &mut Body| body::read(body, limits, limits.max_body_bytes, app.budget()).await;
+    let (bytes, _held) = admission::admit(&app, request, read).await?;
+    let wanted = IndexRequest::parse(&bytes)?;
     let entry = |host: &Host| {
         let version = host.get().map(|model| model.identity().version.clone());
         let state = if version.is_some() { ModelState::Ready } else { ModelState::Unavailable };
@@ -119,13 +117,13 @@ async fn version_ready(
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<ModelReady>, InferenceError> {
     let kind = app.host_named(&name)?.kind();
-    predict::choose(&app, kind, Some(version), &axum::http::HeaderMap::new()).await?;
+    admission::choose(&app, kind, Some(version)).await?;
     Ok(Json(ModelReady { name, ready: true }))
 }
 
 async fn describe(app: &Arc<App>, name: &str, version: Option<String>) -> Result<Json<ModelMetadata>, InferenceError> {
     let kind = app.host_named(name)?.kind();
-    let model = predict::choose(app, kind, version, &axum::http::HeaderMap::new()).await?;
+    let model = admission::choose(app, kind, version).await?;
     let list = {
         let app = Arc::clone(app);
         move || app.host(kind).map_or(Err(Rejection::UnknownModel), Host::versions)
@@ -207,25 +205,16 @@ async fn answer(
     version: Option<String>,
     request: Request,
 ) -> Result<Response, InferenceError> {
-    let (head, mut body) = request.into_parts();
-    let admitted = async {
+    let (kind, model, headers, bytes, held) = admission::admit(app, request, async |head, body| {
         let kind = app.host_named(name)?.kind();
-        let model = predict::choose(app, kind, version, &head.headers).await?;
-        app.has_room()?;
-        let read = predict::read(app, &mut body, app.limits().max_body_bytes).await?;
-        Ok::<_, Rejection>((kind, model, read))
-    };
-    let (kind, model, read) = match admitted.await {
-        Ok(admitted) => admitted,
-        Err(rejection) => {
-            body::linger(&mut body, &head.headers, app.limits()).await;
-            return Err(rejection.into());
-        }
-    };
+        let version = version.or_else(|| admission::named_version(&head.headers));
+        let model = admission::choose(app, kind, version).await?;
+        let (bytes, held) = admission::read(app, body, app.limits().max_body_bytes).await?;
+        Ok((kind, model, head.headers.clone(), bytes, held))
+    })
+    .await?;
     // It may be base64 of megabytes, so it is taken apart on a worker.
-    let (bytes, held) = read.into_parts();
-    let headers = head.headers;
-    let judged = predict::within(app, async |place| {
+    let judged = admission::within(app, async |place| {
         let request = match place.run(move |_| InferRequest::parse(&headers, bytes)).await? {
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
@@ -265,13 +254,15 @@ async fn verdicts(
             }
         }
     }
-    let mut verdicts = Vec::with_capacity(analyses.len());
-    for (index, analysis) in analyses.into_iter().enumerate() {
-        let judged = app.judge(place, kind, model, analysis, None).await;
-        let judgement = judged.map_err(|rejection| InferenceError::of_song(index, rejection))?;
-        verdicts.push(verdict(&judgement, &**model)?);
-    }
-    Ok(verdicts)
+    // All at once: songs of one request share the network as those of several do.
+    let judging = analyses.into_iter().map(|analysis| app.judge(place, kind, model, analysis, None));
+    let judged = join_all(judging).await.into_iter().enumerate();
+    judged
+        .map(|(index, judged)| {
+            let judgement = judged.map_err(|rejection| InferenceError::of_song(index, rejection))?;
+            Ok(verdict(&judgement, &**model)?)
+        })
+        .collect()
 }
 
 /// Whether some of its descriptors need the waveform or its spectrum.

@@ -1,5 +1,7 @@
 //! The page: its files are in the program, so there is nothing to install beside it.
 
+use std::sync::LazyLock;
+
 use axum::{
     body::Body,
     extract::Path,
@@ -71,15 +73,16 @@ pub(crate) async fn show(Path(name): Path<String>, headers: HeaderMap) -> Result
 }
 
 fn file(name: &str, headers: &HeaderMap) -> Result<Response, Rejection> {
-    let file = FILES.iter().find(|file| file.name == name).ok_or(Rejection::NotFound)?;
-    let digest: String = Sha256::digest(file.content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    let tag = format!("\"{digest}\"");
-    let is_known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
-    let mut response =
-        if is_known { StatusCode::NOT_MODIFIED.into_response() } else { Response::new(Body::from(file.content)) };
+    static TAGS: LazyLock<Vec<HeaderValue>> = LazyLock::new(|| FILES.iter().map(tag).collect());
+    let (file, tag) = FILES.iter().zip(&*TAGS).find(|(file, _)| file.name == name).ok_or(Rejection::NotFound)?;
+    let mut response = if headers.get(header::IF_NONE_MATCH) == Some(tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        Response::new(Body::from(file.content))
+    };
     let values = [
         (header::CONTENT_TYPE, HeaderValue::from_static(file.media_type)),
-        (header::ETAG, HeaderValue::from_str(&tag).map_err(Rejection::internal)?),
+        (header::ETAG, tag.clone()),
         // Asked for again each time, and sent again only after a new version was started.
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
@@ -89,6 +92,13 @@ fn file(name: &str, headers: &HeaderMap) -> Result<Response, Rejection> {
     ];
     response.headers_mut().extend(values);
     Ok(response)
+}
+
+/// Names the content of a file.
+fn tag(file: &File) -> HeaderValue {
+    let digest: String = Sha256::digest(file.content).iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    // Hexadecimal digits in quotes are a value.
+    HeaderValue::from_str(&format!("\"{digest}\"")).unwrap_or(HeaderValue::from_static("\"\""))
 }
 
 const PERMISSIONS: HeaderName = HeaderName::from_static("permissions-policy");

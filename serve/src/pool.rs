@@ -4,7 +4,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Condvar, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
@@ -12,6 +12,8 @@ use std::{
 };
 
 use tokio::sync::oneshot;
+
+use crate::{metrics::Metrics, sync::lock};
 
 /// Threads that run jobs in the order of their arrival, for callers who each hold a [`Place`].
 ///
@@ -44,22 +46,13 @@ pub enum PoolError {
 }
 
 /// Lets a job ask, between two steps, whether anybody still waits for it.
-pub struct Caller<'a> {
-    is_gone: &'a (dyn Fn() -> bool + Sync),
-    waited: Duration,
-}
+pub struct Caller<'a>(&'a (dyn Fn() -> bool + Sync));
 
 impl Caller<'_> {
     /// Whether the caller has gone, so that the rest of the work is for nobody.
     #[must_use]
     pub fn is_gone(&self) -> bool {
-        (self.is_gone)()
-    }
-
-    /// How long the job waited for a worker.
-    #[must_use]
-    pub fn waited(&self) -> Duration {
-        self.waited
+        (self.0)()
     }
 }
 
@@ -68,13 +61,14 @@ impl Pool {
     ///
     /// # Errors
     /// The operating system's, when it has no more threads.
-    pub fn new(threads: usize, queue: usize) -> std::io::Result<Self> {
+    pub fn new(threads: usize, queue: usize, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let threads = threads.max(1);
         let shared = Arc::new(Shared {
             state: Mutex::default(),
             wake: Condvar::new(),
             places: threads + queue,
             stay_micros: AtomicU64::new(0),
+            metrics,
         });
         let pool = Self { shared, workers: Mutex::default() };
         for index in 0..threads {
@@ -180,6 +174,7 @@ struct Shared {
     places: usize,
     /// A running mean of how long they stay.
     stay_micros: AtomicU64,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Default)]
@@ -221,6 +216,7 @@ impl Shared {
             };
             drop(state);
             if work.is_wanted() {
+                self.metrics.queue_wait.observe(work.waited().as_secs_f64());
                 work.run();
             }
             state = lock(&self.state);
@@ -231,6 +227,8 @@ impl Shared {
 /// A job and where its result goes, whatever their types.
 trait Work: Send {
     fn is_wanted(&self) -> bool;
+    /// How long it has waited.
+    fn waited(&self) -> Duration;
     /// Does the job and hands over the result.
     fn run(self: Box<Self>);
 }
@@ -250,19 +248,17 @@ where
         !self.reply.is_closed()
     }
 
+    fn waited(&self) -> Duration {
+        self.since.elapsed()
+    }
+
     fn run(self: Box<Self>) {
-        let Self { job, reply, since } = *self;
+        let Self { job, reply, .. } = *self;
         // Whatever the job left half done is dropped with it: nothing of it is seen again.
-        let result =
-            catch_unwind(AssertUnwindSafe(|| job(&Caller { is_gone: &|| reply.is_closed(), waited: since.elapsed() })));
+        let result = catch_unwind(AssertUnwindSafe(|| job(&Caller(&|| reply.is_closed()))));
         // The caller may have gone.
         let _ = reply.send(result.map_err(|_| PoolError::Panicked));
     }
-}
-
-/// Jobs run outside of the locks, so that a panic never leaves what they guard half changed.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -282,14 +278,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_job_gives_its_result() {
-        let pool = Pool::new(2, 2).expect("threads");
+        let pool = Pool::new(2, 2, Arc::default()).expect("threads");
         assert_eq!(run(&pool, |_| 6 * 7).await, Ok(42));
         assert_eq!(pool.occupancy(), (0, 0));
     }
 
     #[tokio::test]
     async fn a_panic_is_an_answer_and_the_worker_lives_on() {
-        let pool = Pool::new(1, 0).expect("threads");
+        let pool = Pool::new(1, 0, Arc::default()).expect("threads");
         for round in 0..3 {
             let panics = run(&pool, |_| std::panic::resume_unwind(Box::new("on purpose"))).await;
             assert_eq!(panics, Err::<(), _>(PoolError::Panicked), "round {round}");
@@ -299,7 +295,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_place_is_held_from_one_job_to_the_next() {
-        let pool = Pool::new(1, 0).expect("threads");
+        let pool = Pool::new(1, 0, Arc::default()).expect("threads");
         let place = pool.enter().expect("is free");
         assert_eq!(place.run(|_| 1).await, Ok(1));
         assert!(pool.is_full() && matches!(pool.enter(), Err(PoolError::Full)));
@@ -310,7 +306,7 @@ mod tests {
 
     #[tokio::test]
     async fn beyond_the_queue_is_full_and_an_abandoned_job_gives_its_place_back() {
-        let pool = Arc::new(Pool::new(1, 1).expect("threads"));
+        let pool = Arc::new(Pool::new(1, 1, Arc::default()).expect("threads"));
         let (open, gate) = mpsc::channel::<()>();
         let (started, has_started) = oneshot::channel();
         let running = tokio::spawn({
@@ -349,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_taken_is_finished() {
-        let pool = Arc::new(Pool::new(2, 20).expect("threads"));
+        let pool = Arc::new(Pool::new(2, 20, Arc::default()).expect("threads"));
         let jobs: Vec<_> = (0..20)
             .map(|index| {
                 let pool = Arc::clone(&pool);

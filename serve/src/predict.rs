@@ -5,30 +5,23 @@
 use std::sync::Arc;
 
 use axum::{
-    body::{Body as HttpBody, Bytes},
-    extract::{Path, Query, Request, State},
-    http::{HeaderMap, HeaderName, HeaderValue, header},
+    extract::{Path, Request, State},
+    http::{HeaderName, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use models::{Classifier, Explain};
 use serde::Deserialize;
-use tokio::time::timeout;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    App, Rejection,
+    App, Rejection, admission,
     answer::Answer,
-    body,
     config::Kind,
     docs::Problems,
-    hear::{Body, Question, Reply},
+    hear::{Question, Reply},
     host::Host,
-    pool::Place,
-    upload::{Encoding, Upload},
 };
 
-/// The header that names a version of the model.
-pub(crate) const VERSION: HeaderName = HeaderName::from_static("tonearm-version");
 /// The header that says whether an answer was kept from before: `hit` or `miss`.
 pub(crate) const CACHE: HeaderName = HeaderName::from_static("tonearm-cache");
 
@@ -71,7 +64,7 @@ pub(crate) struct AudioJson {
     responses((status = 200, description = "The genre", body = Answer), Problems)
 )]
 pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    of(&app, Kind::Svm, None, request).await
+    of(&app, |_| Ok(Kind::Svm), None, request).await
 }
 
 /// The genre of a song, by VGG19
@@ -82,7 +75,7 @@ pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Re
     responses((status = 200, description = "The genre", body = Answer), Problems)
 )]
 pub(crate) async fn vgg(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    of(&app, Kind::Vgg19, None, request).await
+    of(&app, |_| Ok(Kind::Vgg19), None, request).await
 }
 
 /// The genre of a song, by a model that is named
@@ -97,8 +90,7 @@ pub(crate) async fn by_model(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let kind = app.host_named(&name)?.kind();
-    of(&app, kind, None, request).await
+    of(&app, |app| app.host_named(&name).map(Host::kind), None, request).await
 }
 
 /// The genre of a song, by one version of a model
@@ -113,99 +105,32 @@ pub(crate) async fn by_version(
     Path((name, version)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let kind = app.host_named(&name)?.kind();
-    of(&app, kind, Some(version), request).await
+    of(&app, |app| app.host_named(&name).map(Host::kind), Some(version), request).await
 }
 
-/// Answers for a song; of a refused request some of the body is still read, so that its client hears of it.
-async fn of(app: &Arc<App>, kind: Kind, version: Option<String>, request: Request) -> Result<Response, Rejection> {
-    let (head, mut body) = request.into_parts();
-    let admitted = async {
-        let wish: Wish = query(head.uri.query())?;
-        let model = choose(app, kind, version, &head.headers).await?;
-        let explain = wish.explain.as_deref().map(|genre| explained(genre, &*model)).transpose()?;
-        let encoding = Encoding::of(&head.headers)?;
-        app.has_room()?;
-        let read = read(app, &mut body, app.limits().max_body_bytes).await?;
-        Ok((Question { kind, model, explain }, read.into_body(encoding)))
-    };
-    match admitted.await {
-        Ok((question, body)) => {
-            let reply = within(app, async |place| app.hear(&place, body, question).await).await?;
-            Ok(respond(reply))
-        }
-        Err(rejection) => {
-            body::linger(&mut body, &head.headers, app.limits()).await;
-            Err(rejection)
-        }
-    }
-}
-
-/// Takes a place and works there, for as long as an answer may take.
-pub(crate) async fn within<T>(
-    app: &App,
-    work: impl AsyncFnOnce(Place) -> Result<T, Rejection>,
-) -> Result<T, Rejection> {
-    let place = app.enter()?;
-    let deadline = app.limits().answer_deadline;
-    // Dropped at the deadline, the work takes what it has queued with it.
-    timeout(deadline, work(place)).await.unwrap_or(Err(Rejection::TimedOut { seconds: deadline.as_secs() }))
-}
-
-/// Bytes that were read, and what they were let in for.
-pub(crate) struct Read {
-    bytes: Bytes,
-    held: crate::budget::Reservation,
-}
-
-impl Read {
-    pub(crate) fn into_body(self, encoding: Encoding) -> Body {
-        Body { upload: Upload::new(encoding, self.bytes), held: self.held }
-    }
-
-    pub(crate) fn into_parts(self) -> (Bytes, crate::budget::Reservation) {
-        (self.bytes, self.held)
-    }
-}
-
-/// Reads a body of at most `limit` bytes, into memory that all bodies share.
-pub(crate) async fn read(app: &App, body: &mut HttpBody, limit: u64) -> Result<Read, Rejection> {
-    let (bytes, held) = body::read(body, app.limits(), limit, app.budget()).await?;
-    Ok(Read { bytes, held })
-}
-
-/// The parameters after `?`.
-///
-/// # Errors
-/// [`Rejection::BadQuery`].
-pub(crate) fn query<T: serde::de::DeserializeOwned>(query: Option<&str>) -> Result<T, Rejection> {
-    let uri = match query {
-        Some(query) => format!("/?{query}").parse(),
-        None => "/".parse(),
-    };
-    let bad = |problem: String| Rejection::BadQuery { problem: format!("the query cannot be read: {problem}") };
-    let uri = uri.map_err(|error: axum::http::uri::InvalidUri| bad(error.to_string()))?;
-    Query::try_from_uri(&uri).map(|Query(found)| found).map_err(|error| bad(error.body_text()))
-}
-
-/// The version that a request names, or the one in use.
-pub(crate) async fn choose(
+/// Answers for a song. `find` says which model is asked.
+async fn of(
     app: &Arc<App>,
-    kind: Kind,
+    find: impl FnOnce(&App) -> Result<Kind, Rejection>,
     version: Option<String>,
-    headers: &HeaderMap,
-) -> Result<Arc<dyn Classifier>, Rejection> {
-    let named = version
-        .or_else(|| headers.get(VERSION).map(|version| String::from_utf8_lossy(version.as_bytes()).into_owned()));
-    let Some(version) = named else { return app.host(kind).map_or(Err(Rejection::UnknownModel), Host::ready) };
-    let app = Arc::clone(app);
-    let load = move || app.host(kind).map_or(Err(Rejection::UnknownModel), |host| host.version(&version));
-    tokio::task::spawn_blocking(load).await.unwrap_or_else(|error| Err(Rejection::internal(error)))
+    request: Request,
+) -> Result<Response, Rejection> {
+    let (question, song) = admission::admit(app, request, async |head, body| {
+        let kind = find(app)?;
+        let wish: Wish = admission::query(&head.uri)?;
+        let version = version.or_else(|| admission::named_version(&head.headers));
+        let model = admission::choose(app, kind, version).await?;
+        let explain = wish.explain.as_deref().map(|genre| explained(genre, kind, &*model)).transpose()?;
+        Ok((Question { kind, model, explain }, admission::read_song(app, head, body).await?))
+    })
+    .await?;
+    let reply = admission::within(app, async |place| app.hear(&place, song, question).await).await?;
+    Ok(respond(reply))
 }
 
 /// Which label `explain` stands for.
-fn explained(genre: &str, model: &dyn Classifier) -> Result<Explain, Rejection> {
-    if model.identity().name != Kind::Vgg19.name() {
+fn explained(genre: &str, kind: Kind, model: &dyn Classifier) -> Result<Explain, Rejection> {
+    if !kind.explains() {
         return Err(Rejection::BadQuery {
             problem: "`explain` is for the network; the SVM has no such map".to_owned(),
         });

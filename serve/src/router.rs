@@ -15,8 +15,8 @@ use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
-    App, Rejection, Role, batch, body, catalogue, config::Kind, docs, gateway, health, inspect, metrics, oip, page,
-    predict, problem,
+    App, Rejection, Role, admission, batch, catalogue, config::Kind, docs, gateway, health, inspect, metrics, oip,
+    page, predict, problem,
 };
 
 /// Routes of the role that `app` plays.
@@ -31,7 +31,7 @@ pub fn router(app: Arc<App>) -> Router {
         None => computing,
     };
     let index = if role.has_page() { get(page::index) } else { get(index) };
-    let mut routes = computing.merge(common).merge(docs::routes(api)).route("/", index);
+    let mut routes = computing.merge(common).merge(docs::routes(&api)).route("/", index);
     if role.has_page() {
         routes = routes.route("/page/{file}", get(page::show));
     }
@@ -108,8 +108,7 @@ async fn measure(State(app): State<Arc<App>>) -> Result<Response, Rejection> {
 /// Names the right server to a client that asks this one for the route of another. Reads on for a moment, so that one
 /// that sends a song hears of it.
 async fn not_found(State(app): State<Arc<App>>, request: Request) -> Rejection {
-    let (head, mut body) = request.into_parts();
-    body::linger(&mut body, &head.headers, app.limits()).await;
-    let other = Kind::ALL.into_iter().find(|kind| kind.route() == head.uri.path());
-    other.map_or(Rejection::NotFound, |kind| Rejection::OtherRole { kind })
+    let other = Kind::ALL.into_iter().find(|kind| kind.route() == request.uri().path());
+    let rejection = other.map_or(Rejection::NotFound, |kind| Rejection::OtherRole { kind });
+    admission::refuse(&app, request, rejection).await
 }

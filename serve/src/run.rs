@@ -1,6 +1,6 @@
 //! [`run`]: the program, from its configuration to its end.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use tokio::{
     runtime,
@@ -25,8 +25,7 @@ pub fn run(config: &Config) -> Result<()> {
     let system = |what| move |source| Error::System { what, source };
     let has_network = config.role.kinds().iter().any(|kind| kind.batches());
     if has_network {
-        limit_network(config.compute.threads).map_err(system("the threads of the network"))?;
-        host::open_device(config.compute.device)?;
+        host::open_network(config.compute.device, config.compute.threads)?;
     }
     let source = match config.role.kinds() {
         [] => None,
@@ -81,15 +80,6 @@ fn open(artifacts: &Artifacts, config: &Config) -> Result<Source> {
     let refuse = |error: crate::repository::RepositoryError| Error::Usage(format!("--artifacts: {error}"));
     let repository = Repository::open(&artifacts.address).map_err(refuse)?;
     Ok(Source { repository: Arc::new(repository), device: config.compute.device, pinned: artifacts.version.clone() })
-}
-
-/// Has the network compute on `threads` threads, whichever worker asks it.
-///
-/// Burn spreads its work over the global pool of rayon, which has a thread for each core unless it is built before. A
-/// worker that gives work to it sleeps until that is done.
-fn limit_network(threads: usize) -> io::Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("network-{index}"));
-    pool.build_global().map_err(io::Error::other)
 }
 
 /// Looks at `CURRENT` of a model again and again, and says once what is wrong with what it finds.

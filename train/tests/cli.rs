@@ -1,21 +1,15 @@
 //! What the real `train` says to a person who gets something wrong. Nothing here trains.
 
+mod program;
+
 use std::{
     fs,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     time::Duration,
 };
 
-fn train(at: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_train"))
-        .current_dir(at)
-        .env_remove("TONEARM_DATA")
-        .env_remove("TONEARM_ARTIFACTS")
-        .args(arguments)
-        .output()
-        .expect("train starts")
-}
+use program::train;
 
 /// Runs a command that must fail, without a panic and without a result on stdout, and gives its stderr.
 fn refused(at: &Path, arguments: &[&str]) -> String {

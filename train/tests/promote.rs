@@ -1,9 +1,10 @@
 //! `train promote`, the real program: which version is in use, and that nothing that is broken ever is.
 
+mod program;
+
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Output},
 };
 
 use features::{Extractor, FeatureSpec, descriptor::Needs};
@@ -14,15 +15,7 @@ use models::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-fn train(at: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_train"))
-        .current_dir(at)
-        .env_remove("TONEARM_DATA")
-        .env_remove("TONEARM_ARTIFACTS")
-        .args(arguments)
-        .output()
-        .expect("train starts")
-}
+use program::train;
 
 #[track_caller]
 fn done(at: &Path, arguments: &[&str]) -> String {

@@ -12,8 +12,8 @@ use std::{
 use super::{CURRENT, HISTORY, MANIFEST, PINNED, names, read::read_bounded, write::replace};
 use crate::{Error, Result};
 
-/// Largest `CURRENT` or `PINNED`; ours have 13 bytes.
-const VERSION_LIMIT: u64 = 64;
+/// Largest `CURRENT` or `PINNED` in bytes; ours have 13.
+pub const CURRENT_LIMIT: u64 = 64;
 /// Versions that `HISTORY` holds.
 const HISTORY_VERSIONS: usize = 32;
 /// Largest `HISTORY`; ours have up to 416 bytes.
@@ -142,10 +142,8 @@ fn read_version(path: &Path) -> Result<Option<String>> {
     if !path.is_file() {
         return Ok(None);
     }
-    let bytes = read_bounded(path, VERSION_LIMIT)?;
-    let text = String::from_utf8_lossy(&bytes);
-    let version = text.strip_suffix('\n').unwrap_or(&text);
-    names::check_version(version).map(|version| Some(version.to_owned()))
+    let bytes = read_bounded(path, CURRENT_LIMIT)?;
+    names::version_in(&String::from_utf8_lossy(&bytes)).map(|version| Some(version.to_owned()))
 }
 
 /// Waits until nobody else changes the files of this folder; nobody does while the result lives.

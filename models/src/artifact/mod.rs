@@ -16,15 +16,15 @@
 mod current;
 mod format;
 mod manifest;
-mod names;
+pub mod names;
 mod read;
 mod resolve;
 mod write;
 
-pub use current::{current, history, pin, pinned, previous, set_current, unpin, versions};
+pub use current::{CURRENT_LIMIT, current, history, pin, pinned, previous, set_current, unpin, versions};
 pub use format::FormatVersion;
 pub use manifest::{DataDescription, Manifest, SplitMetrics};
-pub use read::Artifact;
+pub use read::{Artifact, FILE_LIMIT, MANIFEST_LIMIT};
 pub use resolve::resolve;
 pub use write::{Draft, Written};
 

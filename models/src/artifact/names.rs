@@ -5,8 +5,19 @@ use crate::{Error, Result};
 /// Digits of a version.
 pub(super) const VERSION_DIGITS: usize = 12;
 
+/// The version that the text of `CURRENT` or `PINNED` names, which is a line.
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn version_in(text: &str) -> Result<&str> {
+    check_version(text.strip_suffix('\n').unwrap_or(text))
+}
+
 /// A version: 12 lower-case hexadecimal digits.
-pub(super) fn check_version(name: &str) -> Result<&str> {
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn check_version(name: &str) -> Result<&str> {
     let digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
     check(
         name.len() == VERSION_DIGITS && name.bytes().all(digit),
@@ -17,7 +28,10 @@ pub(super) fn check_version(name: &str) -> Result<&str> {
 }
 
 /// A kind of model, which is the name of a folder.
-pub(super) fn check_model(name: &str) -> Result<&str> {
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn check_model(name: &str) -> Result<&str> {
     let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
     check(
         (1..=32).contains(&name.len()) && name.bytes().all(allowed),
@@ -28,7 +42,10 @@ pub(super) fn check_model(name: &str) -> Result<&str> {
 }
 
 /// A file of an artifact other than its manifest.
-pub(super) fn check_file(name: &str) -> Result<&str> {
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn check_file(name: &str) -> Result<&str> {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     check(
         (1..=64).contains(&name.len())

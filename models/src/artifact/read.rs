@@ -10,10 +10,10 @@ use std::{
 use super::{MANIFEST, Manifest, WEIGHTS, digest, names, version_of};
 use crate::{Error, Result};
 
-/// Largest `artifact.json`; ours have some ten thousand bytes.
-const MANIFEST_LIMIT: u64 = 4 << 20;
-/// Largest other file; the weights of VGG19 in `f32` have 80 million bytes.
-const FILE_LIMIT: u64 = 1 << 30;
+/// Largest `artifact.json` in bytes; ours have some ten thousand.
+pub const MANIFEST_LIMIT: u64 = 4 << 20;
+/// Largest other file in bytes; the weights of VGG19 in `f32` have 80 million.
+pub const FILE_LIMIT: u64 = 1 << 30;
 
 /// An artifact in memory, every byte of which was checked against its digest.
 #[derive(Clone)]

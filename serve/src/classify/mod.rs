@@ -161,10 +161,7 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
 fn load(args: &ClassifyArgs, threads: usize) -> Result<Vec<Arc<dyn Classifier>>> {
     let kinds = args.model.kinds();
     if kinds.contains(&Kind::Vgg19) {
-        // The threads that ask sleep while those of rayon compute the network.
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads);
-        pool.build_global().map_err(io::Error::other).map_err(system("the threads of the network"))?;
-        host::open_device(args.device)?;
+        host::open_network(args.device, threads)?;
     }
     let repository =
         Repository::open(&args.artifacts).map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;

@@ -1,7 +1,7 @@
 //! A folder on this machine.
 
 use std::{
-    fs, io,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -85,24 +85,12 @@ fn name_of(folder: &Path) -> Result<String> {
 
 /// Versions in the folder of a model; none where there is no such folder.
 fn versions_in(folder: &Path) -> Result<Vec<String>> {
-    let fail = |error: io::Error| RepositoryError::io(folder.display().to_string(), "list", &error);
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
+    match artifact::versions(folder) {
+        Ok(mut versions) => {
+            versions.retain(|version| folder.join(version).join(MANIFEST).is_file());
+            Ok(versions)
         }
-        Err(error) => return Err(fail(error)),
-    };
-    let mut versions = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(fail)?;
-        if let Ok(name) = entry.file_name().into_string()
-            && names::is_version(&name)
-            && entry.path().join(MANIFEST).is_file()
-        {
-            versions.push(name);
-        }
+        Err(models::Error::NotFound { .. }) => Ok(Vec::new()),
+        Err(error) => Err(error.into()),
     }
-    versions.sort_unstable();
-    Ok(versions)
 }

@@ -1,25 +1,20 @@
 //! Names that come from a store, or from a request, are used as paths only in the one form that `models` writes.
 
-use models::artifact::MANIFEST;
+use models::artifact::names;
 
-/// A version: 12 lower-case hexadecimal digits.
+/// A version.
 pub(super) fn is_version(name: &str) -> bool {
-    name.len() == 12 && name.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte))
+    names::check_version(name).is_ok()
 }
 
-/// A kind of model: 1 to 32 of `a–z 0–9 - _`.
+/// A kind of model.
 pub(super) fn is_model(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
-    (1..=32).contains(&name.len()) && name.bytes().all(allowed)
+    names::check_model(name).is_ok()
 }
 
-/// A file of an artifact beside its manifest: 1 to 64 of `A–Z a–z 0–9 - _ .`, not beginning with a dot.
+/// A file of an artifact beside its manifest.
 pub(super) fn is_file(name: &str) -> bool {
-    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    (1..=64).contains(&name.len())
-        && name.bytes().all(allowed)
-        && !name.starts_with('.')
-        && !name.eq_ignore_ascii_case(MANIFEST)
+    names::check_file(name).is_ok()
 }
 
 /// What a name is quoted as in a message, whatever it holds and however long it is.

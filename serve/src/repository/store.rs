@@ -12,19 +12,13 @@ use std::{
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt as _;
-use models::artifact::{CURRENT, MANIFEST};
+use models::artifact::{self, CURRENT, CURRENT_LIMIT, FILE_LIMIT, MANIFEST, MANIFEST_LIMIT};
 use object_store::{GetResult, ObjectStoreExt as _, path::Path};
 use serde::{Deserialize, de::IgnoredAny};
 use tokio::{runtime, time::timeout};
 
 use super::{Fetched, RepositoryError, RepositoryErrorKind, Result, connect::Connection, error::too_large, names};
 
-/// Largest `CURRENT`; ours have 13 bytes.
-const CURRENT_LIMIT: u64 = 64;
-/// Largest `artifact.json`, as `models` has it.
-const MANIFEST_LIMIT: u64 = 4 << 20;
-/// Largest other file, as `models` has it.
-const FILE_LIMIT: u64 = 1 << 30;
 /// Files beside the manifest; ours have 3.
 const MAX_FILES: usize = 32;
 /// Bytes of all files of a version.
@@ -107,12 +101,8 @@ impl Connection {
             let place = join(&folder, CURRENT);
             let Some(found) = self.get(&place).await? else { continue };
             let bytes = self.read(found, CURRENT_LIMIT, &place).await?;
-            let text = String::from_utf8_lossy(&bytes);
-            let version = text.strip_suffix('\n').unwrap_or(&text);
-            return match names::is_version(version) {
-                true => Ok(version.to_owned()),
-                false => Err(RepositoryError::broken(self.show(&place), names::no_version(version))),
-            };
+            let version = artifact::names::version_in(&String::from_utf8_lossy(&bytes)).map(str::to_owned);
+            return version.map_err(|error| RepositoryError::broken(self.show(&place), error.to_string()));
         }
         match self.fixed().await? {
             Some(version) => Ok(version),
