@@ -4,7 +4,7 @@
  * One field. A text that a spreadsheet would take for a formula gets an apostrophe before it.
  * @param {string | number | null | undefined} value
  */
-export function field(value) {
+function field(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number") return String(value);
   const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;

@@ -95,4 +95,4 @@ export function frame({ context, left, top, width, height }) {
 }
 
 /** The middle of a pixel, where a line of one pixel is sharp. */
-export const crisp = (at) => Math.floor(at) + 0.5;
+const crisp = (at) => Math.floor(at) + 0.5;

@@ -31,7 +31,7 @@ export function loudness({ values }) {
  * @param {number[]} rowHz rising
  * @param {number} hz
  */
-export function rowOf(rowHz, hz) {
+function rowOf(rowHz, hz) {
   let above = rowHz.findIndex((centre) => centre >= hz);
   if (above < 0) above = rowHz.length - 1;
   const high = Math.max(1, above);
