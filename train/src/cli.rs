@@ -53,6 +53,11 @@ pub enum Command {
     Manifest(ManifestArgs),
     /// Make the synthetic corpus: ten genres of music from a seed.
     Synth(SynthArgs),
+    /// Train a small configuration several times, and compare every byte of the music, the features and the models.
+    ///
+    /// The runs differ in threads, folder, time zone, language, user (as root) and width of vectors. What they made must be the
+    /// same, and what the lock says; else this fails, and names the first stage that differs: data, features or model.
+    Verify(VerifyArgs),
 }
 
 /// Where labelled music is.
@@ -346,6 +351,32 @@ pub struct SynthArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub run: RunArgs,
+}
+
+/// Options of `verify`.
+#[derive(Args, Debug)]
+pub struct VerifyArgs {
+    /// A folder of genre folders of audio files, instead of the synthetic music that each run makes; all runs then have one user.
+    #[arg(long, value_name = "AUDIO_TREE")]
+    pub data: Option<PathBuf>,
+    /// Features: a preset (gtzan-store, librosa) or a JSON file.
+    #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]
+    pub spec: String,
+    /// Every choice of the small network's training, as a JSON file like that of `vgg19`.
+    #[arg(long, value_name = "FILE")]
+    pub recipe: Option<PathBuf>,
+    /// The digests that must be found again.
+    #[arg(long, value_name = "FILE", default_value = "experiments/reproducibility.lock")]
+    pub lock: PathBuf,
+    /// Compare the runs with each other alone.
+    #[arg(long, conflicts_with = "write_lock")]
+    pub no_lock: bool,
+    /// Write what the runs agree on into the lock, instead of asking it.
+    #[arg(long)]
+    pub write_lock: bool,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

@@ -15,5 +15,6 @@ pub mod scoring;
 pub mod source;
 pub mod svm;
 pub mod text;
+pub mod verify;
 pub mod vgg19;
 pub mod weights;

@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Some(Command::Audit(args)) => commands::audit::run(args),
         Some(Command::Manifest(args)) => commands::manifest::run(args),
         Some(Command::Synth(args)) => commands::synth::run(args),
+        Some(Command::Verify(args)) => commands::verify::run(args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

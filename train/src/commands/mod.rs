@@ -10,6 +10,7 @@ pub mod manifest;
 pub mod promote;
 pub mod svm;
 pub mod synth;
+pub mod verify;
 pub mod vgg19;
 pub mod weights;
 

@@ -103,11 +103,7 @@ pub(super) fn recipe(args: &Vgg19Args) -> Result<Recipe> {
         Regime::Finetune => Recipe::finetune(seed),
     };
     if let Some(path) = &args.recipe {
-        let text =
-            std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {}", path.display()))?;
-        recipe = serde_json::from_str(&text)
-            .with_context(|| format!("failed to understand the recipe {}", path.display()))?;
-        recipe.seed = seed;
+        recipe = Recipe { seed, ..read_recipe(path)? };
     }
     match (&mut recipe.finetune, args.epochs) {
         (Some(tuning), Some(epochs)) => tuning.epochs = epochs,
@@ -117,6 +113,13 @@ pub(super) fn recipe(args: &Vgg19Args) -> Result<Recipe> {
     recipe.network(2).check()?;
     recipe.check().map_err(|rule| anyhow!("the recipe cannot be trained: {rule}"))?;
     Ok(recipe)
+}
+
+/// Reads `--recipe`.
+pub(super) fn read_recipe(path: &Path) -> Result<Recipe> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("failed to understand the recipe {}", path.display()))
 }
 
 /// The convolutions that a training begins with.
