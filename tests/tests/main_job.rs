@@ -11,7 +11,7 @@ fn from_nothing_to_an_answer() {
     let said = train(at, &[]);
     let first = said.lines().next().expect("a line");
     assert!(first.contains("synthetic"), "the first line says what music it is: {first}");
-    for word in ["accuracy", "95 % interval", "recall", "-p serve -- svm", "VGG19", "-p serve -- vgg"] {
+    for word in ["accuracy", "95 % interval", "recall", "VGG19", "-p serve -- all"] {
         assert!(said.contains(word), "`{word}` is missing in {said}");
     }
     let accuracy: f64 = said

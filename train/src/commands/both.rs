@@ -36,5 +36,8 @@ pub fn run(args: &FitArgs) -> Result<()> {
         return print_json(&json!({ "svm": machine.json(&music), "vgg19": tuned.json(&music) }));
     }
     output::line("\nVGG19")?;
-    tuned.say(args, &music)
+    tuned.say(args, &music)?;
+    output::line("")?;
+    fit::say_how_to_serve(args, &music, "all", "127.0.0.1:8083/predict")?;
+    output::line("or open   http://127.0.0.1:8083")
 }

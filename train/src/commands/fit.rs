@@ -239,13 +239,13 @@ impl Kept {
         })
     }
 
-    /// What a person reads.
+    /// What a person reads of how good it is, and where it is.
     ///
     /// # Errors
     /// When the output is gone.
     pub(super) fn say(&self, args: &FitArgs, music: &Music) -> Result<()> {
         let Self { artifact, evaluation, .. } = self;
-        let Music { set, split, train, test, .. } = music;
+        let Music { set, split, train, .. } = music;
         for remark in &self.remarks {
             output::line(remark)?;
         }
@@ -258,11 +258,6 @@ impl Kept {
             split.leaks(),
             self.cross_validated
         ))?;
-        let custom = if args.artifacts.as_os_str() == "artifacts" {
-            String::new()
-        } else {
-            format!(" --artifacts {}", args.artifacts.display())
-        };
         output::line(format!(
             "{}\nartifact  {}\nreport    {}",
             text::figures(evaluation),
@@ -270,19 +265,46 @@ impl Kept {
             artifact.dir.join(artifact::REPORT).display(),
         ))?;
         if let Some(pinned) = &self.pinned {
-            return output::line(format!(
+            output::line(format!(
                 "not in use: {pinned} is pinned and stays in use; to use this one\n          cargo run --release -p train -- promote \
-                 {} {} --unpin{custom}",
-                self.model, artifact.version
-            ));
-        }
-        output::line(format!("serve it  cargo run --release -p serve -- {}{custom}", self.role))?;
-        let held_out = test.first().map(|&index| set.clips()[index].clip_id.as_str());
-        if let Some(file) = held_out.and_then(|clip_id| source::synthetic_file(clip_id, args.seed)) {
-            output::line(format!("and ask   curl -F audio_file=@{file} http://{}", self.address))?;
+                 {} {} --unpin{}",
+                self.model,
+                artifact.version,
+                custom(args)
+            ))?;
         }
         Ok(())
     }
+
+    /// How to serve it, if it is in use.
+    ///
+    /// # Errors
+    /// When the output is gone.
+    pub(super) fn say_how_to_serve(&self, args: &FitArgs, music: &Music) -> Result<()> {
+        if self.pinned.is_some() {
+            return Ok(());
+        }
+        say_how_to_serve(args, music, self.role, self.address)
+    }
+}
+
+/// How to serve the models of a role, and ask at an address.
+///
+/// # Errors
+/// When the output is gone.
+pub(super) fn say_how_to_serve(args: &FitArgs, music: &Music, role: &str, address: &str) -> Result<()> {
+    output::line(format!("serve it  cargo run --release -p serve -- {role}{}", custom(args)))?;
+    let held_out = music.test.first().map(|&index| music.set.clips()[index].clip_id.as_str());
+    if let Some(file) = held_out.and_then(|clip_id| source::synthetic_file(clip_id, args.seed)) {
+        output::line(format!("and ask   curl -F audio_file=@{file} http://{address}"))?;
+    }
+    Ok(())
+}
+
+/// The flag that another command needs for artifacts that are not where it looks by itself.
+fn custom(args: &FitArgs) -> String {
+    let elsewhere = args.artifacts.as_os_str() != "artifacts";
+    if elsewhere { format!(" --artifacts {}", args.artifacts.display()) } else { String::new() }
 }
 
 /// Says what a reader should know before any figure: files that were left out, and that the music is synthetic.

@@ -29,7 +29,8 @@ pub fn run(args: &FitArgs) -> Result<()> {
         return print_json(&kept.json(&music));
     }
     fit::say_first(&music)?;
-    kept.say(args, &music)
+    kept.say(args, &music)?;
+    kept.say_how_to_serve(args, &music)
 }
 
 /// Fits the machine on music that is ready, and keeps it.

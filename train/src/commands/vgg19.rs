@@ -34,7 +34,8 @@ pub fn run(args: &Vgg19Args) -> Result<()> {
         return print_json(&kept.json(&music));
     }
     fit::say_first(&music)?;
-    kept.say(&args.fit, &music)
+    kept.say(&args.fit, &music)?;
+    kept.say_how_to_serve(&args.fit, &music)
 }
 
 /// Fits the network on music that is ready, and keeps it. The set of `music` must have no descriptors.
