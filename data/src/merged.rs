@@ -1,6 +1,11 @@
 //! [`LabelledSet`]: several corpora as the one list that training and evaluation read.
 
-use std::{collections::BTreeMap, collections::BTreeSet, fmt, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    path::Path,
+};
 
 use features::{Analysis, FeatureSpec, descriptor::Descriptor};
 use serde::Serialize;
@@ -24,12 +29,14 @@ pub struct LabelledSet {
     _temporary: Vec<TempDir>,
 }
 
-/// One clip of a [`LabelledSet`].
+/// One clip of a [`LabelledSet`], or one piece of a clip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LabelledClip {
     /// Unique in the set.
     pub clip_id: String,
+    /// Id of the whole clip: another than `clip_id` for a piece (see [`LabelledSet::in_pieces`]).
+    pub whole: String,
     /// What it is.
     pub genre: Genre,
     /// Who made it, where known.
@@ -42,6 +49,8 @@ pub struct LabelledClip {
     pub part: Option<FaultFiltered>,
     /// Which store and which row of it.
     source: (usize, usize),
+    /// Frames of the row, for a piece.
+    frames: Option<Range<usize>>,
 }
 
 /// What a set was made of, without a path: the same folders elsewhere give the same description.
@@ -163,6 +172,41 @@ impl LabelledSet {
         self.spec = self.spec.log_mel_alone();
     }
 
+    /// The same music with every clip cut into so many equal pieces, 2 to 1000, each of which is a clip of its own: to show what it
+    /// flatters to know other pieces of a clip ([`Split::SegmentKFold`](crate::Split::SegmentKFold)). Frames that are left over at
+    /// the end are in none.
+    ///
+    /// A piece is called as in Kaggle's `features_3_sec.csv`, which is GTZAN in ten pieces: `blues.00000.3` is the fourth of
+    /// `blues.00000`. [`LabelledSet::description`] stays that of the whole clips.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for another number of pieces, and when they would be shorter than what makes a vector.
+    pub fn in_pieces(mut self, pieces: usize) -> Result<Self> {
+        let bad = |problem: String| Err(Error::Setting { name: "pieces", problem });
+        if !(2..=1000).contains(&pieces) {
+            return bad(format!("is {pieces}; a clip is cut into 2 to 1000"));
+        }
+        let least = self.spec.segment.min_frames;
+        let mut cut = Vec::with_capacity(self.clips.len() * pieces);
+        for clip in self.clips {
+            let (store, row) = clip.source;
+            let length = self.stores[store].n_frames(row) / pieces;
+            if length < least {
+                return bad(format!(
+                    "is {pieces}: a piece of {} would have {length} frames, fewer than {least}",
+                    clip.clip_id
+                ));
+            }
+            cut.extend((0..pieces).map(|piece| LabelledClip {
+                clip_id: format!("{}.{piece}", clip.clip_id),
+                frames: Some(piece * length..(piece + 1) * length),
+                ..clip.clone()
+            }));
+        }
+        self.clips = cut;
+        Ok(self)
+    }
+
     /// The clips: corpora in the order given, within each the order of its store; at least one.
     #[must_use]
     pub fn clips(&self) -> &[LabelledClip] {
@@ -185,7 +229,7 @@ impl LabelledSet {
     #[must_use]
     pub fn items<'a>(&'a self) -> Vec<SplitItem<'a>> {
         let item = |clip: &'a LabelledClip| SplitItem {
-            clip_id: &clip.clip_id,
+            clip_id: &clip.whole,
             label: clip.genre.index(),
             group: &clip.group,
             part: clip.part,
@@ -201,8 +245,12 @@ impl LabelledSet {
     /// # Panics
     /// If `index` is not below [`LabelledSet::len`].
     pub fn analysis(&self, index: usize) -> Result<Analysis> {
-        let (store, row) = self.clips[index].source;
-        self.stores[store].analysis(row)
+        let LabelledClip { source: (store, row), frames, .. } = &self.clips[index];
+        let analysis = self.stores[*store].analysis(*row)?;
+        Ok(match frames {
+            Some(frames) => analysis.frames(frames.start, frames.end)?,
+            None => analysis,
+        })
     }
 
     /// What the set was made of.
@@ -226,8 +274,8 @@ impl LabelledSet {
     }
 
     /// SHA-256, in hexadecimal, of what training sees of these clips, in this order: the front end, and id, genre,
-    /// artist, log-mel and the series of the set's descriptors of each. Where they lie and in how many corpora is no
-    /// part of it.
+    /// artist, log-mel and the series of the set's descriptors of each, and of a piece which frames it has. Where they lie
+    /// and in how many corpora is no part of it.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -239,8 +287,11 @@ impl LabelledSet {
         let mut hash = Sha256::new();
         hash.update(self.spec.log_mel_fingerprint().to_string());
         for &index in indices {
-            let (store, row) = self.clips[index].source;
-            hash.update(self.stores[store].row_digest(row, |descriptor| seen.contains(&descriptor))?);
+            let LabelledClip { source: (store, row), frames, .. } = &self.clips[index];
+            hash.update(self.stores[*store].row_digest(*row, |descriptor| seen.contains(&descriptor))?);
+            if let Some(Range { start, end }) = frames {
+                hash.update(format!("frames {start} to {end}"));
+            }
         }
         Ok(hex(&hash.finalize()))
     }
@@ -271,12 +322,14 @@ fn join(stores: &[Store]) -> (Vec<LabelledClip>, usize) {
         let store = &stores[index];
         LabelledClip {
             clip_id: store.id(row).to_owned(),
+            whole: store.id(row).to_owned(),
             genre: store.genre(row),
             artist: store.artist(row).map(str::to_owned),
             title: store.title(row).map(str::to_owned),
             group,
             part: store.catalogue(row).map(|entry| entry.split),
             source: (index, row),
+            frames: None,
         }
     });
     (clips.collect(), repeats)

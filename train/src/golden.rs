@@ -3,7 +3,8 @@
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
 /// Where `f` is least between `low` and `high`, to within `(high − low) · 0.618^steps`, if it has one minimum there.
-pub(crate) fn minimum([mut low, mut high]: [f64; 2], steps: usize, f: impl Fn(f64) -> f64) -> f64 {
+#[must_use]
+pub fn minimum([mut low, mut high]: [f64; 2], steps: usize, f: impl Fn(f64) -> f64) -> f64 {
     let (mut left, mut right) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
     let (mut at_left, mut at_right) = (f(left), f(right));
     for _ in 0..steps {

@@ -5,7 +5,8 @@
 pub mod cli;
 pub mod commands;
 pub mod describe;
-mod golden;
+pub mod fitting;
+pub mod golden;
 pub mod interrupt;
 pub mod metrics;
 pub mod output;

@@ -34,6 +34,12 @@ impl Scored {
         models::most_probable(&self.probabilities)
     }
 
+    /// 1 where that is the true one, else 0.
+    #[must_use]
+    pub fn right(&self) -> f64 {
+        f64::from(u8::from(self.predicted() == self.truth))
+    }
+
     /// The probability of the most probable label.
     #[must_use]
     pub fn confidence(&self) -> f64 {
@@ -110,7 +116,7 @@ impl Evaluation {
         Self {
             n,
             accuracy: share(right, n),
-            ci95: bootstrap_by_group(scored, seed),
+            ci95: bootstrap_by_group(scored.iter().map(|clip| (clip.group.as_str(), clip.right())), seed),
             macro_f1: present.iter().map(|figures| figures.f1).sum::<f64>() / present.len().max(1) as f64,
             log_loss: log_loss / n.max(1) as f64,
             ece: reliability.iter().map(|bin| bin.n as f64 * (bin.confidence - bin.accuracy).abs()).sum::<f64>()
@@ -154,12 +160,14 @@ fn reliability(scored: &[Scored]) -> Vec<ReliabilityBin> {
         .collect()
 }
 
-/// 2.5 % and 97.5 % percentiles of the accuracy when whole groups are drawn with replacement (Efron & Tibshirani 1993).
-fn bootstrap_by_group(scored: &[Scored], seed: u64) -> [f64; 2] {
-    let mut groups: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-    for clip in scored {
-        let (right, n) = groups.entry(&clip.group).or_default();
-        *right += usize::from(clip.predicted() == clip.truth);
+/// 95 % interval of the mean of values of which those with the same group are not independent: 2.5 % and 97.5 % percentiles of the
+/// mean when whole groups are drawn with replacement (Efron & Tibshirani 1993). Zeros when there is no value.
+#[must_use]
+pub fn bootstrap_by_group<'a>(values: impl IntoIterator<Item = (&'a str, f64)>, seed: u64) -> [f64; 2] {
+    let mut groups: BTreeMap<&str, (f64, usize)> = BTreeMap::new();
+    for (group, value) in values {
+        let (sum, n) = groups.entry(group).or_default();
+        *sum += value;
         *n += 1;
     }
     let groups: Vec<_> = groups.into_values().collect();
@@ -167,17 +175,17 @@ fn bootstrap_by_group(scored: &[Scored], seed: u64) -> [f64; 2] {
         return [0.0, 0.0];
     }
     let mut rng = Rng::new(seed);
-    let mut accuracies: Vec<f64> = (0..BOOTSTRAP_RESAMPLES)
+    let mut means: Vec<f64> = (0..BOOTSTRAP_RESAMPLES)
         .map(|_| {
-            let (right, n) = (0..groups.len()).fold((0, 0), |(right, n), _| {
+            let (sum, n) = (0..groups.len()).fold((0.0, 0), |(sum, n), _| {
                 let drawn = groups[rng.below(groups.len())];
-                (right + drawn.0, n + drawn.1)
+                (sum + drawn.0, n + drawn.1)
             });
-            share(right, n)
+            sum / n as f64
         })
         .collect();
-    accuracies.sort_by(f64::total_cmp);
-    let percentile = |p: f64| accuracies[((BOOTSTRAP_RESAMPLES - 1) as f64 * p).round() as usize];
+    means.sort_by(f64::total_cmp);
+    let percentile = |p: f64| means[((BOOTSTRAP_RESAMPLES - 1) as f64 * p).round() as usize];
     [percentile(0.025), percentile(0.975)]
 }
 

@@ -1,7 +1,7 @@
 //! What a classifier says of the clips of a set.
 
 use anyhow::{Context, Result};
-use data::LabelledSet;
+use data::{LabelledClip, LabelledSet};
 use models::Classifier;
 use rayon::prelude::*;
 
@@ -25,7 +25,7 @@ pub fn score(classifier: &dyn Classifier, set: &LabelledSet, indices: &[usize], 
         stage.at(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, indices.len());
         Ok(Scored {
             clip_id: clip.clip_id.clone(),
-            credit: [&clip.artist, &clip.title].into_iter().flatten().cloned().collect::<Vec<_>>().join(": "),
+            credit: credit(clip),
             group: clip.group.clone(),
             truth,
             probabilities: prediction.probabilities,
@@ -33,4 +33,10 @@ pub fn score(classifier: &dyn Classifier, set: &LabelledSet, indices: &[usize], 
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
     pool.install(|| indices.par_iter().map(score).collect())
+}
+
+/// Who made a clip and what it is called, as far as is known; for people.
+#[must_use]
+pub fn credit(clip: &LabelledClip) -> String {
+    [&clip.artist, &clip.title].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ")
 }

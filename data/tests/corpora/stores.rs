@@ -171,6 +171,35 @@ fn corpora_are_joined_by_what_all_suffice_for() {
 }
 
 #[test]
+fn a_clip_in_pieces_is_its_frames_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    sounds::write_tree(folder.path(), 2);
+    let mut spec = FeatureSpec::gtzan_store();
+    spec.segment.min_frames = 4;
+    let open = || LabelledSet::open(&[folder.path()], &spec, &ExtractOptions::default()).unwrap();
+    let whole = open();
+    let pieces = open().in_pieces(2).unwrap();
+    assert_eq!(pieces.len(), 2 * whole.len());
+    assert_eq!(pieces.description(), whole.description());
+    let n_frames = whole.analysis(1).unwrap().log_mel().n_frames();
+    let half = n_frames / 2;
+    for (index, range) in [(2, 0..half), (3, half..2 * half)] {
+        let expected = whole.analysis(1).unwrap().frames(range.start, range.end).unwrap();
+        assert_eq!(pieces.analysis(index).unwrap(), expected, "of every series too");
+    }
+    let (clip, piece) = (&whole.clips()[1], &pieces.clips()[3]);
+    assert_eq!((piece.clip_id.as_str(), piece.whole.as_str()), ("blues.own1.1", "blues.own1"));
+    assert_eq!((&piece.group, piece.genre, clip.whole.as_str()), (&clip.group, clip.genre, "blues.own1"));
+    assert_eq!(pieces.items()[3].clip_id, "blues.own1", "pieces of a clip share it");
+    assert_ne!(pieces.digest_of(&[2]).unwrap(), pieces.digest_of(&[3]).unwrap());
+    assert_ne!(pieces.digest_of(&[2]).unwrap(), whole.digest_of(&[1]).unwrap());
+    for pieces in [0, 1, 1001, n_frames] {
+        let refused = open().in_pieces(pieces).unwrap_err();
+        assert!(matches!(&refused, Error::Setting { name: "pieces", .. }), "{refused}");
+    }
+}
+
+#[test]
 fn the_real_store_is_read_as_it_is() {
     let Some(path) = sounds::shared("gtzan/logmel") else { return };
     let store = Store::open(&path).unwrap();

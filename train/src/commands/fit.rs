@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use data::{Fold, LabelledSet, Part, Split};
 use features::{Extractor, FeatureSpec};
 use models::{
-    Classifier, Identity,
+    Classifier,
     artifact::{self, DataDescription, Draft, SplitMetrics, Written},
 };
 use serde_json::{Value, json};
@@ -90,11 +90,6 @@ impl Music {
     pub(super) fn spec(args: &FitArgs) -> Result<FeatureSpec> {
         read_spec(&args.spec)
     }
-}
-
-/// Who a classifier is before it is written: it has no version yet.
-pub(super) fn unwritten(name: &str, spec: &FeatureSpec) -> Identity {
-    Identity { name: name.into(), version: String::new(), fingerprint: spec.fingerprint() }
 }
 
 /// What a training gave.

@@ -24,12 +24,18 @@ use serde::Serialize;
 use crate::{interrupt::Scratch, output, progress::Stage};
 
 /// Prints one JSON document on stdout.
-fn print_json(value: &impl Serialize) -> Result<()> {
+///
+/// # Errors
+/// Those of [`output::write`](fn@output::write).
+pub fn print_json(value: &impl Serialize) -> Result<()> {
     output::line(serde_json::to_string_pretty(value)?)
 }
 
 /// Reads `--spec`: the name of a preset, or a JSON file.
-fn read_spec(name_or_file: &str) -> Result<FeatureSpec> {
+///
+/// # Errors
+/// When it is neither, or no specification that can be computed.
+pub fn read_spec(name_or_file: &str) -> Result<FeatureSpec> {
     if PRESETS.contains(&name_or_file) {
         return Ok(FeatureSpec::preset(name_or_file)?);
     }
@@ -45,7 +51,15 @@ fn read_spec(name_or_file: &str) -> Result<FeatureSpec> {
 
 /// Opens corpora as one set; audio is extracted on the way, into `scratch`, which must outlive the set.
 /// Stores need no `scratch`.
-fn open_set(corpora: &[PathBuf], spec: &FeatureSpec, threads: usize, scratch: Option<&Scratch>) -> Result<LabelledSet> {
+///
+/// # Errors
+/// Those of [`LabelledSet::open`].
+pub fn open_set(
+    corpora: &[PathBuf],
+    spec: &FeatureSpec,
+    threads: usize,
+    scratch: Option<&Scratch>,
+) -> Result<LabelledSet> {
     let stage = Stage::new("extracting features");
     let options = ExtractOptions {
         threads,
@@ -57,14 +71,17 @@ fn open_set(corpora: &[PathBuf], spec: &FeatureSpec, threads: usize, scratch: Op
 }
 
 /// Says on stderr which files could not be used.
-fn say_rejected(rejected: &[(String, String)]) {
+pub fn say_rejected(rejected: &[(String, String)]) {
     for (clip_id, reason) in rejected {
         output::remark(&format!("left out {clip_id}: {reason}"));
     }
 }
 
 /// Writes a table as what the name of the file says.
-fn write_table(frame: &mut DataFrame, path: &Path) -> Result<()> {
+///
+/// # Errors
+/// When that is neither Parquet nor CSV, or the file cannot be written.
+pub fn write_table(frame: &mut DataFrame, path: &Path) -> Result<()> {
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("parquet") => frames::write_parquet(frame, path)?,
         Some("csv") => frames::write_csv(frame, path)?,

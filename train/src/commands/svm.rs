@@ -1,19 +1,13 @@
 //! `train svm`: from music to a support vector machine that a server loads.
 
-use anyhow::{Result, anyhow};
-use models::svm::SvmClassifier;
+use anyhow::Result;
 use serde_json::json;
 
 use super::{
     fit::{self, Kept, Model, Music},
     print_json,
 };
-use crate::{
-    cli::FitArgs,
-    describe,
-    progress::Stage,
-    svm::{self, FittedSvm, Search, TrainingSet},
-};
+use crate::{cli::FitArgs, describe, fitting, svm::Search};
 
 /// Trains, evaluates on the clips that were held out, writes the artifact and puts it in use.
 ///
@@ -38,14 +32,13 @@ pub(super) fn train(args: &FitArgs, music: &Music) -> Result<Kept> {
     let threads = args.run.threads.into();
     let extractor = music.extractor()?;
     let training = describe::training_set(&music.set, &music.train, &music.labels, &extractor, threads)?;
-    let fitted = search(&training, &music.labels, args.seed, threads)?;
-    let identity = fit::unwritten(SvmClassifier::NAME, extractor.spec());
-    let classifier = SvmClassifier::new(identity, music.labels.clone(), extractor, fitted.svm.clone())?;
+    let search = Search::default();
+    let (classifier, fitted) = fitting::svm(&training, &music.labels, extractor, &search, args.seed, threads)?;
     let model = Model {
         classifier: &classifier,
         weights: fitted.svm.to_tensors()?,
         training: json!({
-            "search": Search::default(),
+            "search": search,
             "fit": fitted.report,
             "chosen": fitted.report.chosen,
             "counts": fitted.report.counts,
@@ -60,16 +53,4 @@ pub(super) fn train(args: &FitArgs, music: &Music) -> Result<Kept> {
         remarks: Vec::new(),
     };
     fit::keep(args, music, model)
-}
-
-fn search(training: &TrainingSet, labels: &[String], seed: u64, threads: usize) -> Result<FittedSvm> {
-    let stage = Stage::new("choosing C and gamma");
-    svm::fit(training, &Search::default(), seed, threads, &|done, total| stage.at(done, total)).map_err(|error| match error {
-        svm::Error::TooFewGroups { class, clips, groups } => anyhow!(
-            "{} has {clips} clip(s) of {groups} artist(s) to fit on; two artists of every genre are needed, so that choices can \
-             be judged on music of artists that were not fitted on: add clips, leave the genre out, or name artists in clips.csv",
-            labels[class]
-        ),
-        other => other.into(),
-    })
 }

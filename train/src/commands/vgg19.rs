@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use data::rng::Rng;
-use features::Fingerprint;
-use models::vgg19::{BLOCKS, Vgg19Classifier, Weights};
+use models::vgg19::{BLOCKS, Weights};
 use serde_json::json;
 
 use super::{
@@ -14,8 +13,9 @@ use super::{
 };
 use crate::{
     cli::{DEFAULT_WEIGHTS, Regime, Vgg19Args},
+    fitting::{self, Clips, Network},
     report::Curve,
-    vgg19::{self, Epoch, Fitted, Recipe, Sounds, Workplace},
+    vgg19::{Epoch, Fitted, Recipe},
 };
 
 /// Trains, evaluates on the clips that were held out, writes the artifact and puts it in use.
@@ -40,34 +40,11 @@ pub fn run(args: &Vgg19Args) -> Result<()> {
 
 /// Fits the network on music that is ready, and keeps it. The set of `music` must have no descriptors.
 pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, music: &Music) -> Result<Kept> {
-    let threads = args.fit.run.threads.into();
-    let extractor = music.extractor()?;
-    let spec = extractor.spec().clone();
-    let sounds = Sounds::new(&music.set, &music.train, &music.labels, &extractor)?;
-    let held_out = Sounds::new(&music.set, &music.test, &music.labels, &extractor)?;
-    let device = args.device.open()?;
-    let identity = json!([
-        recipe,
-        weights.weights.digest(),
-        spec.fingerprint(),
-        music.set.digest_of(&music.train)?,
-        music.set.digest_of(&music.test)?,
-        args.device.name(),
-    ]);
-    let cache = (!args.no_cache).then_some(&args.cache);
-    let run = Fingerprint::of(identity.to_string().as_bytes()).to_string();
-    let workplace = Workplace {
-        backend: args.device,
-        device: device.clone(),
-        embeddings: cache.map(|folder| folder.join("embeddings")),
-        checkpoints: cache.map(|folder| folder.join("tuning").join(run.get(..16).unwrap_or(&run))),
-    };
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
-    let Fitted { parts, report } = pool
-        .install(|| vgg19::fit(&sounds, &held_out, music.labels.len(), &spec, &weights.weights, recipe, &workplace))?;
-
-    let identity = fit::unwritten(Vgg19Classifier::NAME, &spec);
-    let classifier = Vgg19Classifier::new(identity, music.labels.clone(), extractor, &parts, &device)?;
+    let Music { set, train, test, labels, .. } = music;
+    let clips = Clips { set, train, held_out: test, labels };
+    let cache = (!args.no_cache).then_some(args.cache.as_path());
+    let network = Network { recipe, weights: weights.weights(), backend: args.device, cache };
+    let (classifier, Fitted { parts, report, .. }) = fitting::vgg19(clips, network, args.fit.run.threads.into())?;
     let mut remarks = Vec::new();
     if let Some(remark) = weights.remark {
         remarks.push(remark.to_owned());
@@ -124,7 +101,8 @@ pub(super) fn read_recipe(path: &Path) -> Result<Recipe> {
 }
 
 /// The convolutions that a training begins with.
-pub(super) struct Pretrained {
+#[derive(Debug)]
+pub struct Pretrained {
     weights: Weights,
     /// What they are, without a path.
     description: &'static str,
@@ -133,11 +111,29 @@ pub(super) struct Pretrained {
 }
 
 impl Pretrained {
+    /// The values.
+    #[must_use]
+    pub fn weights(&self) -> &Weights {
+        &self.weights
+    }
+
+    /// What they are: `pretrained` or `random`.
+    #[must_use]
+    pub fn description(&self) -> &'static str {
+        self.description
+    }
+
+    /// What a reader should know of them.
+    #[must_use]
+    pub fn remark(&self) -> Option<&'static str> {
+        self.remark
+    }
+
     /// Those that were named; else those that `train weights fetch` fetched; else random ones.
     ///
     /// # Errors
     /// When a file is there and cannot be used.
-    pub(super) fn choose(named: Option<&Path>, recipe: &Recipe) -> Result<Self> {
+    pub fn choose(named: Option<&Path>, recipe: &Recipe) -> Result<Self> {
         let blocks = recipe.pooled_blocks.iter().copied().max().unwrap_or(BLOCKS.len());
         let fetched = PathBuf::from(DEFAULT_WEIGHTS);
         let file = match named {

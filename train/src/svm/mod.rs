@@ -39,6 +39,8 @@ pub struct FittedSvm {
     pub svm: Svm,
     /// How it came about.
     pub report: FitReport,
+    /// Probabilities of each clip by the machines that did not see its artist, at the chosen point: the mean over the repeats.
+    pub cross_validated: Vec<Vec<f64>>,
 }
 
 /// What an artifact says of the fit.
@@ -113,6 +115,10 @@ fn fit_here(set: &TrainingSet, search: &Search, seed: u64, progress: Progress<'_
     let held_out: Vec<_> = repeats.iter().map(|folds| (folds.as_slice(), probabilities(folds))).collect();
     let temperature = if search.temperature { score::temperature(set, &held_out) } else { 1.0 };
     let judged: Vec<_> = held_out.iter().map(|(_, segments)| score::of_clips(set, segments, temperature)).collect();
+    let by_clip = |(_, segments): &(_, Vec<_>)| score::probabilities_of_clips(set, segments, temperature);
+    let unseen: Vec<_> = held_out.iter().map(by_clip).collect();
+    let mean = |clip: usize| models::pool(unseen.iter().map(|repeat| repeat[clip].as_slice()));
+    let unseen = (0..set.labels.len()).map(mean).collect();
     let n = judged.len() as f64;
     let cross_validated = CrossValidated {
         accuracy: judged.iter().map(|score| score.0).sum::<f64>() / n,
@@ -137,7 +143,7 @@ fn fit_here(set: &TrainingSet, search: &Search, seed: u64, progress: Progress<'_
     }
     let gamma = svm.parts().gamma;
     let report = FitReport { chosen, grid: scores, gamma, temperature, cross_validated, counts, warnings };
-    Ok(FittedSvm { svm, report })
+    Ok(FittedSvm { svm, report, cross_validated: unseen })
 }
 
 /// Fits every pair on all segments; also gives the number of pairs that did not converge.

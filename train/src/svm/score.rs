@@ -30,18 +30,23 @@ pub(super) fn of_clips(set: &TrainingSet, segments: &[Vec<f64>], temperature: f6
     (right / n, losses.iter().map(|(_, _, loss)| loss).sum::<f64>() / n)
 }
 
-/// For each clip that has probabilities: its index, whether it is right, and its loss.
-fn losses(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> Vec<(usize, bool, f64)> {
+/// Probabilities of each clip from those of its segments; none for a clip without.
+pub(super) fn probabilities_of_clips(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> Vec<Vec<f64>> {
     let mut by_clip: Vec<Vec<Vec<f64>>> = vec![Vec::new(); set.labels.len()];
     for (&clip, probabilities) in set.clip.iter().zip(segments) {
         if !probabilities.is_empty() {
             by_clip[clip].push(tempered(probabilities, temperature));
         }
     }
-    let scored = by_clip.iter().enumerate().filter(|(_, segments)| !segments.is_empty());
+    by_clip.iter().map(|segments| models::pool(segments.iter().map(Vec::as_slice))).collect()
+}
+
+/// For each clip that has probabilities: its index, whether it is right, and its loss.
+fn losses(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> Vec<(usize, bool, f64)> {
+    let clips = probabilities_of_clips(set, segments, temperature);
+    let scored = clips.into_iter().enumerate().filter(|(_, probabilities)| !probabilities.is_empty());
     scored
-        .map(|(clip, segments)| {
-            let probabilities = models::pool(segments.iter().map(Vec::as_slice));
+        .map(|(clip, probabilities)| {
             let label = set.labels[clip];
             let right = models::most_probable(&probabilities) == label;
             (clip, right, -libm::log(probabilities[label].max(MIN_PROBABILITY)))

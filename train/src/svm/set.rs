@@ -28,6 +28,27 @@ impl TrainingSet {
         self.labels.iter().max().map_or(0, |largest| largest + 1)
     }
 
+    /// Some of the clips, in this order, with their segments.
+    ///
+    /// # Panics
+    /// When one is not below the number of clips.
+    #[must_use]
+    pub fn some(&self, clips: &[usize]) -> Self {
+        let mut segments = vec![Vec::new(); self.labels.len()];
+        self.clip.iter().enumerate().for_each(|(segment, &clip)| segments[clip].push(segment));
+        let mut some = Self { names: self.names.clone(), ..Self::default() };
+        for (number, &clip) in clips.iter().enumerate() {
+            some.labels.push(self.labels[clip]);
+            some.groups.push(self.groups[clip].clone());
+            for &segment in &segments[clip] {
+                some.vectors.push(self.vectors[segment].clone());
+                some.clip.push(number);
+                some.judged.push(self.judged[segment]);
+            }
+        }
+        some
+    }
+
     /// Class of each segment.
     pub(super) fn segment_labels(&self) -> Vec<usize> {
         self.clip.iter().map(|&clip| self.labels[clip]).collect()

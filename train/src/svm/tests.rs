@@ -109,6 +109,28 @@ fn segments_of_a_clip_are_scored_together() {
 }
 
 #[test]
+fn what_cross_validation_says_of_clips_is_kept() {
+    let set = blobs(3, 12, 0.8, 3, 16);
+    let fit = fitted(&set, &small());
+    let right =
+        (fit.cross_validated.iter().zip(&set.labels)).filter(|(said, label)| models::most_probable(said) == **label);
+    assert_eq!(right.count() as f64 / set.labels.len() as f64, fit.report.cross_validated.accuracy);
+    let twice = fitted(&set, &Search { repeats: 2, ..small() });
+    assert!(twice.cross_validated.iter().all(|said| said.len() == 3 && (said.iter().sum::<f64>() - 1.0).abs() < 1e-12));
+}
+
+#[test]
+fn some_clips_keep_their_segments() {
+    let set = blobs(2, 4, 0.5, 3, 17);
+    let some = set.some(&[5, 0]);
+    assert_eq!((some.labels.as_slice(), some.clip.as_slice()), (&[1, 0][..], &[0, 0, 0, 1, 1, 1][..]));
+    assert_eq!(some.groups, [set.groups[5].clone(), set.groups[0].clone()]);
+    assert_eq!(some.vectors, [&set.vectors[15..18], &set.vectors[0..3]].concat());
+    let all: Vec<usize> = (0..set.labels.len()).collect();
+    assert_eq!(set.some(&all), set);
+}
+
+#[test]
 fn the_machine_decides_as_its_parts_say() {
     let set = blobs(3, 12, 0.8, 1, 10);
     let fit = fitted(&set, &small());

@@ -22,7 +22,7 @@ use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use data::grouped_kfold;
 use features::FeatureSpec;
-use models::vgg19::{Backend, HeadParts, Input, Parts, Weights};
+use models::vgg19::{Backend, HeadParts, Input, Parts, Weights, softmax};
 use serde::Serialize;
 
 pub use cache::Cache;
@@ -54,6 +54,8 @@ pub struct Fitted {
     pub parts: Parts,
     /// What the artifact says of the fit.
     pub report: FitReport,
+    /// Probabilities of each clip by the networks that did not see its artist; none for a clip that all have seen.
+    pub cross_validated: Vec<Vec<f64>>,
 }
 
 /// What a fit says of itself.
@@ -172,6 +174,13 @@ pub fn fit(
         }
     };
     parts.temperature = calibration.temperature;
+    let cross_validated = unseen
+        .iter()
+        .map(|passages| {
+            let rows: Vec<_> = passages.iter().map(|row| softmax(row, parts.temperature)).collect();
+            models::pool(rows.iter().map(Vec::as_slice))
+        })
+        .collect();
     if let Some(folder) = workplace.checkpoints.as_ref().filter(|folder| folder.is_dir()) {
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {}", folder.display()))?;
     }
@@ -183,7 +192,7 @@ pub fn fit(
         epochs,
         history,
     };
-    Ok(Fitted { parts, report })
+    Ok(Fitted { parts, report, cross_validated })
 }
 
 /// What tells the embeddings of frozen networks apart in a [`Cache`]: everything but the clip.
