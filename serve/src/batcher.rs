@@ -85,7 +85,7 @@ impl Batcher {
         {
             let mut state = lock(&self.shared.state);
             if state.stopping {
-                return Err(Rejection::NotReady { reason: "the server is stopping" });
+                return Err(Rejection::NotReady { reason: "the server is stopping".into() });
             }
             state.queue.push_back(Song { model, analysis, explain, since: Instant::now(), reply });
         }

@@ -14,6 +14,7 @@ use crate::{
     Config, Error, Limits, Result, Role, Timeouts,
     classify::ClassifyArgs,
     config::{Access, Artifacts, Compute, LogFormat, Setting, Telemetry, Upstream, join},
+    probe::{HealthArgs, Probe},
     settings_file,
 };
 
@@ -37,6 +38,8 @@ enum Command {
     Serve(Box<ServeCommand>),
     /// Name the genre of files, without a server
     Classify(Box<ClassifyArgs>),
+    /// Ask a server whether it lives, or is ready: the health check of a container
+    Health(HealthArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -219,6 +222,8 @@ pub enum Task {
     Print(Vec<Setting>),
     /// Classify files.
     Classify(Box<ClassifyArgs>),
+    /// Ask a server how it is.
+    Probe(Probe),
 }
 
 impl Cli {
@@ -261,6 +266,7 @@ impl Cli {
     fn into_task(self, settings: Vec<Setting>) -> Result<Task> {
         match self.command {
             Command::Classify(args) => Ok(Task::Classify(args)),
+            Command::Health(args) => args.probe().map(Task::Probe),
             Command::Serve(command) => into_config(*command, settings),
         }
     }
@@ -343,7 +349,7 @@ pub(crate) fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
-fn seconds_or_never(text: &str) -> Result<f64, String> {
+pub(crate) fn seconds_or_never(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
         _ => Err("a number of seconds from 0 to 86400 is wanted".to_owned()),
@@ -409,7 +415,7 @@ mod tests {
     fn config(args: &[&str]) -> Result<Config> {
         match task(args)? {
             Task::Serve(config) => Ok(*config),
-            Task::Print(_) | Task::Classify(_) => Err(Error::Usage("it serves nothing".into())),
+            Task::Print(_) | Task::Classify(_) | Task::Probe(_) => Err(Error::Usage("it serves nothing".into())),
         }
     }
 
@@ -502,6 +508,8 @@ mod tests {
             ("queue 7", "tonearm.toml"),
             ("wait-for-artifact = \"yes\"", "wait-for-artifact"),
             ("config = \"other.toml\"", "config"),
+            // Of a command that reads no file.
+            ("timeout = 3", "timeout"),
         ] {
             fs::write(&path, text).expect("writes");
             let error = config(&["serve", "svm", "--config", &flag]).expect_err("refused").to_string();

@@ -46,7 +46,7 @@ pub(crate) async fn alive() -> Json<Alive> {
 #[utoipa::path(get, path = "/readyz", tag = "service", responses((status = 200, description = "They are", body = Ready), (status = 503, description = "One is not, or the server is stopping", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, Rejection> {
     if app.is_stopping() {
-        return Err(Rejection::NotReady { reason: "the server is stopping" });
+        return Err(Rejection::NotReady { reason: "the server is stopping".into() });
     }
     let mut models = BTreeMap::new();
     for host in app.hosts() {

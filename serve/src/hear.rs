@@ -257,7 +257,7 @@ impl From<PoolError> for Rejection {
     fn from(error: PoolError) -> Self {
         match error {
             PoolError::Full => Self::Busy { retry_after: 1 },
-            PoolError::Stopping => Self::NotReady { reason: "the server is stopping" },
+            PoolError::Stopping => Self::NotReady { reason: "the server is stopping".into() },
             PoolError::Panicked => Self::internal(error),
         }
     }

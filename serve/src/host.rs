@@ -90,7 +90,10 @@ impl Host {
     /// # Errors
     /// [`Rejection::NotReady`] before there is one.
     pub(crate) fn ready(&self) -> Result<Arc<dyn Classifier>, Rejection> {
-        self.get().ok_or(Rejection::NotReady { reason: "no model is loaded yet" })
+        self.get().ok_or_else(|| {
+            let reason = self.problem().unwrap_or_else(|| format!("no {} model is loaded yet", self.kind.name()));
+            Rejection::NotReady { reason: reason.into() }
+        })
     }
 
     /// Why there is no version in use, or why a newer one is not; for a person.

@@ -58,6 +58,7 @@ mod oip;
 mod page;
 pub mod pool;
 mod predict;
+pub mod probe;
 pub mod problem;
 mod rejection;
 pub mod repository;

@@ -5,6 +5,7 @@ use std::{env, process::ExitCode};
 use serve::{
     classify,
     cli::{Cli, Task},
+    probe,
 };
 
 fn main() -> ExitCode {
@@ -21,6 +22,7 @@ fn start() -> serve::Result<ExitCode> {
     match Cli::read(env::args_os())? {
         Task::Serve(config) => serve::run(&config).map(|()| ExitCode::SUCCESS),
         Task::Classify(args) => classify::run(&args),
+        Task::Probe(question) => probe::run(&question),
         Task::Print(settings) => {
             for setting in settings {
                 println!("{setting}");

@@ -58,7 +58,7 @@ async fn live() -> Json<Live> {
 #[utoipa::path(get, path = "/v2/health/ready", tag = "open inference protocol", responses((status = 200, description = "They are", body = Ready), (status = 503, description = "One is not", body = ErrorBody)))]
 async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, InferenceError> {
     if app.is_stopping() {
-        return Err(Rejection::NotReady { reason: "the server is stopping" }.into());
+        return Err(Rejection::NotReady { reason: "the server is stopping".into() }.into());
     }
     for host in app.hosts() {
         host.ready()?;

@@ -130,7 +130,7 @@ kinds! {
 }
 
 /// The longest `detail` in characters: a message may quote the file, and a file may hold anything.
-const MAX_DETAIL: usize = 400;
+pub(crate) const MAX_DETAIL: usize = 400;
 
 /// The members of an `application/problem+json` body.
 #[derive(Clone, Debug, Serialize, ToSchema)]

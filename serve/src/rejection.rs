@@ -1,5 +1,7 @@
 //! [`Rejection`]: every way in which a request can fail.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderName, HeaderValue, header};
 
 use features::resample::SAMPLE_RATES;
@@ -161,8 +163,8 @@ pub enum Rejection {
     /// There is no model yet, or the server is stopping.
     #[error("{reason}")]
     NotReady {
-        /// Which of the two.
-        reason: &'static str,
+        /// Which of the two, and of a model why.
+        reason: Cow<'static, str>,
     },
     /// A fault of the server.
     #[error("the server failed to answer; its log says why")]

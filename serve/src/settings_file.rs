@@ -32,7 +32,9 @@ pub(crate) fn read(path: &Path, program: &Command, role: &str, given: &ArgMatche
         }
         let known = |command: &Command| command.get_arguments().any(|arg| arg.get_long() == Some(name));
         let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(name)) else {
-            if program.get_subcommands().any(known) {
+            // Of a role, that is: what takes no file is told nothing by one.
+            let takes_a_file = |command: &&Command| command.get_arguments().any(|arg| arg.get_long() == Some("config"));
+            if program.get_subcommands().filter(takes_a_file).any(known) {
                 continue;
             }
             return Err(refuse(format!("there is no setting `{name}`; `serve {role} --help` lists them")));

@@ -26,6 +26,7 @@ mod watch;
 use std::{sync::Arc, time::Duration};
 
 pub use backend::{Backend, BadUrl};
+pub(crate) use connect::error_chain;
 pub use routes::router;
 
 use connect::Connector;

@@ -59,9 +59,11 @@ impl Gateway {
 
     /// Whether any backend is ready.
     fn ready(&self) -> Result<(), Rejection> {
-        let is_ready = self.backends.iter().any(|backend| backend.health().is_ready());
-        let reason = "no server of a model is ready; GET /v1/models says why";
-        if is_ready { Ok(()) } else { Err(Rejection::NotReady { reason }) }
+        let problem =
+            |backend: &Arc<Backend>| Some(format!("{}: {}", backend.kind().name(), backend.health().problem()?));
+        // One without a problem is enough.
+        let Some(problems) = self.backends.iter().map(problem).collect::<Option<Vec<_>>>() else { return Ok(()) };
+        Err(Rejection::NotReady { reason: format!("no model is ready: {}", problems.join("; ")).into() })
     }
 
     /// Sends a request to the backend of a model.

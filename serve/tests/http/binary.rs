@@ -21,28 +21,28 @@ use serve::config::Kind;
 
 const VGG: Kind = Kind::Vgg19;
 
-fn serve() -> Command {
+pub(crate) fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
-    command.env_remove("TONEARM_ARTIFACTS").env_remove("RUST_LOG").stdin(Stdio::null());
+    command.env_remove("TONEARM_ARTIFACTS").env_remove("TONEARM_LISTEN").env_remove("RUST_LOG").stdin(Stdio::null());
     command
 }
 
-fn run(command: &mut Command) -> (Option<i32>, String, String) {
+pub(crate) fn run(command: &mut Command) -> (Option<i32>, String, String) {
     let Output { status, stdout, stderr } = command.output().expect("runs");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
     (status.code(), text(stdout), text(stderr))
 }
 
 /// A running server, killed if a test fails before it has stopped it.
-struct Running {
+pub(crate) struct Running {
     child: Child,
     stderr: BufReader<ChildStderr>,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     first_line: String,
 }
 
 impl Running {
-    fn start(command: &mut Command) -> Self {
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("runs");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
         let address = SocketAddr::from(([0, 0, 0, 0], 0));
@@ -74,12 +74,12 @@ impl Running {
         line
     }
 
-    fn terminate(&self) {
+    pub(crate) fn terminate(&self) {
         let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("runs");
         assert!(status.success());
     }
 
-    fn exit_code(&mut self) -> Option<i32> {
+    pub(crate) fn exit_code(&mut self) -> Option<i32> {
         self.child.wait().expect("ends").code()
     }
 }

@@ -3,6 +3,7 @@
 
 mod binary;
 mod client;
+mod health;
 mod hostile;
 mod load;
 mod model;

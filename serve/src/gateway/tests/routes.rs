@@ -59,6 +59,11 @@ async fn it_is_ready_while_one_backend_is() {
     let setup = Setup::new(place.number(), dead_port(), PATIENT);
     let (status, problem) = setup.get("/readyz").await;
     assert_eq!((status, &problem["type"]), (503, &json!("/problems/not-ready")));
+    let detail = problem["detail"].as_str().expect("a text");
+    assert!(
+        ["no model is ready", "svm: its server", "vgg19: its server"].iter().all(|words| detail.contains(words)),
+        "{detail}"
+    );
     assert_eq!(setup.get("/v2/health/ready").await.0, 503);
     assert_eq!(setup.get("/v2/health/live").await, (200, json!({"live": true})));
 
