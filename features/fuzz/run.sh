@@ -35,4 +35,4 @@ regressions=
 [ -d "$fixtures/fuzz" ] && regressions=$fixtures/fuzz
 # Fixtures are only read: new inputs go to the first folder.
 "$target/$host/release/decode" -max_total_time="$seconds" -rss_limit_mb=2048 -timeout=10 -max_len=16384 -print_final_stats=1 \
-    -artifact_prefix="$here/artifacts/" "$corpus" "$fixtures" $regressions
+    -artifact_prefix="$here/artifacts/" "$corpus" "$fixtures" ${regressions:+"$regressions"}

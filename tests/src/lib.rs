@@ -5,9 +5,11 @@
 mod http;
 mod program;
 pub mod small;
+mod stack;
 
 pub use http::{Response, multipart, request};
 pub use program::{Server, binary, run, train};
+pub use stack::{Service, Stack};
 
 use std::path::PathBuf;
 

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use data::synth::{SynthSpec, write_corpus};
 use serde_json::{Value, json};
 
 use crate::train;
@@ -26,12 +27,21 @@ fn recipe() -> Value {
 /// When that fails.
 pub fn train_both(at: &Path) -> PathBuf {
     train(at, &["synth", "--out", "corpus", "--clips-per-genre", "6", "--seconds", "12"]);
-    train(at, &["synth", "--out", "songs", "--clips-per-genre", "1", "--seconds", "30", "--seed", "7"]);
+    songs(at);
     train(at, &["extract", "--data", "corpus", "--out", "store"]);
     fs::write(at.join("recipe.json"), recipe().to_string()).expect("a file");
     train(at, &["svm", "--data", "store", "--artifacts", "artifacts"]);
     train(at, &["vgg19", "--data", "store", "--recipe", "recipe.json", "--artifacts", "artifacts", "--no-cache"]);
     at.join("artifacts")
+}
+
+/// Makes a song of 30 s of each of ten genres, in `songs` below `at`.
+///
+/// # Panics
+/// When they cannot be written.
+pub fn songs(at: &Path) {
+    let spec = SynthSpec { clips_per_genre: 1, seconds: 30.0, seed: 7 };
+    write_corpus(&at.join("songs"), &spec, 2, &|_, _| {}).expect("songs are written");
 }
 
 /// The song of 30 s of that genre below `at`.

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::request;
 
-use crate::world::World;
+use crate::driver::Driver;
 
 /// How long a condition may take to come true: a slow machine that runs other tests beside this one.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -39,7 +39,7 @@ impl Default for Setup {
 pub struct Browser {
     client: Client,
     session: String,
-    world: Arc<World>,
+    driver: Arc<Driver>,
     width: u32,
     height: u32,
     /// Where it puts what it downloads.
@@ -48,7 +48,7 @@ pub struct Browser {
 
 impl Browser {
     /// Opens the page of the server `origin`.
-    pub async fn open(world: &Arc<World>, origin: &str, setup: &Setup) -> Self {
+    pub async fn open(driver: &Arc<Driver>, origin: &str, setup: &Setup) -> Self {
         let downloads = tempfile::tempdir().expect("a folder");
         let mut arguments = vec![
             "--headless=new".to_owned(),
@@ -77,12 +77,12 @@ impl Browser {
         let capabilities = capabilities.as_object().cloned().expect("an object");
         let client = ClientBuilder::new(HttpConnector::new())
             .capabilities(capabilities)
-            .connect(&format!("http://{}", world.driver.address))
+            .connect(&format!("http://{}", driver.address))
             .await
             .expect("a browser");
         let session = client.session_id().await.expect("an answer").expect("a session");
-        let (world, width, height) = (Arc::clone(world), setup.width, setup.height);
-        let browser = Self { client, session, world, width, height, downloads };
+        let (driver, width, height) = (Arc::clone(driver), setup.width, setup.height);
+        let browser = Self { client, session, driver, width, height, downloads };
         let scheme = if setup.is_dark { "dark" } else { "light" };
         browser.develop(
             "Emulation.setEmulatedMedia",
@@ -96,14 +96,14 @@ impl Browser {
 
     /// Sends a command of the browser's developer tools.
     fn develop(&self, command: &str, parameters: Value) -> Value {
-        self.driver("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
+        self.drive("goog/cdp/execute", &json!({ "cmd": command, "params": parameters }))
     }
 
     /// Sends a command that is the driver's own.
-    fn driver(&self, command: &str, body: &Value) -> Value {
+    fn drive(&self, command: &str, body: &Value) -> Value {
         let path = format!("/session/{}/{command}", self.session);
         let body = body.to_string();
-        let answer = request(self.world.driver.address, "POST", &path, Some("application/json"), body.as_bytes());
+        let answer = request(self.driver.address, "POST", &path, Some("application/json"), body.as_bytes());
         let answer = answer.expect("the driver answers").json();
         assert!(answer["value"]["error"].is_null(), "{command}: {answer}");
         answer["value"].clone()
@@ -231,7 +231,7 @@ impl Browser {
 
     /// What the browser has complained about since it was last asked.
     pub fn console(&self) -> Vec<String> {
-        let entries = self.driver("se/log", &json!({ "type": "browser" }));
+        let entries = self.drive("se/log", &json!({ "type": "browser" }));
         let entries = entries.as_array().cloned().unwrap_or_default();
         let bad = entries.iter().filter(|entry| entry["level"] == "SEVERE" || entry["level"] == "WARNING");
         bad.map(|entry| entry["message"].to_string()).collect()
@@ -278,7 +278,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        let _ = request(self.world.driver.address, "DELETE", &format!("/session/{}", self.session), None, b"");
+        let _ = request(self.driver.address, "DELETE", &format!("/session/{}", self.session), None, b"");
     }
 }
 

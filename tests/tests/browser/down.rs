@@ -28,7 +28,7 @@ async fn a_model_that_is_down_is_named_and_the_other_goes_on() {
             &format!("http://{down}"),
         ],
     );
-    let browser = Browser::open(&world, &format!("http://{}/", web.address), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &format!("http://{}/", web.address), &Setup::default()).await;
     browser
         .until("the page says which", "by('banner').checkVisibility() && by('status-svm').dataset.state === 'ready'")
         .await;
@@ -64,7 +64,7 @@ async fn a_busy_server_is_asked_again() {
     // One worker and no queue: of two requests at a time, one is refused.
     let arguments = ["all", "--listen", "127.0.0.1:0", "--artifacts", ".", "--threads", "1", "--queue", "0"];
     let server = Server::start_with(&world.artifacts, &arguments);
-    let browser = Browser::open(&world, &format!("http://{}/", server.address), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &format!("http://{}/", server.address), &Setup::default()).await;
     browser.choose(&["blues", "disco", "jazz", "metal"].map(|genre| world.song(genre))).await;
     let done = "document.querySelectorAll('[data-testid=row][data-state=done]').length === 4";
     browser.until("all are done", done).await;

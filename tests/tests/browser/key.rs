@@ -16,7 +16,7 @@ async fn a_key_is_asked_for_where_one_is_needed() {
     let arguments =
         ["all", "--listen", "127.0.0.1:0", "--artifacts", ".", "--api-key-file", &keys.display().to_string()];
     let server = Server::start_with(&world.artifacts, &arguments);
-    let browser = Browser::open(&world, &format!("http://{}/", server.address), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &format!("http://{}/", server.address), &Setup::default()).await;
     browser.until("a key is asked for", "by('key-box').checkVisibility()").await;
     browser.choose(&[world.song("disco")]).await;
     browser.until("nothing is heard without", "by('problem')?.dataset.slug === 'unauthorized'").await;

@@ -1,6 +1,7 @@
 //! The page in a real browser, in front of the real server.
 //!
-//! `TONEARM_SCREENSHOTS=DIR` keeps pictures of the page in that folder.
+//! `TONEARM_SCREENSHOTS=DIR` keeps pictures of the page in that folder. `stack` alone takes a server that runs already:
+//! `TONEARM_WEB_URL=http://127.0.0.1:8083 cargo test --release --workspace --locked --test browser stack`.
 
 mod browser;
 mod down;
@@ -9,4 +10,5 @@ mod key;
 mod many;
 mod reach;
 mod song;
+mod stack;
 mod world;

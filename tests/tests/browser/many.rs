@@ -26,7 +26,7 @@ fn fields(line: &str) -> Vec<String> {
 #[tokio::test]
 async fn many_files_make_a_table_and_a_csv() {
     let world = world();
-    let browser = Browser::open(&world, &format!("http://{}/", world.server.address), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &format!("http://{}/", world.server.address), &Setup::default()).await;
     let song = |genre: &str| fs::read(world.song(genre)).expect("a song");
     let files = [
         world.file("Night bus.wav", &song("jazz")),
@@ -97,7 +97,7 @@ async fn many_files_make_a_table_and_a_csv() {
 #[tokio::test]
 async fn what_was_cancelled_can_be_asked_again() {
     let world = world();
-    let browser = Browser::open(&world, &format!("http://{}/", world.server.address), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &format!("http://{}/", world.server.address), &Setup::default()).await;
     let genres = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"];
     browser.choose(&genres.map(|genre| world.song(genre))).await;
     browser.until("the table is there", "by('crate').checkVisibility() && !by('cancel').disabled").await;

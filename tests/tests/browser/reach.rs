@@ -46,7 +46,7 @@ async fn is_accessible(browser: &Browser) {
 #[tokio::test]
 async fn the_keyboard_reaches_everything() {
     let world = world();
-    let browser = Browser::open(&world, &origin(&world), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &origin(&world), &Setup::default()).await;
     browser.choose(&[world.song("hiphop")]).await; // what the button opens is the browser's own dialogue
     browser.until_heard(&["svm", "vgg19"]).await;
     is_accessible(&browser).await;
@@ -110,7 +110,7 @@ async fn the_keyboard_reaches_everything() {
 async fn french_is_spoken() {
     let world = world();
     let setup = Setup { language: "fr-FR", ..Setup::default() };
-    let browser = Browser::open(&world, &origin(&world), &setup).await;
+    let browser = Browser::open(&world.driver, &origin(&world), &setup).await;
     assert_eq!(browser.text("document.documentElement.lang").await, "fr");
     assert_eq!(browser.text("by('choose').textContent").await, "Choisir des fichiers");
     browser.choose(&[world.song("classical")]).await;
@@ -143,7 +143,7 @@ async fn french_is_spoken() {
 async fn a_phone_is_wide_enough() {
     let world = world();
     let setup = Setup { width: 360, height: 740, ..Setup::default() };
-    let browser = Browser::open(&world, &origin(&world), &setup).await;
+    let browser = Browser::open(&world.driver, &origin(&world), &setup).await;
     browser.fits("the empty page").await;
     browser.choose(&[world.song("jazz")]).await;
     browser.until_heard(&["svm", "vgg19"]).await;
@@ -170,7 +170,7 @@ async fn a_phone_is_wide_enough() {
 async fn the_dark_is_the_systems_choice_or_the_readers() {
     let world = world();
     let setup = Setup { is_dark: true, ..Setup::default() };
-    let browser = Browser::open(&world, &origin(&world), &setup).await;
+    let browser = Browser::open(&world.driver, &origin(&world), &setup).await;
     let theme = "document.documentElement.dataset.theme";
     assert_eq!(browser.text(theme).await, "dark");
     browser.choose(&[world.song("rock")]).await;

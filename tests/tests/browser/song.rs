@@ -21,7 +21,7 @@ fn percent(probability: &Value) -> String {
 #[tokio::test]
 async fn a_song_is_heard_by_both_models_and_shown_over_time() {
     let world = world();
-    let browser = Browser::open(&world, &origin(&world), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &origin(&world), &Setup::default()).await;
     let song = world.song("disco");
     browser.choose(std::slice::from_ref(&song)).await;
     browser.until_heard(&["svm", "vgg19"]).await;
@@ -124,7 +124,7 @@ async fn the_network_says_what_it_listened_to(browser: &Browser) {
 async fn a_recording_is_heard() {
     let world = world();
     let setup = Setup { microphone: Some(world.song("metal")), ..Setup::default() };
-    let browser = Browser::open(&world, &origin(&world), &setup).await;
+    let browser = Browser::open(&world.driver, &origin(&world), &setup).await;
     browser.click("record").await;
     browser.until("sound comes in", "Number(by('record-level').getAttribute('aria-valuenow')) > -40").await;
     browser.until("some seconds are recorded", "by('record-elapsed').textContent >= '0:06'").await;
@@ -153,7 +153,7 @@ async fn a_recording_is_heard() {
 #[tokio::test]
 async fn what_the_browser_cannot_play_is_shown_all_the_same() {
     let world = world();
-    let browser = Browser::open(&world, &origin(&world), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &origin(&world), &Setup::default()).await;
     let song = world.file("old.au", &au(&fs::read(world.song("blues")).expect("a song")));
     browser.choose(&[song]).await;
     browser.until_heard(&["svm", "vgg19"]).await;
@@ -167,7 +167,7 @@ async fn what_the_browser_cannot_play_is_shown_all_the_same() {
 #[tokio::test]
 async fn a_file_that_is_no_audio_is_refused_in_plain_words() {
     let world = world();
-    let browser = Browser::open(&world, &origin(&world), &Setup::default()).await;
+    let browser = Browser::open(&world.driver, &origin(&world), &Setup::default()).await;
     browser.choose(&[world.file("notes.txt", b"These are words, and no music.\n")]).await;
     browser.until("the page says so", "by('song-problem').checkVisibility()").await;
     let said = browser.text("by('song-problem').textContent").await;

@@ -16,7 +16,7 @@ use crate::driver::Driver;
 
 /// Dropped in this order: the server before the folder that it serves from.
 pub struct World {
-    pub driver: Driver,
+    pub driver: Arc<Driver>,
     /// `serve all`.
     pub server: Server,
     /// Of both models.
@@ -39,7 +39,7 @@ pub fn world() -> Arc<World> {
 
 impl World {
     fn make() -> Self {
-        let driver = Driver::start();
+        let driver = Arc::new(Driver::start());
         let folder = tempfile::tempdir().expect("a folder");
         let artifacts = train_both(folder.path());
         let server = Server::start("all", &artifacts);
