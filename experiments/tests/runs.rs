@@ -21,7 +21,9 @@ fn results(at: &Path) -> Vec<std::path::PathBuf> {
         .into_iter()
         .flatten()
         .map(|entry| entry.expect("an entry").path());
-    let mut found: Vec<_> = found.filter(|path| path.join("result.json").is_file()).collect();
+    // What was being written when a run was killed is hidden, and no result.
+    let mut found: Vec<_> =
+        found.filter(|path| !program::is_hidden(path) && path.join("result.json").is_file()).collect();
     found.sort();
     found
 }

@@ -73,13 +73,21 @@ pub(crate) fn json(at: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&done(at, &[arguments, &["--json"]].concat())).expect("JSON")
 }
 
-/// Every file below a folder, by its path from there.
+/// Whether a file is none for people, such as what was being written when a run was killed.
+pub(crate) fn is_hidden(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'))
+}
+
+/// Every file below a folder, by its path from there; none that is hidden.
 pub(crate) fn files(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     let mut folders = vec![folder.to_owned()];
     while let Some(at) = folders.pop() {
         for entry in fs::read_dir(at).expect("a folder") {
             let path = entry.expect("an entry").path();
+            if is_hidden(&path) {
+                continue;
+            }
             if path.is_dir() {
                 folders.push(path);
             } else {
