@@ -242,8 +242,8 @@ impl ContrastSpec {
 /// Spectral contrast `[n_bands + 1, frames]` in dB (≥ 0): in each octave band, the level of the mean of its strongest
 /// bins over that of its weakest (Jiang et al., "Music type classification by spectral contrast feature", 2002).
 ///
-/// As in librosa, a level is `10·log10` of a magnitude, at least 1e-10 and no more than 80 dB below the greatest of the
-/// clip. A silent frame gives 0, and so does a band without a bin.
+/// As in librosa, a level is `10·log10` of a magnitude of at least 1e-10, and of the strongest bins, as of the weakest, no more
+/// than 80 dB below the greatest of their own in the clip. A silent frame gives 0, and so does a band without a bin.
 ///
 /// # Errors
 /// [`Error::Spec`] for settings out of range, or bands beyond half the sample rate.
@@ -398,7 +398,9 @@ mod tests {
                 prop_assert!((0.0..=11_025.0).contains(v));
             }
             prop_assert!(flatness(s.view(), FLATNESS_AMIN).iter().all(|v| (0.0..=1.000_001).contains(v)));
-            prop_assert!(contrast(s.view(), 22_050, &ContrastSpec::default())?.iter().all(|v| (0.0..=100.0).contains(v)));
+            // From the loudest bin down to the least level, 1e-10.
+            let most = 10.0 * s.iter().copied().fold(1e-10, f32::max).log10() + 100.001;
+            prop_assert!(contrast(s.view(), 22_050, &ContrastSpec::default())?.iter().all(|v| (0.0..=most).contains(v)));
         }
 
         #[test]
@@ -416,6 +418,17 @@ mod tests {
         assert_eq!(rolloff(s.view(), 22_050, ROLL_PERCENT), [0.0, 0.0]);
         assert!(flatness(s.view(), FLATNESS_AMIN).iter().all(|f| (f - 1.0).abs() < 1e-6));
         assert!(contrast(s.view(), 22_050, &ContrastSpec::default())?.iter().all(|&c| c == 0.0));
+        Ok(())
+    }
+
+    /// Peaks and valleys are held to 80 dB below the greatest of their own, as in librosa: where every valley is silent, the
+    /// contrast is over 100 dB.
+    #[test]
+    fn where_every_valley_is_silent_the_contrast_is_that_to_the_least_level() -> Result<()> {
+        let mut s = Array2::zeros((65, 1));
+        s[[30, 0]] = 50.0;
+        let greatest = contrast(s.view(), 22_050, &ContrastSpec::default())?.iter().copied().fold(0.0, f32::max);
+        assert!((greatest - (100.0 + 10.0 * 50.0f32.log10())).abs() < 1e-4, "{greatest}");
         Ok(())
     }
 
