@@ -282,7 +282,6 @@ impl Model {
                     bail!("`model.recipe.seed` is that of each job; `seeds` lists them");
                 }
                 let recipe = overlay(&base, &recipe, "model.recipe")?;
-                recipe.network(2).check().context("`model.recipe`")?;
                 recipe.check().map_err(|rule| anyhow!("`model.recipe`: {rule}"))?;
                 let backend = device.map_or_else(|| Ok(Backend::default()), |name| name.parse::<Backend>());
                 Ok(Learner::Vgg19 {

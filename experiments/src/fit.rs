@@ -2,7 +2,7 @@
 
 use std::{path::Path, rc::Rc};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use data::Fold;
 use models::vgg19::Backend;
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ impl Single<'_> {
     pub(crate) fn drawn(&self) -> Option<&'static str> {
         match self {
             Self::Svm { .. } => None,
-            Self::Vgg19 { weights, .. } => Some(weights.description()).filter(|what| *what == "random"),
+            Self::Vgg19 { weights, .. } => weights.is_random().then(|| weights.description()),
         }
     }
 
@@ -107,17 +107,6 @@ impl Single<'_> {
 
 /// The clips `train` with what was said of them; those of which nothing was said are left out.
 fn unseen(music: &Music, train: &[usize], said: Vec<Vec<f64>>) -> Result<Vec<Scored>> {
-    let of_clip = |(&index, probabilities): (&usize, Vec<f64>)| {
-        let clip = &music.set.clips()[index];
-        let truth =
-            music.labels.iter().position(|label| label == clip.genre.name()).context("a genre without a label")?;
-        Ok(Scored {
-            clip_id: clip.clip_id.clone(),
-            credit: scoring::credit(clip),
-            group: clip.group.clone(),
-            truth,
-            probabilities,
-        })
-    };
+    let of_clip = |(&index, probabilities)| scoring::scored(&music.set.clips()[index], &music.labels, probabilities);
     train.iter().zip(said).filter(|(_, probabilities)| !probabilities.is_empty()).map(of_clip).collect()
 }

@@ -1,16 +1,13 @@
 //! `experiments`: run, sweep, compare, leaderboard, ladder.
 
-use std::{process::ExitCode, thread};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use experiments::{
     cli::{Cli, Command},
     commands,
 };
-use train::{
-    interrupt,
-    output::{self, ReaderGone},
-};
+use train::{interrupt, output};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -22,16 +19,5 @@ fn main() -> ExitCode {
         Command::Leaderboard(args) => commands::leaderboard::run(args),
         Command::Ladder(args) => commands::ladder::run(args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
-        Err(_) if interrupt::is_ending() => loop {
-            // The handler ends the program as soon as it has cleaned up.
-            thread::park();
-        },
-        Err(error) => {
-            output::remark(&format!("experiments: {}", output::one_line(&error)));
-            ExitCode::FAILURE
-        }
-    }
+    output::end("experiments", result)
 }

@@ -288,7 +288,7 @@ impl Runner {
             return Ok(Rc::clone(weights));
         }
         let weights = Rc::new(Pretrained::choose(file.as_deref(), recipe)?);
-        let drawn = (weights.description() == "random").then_some(recipe.seed);
+        let drawn = weights.is_random().then_some(recipe.seed);
         self.weights.insert(key(drawn), Rc::clone(&weights));
         Ok(weights)
     }

@@ -82,6 +82,15 @@ fn serves(stack: &Stack, service: Service, version: &str) {
     });
 }
 
+/// Trains another machine than the expected one, and waits until it is taken up: its version.
+fn takes_up_another(stack: &Stack) -> String {
+    train(stack, &["svm", "--seed", "7"]);
+    eventually(SOON, "svm takes up another version", || match stack.version(Service::Svm)? {
+        version if version != expected("svm") => Ok(version),
+        same => Err(same),
+    })
+}
+
 /// Waits until a song that is sent to `web` is answered with a genre.
 fn answers(stack: &Stack, path: &str) {
     eventually(RESTART, &format!("web answers {path}"), || match predict(stack, path) {
@@ -140,11 +149,7 @@ fn a_fresh_clone_serves_and_takes_up_what_is_trained() {
         answers(&stack, path);
     }
     let before = expected("svm");
-    train(&stack, &["svm", "--seed", "7"]);
-    let after = eventually(SOON, "svm takes up the second version", || match stack.version(Service::Svm)? {
-        version if version != before => Ok(version),
-        same => Err(same),
-    });
+    let after = takes_up_another(&stack);
     let answer = predict(&stack, "/predict").expect("an answer").json();
     assert_eq!(answer["model"]["version"], after);
     // And back.
@@ -291,11 +296,7 @@ fn a_full_volume_stops_training_alone() {
     assert!(!as_root(&format!("cat /dev/zero > {}", filler.display())).status.success());
     fails_and_harms_nothing(&stack, "No space left on device");
     must_as_root(&format!("rm {}", filler.display()));
-    train(&stack, &["svm", "--seed", "7"]);
-    eventually(SOON, "it is taken up", || match stack.version(Service::Svm)? {
-        version if version != expected("svm") => Ok(()),
-        same => Err(same),
-    });
+    takes_up_another(&stack);
 }
 
 #[test]
@@ -309,11 +310,7 @@ fn a_volume_without_permission_stops_training_alone() {
     must_as_root(&format!("chown -R 0:0 {}", volume.display()));
     fails_and_harms_nothing(&stack, "cannot be written");
     must_as_root(&format!("chown -R 65532:65532 {}", volume.display()));
-    train(&stack, &["svm", "--seed", "7"]);
-    eventually(SOON, "it is taken up", || match stack.version(Service::Svm)? {
-        version if version != expected("svm") => Ok(()),
-        same => Err(same),
-    });
+    takes_up_another(&stack);
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! `train`: fit, evaluate, inspect, audit.
 
-use std::{process::ExitCode, thread};
+use std::process::ExitCode;
 
 use clap::Parser as _;
 use train::{
     cli::{Cli, Command, WeightsCommand},
-    commands, interrupt,
-    output::{self, ReaderGone},
+    commands, interrupt, output,
 };
 
 fn main() -> ExitCode {
@@ -26,16 +25,5 @@ fn main() -> ExitCode {
         Some(Command::Synth(args)) => commands::synth::run(args),
         Some(Command::Verify(args)) => commands::verify::run(args),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
-        Err(_) if interrupt::is_ending() => loop {
-            // The handler ends the program as soon as it has cleaned up.
-            thread::park();
-        },
-        Err(error) => {
-            output::remark(&format!("train: {}", output::one_line(&error)));
-            ExitCode::FAILURE
-        }
-    }
+    output::end("train", result)
 }

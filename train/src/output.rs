@@ -1,8 +1,14 @@
 //! What `train` says: results on stdout, remarks on stderr, and neither ever panics as `println!` does.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    thread,
+};
 
 use anyhow::{Context as _, Result};
+
+use crate::interrupt;
 
 /// The program that reads stdout has ended, as `head` does when it has enough: no fault, and nothing to say.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +40,24 @@ pub fn line(text: impl Into<String>) -> Result<()> {
 /// Writes a line to stderr, if anybody reads it.
 pub fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What a program of this name ends with, whose work gave `result`; an error is said on stderr. Does not return while an
+/// interruption cleans up.
+#[must_use]
+pub fn end(program: &str, result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
+        Err(_) if interrupt::is_ending() => loop {
+            // The handler ends the program as soon as it has cleaned up.
+            thread::park();
+        },
+        Err(error) => {
+            remark(&format!("{program}: {}", one_line(&error)));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// An error and its causes in one line. A cause that the message before it ends with is not said again.

@@ -16,27 +16,30 @@ pub fn score(classifier: &dyn Classifier, set: &LabelledSet, indices: &[usize], 
     let done = std::sync::atomic::AtomicUsize::new(0);
     let score = |&index: &usize| {
         let clip = &set.clips()[index];
-        let truth = classifier.labels().iter().position(|label| label == clip.genre.name()).with_context(|| {
-            format!("clip {} is {}, which {} was not trained on", clip.clip_id, clip.genre, classifier.identity())
-        })?;
+        // Said before it is heard: that may take long.
+        let unheard = scored(clip, classifier.labels(), Vec::new())
+            .with_context(|| format!("{} cannot judge it", classifier.identity()))?;
         let prediction = classifier
             .predict(&set.analysis(index)?)
             .with_context(|| format!("failed to classify {}", clip.clip_id))?;
         stage.at(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, indices.len());
-        Ok(Scored {
-            clip_id: clip.clip_id.clone(),
-            credit: credit(clip),
-            group: clip.group.clone(),
-            truth,
-            probabilities: prediction.probabilities,
-        })
+        Ok(Scored { probabilities: prediction.probabilities, ..unheard })
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
     pool.install(|| indices.par_iter().map(score).collect())
 }
 
-/// Who made a clip and what it is called, as far as is known; for people.
-#[must_use]
-pub fn credit(clip: &LabelledClip) -> String {
-    [&clip.artist, &clip.title].into_iter().flatten().cloned().collect::<Vec<_>>().join(": ")
+/// A clip with what was said of it, a probability for each of `labels`.
+///
+/// # Errors
+/// When its genre is none of them.
+pub fn scored(clip: &LabelledClip, labels: &[String], probabilities: Vec<f64>) -> Result<Scored> {
+    let truth = labels.iter().position(|label| label == clip.genre.name());
+    Ok(Scored {
+        clip_id: clip.clip_id.clone(),
+        credit: [&clip.artist, &clip.title].into_iter().flatten().cloned().collect::<Vec<_>>().join(": "),
+        group: clip.group.clone(),
+        truth: truth.with_context(|| format!("clip {} is {}, which was not trained on", clip.clip_id, clip.genre))?,
+        probabilities,
+    })
 }

@@ -46,7 +46,7 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
     let network = Network { recipe, weights: weights.weights(), backend: args.device, cache };
     let (classifier, Fitted { parts, report, .. }) = fitting::vgg19(clips, network, args.fit.run.threads.into())?;
     let mut remarks = Vec::new();
-    if let Some(remark) = weights.remark {
+    if let Some(remark) = weights.remark() {
         remarks.push(remark.to_owned());
     }
     remarks.push(format!(
@@ -56,7 +56,7 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
     let model = Model {
         classifier: &classifier,
         weights: parts.to_tensors()?,
-        training: json!({ "weights": weights.description, "fit": report }),
+        training: json!({ "weights": weights.description(), "fit": report }),
         long: &[],
         curves: curves(&report.history),
         cross_validated: report.calibration.accuracy,
@@ -88,9 +88,16 @@ pub(super) fn recipe(args: &Vgg19Args) -> Result<Recipe> {
         (None, Some(_)) => bail!("--epochs is of the tuning; add --regime finetune"),
         (_, None) => {}
     }
-    recipe.network(2).check()?;
-    recipe.check().map_err(|rule| anyhow!("the recipe cannot be trained: {rule}"))?;
+    check(&recipe)?;
     Ok(recipe)
+}
+
+/// Refuses a recipe that cannot be trained.
+///
+/// # Errors
+/// Which rule it breaks.
+pub fn check(recipe: &Recipe) -> Result<()> {
+    recipe.check().map_err(|rule| anyhow!("the recipe cannot be trained: {rule}"))
 }
 
 /// Reads `--recipe`.
@@ -104,10 +111,7 @@ pub(super) fn read_recipe(path: &Path) -> Result<Recipe> {
 #[derive(Debug)]
 pub struct Pretrained {
     weights: Weights,
-    /// What they are, without a path.
-    description: &'static str,
-    /// What a reader should know of them.
-    remark: Option<&'static str>,
+    is_random: bool,
 }
 
 impl Pretrained {
@@ -117,16 +121,25 @@ impl Pretrained {
         &self.weights
     }
 
-    /// What they are: `pretrained` or `random`.
+    /// Whether they were drawn, and know nothing yet.
+    #[must_use]
+    pub fn is_random(&self) -> bool {
+        self.is_random
+    }
+
+    /// What they are, without a path: `pretrained` or `random`.
     #[must_use]
     pub fn description(&self) -> &'static str {
-        self.description
+        if self.is_random { "random" } else { "pretrained" }
     }
 
     /// What a reader should know of them.
     #[must_use]
     pub fn remark(&self) -> Option<&'static str> {
-        self.remark
+        self.is_random.then_some(
+            "The convolutions are random: no ImageNet weights were named (--weights) or fetched (train weights fetch). \
+             Pretrained ones hear more.",
+        )
     }
 
     /// Those that were named; else those that `train weights fetch` fetched; else random ones.
@@ -143,17 +156,10 @@ impl Pretrained {
         };
         if let Some(path) = file {
             let weights = Weights::read(path, blocks)?;
-            return Ok(Self { weights, description: "pretrained", remark: None });
+            return Ok(Self { weights, is_random: false });
         }
         let mut rng = Rng::stream(recipe.seed, 0x5EED);
-        Ok(Self {
-            weights: Weights::random(blocks, || rng.normal()),
-            description: "random",
-            remark: Some(
-                "The convolutions are random: no ImageNet weights were named (--weights) or fetched (train weights fetch). \
-                 Pretrained ones hear more.",
-            ),
-        })
+        Ok(Self { weights: Weights::random(blocks, || rng.normal()), is_random: true })
     }
 }
 

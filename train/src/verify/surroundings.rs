@@ -27,7 +27,7 @@ pub struct Surroundings {
     #[serde(skip)]
     folder: PathBuf,
     #[serde(skip)]
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 /// The surroundings of the runs, the plainest first; a new temporary folder for each.
@@ -42,7 +42,7 @@ pub(super) fn all(any_user: bool) -> Result<Vec<Surroundings>> {
         let folder = scratch.path().join(folder);
         fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
         let (threads, time_zone, language) = (1, "UTC", "C");
-        Ok(Surroundings { name, threads, time_zone, language, simd: None, user: None, folder, _scratch: scratch })
+        Ok(Surroundings { name, threads, time_zone, language, simd: None, user: None, folder, scratch })
     };
     let mut second = Surroundings {
         threads: 2,
@@ -139,7 +139,7 @@ impl Surroundings {
         if !is_root {
             return;
         }
-        let within = self.folder.ancestors().take_while(|folder| folder.starts_with(self._scratch.path()));
+        let within = self.folder.ancestors().take_while(|folder| folder.starts_with(self.scratch.path()));
         if within.map(|folder| chown(folder, Some(NOBODY), Some(NOBODY))).all(|given| given.is_ok()) {
             self.user = Some(NOBODY);
         }

@@ -183,6 +183,7 @@ impl Recipe {
     /// # Errors
     /// What is wrong, in words.
     pub fn check(&self) -> Result<(), String> {
+        self.network(2).check().map_err(|error| error.to_string())?;
         let must = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(rule.to_owned()) };
         let share = |value: f64| (0.0..1.0).contains(&value);
         must((2..=20).contains(&self.folds), "the folds must be 2 to 20")?;
