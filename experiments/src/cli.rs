@@ -28,6 +28,8 @@ pub enum Command {
     Leaderboard(LeaderboardArgs),
     /// Show what leaks are worth: the same model and features judged by segment, by track, by artist and by the valid part.
     Ladder(LadderArgs),
+    /// Tell an MLflow server of what was found so far. What is there already is not sent again.
+    Export(ExportArgs),
 }
 
 /// Where results are.
@@ -150,6 +152,35 @@ pub struct LadderArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub place: PlaceArgs,
+}
+
+/// Options of `export`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, say who exports."
+)]
+pub struct ExportArgs {
+    /// Experiments by their names, or folders of results; without any, all results.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// The address of the server, such as http://127.0.0.1:5000.
+    #[arg(long, value_name = "URL", env = "MLFLOW_TRACKING_URI", hide_env_values = true)]
+    pub mlflow: String,
+    /// What the names of experiments begin with on the server.
+    #[arg(long, value_name = "TEXT", default_value = "tonearm/")]
+    pub prefix: String,
+    /// Only this split; may be given again.
+    #[arg(long = "split", value_name = "SPLIT")]
+    pub splits: Vec<Split>,
+    /// Only this seed; may be given again.
+    #[arg(long = "seed", value_name = "N")]
+    pub seeds: Vec<u64>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub results: ResultsArgs,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

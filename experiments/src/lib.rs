@@ -3,7 +3,7 @@
 //! A [`declaration`] says in TOML what is fitted on what, and by which splits and seeds it is judged. A [`runner`] does each
 //! (declaration, split, seed) once: a [`job`] has a key, the digest of everything that decides its result, and what
 //! it gave is [kept](results) under that key. Figures of several seeds are [put together](summary) and [compared](compare)
-//! clip by clip; a [`ladder`] shows what the leaks of a split are worth.
+//! clip by clip; a [`ladder`] shows what the leaks of a split are worth; [`mlflow`] tells a server of what was found.
 //!
 //! Fitting, splits and scoring are those of [`train`] and [`data`].
 
@@ -16,6 +16,7 @@ mod fit;
 mod grid;
 pub mod job;
 pub mod ladder;
+pub mod mlflow;
 mod music;
 mod overlay;
 mod picture;

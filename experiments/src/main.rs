@@ -1,4 +1,4 @@
-//! `experiments`: run, sweep, compare, leaderboard, ladder.
+//! `experiments`: run, sweep, compare, leaderboard, ladder, export.
 
 use std::process::ExitCode;
 
@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => commands::compare::run(args),
         Command::Leaderboard(args) => commands::leaderboard::run(args),
         Command::Ladder(args) => commands::ladder::run(args),
+        Command::Export(args) => commands::export::run(args),
     };
     output::end("experiments", result)
 }

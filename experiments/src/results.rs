@@ -29,8 +29,8 @@ use train::{
 /// Version of the files; one of another is not read.
 const FORMAT: u32 = 1;
 
-const RESULT: &str = "result.json";
-const SCORES: &str = "scores.parquet";
+pub(crate) const RESULT: &str = "result.json";
+pub(crate) const SCORES: &str = "scores.parquet";
 const CROSS_VALIDATED: &str = "cross_validated.parquet";
 
 /// What a job gave.

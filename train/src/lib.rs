@@ -8,6 +8,7 @@ pub mod commands;
 pub mod describe;
 pub mod fitting;
 pub mod golden;
+pub mod http;
 pub mod interrupt;
 pub mod metrics;
 pub mod output;

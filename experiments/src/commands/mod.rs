@@ -1,6 +1,7 @@
 //! The commands, one in each file.
 
 pub mod compare;
+pub mod export;
 pub mod ladder;
 pub mod leaderboard;
 pub mod run;

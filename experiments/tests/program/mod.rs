@@ -53,6 +53,9 @@ pub(crate) fn command(at: &Path, arguments: &[&str]) -> Command {
     for variable in ["TONEARM_DATA", "TONEARM_RESULTS", "TONEARM_WEIGHTS", "TONEARM_CACHE"] {
         command.env_remove(variable);
     }
+    for variable in ["URI", "TOKEN", "USERNAME", "PASSWORD"] {
+        command.env_remove(format!("MLFLOW_TRACKING_{variable}"));
+    }
     command
 }
 

@@ -1,20 +1,17 @@
 //! One file at one address, in ranges of bytes.
 
-use std::{io::Read, ops::Range, time::Duration};
+use std::{io::Read, ops::Range};
 
 use ureq::{
     Agent,
-    http::{HeaderMap, Uri, header},
+    http::{HeaderMap, header},
 };
 
 use super::Error;
+use crate::http::{Fault, address, agent};
 
 /// Redirects that are followed.
 const MAX_REDIRECTS: u32 = 5;
-/// How long a host may take to be found, and to take a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a connection may give no byte.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Why a step of a download did not succeed.
 #[derive(Debug)]
@@ -66,31 +63,9 @@ pub(super) struct Answer {
 impl Client {
     /// Refuses an address that is not an `http` or `https` one with a host.
     pub(super) fn new(url: &str) -> Result<Self, Error> {
-        let wrong = |detail: &str| Error::Url { url: url.to_owned(), detail: detail.to_owned() };
-        let uri: Uri = url.parse().map_err(|error| wrong(&format!("is no address: {error}")))?;
-        let secure = match uri.scheme_str() {
-            Some("https") => true,
-            Some("http") => false,
-            _ => return Err(wrong("does not begin with `https://` or `http://`")),
-        };
-        let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(|| wrong("names no host"))?;
-        if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-            return Err(wrong("names a user; addresses are written into files and messages, so give one without"));
-        }
-        let mut config = Agent::config_builder()
-            .http_status_as_error(false)
-            .https_only(secure)
-            .max_redirects(MAX_REDIRECTS)
-            .user_agent(concat!("tonearm/", env!("CARGO_PKG_VERSION")))
-            // Ranges are counted in the bytes of the file.
-            .accept_encoding("identity")
-            .timeout_resolve(Some(CONNECT_TIMEOUT))
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(READ_TIMEOUT))
-            .timeout_per_read(Some(READ_TIMEOUT));
-        if matches!(host, "localhost" | "127.0.0.1" | "[::1]") {
-            config = config.proxy(None);
-        }
+        let uri = address(url).map_err(|detail| Error::Url { url: url.to_owned(), detail })?;
+        // Ranges are counted in the bytes of the file.
+        let config = agent(&uri).max_redirects(MAX_REDIRECTS).accept_encoding("identity");
         Ok(Self { agent: config.build().new_agent(), url: url.to_owned() })
     }
 
@@ -138,36 +113,26 @@ impl Client {
     }
 
     fn failure(&self, error: ureq::Error) -> Failure {
-        use std::io::ErrorKind;
         use ureq::Error as E;
 
         let url = self.url.clone();
-        let detail = error.to_string();
-        match error {
-            E::HostNotFound => Failure::Unreached("no such host is known".to_owned()),
-            E::ConnectionFailed | E::ConnectProxyFailed(_) | E::InvalidProxyUrl => Failure::Unreached(detail),
-            E::Io(source) => match source.kind() {
-                ErrorKind::ConnectionReset
-                | ErrorKind::ConnectionAborted
-                | ErrorKind::BrokenPipe
-                | ErrorKind::TimedOut
-                | ErrorKind::WouldBlock
-                | ErrorKind::Interrupted
-                | ErrorKind::UnexpectedEof => Failure::Cut(source.to_string()),
-                // What rustls refuses comes as data that are not valid.
-                ErrorKind::InvalidData if url.starts_with("https") => {
-                    Error::Tls { url, detail: source.to_string() }.into()
+        match Fault::of(error, url.starts_with("https")) {
+            Fault::Unreached(detail) => Failure::Unreached(detail),
+            Fault::Cut(detail) => Failure::Cut(detail),
+            Fault::Tls(detail) => Error::Tls { url, detail }.into(),
+            Fault::Other(error) => {
+                let detail = error.to_string();
+                match error {
+                    E::TooManyRedirects => Error::Redirects { url }.into(),
+                    E::RequireHttpsOnly(to) => {
+                        Error::Url { url, detail: format!("redirects to {to}, which is not secure") }.into()
+                    }
+                    E::BadUri(_) => {
+                        Error::Url { url, detail: format!("is or redirects to no address: {detail}") }.into()
+                    }
+                    _ => Error::Http { url, detail }.into(),
                 }
-                _ => Failure::Unreached(source.to_string()),
-            },
-            E::Timeout(_) => Failure::Cut(detail),
-            E::Tls(_) | E::Pem(_) | E::Rustls(_) | E::TlsRequired => Error::Tls { url, detail }.into(),
-            E::TooManyRedirects => Error::Redirects { url }.into(),
-            E::RequireHttpsOnly(to) => {
-                Error::Url { url, detail: format!("redirects to {to}, which is not secure") }.into()
             }
-            E::BadUri(_) => Error::Url { url, detail: format!("is or redirects to no address: {detail}") }.into(),
-            _ => Error::Http { url, detail }.into(),
         }
     }
 }
@@ -202,22 +167,6 @@ mod tests {
             "lines 0-1/9",
         ] {
             assert_eq!(part(wrong), None, "{wrong}");
-        }
-    }
-
-    #[test]
-    fn addresses_that_cannot_be_asked_are_refused() {
-        for (url, says) in [
-            ("", "no address"),
-            ("weights.safetensors", "begin with"),
-            ("ftp://host/file", "begin with"),
-            ("file:///etc/passwd", "no address"),
-            ("http://", "address"),
-            ("https://me:secret@host/file", "names a user"),
-            ("http://a b/", "no address"),
-        ] {
-            let said = Client::new(url).unwrap_err().to_string();
-            assert!(said.contains(says), "{said}");
         }
     }
 }
