@@ -8,6 +8,8 @@ pub mod describe;
 pub mod fitting;
 pub mod golden;
 pub mod interrupt;
+pub mod learning;
+pub mod map;
 pub mod metrics;
 pub mod output;
 pub mod progress;

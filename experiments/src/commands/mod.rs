@@ -1,8 +1,10 @@
 //! The commands, one in each file.
 
+mod chosen;
 pub mod compare;
 pub mod ladder;
 pub mod leaderboard;
+pub mod report;
 pub mod run;
 pub mod sweep;
 

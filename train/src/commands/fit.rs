@@ -12,14 +12,18 @@ use models::{
 };
 use serde_json::{Value, json};
 
-use super::{open_set, read_spec, say_rejected};
+use super::{
+    documents::{self, Documents},
+    open_set, read_spec, say_rejected,
+};
 use crate::{
     cli::FitArgs,
     describe,
     interrupt::{self, Scratch},
+    learning::Learning,
     metrics::Evaluation,
     output,
-    report::{self, Curve, Report},
+    report::Curve,
     scoring,
     source::{self, Source},
     text,
@@ -103,6 +107,8 @@ pub(super) struct Model<'a> {
     pub long: &'a [&'a str],
     /// Further lines for the report.
     pub curves: Vec<Curve>,
+    /// How it is fitted again on less.
+    pub learning: Learning<'a>,
     /// Accuracy by cross-validation among the clips that were fitted on.
     pub cross_validated: f64,
     /// The command that makes it again.
@@ -137,8 +143,9 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
     let name = model.classifier.identity().name.clone();
     let spec = model.classifier.extractor().spec().clone();
     let fingerprint = spec.fingerprint();
-    let scored = scoring::score(model.classifier, set, test, args.run.threads.into())?;
-    let evaluation = Evaluation::new(labels, &scored, args.seed);
+    let judged = scoring::judge(model.classifier, set, test, args.run.threads.into())?;
+    let evaluation = Evaluation::new(labels, &judged.scored, args.seed);
+    let learning = documents::learning(&model.learning, music, &judged, &evaluation, args.seed)?;
     let clip_ids: Vec<_> = train.iter().map(|&index| set.clips()[index].clip_id.as_str()).collect();
     let warning = source::synthetic_warning(clip_ids.iter().copied());
     let mut training = model.training;
@@ -172,19 +179,25 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
         accuracy: evaluation.accuracy,
         more: more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     };
-    let report_html = report::html(&Report {
+    let documents = Documents {
         model: &name,
-        fingerprint: &fingerprint,
-        training: &summarised,
-        data: &data,
         split: &split.to_string(),
         leaks: split.leaks(),
         warning,
-        curves: &model.curves,
+        seed: args.seed,
+        judged: &judged,
         evaluation: &evaluation,
-        scored: &scored,
-        command: &model.command,
-    });
+        judged_data: set.digest_of(test)?,
+        fingerprint: &fingerprint,
+        weights: &model.weights,
+        data: &data,
+        training: &summarised,
+        command: &(model.command + &documents::spec_flag(args)),
+        against: None,
+        learning: Some(&learning),
+        curves: &model.curves,
+    };
+    let (metrics_json, report_html) = (serde_json::to_vec_pretty(&documents.metrics())?, documents.page());
     let draft = Draft {
         model: name.clone(),
         labels: labels.clone(),
@@ -193,7 +206,7 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
         data,
         metrics: vec![summary],
         weights: model.weights,
-        metrics_json: serde_json::to_vec_pretty(&evaluation)?,
+        metrics_json,
         report_html: report_html.into_bytes(),
     };
     let (artifact, pinned) = interrupt::uninterrupted(|| -> Result<_> {

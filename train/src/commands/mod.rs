@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod both;
+mod documents;
 pub mod evaluate;
 pub mod extract;
 mod fit;

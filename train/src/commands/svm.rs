@@ -7,7 +7,7 @@ use super::{
     fit::{self, Kept, Model, Music},
     print_json,
 };
-use crate::{cli::FitArgs, describe, fitting, svm::Search};
+use crate::{cli::FitArgs, describe, fitting, learning, svm::Search};
 
 /// Trains, evaluates on the clips that were held out, writes the artifact and puts it in use.
 ///
@@ -46,6 +46,7 @@ pub(super) fn train(args: &FitArgs, music: &Music) -> Result<Kept> {
         }),
         long: &["fit"],
         curves: Vec::new(),
+        learning: learning::svm(&training, &search, fitted.report.chosen.hyperparameters, args.seed, threads),
         cross_validated: fitted.report.cross_validated.accuracy,
         command: format!("train svm --data CORPUS --held-out {} --seed {}", music.split, args.seed),
         role: "svm",

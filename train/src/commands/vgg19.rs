@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use data::rng::Rng;
-use models::vgg19::{BLOCKS, Weights};
+use models::vgg19::{BLOCKS, Backend, Weights};
 use serde_json::json;
 
 use super::{
@@ -14,6 +14,7 @@ use super::{
 use crate::{
     cli::{DEFAULT_WEIGHTS, Regime, Vgg19Args},
     fitting::{self, Clips, Network},
+    learning,
     report::Curve,
     vgg19::{Epoch, Fitted, Recipe},
 };
@@ -44,7 +45,8 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
     let clips = Clips { set, train, held_out: test, labels };
     let cache = (!args.no_cache).then_some(args.cache.as_path());
     let network = Network { recipe, weights: weights.weights(), backend: args.device, cache };
-    let (classifier, Fitted { parts, report, .. }) = fitting::vgg19(clips, network, args.fit.run.threads.into())?;
+    let (classifier, Fitted { parts, report, heads, .. }) =
+        fitting::vgg19(clips, network, args.fit.run.threads.into())?;
     let mut remarks = Vec::new();
     if let Some(remark) = weights.remark() {
         remarks.push(remark.to_owned());
@@ -59,10 +61,12 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
         training: json!({ "weights": weights.description(), "fit": report }),
         long: &[],
         curves: curves(&report.history),
+        learning: learning::vgg19(heads.as_ref(), parts.temperature, args.fit.run.threads.into()),
         cross_validated: report.calibration.accuracy,
         command: format!(
-            "train vgg19 --data CORPUS --weights WEIGHTS --regime {} --held-out {} --seed {}",
-            recipe.regime(),
+            "train vgg19 --data CORPUS{} {} --held-out {} --seed {}",
+            if weights.is_random() { "" } else { " --weights WEIGHTS" },
+            flags(args, recipe),
             music.split,
             args.fit.seed
         ),
@@ -71,6 +75,17 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
         remarks,
     };
     fit::keep(&args.fit, music, model)
+}
+
+/// What says how it is trained, as it was given, but for the folder of a file.
+fn flags(args: &Vgg19Args, recipe: &Recipe) -> String {
+    let how = match args.recipe {
+        Some(_) => "--recipe RECIPE".to_owned(),
+        None => format!("--regime {}", recipe.regime()),
+    };
+    let epochs = args.epochs.map(|epochs| format!(" --epochs {epochs}")).unwrap_or_default();
+    let device = if args.device == Backend::default() { String::new() } else { format!(" --device {}", args.device) };
+    how + &epochs + &device
 }
 
 /// The recipe that the arguments make.
