@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
-    Corpus, Credit, Error, ExtractOptions, FaultFiltered, Genre, Result, SplitItem, Store, artist_groups, extract,
-    store::hex,
+    Corpus, Credit, Error, ExtractOptions, FaultFiltered, Fold, Genre, Result, Split, SplitItem, Store, artist_groups,
+    extract, store::hex,
 };
 
 /// Clips of one or several corpora with their labels. Their features are read from stores as they are needed.
@@ -235,6 +235,25 @@ impl LabelledSet {
             part: clip.part,
         };
         self.clips.iter().map(item).collect()
+    }
+
+    /// The folds of a split, of indices into [`LabelledSet::clips`]. Where the split deals clips to folds, those of GTZAN
+    /// take part only where theirs is one of `parts`, and clips of other music always; [`Split::FaultFiltered`] has parts
+    /// of its own.
+    ///
+    /// # Errors
+    /// Those of [`Split::folds`].
+    pub fn folds(&self, split: Split, parts: &BTreeSet<FaultFiltered>, seed: u64) -> Result<Vec<Fold>> {
+        let items = self.items();
+        if let Split::FaultFiltered(_) = split {
+            return split.folds(&items, seed);
+        }
+        let dealt = |&index: &usize| self.clips[index].part.is_none_or(|part| parts.contains(&part));
+        let dealt: Vec<usize> = (0..self.len()).filter(dealt).collect();
+        let of_dealt: Vec<_> = dealt.iter().map(|&index| items[index]).collect();
+        let back = |positions: Vec<usize>| positions.into_iter().map(|at| dealt[at]).collect();
+        let folds = split.folds(&of_dealt, seed)?.into_iter();
+        Ok(folds.map(|Fold { train, test }| Fold { train: back(train), test: back(test) }).collect())
     }
 
     /// Reads the features of clip `index`; from any thread.

@@ -1,9 +1,9 @@
 //! [`Music`]: the clips of an experiment, opened once for all of its jobs.
 
-use std::{cell::OnceCell, path::PathBuf};
+use std::{cell::OnceCell, collections::BTreeSet, path::PathBuf};
 
 use anyhow::{Context as _, Result, bail};
-use data::{Fold, LabelledSet, Split};
+use data::{FaultFiltered, Fold, LabelledSet, Split};
 use features::{Extractor, FeatureSpec};
 use train::{commands, describe, interrupt::Scratch, svm::TrainingSet};
 
@@ -14,8 +14,8 @@ pub(crate) struct Music {
     pub(crate) set: LabelledSet,
     /// Every genre of the set.
     pub(crate) labels: Vec<String>,
-    /// Clips that are dealt to folds.
-    dealt: Vec<usize>,
+    /// Parts of GTZAN that are dealt to folds.
+    parts: BTreeSet<FaultFiltered>,
     vectors: OnceCell<TrainingSet>,
     _scratch: Option<Scratch>,
 }
@@ -28,26 +28,14 @@ impl Music {
         if let Some(pieces) = data.pieces {
             set = set.in_pieces(pieces)?;
         }
-        let dealt = |&index: &usize| set.clips()[index].part.is_none_or(|part| data.parts.contains(&part));
         let everyone: Vec<usize> = (0..set.len()).collect();
         let labels = describe::labels(&set, &everyone);
-        let dealt = everyone.into_iter().filter(dealt).collect();
-        Ok(Self { set, labels, dealt, vectors: OnceCell::new(), _scratch: scratch })
+        Ok(Self { set, labels, parts: data.parts.clone(), vectors: OnceCell::new(), _scratch: scratch })
     }
 
     /// The folds of a split, each with every genre to fit on.
     pub(crate) fn folds(&self, split: Split, seed: u64) -> Result<Vec<Fold>> {
-        let items = self.set.items();
-        let folds = match split {
-            // The parts are those of the split.
-            Split::FaultFiltered(_) => split.folds(&items, seed)?,
-            _ => {
-                let dealt: Vec<_> = self.dealt.iter().map(|&index| items[index]).collect();
-                let back = |positions: Vec<usize>| positions.into_iter().map(|at| self.dealt[at]).collect();
-                let folds = split.folds(&dealt, seed)?.into_iter();
-                folds.map(|Fold { train, test }| Fold { train: back(train), test: back(test) }).collect()
-            }
-        };
+        let folds = self.set.folds(split, &self.parts, seed)?;
         for (number, fold) in folds.iter().enumerate() {
             let there = describe::labels(&self.set, &fold.train);
             if let Some(genre) = self.labels.iter().find(|genre| !there.contains(genre)) {

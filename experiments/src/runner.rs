@@ -287,7 +287,7 @@ impl Runner {
         if let Some(weights) = [None, Some(recipe.seed)].into_iter().find_map(|drawn| self.weights.get(&key(drawn))) {
             return Ok(Rc::clone(weights));
         }
-        let weights = Rc::new(Pretrained::choose(file.as_deref(), recipe)?);
+        let weights = Rc::new(Pretrained::choose(file.as_deref(), recipe, Path::new("artifacts"))?);
         let drawn = weights.is_random().then_some(recipe.seed);
         self.weights.insert(key(drawn), Rc::clone(&weights));
         Ok(weights)

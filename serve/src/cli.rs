@@ -19,6 +19,8 @@ use crate::{
 };
 
 /// Serves the classifiers that `train` made: a song goes in, its genre comes out.
+///
+/// Without a role: `all`.
 #[derive(Debug, Parser)]
 #[command(
     version,
@@ -237,7 +239,12 @@ impl Cli {
     }
 
     /// [`Cli::read`], with clap's refusal as a value.
-    fn try_read(args: Vec<OsString>) -> Result<Result<Task, clap::Error>> {
+    fn try_read(mut args: Vec<OsString>) -> Result<Result<Task, clap::Error>> {
+        // Without a word, what a person at one machine wants.
+        if args.len() < 2 {
+            args.resize(1, "serve".into());
+            args.push(Role::All.name().into());
+        }
         let first = match Self::command().try_get_matches_from(&args) {
             Ok(matches) => matches,
             Err(error) => return Ok(Err(error)),
@@ -435,6 +442,12 @@ mod tests {
             assert_eq!(config.upstream.is_some(), role == Role::Web);
             assert!(config.settings.iter().all(|setting| setting.source == "default"), "{:?}", config.settings);
         }
+    }
+
+    #[test]
+    fn without_a_word_everything_is_served() {
+        assert_eq!(config(&["serve"]).expect("valid").role, Role::All);
+        assert!(config(&["serve", "--port", "9"]).is_err(), "options are of a role");
     }
 
     #[test]

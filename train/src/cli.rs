@@ -27,7 +27,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train the support vector machine.
-    Svm(FitArgs),
+    Svm(SvmArgs),
     /// Train VGG19: a head on frozen convolutions, or the last blocks too.
     Vgg19(Vgg19Args),
     /// Get public weights of VGG19.
@@ -45,6 +45,8 @@ pub enum Command {
     Extract(ExtractArgs),
     /// Score an artifact on labelled clips, alone or beside another: text on a terminal, one JSON object with --json or when piped.
     Evaluate(EvaluateArgs),
+    /// Write the model card of an artifact: data, licence, figures, limits, use.
+    Card(CardArgs),
     /// Say what one audio file holds: what was decoded, and every descriptor.
     Inspect(InspectArgs),
     /// Look for faults in a corpus: unreadable, silent, clipped or repeated clips.
@@ -102,9 +104,24 @@ pub struct FitArgs {
     /// the first of K folds that share no artist (the default elsewhere).
     #[arg(long, value_name = "SPLIT")]
     pub held_out: Option<String>,
+    /// Judge by every fold of --held-out, each by a model that was fitted on the others, then fit the model that is kept on
+    /// all of their clips: what to do once nothing is to be chosen any more.
+    #[arg(long)]
+    pub refit: bool,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub run: RunArgs,
+}
+
+/// Options of `svm`.
+#[derive(Args, Clone, Debug)]
+pub struct SvmArgs {
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub fit: FitArgs,
+    /// How C, gamma and the rest are chosen, as a JSON file of the form of `training.search` in artifact.json.
+    #[arg(long, value_name = "FILE")]
+    pub search: Option<PathBuf>,
 }
 
 /// What of the network is trained.
@@ -124,7 +141,8 @@ pub struct Vgg19Args {
     #[expect(missing_docs, reason = "documented at its type")]
     pub fit: FitArgs,
     /// Weights to begin with: a VGG19 of torchvision or timm (.safetensors, .pth), or a VGG19 artifact; else
-    /// data/weights/vgg19.safetensors, as `train weights fetch` writes it; else random ones.
+    /// data/weights/vgg19.safetensors, as `train weights fetch` writes it; else those of a network in --artifacts that were
+    /// learnt on photographs and not tuned since, such as the one that comes with Tonearm; else random ones.
     #[arg(long, value_name = "FILE", env = "TONEARM_WEIGHTS")]
     pub weights: Option<PathBuf>,
     /// What is trained.
@@ -292,6 +310,17 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub run: RunArgs,
+}
+
+/// Options of `card`.
+#[derive(Args, Debug)]
+pub struct CardArgs {
+    /// The artifact: its folder, or `artifacts/<model>` for the one in use.
+    #[arg(long, value_name = "DIR")]
+    pub artifact: PathBuf,
+    /// The Markdown file to write, instead of printing it.
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
 }
 
 /// Options of `inspect`.

@@ -132,6 +132,10 @@ impl LearningCurve {
     ) -> Result<Self> {
         let refit = match learning {
             Learning::LeftOut(why) => return Ok(Self { left_out: Some(*why), ..Self::default() }),
+            Learning::Refit(_) if judged.passages.len() != judged.scored.len() => {
+                let left_out = Some("what the model decides by was not kept of the held-out clips");
+                return Ok(Self { left_out, ..Self::default() });
+            }
             Learning::Refit(refit) => refit,
         };
         let labels = &evaluation.labels;

@@ -2,6 +2,7 @@
 //!
 //! The binary `train` is a thin door to this library: [`cli`] says what a person may type, [`commands`] do it.
 
+pub mod card;
 pub mod cli;
 pub mod commands;
 pub mod describe;

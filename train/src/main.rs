@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         Some(Command::Promote(args)) => commands::promote::run(args),
         Some(Command::Extract(args)) => commands::extract::run(args),
         Some(Command::Evaluate(args)) => commands::evaluate::run(args),
+        Some(Command::Card(args)) => commands::card::run(args),
         Some(Command::Inspect(args)) => commands::inspect::run(args),
         Some(Command::Audit(args)) => commands::audit::run(args),
         Some(Command::Manifest(args)) => commands::manifest::run(args),

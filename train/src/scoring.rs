@@ -12,7 +12,8 @@ use crate::{metrics::Scored, progress::Stage};
 pub struct Judged {
     /// The clips.
     pub scored: Vec<Scored>,
-    /// The vectors that it decided by, `[clip][passage][dimension]`: see [`Classifier::predict_and_embed`].
+    /// The vectors that it decided by, `[clip][passage][dimension]`: see [`Classifier::predict_and_embed`]. None where they were not
+    /// kept.
     pub passages: Vec<Vec<Vec<f32>>>,
 }
 

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     cli::{FitArgs, Vgg19Args},
     output,
+    svm::Search,
 };
 
 /// Trains the machine, then the network with a frozen body, and puts both in use.
@@ -22,9 +23,9 @@ pub fn run(args: &FitArgs) -> Result<()> {
     spec.require_descriptors()?;
     let network = Vgg19Args::of(args.clone());
     let recipe = vgg19::recipe(&network)?;
-    let weights = Pretrained::choose(None, &recipe)?;
+    let weights = Pretrained::choose(network.weights.as_deref(), &recipe, &args.artifacts)?;
     let mut music = Music::prepare(args, &spec)?;
-    let machine = svm::train(args, &music)?;
+    let machine = svm::train(args, &Search::default(), &music)?;
     if !args.run.json {
         fit::say_first(&music)?;
         output::line("\nSupport vector machine")?;

@@ -112,6 +112,9 @@ pub(super) fn learning(
     evaluation: &Evaluation,
     seed: u64,
 ) -> Result<LearningCurve> {
+    let fitted_on_too =
+        Learning::LeftOut("every clip that judges was fitted on too (--refit), each by a model of its fold");
+    let learning = if music.refit { &fitted_on_too } else { learning };
     let clips = || music.train.iter().map(|&index| &music.set.clips()[index]);
     let label = |genre: data::Genre| music.labels.iter().position(|label| label == genre.name());
     let labels =

@@ -1,14 +1,14 @@
 //! What every training shares: from music to clips that are fitted on and clips that are held out, and from a fitted
 //! model to an artifact in use.
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, Result, bail};
-use data::{Fold, LabelledSet, Part, Split};
+use data::{FaultFiltered, Fold, LabelledSet, Part, Split};
 use features::{Extractor, FeatureSpec};
 use models::{
     Classifier,
-    artifact::{self, DataDescription, Draft, SplitMetrics, Written},
+    artifact::{self, Artifact, DataDescription, Draft, SplitMetrics, Written},
 };
 use serde_json::{Value, json};
 
@@ -21,10 +21,10 @@ use crate::{
     describe,
     interrupt::{self, Scratch},
     learning::Learning,
-    metrics::Evaluation,
+    metrics::{Evaluation, Scored},
     output,
     report::Curve,
-    scoring,
+    scoring::{self, Judged},
     source::{self, Source},
     text,
 };
@@ -36,9 +36,13 @@ const FOLDS: usize = 4;
 pub(super) struct Music {
     pub set: LabelledSet,
     pub split: Split,
-    /// Clips to fit on.
+    /// The folds that judge: one, or with `--refit` all of the split.
+    folds: Vec<Fold>,
+    /// Whether the model that is kept is fitted on the clips that judge too, once they have judged others.
+    pub refit: bool,
+    /// Clips that the model which is kept is fitted on.
     pub train: Vec<usize>,
-    /// Clips that are held out.
+    /// Clips that judge it, or those that are fitted alike.
     pub test: Vec<usize>,
     /// Names of the classes.
     pub labels: Vec<String>,
@@ -65,10 +69,26 @@ impl Music {
         let scratch = Scratch::new().ok();
         let set = open_set(&source.corpora, spec, threads, scratch.as_ref())?;
         let split = named.unwrap_or_else(|| default_split(&set));
-        let Fold { train, test } = split.folds(&set.items(), args.seed)?.swap_remove(0);
-        if train.is_empty() {
-            bail!("nothing is left to fit on beside {split}; name a corpus with the train part too");
+        // Repeats and faults are never dealt.
+        let parts = BTreeSet::from([FaultFiltered::Train, FaultFiltered::Valid, FaultFiltered::Test]);
+        let mut folds = set.folds(split, &parts, args.seed)?;
+        if !args.refit {
+            folds.truncate(1);
         }
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for fold in &folds {
+            if fold.train.is_empty() {
+                bail!("nothing is left to fit on beside {split}; name a corpus with the train part too");
+            }
+            train.extend(&fold.train);
+            test.extend(&fold.test);
+        }
+        if args.refit {
+            train.extend(&test);
+        }
+        train.sort_unstable();
+        train.dedup();
+        test.sort_unstable();
         let labels = describe::labels(&set, &train);
         if let [genre] = labels.as_slice() {
             bail!(
@@ -76,7 +96,53 @@ impl Music {
                 train.len()
             );
         }
-        Ok(Self { set, split, train, test, labels, _scratch: scratch })
+        for (number, fold) in folds.iter().enumerate() {
+            let there = describe::labels(&set, &fold.train);
+            if let Some(genre) = labels.iter().find(|genre| !there.contains(genre)) {
+                bail!("fold {} of {} by {split} leaves no clip of {genre} to fit on", number + 1, folds.len());
+            }
+        }
+        Ok(Self { set, split, folds, refit: args.refit, train, test, labels, _scratch: scratch })
+    }
+
+    /// What is said of the clips that judge: by `kept`; or with `--refit`, by what `fit` makes of the other clips of each
+    /// fold. What the models of several folds decide by cannot be compared, and is not kept.
+    ///
+    /// # Errors
+    /// Those of `fit`; when a clip cannot be read.
+    pub(super) fn judged<C: Classifier>(
+        &self,
+        kept: &C,
+        threads: usize,
+        mut fit: impl FnMut(&Fold) -> Result<C>,
+    ) -> Result<Judged> {
+        if !self.refit {
+            return scoring::judge(kept, &self.set, &self.test, threads);
+        }
+        let mut judged: Vec<(usize, Scored)> = Vec::new();
+        for (number, fold) in self.folds.iter().enumerate() {
+            let of_fold = fit(fold).and_then(|classifier| scoring::score(&classifier, &self.set, &fold.test, threads));
+            let of_fold = of_fold.with_context(|| format!("fold {} of {}", number + 1, self.folds.len()))?;
+            judged.extend(fold.test.iter().copied().zip(of_fold));
+        }
+        judged.sort_by_key(|(index, _)| *index);
+        Ok(Judged { scored: judged.into_iter().map(|(_, scored)| scored).collect(), passages: Vec::new() })
+    }
+
+    /// The flag of the command that deals them so again.
+    pub(super) fn flag(&self) -> &'static str {
+        if self.refit { " --refit" } else { "" }
+    }
+
+    /// How the clips that judge were dealt, in words.
+    fn dealt(&self) -> String {
+        let Self { split, test, refit, folds, .. } = self;
+        if *refit {
+            let models = if folds.len() == 1 { "a model".to_owned() } else { format!("{} models", folds.len()) };
+            format!("judged: {} by {split}, by {models} that did not see them", test.len())
+        } else {
+            format!("held out: {} by {split}", test.len())
+        }
     }
 
     /// Computes what the specification of the set says.
@@ -99,6 +165,8 @@ impl Music {
 /// What a training gave.
 pub(super) struct Model<'a> {
     pub classifier: &'a dyn Classifier,
+    /// What was said of the clips that judge.
+    pub judged: Judged,
     /// The bytes of `weights.safetensors`.
     pub weights: Vec<u8>,
     /// What the training says of itself, for `artifact.json`.
@@ -120,11 +188,10 @@ pub(super) struct Model<'a> {
     pub remarks: Vec<String>,
 }
 
-/// An artifact, in use unless another is pinned, and how good it is.
+/// An artifact, and how good it is.
 pub(super) struct Kept {
     artifact: Written,
-    /// The version that stays in use in its place.
-    pinned: Option<String>,
+    in_use: InUse,
     model: String,
     evaluation: Evaluation,
     cross_validated: f64,
@@ -134,7 +201,18 @@ pub(super) struct Kept {
     remarks: Vec<String>,
 }
 
-/// Scores a model on what was held out, writes its artifact and puts it in use, unless another version is pinned.
+/// Which version is in use after a training.
+enum InUse {
+    /// The new one.
+    This,
+    /// Another, which is pinned.
+    Pinned(String),
+    /// Another, which knows real music where this one knows synthetic music alone.
+    Real(String),
+}
+
+/// Writes the artifact of a model and puts it in use, unless another version is pinned, or was trained on real music where this one
+/// was not.
 ///
 /// # Errors
 /// When a clip cannot be read or the artifact cannot be written.
@@ -143,7 +221,7 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
     let name = model.classifier.identity().name.clone();
     let spec = model.classifier.extractor().spec().clone();
     let fingerprint = spec.fingerprint();
-    let judged = scoring::judge(model.classifier, set, test, args.run.threads.into())?;
+    let judged = model.judged;
     let evaluation = Evaluation::new(labels, &judged.scored, args.seed);
     let learning = documents::learning(&model.learning, music, &judged, &evaluation, args.seed)?;
     let clip_ids: Vec<_> = train.iter().map(|&index| set.clips()[index].clip_id.as_str()).collect();
@@ -154,6 +232,9 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
         for fields in [&mut *all, &mut *short] {
             fields.insert("seed".into(), json!(args.seed));
             fields.insert("held_out".into(), json!(split.to_string()));
+            if music.refit {
+                fields.insert("refit".into(), json!(true));
+            }
             fields.insert("warning".into(), json!(warning));
         }
         all.insert("clip_ids".into(), json!(clip_ids));
@@ -209,18 +290,22 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
         metrics_json,
         report_html: report_html.into_bytes(),
     };
-    let (artifact, pinned) = interrupt::uninterrupted(|| -> Result<_> {
+    let model_dir = args.artifacts.join(&name);
+    let (artifact, in_use) = interrupt::uninterrupted(|| -> Result<_> {
         let artifact = draft.write(&args.artifacts)?;
-        match artifact::set_current(&args.artifacts.join(&name), &artifact.version) {
-            Ok(()) => Ok((artifact, None)),
-            Err(models::Error::Pinned { pinned, .. }) => Ok((artifact, Some(pinned))),
+        if let Some(real) = real_in_use(&model_dir).filter(|_| warning.is_some()) {
+            return Ok((artifact, InUse::Real(real)));
+        }
+        match artifact::set_current(&model_dir, &artifact.version) {
+            Ok(()) => Ok((artifact, InUse::This)),
+            Err(models::Error::Pinned { pinned, .. }) => Ok((artifact, InUse::Pinned(pinned))),
             Err(error) => Err(error.into()),
         }
     })?;
     let Model { cross_validated, role, address, remarks, .. } = model;
     Ok(Kept {
         artifact,
-        pinned,
+        in_use,
         model: name,
         evaluation,
         cross_validated,
@@ -231,16 +316,27 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
     })
 }
 
+/// The version in use in the folder of a model, if it can be used and was trained on real music.
+fn real_in_use(model_dir: &Path) -> Option<String> {
+    let version = artifact::current(model_dir).ok()?;
+    let artifact = Artifact::open(&model_dir.join(&version)).ok()?;
+    artifact.manifest().training["warning"].is_null().then_some(version)
+}
+
 impl Kept {
     /// The one JSON object of `--json`.
     pub(super) fn json(&self, music: &Music) -> Value {
         json!({
             "artifact": self.artifact.dir,
             "version": self.artifact.version,
-            "in_use": self.pinned.is_none(),
-            "pinned": self.pinned,
+            "in_use": matches!(self.in_use, InUse::This),
+            "pinned": match &self.in_use {
+                InUse::Pinned(version) => Some(version),
+                _ => None,
+            },
             "fingerprint": self.fingerprint,
             "held_out": music.split.to_string(),
+            "refit": music.refit,
             "cross_validated_accuracy": self.cross_validated,
             "rejected": music.set.rejected().len(),
             "evaluation": self.evaluation,
@@ -254,15 +350,16 @@ impl Kept {
     pub(super) fn say(&self, args: &FitArgs, music: &Music) -> Result<()> {
         let Self { artifact, evaluation, .. } = self;
         let Music { set, split, train, .. } = music;
+        let model = &self.model;
         for remark in &self.remarks {
             output::line(remark)?;
         }
         output::line(format!(
-            "Fitted on {} of {}; held out: {} by {split}, which leaks: {}.\n\
+            "Fitted on {} of {}; {}, which leaks: {}.\n\
              Cross-validated by artist among those that were fitted on: accuracy {:.3}.",
             train.len(),
             set.description(),
-            evaluation.n,
+            music.dealt(),
             split.leaks(),
             self.cross_validated
         ))?;
@@ -272,16 +369,21 @@ impl Kept {
             artifact.dir.display(),
             artifact.dir.join(artifact::REPORT).display(),
         ))?;
-        if let Some(pinned) = &self.pinned {
-            output::line(format!(
-                "not in use: {pinned} is pinned and stays in use; to use this one\n          cargo run --release -p train -- promote \
-                 {} {} --unpin{}",
-                self.model,
-                artifact.version,
-                custom(args)
-            ))?;
-        }
-        Ok(())
+        let (stays, flag) = match &self.in_use {
+            InUse::This => return Ok(()),
+            InUse::Pinned(version) => (format!("{version} is pinned and stays in use"), " --unpin"),
+            InUse::Real(version) => (format!("{version} knows real music and stays in use"), ""),
+        };
+        output::line(format!(
+            "not in use: {stays}; to use this one\n          cargo run --release -p train -- promote {model} {}{flag}{}",
+            artifact.version,
+            custom(args)
+        ))
+    }
+
+    /// Whether it is the one that a server takes.
+    pub(super) fn is_in_use(&self) -> bool {
+        matches!(self.in_use, InUse::This)
     }
 
     /// How to serve it, if it is in use.
@@ -289,7 +391,7 @@ impl Kept {
     /// # Errors
     /// When the output is gone.
     pub(super) fn say_how_to_serve(&self, args: &FitArgs, music: &Music) -> Result<()> {
-        if self.pinned.is_some() {
+        if !self.is_in_use() {
             return Ok(());
         }
         say_how_to_serve(args, music, self.role, self.address)

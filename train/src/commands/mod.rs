@@ -2,6 +2,7 @@
 
 pub mod audit;
 pub mod both;
+pub mod card;
 mod documents;
 pub mod evaluate;
 pub mod extract;

@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use data::rng::Rng;
-use models::vgg19::{BLOCKS, Backend, Weights};
+use models::{
+    artifact::{self, Artifact},
+    vgg19::{BLOCKS, Backend, Vgg19Classifier, Weights},
+};
 use serde_json::json;
 
 use super::{
@@ -27,7 +30,7 @@ pub fn run(args: &Vgg19Args) -> Result<()> {
     // What is wrong with the settings is said before anything that takes long.
     let recipe = recipe(args)?;
     let spec = Music::spec(&args.fit)?.log_mel_alone();
-    let weights = Pretrained::choose(args.weights.as_deref(), &recipe)?;
+    let weights = Pretrained::choose(args.weights.as_deref(), &recipe, &args.fit.artifacts)?;
     args.device.open()?;
     let music = Music::prepare(&args.fit, &spec)?;
     let kept = train(args, &recipe, &weights, &music)?;
@@ -42,11 +45,15 @@ pub fn run(args: &Vgg19Args) -> Result<()> {
 /// Fits the network on music that is ready, and keeps it. The set of `music` must have no descriptors.
 pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, music: &Music) -> Result<Kept> {
     let Music { set, train, test, labels, .. } = music;
-    let clips = Clips { set, train, held_out: test, labels };
+    let threads = args.fit.run.threads.into();
     let cache = (!args.no_cache).then_some(args.cache.as_path());
     let network = Network { recipe, weights: weights.weights(), backend: args.device, cache };
-    let (classifier, Fitted { parts, report, heads, .. }) =
-        fitting::vgg19(clips, network, args.fit.run.threads.into())?;
+    let fit =
+        |train: &[usize], held_out: &[usize]| fitting::vgg19(Clips { set, train, held_out, labels }, network, threads);
+    // With --refit the clips that judge are fitted on too, so they can stop nothing early.
+    let held_out: &[usize] = if music.refit { &[] } else { test };
+    let (classifier, Fitted { parts, report, heads, .. }) = fit(train, held_out)?;
+    let judged = music.judged(&classifier, threads, |fold| Ok(fit(&fold.train, &fold.test)?.0))?;
     let mut remarks = Vec::new();
     if let Some(remark) = weights.remark() {
         remarks.push(remark.to_owned());
@@ -57,17 +64,19 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
     ));
     let model = Model {
         classifier: &classifier,
+        judged,
         weights: parts.to_tensors()?,
         training: json!({ "weights": weights.description(), "fit": report }),
         long: &[],
         curves: curves(&report.history),
-        learning: learning::vgg19(heads.as_ref(), parts.temperature, args.fit.run.threads.into()),
+        learning: learning::vgg19(heads.as_ref(), parts.temperature, threads),
         cross_validated: report.calibration.accuracy,
         command: format!(
-            "train vgg19 --data CORPUS{} {} --held-out {} --seed {}",
+            "train vgg19 --data CORPUS{} {} --held-out {}{} --seed {}",
             if weights.is_random() { "" } else { " --weights WEIGHTS" },
             flags(args, recipe),
             music.split,
+            music.flag(),
             args.fit.seed
         ),
         role: "vgg",
@@ -104,6 +113,9 @@ pub(super) fn recipe(args: &Vgg19Args) -> Result<Recipe> {
         (_, None) => {}
     }
     check(&recipe)?;
+    if args.fit.refit && recipe.finetune.is_some() {
+        bail!("--refit holds no clip out that could stop a tuning early; train without it, or with --regime frozen");
+    }
     Ok(recipe)
 }
 
@@ -121,6 +133,9 @@ pub(super) fn read_recipe(path: &Path) -> Result<Recipe> {
         std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {}", path.display()))?;
     serde_json::from_str(&text).with_context(|| format!("failed to understand the recipe {}", path.display()))
 }
+
+/// What an artifact calls convolutions that were learnt on photographs.
+const PRETRAINED: &str = "pretrained";
 
 /// The convolutions that a training begins with.
 #[derive(Debug)]
@@ -145,7 +160,7 @@ impl Pretrained {
     /// What they are, without a path: `pretrained` or `random`.
     #[must_use]
     pub fn description(&self) -> &'static str {
-        if self.is_random { "random" } else { "pretrained" }
+        if self.is_random { "random" } else { PRETRAINED }
     }
 
     /// What a reader should know of them.
@@ -157,25 +172,43 @@ impl Pretrained {
         )
     }
 
-    /// Those that were named; else those that `train weights fetch` fetched; else random ones.
+    /// Those that were named; else those that `train weights fetch` fetched; else those of a network in `artifacts` that was not
+    /// tuned; else random ones.
     ///
     /// # Errors
     /// When a file is there and cannot be used.
-    pub fn choose(named: Option<&Path>, recipe: &Recipe) -> Result<Self> {
+    pub fn choose(named: Option<&Path>, recipe: &Recipe, artifacts: &Path) -> Result<Self> {
         let blocks = recipe.pooled_blocks.iter().copied().max().unwrap_or(BLOCKS.len());
         let fetched = PathBuf::from(DEFAULT_WEIGHTS);
         let file = match named {
-            Some(path) => Some(path),
-            None if fetched.is_file() => Some(fetched.as_path()),
-            None => None,
+            Some(path) => Some(path.to_owned()),
+            None if fetched.is_file() => Some(fetched),
+            None => untuned(&artifacts.join(Vgg19Classifier::NAME), blocks),
         };
         if let Some(path) = file {
-            let weights = Weights::read(path, blocks)?;
+            let weights = Weights::read(&path, blocks)?;
             return Ok(Self { weights, is_random: false });
         }
         let mut rng = Rng::stream(recipe.seed, 0x5EED);
         Ok(Self { weights: Weights::random(blocks, || rng.normal()), is_random: true })
     }
+}
+
+/// The weights of a network whose convolutions are still those of a network for photographs, `blocks` of them or more: of the
+/// versions in the folder of the model the one in use, else the first. A tuned one is passed over, for it has heard clips that
+/// another training may hold out.
+fn untuned(model_dir: &Path, blocks: usize) -> Option<PathBuf> {
+    let in_use = artifact::current(model_dir).ok();
+    let versions = artifact::versions(model_dir).ok()?;
+    let usable = |version: &String| {
+        let artifact = Artifact::open(&model_dir.join(version)).ok()?;
+        let training = &artifact.manifest().training;
+        let recipe: Recipe = serde_json::from_value(training["fit"]["recipe"].clone()).ok()?;
+        let has = recipe.pooled_blocks.iter().copied().max()?;
+        let usable = training["weights"] == PRETRAINED && recipe.finetune.is_none() && has >= blocks;
+        usable.then(|| artifact.dir().join(artifact::WEIGHTS))
+    };
+    in_use.iter().chain(&versions).find_map(usable)
 }
 
 /// The curves of a tuning, for the report.

@@ -1,0 +1,134 @@
+//! The models that come with the checkout: a stranger's first minute, before any training.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use tests::{Server, multipart, request, run, shared, train};
+
+const MODELS: [&str; 2] = ["svm", "vgg19"];
+
+/// `artifacts` of the checkout. Another version may be in use there, of somebody who trained; what is shipped has a card.
+fn artifacts() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../artifacts"))
+}
+
+/// The version that the card of a model is of.
+fn shipped(model: &str) -> String {
+    let card = fs::read_to_string(artifacts().join(model).join("README.md")).expect("a card");
+    let heading = card.lines().find(|line| line.starts_with("# ")).expect("a heading");
+    heading.split('`').nth(1).expect("a version").to_owned()
+}
+
+/// A folder with what is shipped in use, and nothing else.
+fn fresh() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    for model in MODELS {
+        let version = shipped(model);
+        let (from, to) = (artifacts().join(model), folder.path().join("artifacts").join(model));
+        fs::create_dir_all(to.join(&version)).expect("a folder");
+        for file in fs::read_dir(from.join(&version)).expect("a version") {
+            let file = file.expect("a file");
+            fs::copy(file.path(), to.join(&version).join(file.file_name())).expect("a copy");
+        }
+        fs::write(to.join("CURRENT"), format!("{version}\n")).expect("a file");
+    }
+    folder
+}
+
+fn song(at: &Path) -> PathBuf {
+    train(at, &["synth", "--out", "songs", "--clips-per-genre", "1", "--seconds", "12"]);
+    let genre = fs::read_dir(at.join("songs/jazz")).expect("a genre").next().expect("a song").expect("a song");
+    genre.path()
+}
+
+#[test]
+fn they_are_small_and_their_cards_are_what_the_artifacts_say() {
+    let mut bytes = 0;
+    for model in MODELS {
+        let version = artifacts().join(model).join(shipped(model));
+        for file in fs::read_dir(&version).expect("a version") {
+            bytes += file.expect("a file").metadata().expect("a size").len();
+        }
+        let written = train(Path::new("."), &["card", "--artifact", version.to_str().expect("UTF-8")]);
+        let kept = fs::read_to_string(artifacts().join(model).join("README.md")).expect("a card");
+        assert!(written == kept, "{model}: write the card anew: train card --artifact … --out …/README.md\n{written}");
+        for heading in ["## Use", "## Figures", "## Limits", "## Data and licence", "## How it was made"] {
+            assert!(kept.contains(heading), "{heading} is missing");
+        }
+    }
+    assert!(bytes <= 45_000_000, "{bytes} bytes are shipped");
+}
+
+#[test]
+fn a_song_gets_a_genre_without_any_training() {
+    let folder = fresh();
+    let at = folder.path();
+    let song = song(at);
+    let song = song.to_str().expect("UTF-8");
+    for model in MODELS {
+        let output = run("serve", at, &[], &["classify", song, "--model", model, "--json"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).expect("UTF-8");
+        assert!(said.contains("predicted_genre"), "{said}");
+    }
+    let server = Server::start("all", &at.join("artifacts"));
+    let wav = fs::read(song).expect("the song");
+    let (content_type, form) = multipart("audio_file", "song.wav", &wav);
+    for (route, model) in [("/predict", "svm"), ("/vgg", "vgg19")] {
+        let answer = request(server.address, "POST", route, Some(&content_type), &form).expect("an answer");
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        let answer: Value = answer.json();
+        assert_eq!(answer["model"]["version"], shipped(model));
+        assert_eq!(answer["probabilities"].as_object().expect("genres").len(), 10);
+    }
+}
+
+#[test]
+fn synthetic_music_does_not_take_their_place_and_a_training_begins_with_their_convolutions() {
+    let folder = fresh();
+    let at = folder.path();
+    train(at, &["synth", "--out", "songs", "--clips-per-genre", "8", "--seconds", "12"]);
+    let music = ["--data", "songs"];
+    for model in MODELS {
+        let said = train(at, &[&[model], music.as_slice()].concat());
+        let current = fs::read_to_string(at.join("artifacts").join(model).join("CURRENT")).expect("CURRENT");
+        assert_eq!(current.trim(), shipped(model));
+        assert!(said.contains("not in use") && said.contains("knows real music"), "{said}");
+        assert!(!said.contains("convolutions are random"), "{said}");
+        // Its version, out of the command that puts it in use.
+        let promote = said.lines().find_map(|line| line.split("-- promote ").nth(1)).expect("how to use it");
+        train(at, &[&["promote"], promote.split(' ').collect::<Vec<_>>().as_slice()].concat());
+        let now = fs::read_to_string(at.join("artifacts").join(model).join("CURRENT")).expect("CURRENT");
+        assert!(promote.contains(now.trim()), "{promote}");
+    }
+    let from: Value =
+        serde_json::from_slice(&fs::read(version_in_use(at, "vgg19").join("artifact.json")).expect("a manifest"))
+            .expect("JSON");
+    assert_eq!(from["training"]["weights"], "pretrained");
+}
+
+fn version_in_use(at: &Path, model: &str) -> PathBuf {
+    let folder = at.join("artifacts").join(model);
+    let version = fs::read_to_string(folder.join("CURRENT")).expect("CURRENT");
+    folder.join(version.trim())
+}
+
+#[test]
+fn they_know_the_music_that_they_were_fitted_on() {
+    let Some(shared) = shared() else { return };
+    let folder = fresh();
+    let clips = shared.join("gtzan/clips").canonicalize().expect("it is there").join("metal");
+    let clips = clips.to_str().expect("UTF-8");
+    for model in MODELS {
+        let output = run("serve", folder.path(), &[], &["classify", clips, "--model", model, "--csv"]);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let said = String::from_utf8(output.stdout).expect("UTF-8");
+        let rows: Vec<_> = said.lines().skip(1).collect();
+        let metal =
+            rows.iter().filter(|row| row.contains("metal,metal") || row.split(',').nth(1) == Some("metal")).count();
+        assert!(!rows.is_empty() && metal * 10 >= rows.len() * 7, "{model}: {metal} of {}: {said}", rows.len());
+    }
+}
