@@ -24,6 +24,8 @@ pub enum Command {
     Sweep(SweepArgs),
     /// Compare two experiments on the same clips: paired difference by artist, McNemar's exact test, each genre.
     Compare(CompareArgs),
+    /// Write the page of a kept result: figures, plots, mistakes, a map of the clips, and a comparison if one is asked for.
+    Report(ReportArgs),
     /// List what was found so far, the best first, with what each split leaks.
     Leaderboard(LeaderboardArgs),
     /// Show what leaks are worth: the same model and features judged by segment, by track, by artist and by the valid part.
@@ -106,6 +108,32 @@ pub struct CompareArgs {
     /// One seed alone; all that both have.
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub results: ResultsArgs,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `report`.
+#[derive(Args, Debug)]
+pub struct ReportArgs {
+    /// An experiment by its name, or the folder of one result.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Another, to compare with on the same clips.
+    #[arg(long, value_name = "OTHER")]
+    pub against: Option<String>,
+    /// The split, where the experiment has several; the first, which the other has too.
+    #[arg(long, value_name = "SPLIT")]
+    pub split: Option<Split>,
+    /// The seed; the least that is kept.
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// The HTML file to write.
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub results: ResultsArgs,

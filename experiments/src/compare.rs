@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use serde::Serialize;
-use train::metrics::{Scored, bootstrap_by_group};
+use train::metrics::{Paired, Scored, bootstrap_by_group, differences, pairs};
 
-use crate::{declaration::DEFAULT_SEED, ensemble::pairs, results::Kept};
+use crate::{declaration::DEFAULT_SEED, results::Kept};
 
 /// How the first of two differs from the second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -46,7 +46,7 @@ pub struct OfSeed {
     pub only_a: usize,
     /// Clips that only the second has right.
     pub only_b: usize,
-    /// [`mcnemar`] of these two.
+    /// [`mcnemar`](train::metrics::mcnemar) of these two.
     pub p: f64,
 }
 
@@ -57,19 +57,6 @@ pub struct OfGenre {
     pub n: usize,
     /// Share that is right of the first and of the second.
     pub recall: [f64; 2],
-}
-
-/// McNemar's exact test: how probable it is, were both equally good, that the clips which only one has right are dealt as
-/// unevenly or more. Two-sided; clips count as independent, so with several by an artist it is too sure.
-#[must_use]
-pub fn mcnemar(only_a: usize, only_b: usize) -> f64 {
-    let n = only_a + only_b;
-    let ln_factorial = |k: usize| libm::lgamma(k as f64 + 1.0);
-    let probability = |k: usize| {
-        libm::exp(ln_factorial(n) - ln_factorial(k) - ln_factorial(n - k) - n as f64 * std::f64::consts::LN_2)
-    };
-    let tail: f64 = (0..=only_a.min(only_b)).map(probability).sum();
-    (2.0 * tail).min(1.0)
 }
 
 /// Compares results of two experiments by one split, which are paired by their seeds.
@@ -84,37 +71,27 @@ pub fn compare(a: &[Kept], b: &[Kept]) -> Result<Comparison> {
         bail!("the two have no seed in common");
     };
     let mut seeds = Vec::new();
-    let mut differences: Vec<(String, f64)> = Vec::new();
+    let mut all: Vec<(String, f64)> = Vec::new();
     let mut genres: BTreeMap<String, OfGenre> = BTreeMap::new();
     for (a, b) in &both {
-        let scored =
-            |kept: &Kept| -> Result<Vec<Scored>> { Ok(kept.scores()?.into_iter().map(|row| row.scored).collect()) };
         let (scored_a, scored_b) = (scored(a)?, scored(b)?);
-        let pairs = pairs(&scored_a, &scored_b).context("the two did not judge the same clips")?;
         let labels = &a.outcome.evaluation.labels;
         if *labels != b.outcome.evaluation.labels {
             bail!("the two do not know the same genres");
         }
-        let start = differences.len();
-        let (mut only_a, mut only_b) = (0, 0);
-        for (a, b) in pairs {
-            let difference = a.right() - b.right();
-            only_a += usize::from(difference > 0.0);
-            only_b += usize::from(difference < 0.0);
-            differences.push((a.group.clone(), difference));
-            let genre = genres.entry(labels[a.truth].clone()).or_default();
-            genre.n += 1;
-            genre.recall[0] += a.right();
-            genre.recall[1] += b.right();
+        let paired = Paired::new(labels, &scored_a, &scored_b, DEFAULT_SEED)?;
+        all.extend(
+            differences(&pairs(&scored_a, &scored_b)?).map(|(group, difference)| (group.to_owned(), difference)),
+        );
+        for (name, of) in &paired.genres {
+            let genre = genres.entry(name.clone()).or_default();
+            genre.n += of.n;
+            genre.recall[0] += (of.both + of.only_a) as f64;
+            genre.recall[1] += (of.both + of.only_b) as f64;
         }
-        seeds.push(OfSeed {
-            seed: a.outcome.seed,
-            accuracy: [a.outcome.evaluation.accuracy, b.outcome.evaluation.accuracy],
-            ci95: interval(&differences[start..]),
-            only_a,
-            only_b,
-            p: mcnemar(only_a, only_b),
-        });
+        let Paired { ci95, only_a, only_b, p, .. } = paired;
+        let accuracy = [a.outcome.evaluation.accuracy, b.outcome.evaluation.accuracy];
+        seeds.push(OfSeed { seed: a.outcome.seed, accuracy, ci95, only_a, only_b, p });
     }
     for genre in genres.values_mut() {
         genre.recall = genre.recall.map(|right| right / genre.n as f64);
@@ -127,29 +104,17 @@ pub fn compare(a: &[Kept], b: &[Kept]) -> Result<Comparison> {
         leaks: first.leaks.clone(),
         remarks: both.iter().flat_map(|(a, b)| a.outcome.remarks.iter().chain(&b.outcome.remarks)).cloned().collect(),
         n: first.evaluation.n,
-        difference: differences.iter().map(|(_, difference)| difference).sum::<f64>() / differences.len().max(1) as f64,
-        ci95: interval(&differences),
+        difference: all.iter().map(|(_, difference)| difference).sum::<f64>() / all.len().max(1) as f64,
+        ci95: bootstrap_by_group(all.iter().map(|(group, difference)| (group.as_str(), *difference)), DEFAULT_SEED),
         seeds,
         genres,
     })
 }
 
-fn interval(differences: &[(String, f64)]) -> [f64; 2] {
-    bootstrap_by_group(differences.iter().map(|(group, difference)| (group.as_str(), *difference)), DEFAULT_SEED)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::mcnemar;
-
-    #[test]
-    fn mcnemar_is_a_fair_coin() {
-        // 2 · P(X ≤ 2), X of 10 tosses: 2 · (1 + 10 + 45) / 1024.
-        for (a, b, p) in
-            [(0, 0, 1.0), (5, 5, 1.0), (8, 2, 2.0 * 56.0 / 1024.0), (2, 8, 2.0 * 56.0 / 1024.0), (6, 0, 2.0 / 64.0)]
-        {
-            assert!((mcnemar(a, b) - p).abs() < 1e-12, "{a} {b}");
-        }
-        assert!(mcnemar(1000, 700) < 1e-10 && mcnemar(3200, 3200) == 1.0);
-    }
+/// The clips that a result judged.
+///
+/// # Errors
+/// When its table cannot be read.
+pub fn scored(kept: &Kept) -> Result<Vec<Scored>> {
+    Ok(kept.scores()?.into_iter().map(|row| row.scored).collect())
 }

@@ -1,9 +1,10 @@
 //! Two classifiers as one: their probabilities multiplied, each to a power (log-linear pooling: Genest and Zidek 1986).
 
-use std::collections::BTreeMap;
-
-use anyhow::{Context as _, Result, bail};
-use train::{golden, metrics::Scored};
+use anyhow::{Context as _, Result};
+use train::{
+    golden,
+    metrics::{Scored, pairs},
+};
 
 use crate::declaration::Weight;
 
@@ -40,24 +41,6 @@ pub fn share(weight: Weight, a: &[Scored], b: &[Scored]) -> Result<f64> {
     let least = golden::minimum([0.0, 1.0], STEPS, loss);
     // The search never tries the ends.
     Ok([0.0, least, 1.0].into_iter().min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(least))
-}
-
-/// What both say of the same clips, in the order of `a`.
-///
-/// # Errors
-/// When one has a clip that the other has not.
-pub fn pairs<'a>(a: &'a [Scored], b: &'a [Scored]) -> Result<Vec<(&'a Scored, &'a Scored)>> {
-    let others: BTreeMap<&str, &Scored> = b.iter().map(|clip| (clip.clip_id.as_str(), clip)).collect();
-    if a.len() != b.len() {
-        bail!("one judged {} clips, the other {}", a.len(), b.len());
-    }
-    a.iter()
-        .map(|clip| {
-            let other =
-                others.get(clip.clip_id.as_str()).with_context(|| format!("only one judged {}", clip.clip_id))?;
-            Ok((clip, *other))
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! `experiments`: run, sweep, compare, leaderboard, ladder, export.
+//! `experiments`: run, sweep, compare, report, leaderboard, ladder, export.
 
 use std::process::ExitCode;
 
@@ -16,6 +16,7 @@ fn main() -> ExitCode {
         Command::Run(args) => commands::run::run(args),
         Command::Sweep(args) => commands::sweep::run(args),
         Command::Compare(args) => commands::compare::run(args),
+        Command::Report(args) => commands::report::run(args),
         Command::Leaderboard(args) => commands::leaderboard::run(args),
         Command::Ladder(args) => commands::ladder::run(args),
         Command::Export(args) => commands::export::run(args),

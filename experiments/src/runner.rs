@@ -12,7 +12,7 @@ use models::artifact::DataDescription;
 use serde_json::{Value, json};
 use train::{
     commands::vgg19::Pretrained,
-    metrics::{Evaluation, Scored},
+    metrics::{Evaluation, Scored, pairs},
     output,
     source::{self, Source},
     vgg19::Recipe,
@@ -198,7 +198,7 @@ impl Runner {
                 probabilities: ensemble::mixed(&a.probabilities, &b.probabilities, share),
                 ..a.clone()
             };
-            let scored: Vec<_> = ensemble::pairs(&a, &b)?.into_iter().map(mix).collect();
+            let scored: Vec<_> = pairs(&a, &b)?.into_iter().map(mix).collect();
             outcomes.push(outcome_of(&scored, fold.fitted_on, json!({ "share_of_the_first": share })));
             let clip_ids: Vec<_> = scored.iter().map(|clip| clip.clip_id.clone()).collect();
             scores.extend(rows(number, scored, |index| wholes[clip_ids[index].as_str()].to_owned()));

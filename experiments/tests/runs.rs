@@ -155,6 +155,23 @@ fn two_models_are_joined_compared_and_listed() {
     assert_eq!(differ["genres"].as_object().expect("genres").len(), 10);
     let text = done(at, &["compare", "machine", "network"]);
     assert!(text.contains("McNemar") && text.contains("reggae"), "{text}");
+
+    // Any of them as a page, alone and beside another.
+    let asked = ["report", "machine", "--against", "network", "--seed", "2", "--out", "page.html"];
+    let said = json(at, &asked);
+    let page = fs::read_to_string(at.join("page.html")).expect("a page");
+    assert_eq!(said["seed"], 2);
+    assert_eq!((&said["against"]["paired"]["only_a"], &said["against"]["paired"]["p"]), (&seed["only_a"], &seed["p"]));
+    assert_eq!(said["coverage"]["at"][9]["accuracy"], said["evaluation"]["accuracy"]);
+    for words in ["Beside network, seed 2", "Confidence against coverage", "What sounds alike", "Synthetic music"] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert!(!page.contains("Learning curve") && !page.contains("<script") && !page.contains("http://"));
+    assert!(page.contains(said["key"].as_str().expect("a key")) && !page.contains(at.to_str().expect("UTF-8")));
+    json(at, &asked);
+    assert_eq!(fs::read_to_string(at.join("page.html")).expect("a page"), page);
+    let text = done(at, &["report", "both", "--out", "both.html"]);
+    assert!(text.contains("both, seed 1") && text.contains("--seed chooses"), "{text}");
 }
 
 #[test]
@@ -234,7 +251,8 @@ fn mistakes_are_said_before_anything_is_done() {
             network("absent", "[\"artist-kfold:2\"]", "[1]").replace("kind", "weights = \"none.pth\"\nkind"),
         ),
     ]);
-    let cases: [(&[&str], &[&str]); 11] = [
+    let cases: [(&[&str], &[&str]); 12] = [
+        (&["report", "a", "--out", "a.html"], &["`a`", "experiments/results"]),
         (&["run", "nothing.toml"], &["nothing.toml"]),
         (&["run", "small.toml", "same.toml"], &["`small`"]),
         (&["run", "small.toml", "wrong.toml"], &["wrong.toml", "c"]),
@@ -256,5 +274,5 @@ fn mistakes_are_said_before_anything_is_done() {
             assert!(stderr.contains(word), "{arguments:?} does not say `{word}`: {stderr}");
         }
     }
-    assert!(!at.path().join("experiments").exists(), "nothing is left");
+    assert!(!at.path().join("experiments").exists() && !at.path().join("a.html").exists(), "nothing is left");
 }

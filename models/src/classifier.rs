@@ -59,6 +59,16 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
         self.predict(&self.extractor().analyse(clip)?)
     }
 
+    /// As [`Classifier::predict`], with the vectors that the model decides by: one for each passage, all of one length, as they are
+    /// before the model standardises them. They cost nothing beside the answer, and show which songs sound alike to the model. A
+    /// model that has none gives none.
+    ///
+    /// # Errors
+    /// Those of [`Classifier::predict`].
+    fn predict_and_embed(&self, analysis: &Analysis) -> Result<(Prediction, Vec<Vec<f32>>)> {
+        Ok((self.predict(analysis)?, Vec::new()))
+    }
+
     /// Says where in a song the class of index `label` was heard; `None` from a model that cannot say.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub enum Command {
     Promote(PromoteArgs),
     /// Turn a folder of music into a log-mel store, which later runs read much faster.
     Extract(ExtractArgs),
-    /// Score an artifact on labelled clips: text on a terminal, one JSON object with --json or when piped.
+    /// Score an artifact on labelled clips, alone or beside another: text on a terminal, one JSON object with --json or when piped.
     Evaluate(EvaluateArgs),
     /// Write the model card of an artifact: data, licence, figures, limits, use.
     Card(CardArgs),
@@ -286,6 +286,9 @@ pub struct EvaluateArgs {
     /// The artifact: its folder, or `artifacts/<model>` for the one in use.
     #[arg(long, value_name = "DIR")]
     pub artifact: PathBuf,
+    /// Another artifact, to compare with on the same clips: paired difference by artist, McNemar's exact test, each genre.
+    #[arg(long, value_name = "DIR")]
+    pub against: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub data: DataArgs,
@@ -295,7 +298,7 @@ pub struct EvaluateArgs {
     /// Seed of the bootstrap of the interval.
     #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     pub seed: u64,
-    /// Also write the report to this HTML file.
+    /// Also write the report to this HTML file: figures, plots, mistakes, a map of the clips, and the comparison if there is one.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Also write each clip's probabilities to this CSV file.

@@ -10,6 +10,8 @@ pub mod fitting;
 pub mod golden;
 pub mod http;
 pub mod interrupt;
+pub mod learning;
+pub mod map;
 pub mod metrics;
 pub mod output;
 pub mod progress;

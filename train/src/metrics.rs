@@ -1,9 +1,20 @@
 //! How good a classifier is: one [`Evaluation`] from the probabilities that it gave to labelled clips.
 
+mod coverage;
+mod faults;
+mod paired;
+
 use std::collections::BTreeMap;
 
 use data::rng::Rng;
 use serde::{Deserialize, Serialize};
+
+pub use self::{
+    coverage::{Coverage, CoveragePoint, Reached, curve as coverage_curve},
+    faults::{FaultCount, Faults, FaultyClip},
+    paired::{Paired, PairedGenre, differences, mcnemar, pairs},
+};
+use crate::learning::LearningCurve;
 
 /// Resamples of the bootstrap behind [`Evaluation::ci95`].
 const BOOTSTRAP_RESAMPLES: usize = 2_000;
@@ -127,6 +138,41 @@ impl Evaluation {
             reliability,
         }
     }
+}
+
+/// The document of `metrics.json`: an [`Evaluation`] and what else is known of the same clips, as fields of one object. Fields are
+/// added to it, and none is taken away.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metrics<'a> {
+    /// The figures.
+    #[serde(flatten)]
+    pub evaluation: &'a Evaluation,
+    /// How often it is right where it is sure.
+    pub coverage: Coverage,
+    /// What is known against the clips.
+    pub known_faults: Faults,
+    /// What more music to fit on was worth; not in `train evaluate`, which fits nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_curve: Option<&'a LearningCurve>,
+    /// Where the figures come from.
+    pub made_from: MadeFrom,
+}
+
+/// Where figures come from: equal digests and an equal seed give equal figures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MadeFrom {
+    /// The split.
+    pub split: String,
+    /// Seed of the bootstrap, and of all that was drawn in the training where there was one.
+    pub seed: u64,
+    /// Digest of the clips that were fitted on.
+    pub training_data: String,
+    /// Digest of the clips that were judged.
+    pub judged_data: String,
+    /// Fingerprint of the features.
+    pub features: String,
+    /// SHA-256 of `weights.safetensors`.
+    pub weights: String,
 }
 
 fn share(part: usize, whole: usize) -> f64 {

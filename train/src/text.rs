@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::metrics::Evaluation;
+use crate::metrics::{Evaluation, Paired};
 
 /// Accuracy with its interval, recall of each genre, and the confusion matrix.
 #[must_use]
@@ -25,6 +25,33 @@ pub fn figures(evaluation: &Evaluation) -> String {
             let _ = if *count == 0 { write!(text, "{:>5}", "·") } else { write!(text, "{count:>5}") };
         }
         text.push('\n');
+    }
+    text
+}
+
+/// How two models differ on the same clips, by whole and by genre.
+#[must_use]
+pub fn paired(a: &str, b: &str, paired: &Paired) -> String {
+    let Paired { n, accuracy, difference, ci95: [low, high], only_a, only_b, p, genres } = paired;
+    let mut text = format!(
+        "\n{a} beside {b}, on the same {n} clips: {:.3} and {:.3}\n\
+         difference of accuracy {difference:+.3}, 95 % interval {low:+.3} to {high:+.3} (paired, by artist)\n\
+         only {a} right {only_a}, only {b} right {only_b}: McNemar's exact p {p:.3}\n\
+         McNemar's test takes clips as independent; those of one artist are not, so the interval by artist is the safer guide.\n\n",
+        accuracy[0], accuracy[1]
+    );
+    let width = genres.keys().map(String::len).max().unwrap_or(0).max(5);
+    let _ = writeln!(text, "{:width$}  clips   both  only the first  only the second  neither", "genre");
+    for (genre, of) in genres {
+        let _ = writeln!(
+            text,
+            "{genre:width$}  {:>5}  {:>5}  {:>14}  {:>15}  {:>7}",
+            of.n,
+            of.both,
+            of.only_a,
+            of.only_b,
+            of.neither()
+        );
     }
     text
 }

@@ -1,14 +1,13 @@
 //! `experiments compare`: two experiments on the same clips.
 
-use std::path::Path;
-
 use anyhow::{Result, bail};
 use train::{commands::print_json, output};
 
+use super::chosen::{by, common, found};
 use crate::{
     cli::CompareArgs,
     compare::{Comparison, OfSeed, compare},
-    results::{Kept, Results},
+    results::Results,
     summary::aligned,
 };
 
@@ -18,34 +17,11 @@ use crate::{
 /// When there are no results that can be compared.
 pub fn run(args: &CompareArgs) -> Result<()> {
     let results = Results::new(&args.results.results);
-    let found = |name: &str| -> Result<Vec<Kept>> {
-        let mut kept = match Path::new(name) {
-            dir if Kept::is_at(dir) => vec![Kept::read(dir)?],
-            _ => results.of(name)?,
-        };
-        kept.retain(|kept| args.seed.is_none_or(|seed| kept.outcome.seed == seed));
-        Ok(kept)
-    };
-    let (a, b) = (found(&args.a)?, found(&args.b)?);
-    let judged = |kept: &Kept| (kept.outcome.split.clone(), kept.outcome.pieces);
-    let asked = args.split.map(|split| split.to_string());
-    let common = a.iter().map(judged).find(|judged_a| {
-        asked.as_ref().is_none_or(|asked| *asked == judged_a.0) && b.iter().any(|kept| judged(kept) == *judged_a)
-    });
-    let Some(common) = common else {
+    let (a, b) = (found(&results, &args.a, args.seed)?, found(&results, &args.b, args.seed)?);
+    let Some(common) = common(&a, &b, args.split) else {
         bail!("{} and {} have no split and seed in common that was asked for", args.a, args.b);
     };
-    let by = |kept: Vec<Kept>| -> Result<Vec<Kept>> {
-        let kept: Vec<_> = kept.into_iter().filter(|kept| judged(kept) == common).collect();
-        if let Some(first) = kept.iter().find(|other| other.outcome.setting != kept[0].outcome.setting) {
-            bail!(
-                "`{}` was done in several settings, or has several points; name the folder of a result",
-                first.outcome.name
-            );
-        }
-        Ok(kept)
-    };
-    let comparison = compare(&by(a)?, &by(b)?)?;
+    let comparison = compare(&by(a, &common)?, &by(b, &common)?)?;
     if args.json {
         return print_json(&comparison);
     }

@@ -1,9 +1,11 @@
 //! The commands, one in each file.
 
+mod chosen;
 pub mod compare;
 pub mod export;
 pub mod ladder;
 pub mod leaderboard;
+pub mod report;
 pub mod run;
 pub mod sweep;
 

@@ -1,6 +1,6 @@
 //! An [`Svm`] with the features that it hears: a [`Classifier`].
 
-use features::{Extractor, Piece, Segment};
+use features::{Analysis, Extractor, Piece, Segment};
 
 use super::Svm;
 use crate::{
@@ -65,30 +65,32 @@ impl SvmClassifier {
         pieces.into_iter().map(hear).collect()
     }
 
-    fn classify(&self, pieces: Vec<Segment>) -> Result<Vec<SegmentPrediction>> {
-        let classify = |piece: Segment| {
+    fn classify(&self, pieces: &[Segment]) -> Result<Vec<SegmentPrediction>> {
+        let classify = |piece: &Segment| {
             Ok(SegmentPrediction {
                 start_seconds: piece.start_seconds,
                 end_seconds: piece.end_seconds,
                 probabilities: self.svm.probabilities(&piece.vector)?,
             })
         };
-        pieces.into_iter().map(classify).collect()
+        pieces.iter().map(classify).collect()
     }
 
-    fn judge_one(&self, job: &Job<'_>) -> Result<Judgement> {
+    /// The answer, and the passages that it is made of.
+    fn judge_one(&self, job: &Job<'_>) -> Result<(Judgement, Vec<Segment>)> {
         job.check_class(self.labels.len())?;
         let n_frames = job.analysis.log_mel().n_frames();
         let heard = self.hear(job, self.extractor.passage_pieces(n_frames)?)?;
         let features_digest = features::digest(job.analysis, &heard);
-        let passages = self.classify(heard)?;
+        let passages = self.classify(&heard)?;
         // A clip of one short passage is its own only window.
         let segments = match passages.as_slice() {
             [only] if n_frames <= self.extractor.spec().segment.window.frames => vec![only.clone()],
-            _ => self.classify(self.hear(job, self.extractor.window_pieces(n_frames)?)?)?,
+            _ => self.classify(&self.hear(job, self.extractor.window_pieces(n_frames)?)?)?,
         };
         let probabilities = pool(passages.iter().map(|passage| passage.probabilities.as_slice()));
-        Ok(Judgement { prediction: Prediction { probabilities, segments, features_digest }, explanation: None })
+        let prediction = Prediction { probabilities, segments, features_digest };
+        Ok((Judgement { prediction, explanation: None }, heard))
     }
 
     /// The machine.
@@ -113,6 +115,11 @@ impl Classifier for SvmClassifier {
 
     /// One job after the other. Nothing is explained: a support vector machine hears a song as one vector.
     fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<Result<Judgement>> {
-        jobs.iter().map(|job| self.judge_one(job)).collect()
+        jobs.iter().map(|job| Ok(self.judge_one(job)?.0)).collect()
+    }
+
+    fn predict_and_embed(&self, analysis: &Analysis) -> Result<(Prediction, Vec<Vec<f32>>)> {
+        let (judgement, passages) = self.judge_one(&Job::new(analysis))?;
+        Ok((judgement.prediction, passages.into_iter().map(|passage| passage.vector).collect()))
     }
 }

@@ -1,7 +1,7 @@
 //! A [`Vgg19`] with the features that it hears: a [`Classifier`].
 
 use burn::tensor::{Device, Tensor};
-use features::{Extractor, Piece};
+use features::{Analysis, Extractor, Piece};
 
 use super::{
     Backend, Columns, Input, Parts, Vgg19, Vgg19Config,
@@ -45,6 +45,8 @@ struct Song<'a> {
 /// What one passage says.
 struct Heard {
     probabilities: Vec<f64>,
+    /// What the head decided by; `[1, dim]`.
+    embedding: Tensor<2>,
     /// Of the windows that are heard in it.
     segments: Vec<SegmentPrediction>,
     /// Where an explanation is asked for.
@@ -183,7 +185,8 @@ impl Vgg19Classifier {
         let here = next.song.windows.iter().filter(|(home, _)| *home == next.index);
         let windows: Vec<_> = here.map(|(_, window)| window).collect();
         let columns = Columns::new(&self.config, activations);
-        let mut embeddings = vec![columns.embed(None)];
+        let embedding = columns.embed(None);
+        let mut embeddings = vec![embedding.clone()];
         embeddings.extend(windows.iter().map(|window| {
             let part = window.start - passage.start..window.end - passage.start;
             columns.embed(Some(part))
@@ -206,7 +209,30 @@ impl Vgg19Classifier {
             (Some(_), Some(last)) => Some(self.grad_cam.map(passage, last)?),
             _ => None,
         };
-        Ok(Heard { probabilities, segments: segments.collect(), map })
+        Ok(Heard { probabilities, embedding, segments: segments.collect(), map })
+    }
+
+    /// Hears all songs to their ends, but those that nobody waits for.
+    ///
+    /// Each passage goes through the network once, with others of its width, whichever song they are of; the windows of the
+    /// timeline are pooled from what the blocks say of their part of it.
+    fn listen<'a>(&self, jobs: &[Job<'a>]) -> Vec<Result<Song<'a>>> {
+        let mut songs: Vec<_> = jobs.iter().map(|job| self.begin(job)).collect();
+        loop {
+            leave_unwanted(&mut songs);
+            let batch = self.next_batch(&songs);
+            if batch.is_empty() {
+                return songs;
+            }
+            let owners: Vec<_> = batch.iter().map(|next| next.owner).collect();
+            for (owner, heard) in owners.into_iter().zip(self.hear(&batch)) {
+                match (&mut songs[owner], heard) {
+                    (Ok(song), Ok(heard)) => song.heard.push(heard),
+                    (slot, Err(error)) => *slot = Err(error),
+                    (Err(_), Ok(_)) => {}
+                }
+            }
+        }
     }
 
     /// The answer for a song that was heard to its end.
@@ -267,25 +293,19 @@ impl Classifier for Vgg19Classifier {
         &self.extractor
     }
 
-    /// Each passage goes through the network once, with others of its width, whichever song they are of; the windows of the
-    /// timeline are pooled from what the blocks say of their part of it.
     fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<Result<Judgement>> {
-        let mut songs: Vec<_> = jobs.iter().map(|job| self.begin(job)).collect();
-        loop {
-            leave_unwanted(&mut songs);
-            let batch = self.next_batch(&songs);
-            if batch.is_empty() {
-                return songs.into_iter().map(|song| Ok(self.finish(song?))).collect();
-            }
-            let owners: Vec<_> = batch.iter().map(|next| next.owner).collect();
-            for (owner, heard) in owners.into_iter().zip(self.hear(&batch)) {
-                match (&mut songs[owner], heard) {
-                    (Ok(song), Ok(heard)) => song.heard.push(heard),
-                    (slot, Err(error)) => *slot = Err(error),
-                    (Err(_), Ok(_)) => {}
-                }
-            }
-        }
+        self.listen(jobs).into_iter().map(|song| Ok(self.finish(song?))).collect()
+    }
+
+    fn predict_and_embed(&self, analysis: &Analysis) -> Result<(Prediction, Vec<Vec<f32>>)> {
+        let song = self.listen(&[Job::new(analysis)]).pop().unwrap_or(Err(Error::Abandoned))?;
+        let values = |heard: &Heard| {
+            heard.embedding.clone().into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
+                detail: format!("the device gives embeddings that are not f32: {error:?}"),
+            })
+        };
+        let embeddings = song.heard.iter().map(values).collect::<Result<_>>()?;
+        Ok((self.finish(song).prediction, embeddings))
     }
 }
 

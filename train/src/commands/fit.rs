@@ -12,15 +12,19 @@ use models::{
 };
 use serde_json::{Value, json};
 
-use super::{open_set, read_spec, say_rejected};
+use super::{
+    documents::{self, Documents},
+    open_set, read_spec, say_rejected,
+};
 use crate::{
     cli::FitArgs,
     describe,
     interrupt::{self, Scratch},
+    learning::Learning,
     metrics::{Evaluation, Scored},
     output,
-    report::{self, Curve, Report},
-    scoring,
+    report::Curve,
+    scoring::{self, Judged},
     source::{self, Source},
     text,
 };
@@ -102,7 +106,7 @@ impl Music {
     }
 
     /// What is said of the clips that judge: by `kept`; or with `--refit`, by what `fit` makes of the other clips of each
-    /// fold.
+    /// fold. What the models of several folds decide by cannot be compared, and is not kept.
     ///
     /// # Errors
     /// Those of `fit`; when a clip cannot be read.
@@ -111,9 +115,9 @@ impl Music {
         kept: &C,
         threads: usize,
         mut fit: impl FnMut(&Fold) -> Result<C>,
-    ) -> Result<Vec<Scored>> {
+    ) -> Result<Judged> {
         if !self.refit {
-            return scoring::score(kept, &self.set, &self.test, threads);
+            return scoring::judge(kept, &self.set, &self.test, threads);
         }
         let mut judged: Vec<(usize, Scored)> = Vec::new();
         for (number, fold) in self.folds.iter().enumerate() {
@@ -122,7 +126,7 @@ impl Music {
             judged.extend(fold.test.iter().copied().zip(of_fold));
         }
         judged.sort_by_key(|(index, _)| *index);
-        Ok(judged.into_iter().map(|(_, scored)| scored).collect())
+        Ok(Judged { scored: judged.into_iter().map(|(_, scored)| scored).collect(), passages: Vec::new() })
     }
 
     /// The flag of the command that deals them so again.
@@ -162,7 +166,7 @@ impl Music {
 pub(super) struct Model<'a> {
     pub classifier: &'a dyn Classifier,
     /// What was said of the clips that judge.
-    pub scored: Vec<Scored>,
+    pub judged: Judged,
     /// The bytes of `weights.safetensors`.
     pub weights: Vec<u8>,
     /// What the training says of itself, for `artifact.json`.
@@ -171,6 +175,8 @@ pub(super) struct Model<'a> {
     pub long: &'a [&'a str],
     /// Further lines for the report.
     pub curves: Vec<Curve>,
+    /// How it is fitted again on less.
+    pub learning: Learning<'a>,
     /// Accuracy by cross-validation among the clips that were fitted on.
     pub cross_validated: f64,
     /// The command that makes it again.
@@ -211,12 +217,13 @@ enum InUse {
 /// # Errors
 /// When a clip cannot be read or the artifact cannot be written.
 pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Kept> {
-    let Music { set, split, train, labels, .. } = music;
+    let Music { set, split, train, test, labels, .. } = music;
     let name = model.classifier.identity().name.clone();
     let spec = model.classifier.extractor().spec().clone();
     let fingerprint = spec.fingerprint();
-    let scored = model.scored;
-    let evaluation = Evaluation::new(labels, &scored, args.seed);
+    let judged = model.judged;
+    let evaluation = Evaluation::new(labels, &judged.scored, args.seed);
+    let learning = documents::learning(&model.learning, music, &judged, &evaluation, args.seed)?;
     let clip_ids: Vec<_> = train.iter().map(|&index| set.clips()[index].clip_id.as_str()).collect();
     let warning = source::synthetic_warning(clip_ids.iter().copied());
     let mut training = model.training;
@@ -253,19 +260,25 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
         accuracy: evaluation.accuracy,
         more: more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     };
-    let report_html = report::html(&Report {
+    let documents = Documents {
         model: &name,
-        fingerprint: &fingerprint,
-        training: &summarised,
-        data: &data,
         split: &split.to_string(),
         leaks: split.leaks(),
         warning,
-        curves: &model.curves,
+        seed: args.seed,
+        judged: &judged,
         evaluation: &evaluation,
-        scored: &scored,
-        command: &model.command,
-    });
+        judged_data: set.digest_of(test)?,
+        fingerprint: &fingerprint,
+        weights: &model.weights,
+        data: &data,
+        training: &summarised,
+        command: &(model.command + &documents::spec_flag(args)),
+        against: None,
+        learning: Some(&learning),
+        curves: &model.curves,
+    };
+    let (metrics_json, report_html) = (serde_json::to_vec_pretty(&documents.metrics())?, documents.page());
     let draft = Draft {
         model: name.clone(),
         labels: labels.clone(),
@@ -274,7 +287,7 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
         data,
         metrics: vec![summary],
         weights: model.weights,
-        metrics_json: serde_json::to_vec_pretty(&evaluation)?,
+        metrics_json,
         report_html: report_html.into_bytes(),
     };
     let model_dir = args.artifacts.join(&name);

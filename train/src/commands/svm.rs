@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     cli::{FitArgs, SvmArgs},
-    describe, fitting,
+    describe, fitting, learning,
     svm::{Search, TrainingSet},
 };
 
@@ -42,14 +42,14 @@ pub(super) fn train(args: &FitArgs, search: &Search, music: &Music) -> Result<Ke
     let fit =
         |training: &TrainingSet| fitting::svm(training, &music.labels, music.extractor()?, search, args.seed, threads);
     let (classifier, fitted) = fit(&training)?;
-    let scored = music.judged(&classifier, threads, |fold| {
+    let judged = music.judged(&classifier, threads, |fold| {
         let among = |index: &usize| music.train.binary_search(index).ok();
         let members: Vec<usize> = fold.train.iter().filter_map(among).collect();
         Ok(fit(&training.some(&members))?.0)
     })?;
     let model = Model {
         classifier: &classifier,
-        scored,
+        judged,
         weights: fitted.svm.to_tensors()?,
         training: json!({
             "search": search,
@@ -60,8 +60,15 @@ pub(super) fn train(args: &FitArgs, search: &Search, music: &Music) -> Result<Ke
         }),
         long: &["fit"],
         curves: Vec::new(),
+        learning: learning::svm(&training, search, fitted.report.chosen.hyperparameters, args.seed, threads),
         cross_validated: fitted.report.cross_validated.accuracy,
-        command: format!("train svm --data CORPUS --held-out {}{} --seed {}", music.split, music.flag(), args.seed),
+        command: format!(
+            "train svm --data CORPUS{} --held-out {}{} --seed {}",
+            if *search == Search::default() { "" } else { " --search SEARCH" },
+            music.split,
+            music.flag(),
+            args.seed
+        ),
         role: "svm",
         address: "127.0.0.1:8081/predict",
         remarks: Vec::new(),

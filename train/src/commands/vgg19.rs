@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use data::rng::Rng;
 use models::{
     artifact::{self, Artifact},
-    vgg19::{BLOCKS, Vgg19Classifier, Weights},
+    vgg19::{BLOCKS, Backend, Vgg19Classifier, Weights},
 };
 use serde_json::json;
 
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     cli::{DEFAULT_WEIGHTS, Regime, Vgg19Args},
     fitting::{self, Clips, Network},
+    learning,
     report::Curve,
     vgg19::{Epoch, Fitted, Recipe},
 };
@@ -51,8 +52,8 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
         |train: &[usize], held_out: &[usize]| fitting::vgg19(Clips { set, train, held_out, labels }, network, threads);
     // With --refit the clips that judge are fitted on too, so they can stop nothing early.
     let held_out: &[usize] = if music.refit { &[] } else { test };
-    let (classifier, Fitted { parts, report, .. }) = fit(train, held_out)?;
-    let scored = music.judged(&classifier, threads, |fold| Ok(fit(&fold.train, &fold.test)?.0))?;
+    let (classifier, Fitted { parts, report, heads, .. }) = fit(train, held_out)?;
+    let judged = music.judged(&classifier, threads, |fold| Ok(fit(&fold.train, &fold.test)?.0))?;
     let mut remarks = Vec::new();
     if let Some(remark) = weights.remark() {
         remarks.push(remark.to_owned());
@@ -63,15 +64,17 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
     ));
     let model = Model {
         classifier: &classifier,
-        scored,
+        judged,
         weights: parts.to_tensors()?,
         training: json!({ "weights": weights.description(), "fit": report }),
         long: &[],
         curves: curves(&report.history),
+        learning: learning::vgg19(heads.as_ref(), parts.temperature, threads),
         cross_validated: report.calibration.accuracy,
         command: format!(
-            "train vgg19 --data CORPUS --weights WEIGHTS --regime {} --held-out {}{} --seed {}",
-            recipe.regime(),
+            "train vgg19 --data CORPUS{} {} --held-out {}{} --seed {}",
+            if weights.is_random() { "" } else { " --weights WEIGHTS" },
+            flags(args, recipe),
             music.split,
             music.flag(),
             args.fit.seed
@@ -81,6 +84,17 @@ pub(super) fn train(args: &Vgg19Args, recipe: &Recipe, weights: &Pretrained, mus
         remarks,
     };
     fit::keep(&args.fit, music, model)
+}
+
+/// What says how it is trained, as it was given, but for the folder of a file.
+fn flags(args: &Vgg19Args, recipe: &Recipe) -> String {
+    let how = match args.recipe {
+        Some(_) => "--recipe RECIPE".to_owned(),
+        None => format!("--regime {}", recipe.regime()),
+    };
+    let epochs = args.epochs.map(|epochs| format!(" --epochs {epochs}")).unwrap_or_default();
+    let device = if args.device == Backend::default() { String::new() } else { format!(" --device {}", args.device) };
+    how + &epochs + &device
 }
 
 /// The recipe that the arguments make.

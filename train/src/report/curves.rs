@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use super::page::heading;
+
 /// One line of a plot; lines of the same title share a plot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
@@ -21,7 +23,7 @@ const LEFT: f64 = 50.0;
 const TOP: f64 = 30.0;
 
 /// Draws each title once, in the order of their first lines. Nothing without a line.
-pub(super) fn plot(page: &mut String, curves: &[Curve]) {
+pub(super) fn section(page: &mut String, curves: &[Curve]) {
     let mut titles: Vec<&str> = Vec::new();
     for curve in curves {
         if !titles.contains(&curve.title) {
@@ -29,7 +31,7 @@ pub(super) fn plot(page: &mut String, curves: &[Curve]) {
         }
     }
     if !titles.is_empty() {
-        let _ = writeln!(page, "<h2>How the training went</h2>");
+        heading(page, "How the training went");
     }
     for title in titles {
         let lines: Vec<_> = curves.iter().filter(|curve| curve.title == title && !curve.points.is_empty()).collect();

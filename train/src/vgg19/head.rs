@@ -66,6 +66,46 @@ pub(super) fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> 
     -(log_softmax(logits, 1) * targets).sum_dim(1).mean()
 }
 
+/// What a head was fitted on: to fit others, on some of the clips.
+#[derive(Debug)]
+pub struct Heads {
+    /// `[clip][passage or window][dimension]`.
+    embeddings: Vec<Vec<Vec<f32>>>,
+    /// Class of each clip.
+    labels: Vec<usize>,
+    n_classes: usize,
+    recipe: HeadRecipe,
+    seed: u64,
+    device: Device,
+}
+
+impl Heads {
+    pub(super) fn new(
+        embeddings: Vec<Vec<Vec<f32>>>,
+        labels: Vec<usize>,
+        n_classes: usize,
+        recipe: &HeadRecipe,
+        seed: u64,
+        device: &Device,
+    ) -> Self {
+        Self { embeddings, labels, n_classes, recipe: recipe.clone(), seed, device: device.clone() }
+    }
+
+    /// Fits a head on these clips, as [`fit`] does.
+    ///
+    /// # Errors
+    /// Those of [`fit`].
+    ///
+    /// # Panics
+    /// When one is not below the number of clips.
+    pub fn fit(&self, clips: &[usize]) -> Result<HeadParts> {
+        let rows: Vec<_> = clips.iter().flat_map(|&clip| self.embeddings[clip].iter().cloned()).collect();
+        let labels: Vec<_> =
+            clips.iter().flat_map(|&clip| vec![self.labels[clip]; self.embeddings[clip].len()]).collect();
+        fit(&rows, &labels, self.n_classes, &self.recipe, self.seed, &self.device)
+    }
+}
+
 /// Fits a head on embeddings and their classes: the mean of [`HeadRecipe::heads`] that differ in what their dropout
 /// leaves out. The heads are linear, so the mean of their weights gives the mean of their logits.
 ///

@@ -26,7 +26,7 @@ use models::vgg19::{Backend, HeadParts, Input, Parts, Weights, softmax};
 use serde::Serialize;
 
 pub use cache::Cache;
-pub use head::{fit as fit_head, logits};
+pub use head::{Heads, fit as fit_head, logits};
 pub use recipe::{Augment, FinetuneRecipe, HeadRecipe, Recipe, Standardisation};
 pub use sounds::{Embedded, Sounds, chosen};
 pub use temperature::Calibration;
@@ -56,6 +56,8 @@ pub struct Fitted {
     pub report: FitReport,
     /// Probabilities of each clip by the networks that did not see its artist; none for a clip that all have seen.
     pub cross_validated: Vec<Vec<f64>>,
+    /// What the head was fitted on, to fit others on less of it; `None` of a network that was tuned.
+    pub heads: Option<Heads>,
 }
 
 /// What a fit says of itself.
@@ -184,6 +186,11 @@ pub fn fit(
     if let Some(folder) = workplace.checkpoints.as_ref().filter(|folder| folder.is_dir()) {
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {}", folder.display()))?;
     }
+    let heads = recipe.finetune.is_none().then(|| {
+        let of_clip = |member: usize| rows(&parts, &embedded, sounds, &[member], recipe.windows).0;
+        let embeddings = (0..sounds.len()).map(of_clip).collect();
+        Heads::new(embeddings, sounds.labels.clone(), n_classes, &recipe.head, recipe.seed, device)
+    });
     let report = FitReport {
         recipe: recipe.clone(),
         began_with: weights.digest().to_owned(),
@@ -192,7 +199,7 @@ pub fn fit(
         epochs,
         history,
     };
-    Ok(Fitted { parts, report, cross_validated })
+    Ok(Fitted { parts, report, cross_validated, heads })
 }
 
 /// What tells the embeddings of frozen networks apart in a [`Cache`]: everything but the clip.
