@@ -67,7 +67,7 @@ pub fn run(args: &ReportArgs) -> Result<()> {
         curves: &[],
         provenance: Provenance {
             command: &command(&kept.outcome),
-            data: &kept.outcome.data.description,
+            data: &format!("{} of {}, as the split deals them", kept.outcome.data.clips, kept.outcome.data.description),
             digests: &digests(&kept.outcome),
             training: &json!({ "made_from": kept.outcome.made_from, "folds": kept.outcome.folds }),
         },

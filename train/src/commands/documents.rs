@@ -92,7 +92,12 @@ impl Documents<'_> {
             learning: *learning,
             map: map.as_ref(),
             curves,
-            provenance: Provenance { command, data: &data.description, digests: &digests, training },
+            provenance: Provenance {
+                command,
+                data: &format!("{} of {}", data.clips, data.description),
+                digests: &digests,
+                training,
+            },
         })
     }
 

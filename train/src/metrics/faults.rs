@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn faults_are_counted_among_clips_and_among_mistakes() {
-        let excluded = data::catalogue().entries().iter().find(|entry| entry.split == data::FaultFiltered::Excluded);
+        let excluded = catalogue().entries().iter().find(|entry| entry.split == data::FaultFiltered::Excluded);
         let excluded = excluded.expect("one of seventy").clip_id.as_str();
         let piece = format!("{excluded}.2");
         let clips = [
