@@ -293,7 +293,10 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
     let model_dir = args.artifacts.join(&name);
     let (artifact, in_use) = interrupt::uninterrupted(|| -> Result<_> {
         let artifact = draft.write(&args.artifacts)?;
-        if let Some(real) = real_in_use(&model_dir).filter(|_| warning.is_some()) {
+        // A pin is the stronger reason, and what to do about it is another thing.
+        if artifact::pinned(&model_dir)?.is_none()
+            && let Some(real) = real_in_use(&model_dir).filter(|_| warning.is_some())
+        {
             return Ok((artifact, InUse::Real(real)));
         }
         match artifact::set_current(&model_dir, &artifact.version) {
