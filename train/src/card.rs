@@ -190,7 +190,7 @@ fn limits(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, music
     if music.gtzan {
         let _ = writeln!(
             card,
-            "- {} clips of 30 s by few artists a genre, collected in 2000 and 2001, mostly from the United States and Jamaica: other times and \
+            "- {} clips of 30 s by few artists a genre, collected in 2000 and 2001: other times and \
              places are not in it, and an artist's other songs are known better than a stranger's (docs/evaluation.md says by how much).",
             music.clips
         );
