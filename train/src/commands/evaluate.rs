@@ -51,7 +51,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     }
     let split = chosen(&args.split)?;
     // What is wrong with either is said before one of them is heard.
-    let open = |path: &Path| Ok::<_, models::Error>(Artifact::open(&artifact::resolve(path, None)?)?);
+    let open = |path: &Path| Artifact::open(&artifact::resolve(path, None)?);
     let artifact = open(&args.artifact)?;
     let other = args.against.as_deref().map(open).transpose()?;
     let judge = Judge::new(artifact, split, args)?;

@@ -68,8 +68,8 @@ fn joint(vectors: &[Vec<f64>], perplexity: f64) -> Vec<f64> {
     }
     let rows: Vec<Vec<f64>> = (0..n).map(|i| neighbours(&squared[i], i, libm::log(perplexity))).collect();
     let mut p = Vec::with_capacity(n * (n - 1) / 2);
-    for i in 0..n {
-        p.extend((0..i).map(|j| (rows[i][j] + rows[j][i]) / (2 * n) as f64));
+    for (i, row) in rows.iter().enumerate() {
+        p.extend(row.iter().zip(&rows[..i]).map(|(there, back)| (there + back[i]) / (2 * n) as f64));
     }
     p
 }
