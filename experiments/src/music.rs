@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, collections::BTreeSet, path::PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use data::{FaultFiltered, Fold, LabelledSet, Split};
 use features::{Extractor, FeatureSpec};
 use train::{commands, describe, interrupt::Scratch, svm::TrainingSet};
@@ -36,12 +36,7 @@ impl Music {
     /// The folds of a split, each with every genre to fit on.
     pub(crate) fn folds(&self, split: Split, seed: u64) -> Result<Vec<Fold>> {
         let folds = self.set.folds(split, &self.parts, seed)?;
-        for (number, fold) in folds.iter().enumerate() {
-            let there = describe::labels(&self.set, &fold.train);
-            if let Some(genre) = self.labels.iter().find(|genre| !there.contains(genre)) {
-                bail!("fold {} of {} by {split} leaves no clip of {genre} to fit on", number + 1, folds.len());
-            }
-        }
+        describe::check_folds(&self.set, &self.labels, split, &folds)?;
         Ok(folds)
     }
 

@@ -5,8 +5,8 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use anyhow::{Context, Result};
-use data::LabelledSet;
+use anyhow::{Context, Result, bail};
+use data::{Fold, LabelledSet, Split};
 use features::Extractor;
 use rayon::prelude::*;
 
@@ -17,6 +17,20 @@ use crate::{progress::Stage, svm::TrainingSet};
 pub fn labels(set: &LabelledSet, indices: &[usize]) -> Vec<String> {
     let genres: BTreeSet<_> = indices.iter().map(|&index| set.clips()[index].genre).collect();
     genres.into_iter().map(|genre| genre.name().to_owned()).collect()
+}
+
+/// Refuses folds of which one leaves a genre of `labels` without a clip to fit on.
+///
+/// # Errors
+/// Which fold, and which genre.
+pub fn check_folds(set: &LabelledSet, labels: &[String], split: Split, folds: &[Fold]) -> Result<()> {
+    for (number, fold) in folds.iter().enumerate() {
+        let there = self::labels(set, &fold.train);
+        if let Some(genre) = labels.iter().find(|genre| !there.contains(genre)) {
+            bail!("fold {} of {} by {split} leaves no clip of {genre} to fit on", number + 1, folds.len());
+        }
+    }
+    Ok(())
 }
 
 /// The vectors of the clips: their passages, by which they are judged, and their windows, which are fitted on too, so that

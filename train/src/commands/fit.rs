@@ -96,12 +96,7 @@ impl Music {
                 train.len()
             );
         }
-        for (number, fold) in folds.iter().enumerate() {
-            let there = describe::labels(&set, &fold.train);
-            if let Some(genre) = labels.iter().find(|genre| !there.contains(genre)) {
-                bail!("fold {} of {} by {split} leaves no clip of {genre} to fit on", number + 1, folds.len());
-            }
-        }
+        describe::check_folds(&set, &labels, split, &folds)?;
         Ok(Self { set, split, folds, refit: args.refit, train, test, labels, _scratch: scratch })
     }
 
