@@ -10,8 +10,8 @@ use models::{
     Classifier, Error, Identity,
     artifact::{DataDescription, Draft, SplitMetrics},
     vgg19::{
-        Backend, Channels, ConvWeights, HeadParts, Parts, Statistic, Vgg19Classifier, Vgg19Config, Weights, embed,
-        softmax,
+        Backend, Channels, ConvWeights, HeadParts, Parts, Statistic, Vgg19Classifier, Vgg19Config, View, Weights,
+        embed, softmax,
     },
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -30,6 +30,7 @@ fn parts() -> Parts {
     let weight = second.weight.iter().map(|value| value * 1.0001).collect();
     let second = ConvWeights { weight, ..second.clone() };
     let config = Vgg19Config {
+        views: vec![View::Absolute, View::Relative],
         pooled_blocks: vec![1],
         statistics: vec![Statistic::Average, Statistic::Deviation],
         n_classes: N_CLASSES,
@@ -168,9 +169,9 @@ fn tensors_of_another_shape_or_type_are_named() {
         ("features.2.bias", vec![1, 64]),
         ("input.mean", vec![2, 64]),
         ("input.deviation", vec![64, 2]),
-        ("head.mean", vec![1, 128]),
-        ("head.scale", vec![128, 1]),
-        ("head.weight", vec![128, 3]),
+        ("head.mean", vec![1, 256]),
+        ("head.scale", vec![256, 1]),
+        ("head.weight", vec![256, 3]),
         ("head.bias", vec![3, 1]),
         ("temperature", vec![]),
     ] {
@@ -245,6 +246,9 @@ fn a_network_that_cannot_be_made_is_refused() {
     for statistics in [json!([]), json!(["average", "average"])] {
         assert_says(&network("statistics", statistics), &["statistics"]);
     }
+    for views in [json!([]), json!(["relative", "relative"])] {
+        assert_says(&network("views", views), &["views"]);
+    }
     for n_classes in [0, 1, 65_537, usize::MAX] {
         assert_says(&network("n_classes", json!(n_classes)), &["classes", &n_classes.to_string()]);
     }
@@ -252,6 +256,7 @@ fn a_network_that_cannot_be_made_is_refused() {
         ("pooled_blocks", json!([-1])),
         ("pooled_blocks", json!("1")),
         ("statistics", json!(["median"])),
+        ("views", json!(["sideways"])),
         ("n", json!(1)),
     ] {
         assert_says(&network(field, value), &[CONFIG]);
@@ -259,7 +264,8 @@ fn a_network_that_cannot_be_made_is_refused() {
     // What it says is possible, but is not what follows.
     assert_says(&network("pooled_blocks", json!([1, 2])), &["features.5.weight", "is missing"]);
     assert_says(&network("n_classes", json!(4)), &["head.", "[4"]);
-    assert_says(&network("statistics", json!(["maximum"])), &["head.", "[64]"]);
+    assert_says(&network("statistics", json!(["maximum"])), &["head.", "[128]"]);
+    assert_says(&network("views", json!(["relative"])), &["head.", "[128]"]);
     for text in ["", "{", "[]", "null", &"[".repeat(100_000), r#"{"network": {}, "channels": "repeat"}"#] {
         assert_says(&closed(&tensors, Some(text.to_owned())), &[CONFIG]);
     }

@@ -10,8 +10,8 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData, activation::log_softmax},
 };
 use models::vgg19::{
-    BLOCKS, Backend, Block, ConvWeights, Head, HeadParts, Layer, Statistic, Vgg19Config, Weights, activations,
-    channels, embed,
+    BLOCKS, Backend, Block, ConvWeights, Head, HeadParts, Layer, Statistic, Vgg19Config, Weights, absolute_alone,
+    activations, channels, embed,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -98,6 +98,7 @@ fn golden_weights() -> Weights {
 
 fn golden_config() -> Vgg19Config {
     Vgg19Config {
+        views: absolute_alone(),
         pooled_blocks: vec![1, 2],
         statistics: vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation],
         n_classes: N_CLASSES,
@@ -265,7 +266,12 @@ fn the_imagenet_weights_give_the_reference_activations() {
     let weights = Weights::read(&weights, 5).expect("weights");
     let bytes = std::fs::read(reference).expect("read");
     let file = SafeTensors::deserialize(&bytes).expect("the reference");
-    let config = Vgg19Config { pooled_blocks: vec![5], statistics: vec![Statistic::Average], n_classes: 2 };
+    let config = Vgg19Config {
+        views: absolute_alone(),
+        pooled_blocks: vec![5],
+        statistics: vec![Statistic::Average],
+        n_classes: 2,
+    };
     for (backend, device) in devices() {
         let network = config.init(&weights, &device).expect("a network");
         let x = Tensor::<4>::from_data(TensorData::new(stored(&file, "x"), [2, 3, 224, 224]), &device);
@@ -308,6 +314,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn embeddings_have_the_same_bits_for_any_number_of_threads() {
     let weights = random_weights(4);
     let config = Vgg19Config {
+        views: absolute_alone(),
         pooled_blocks: vec![3, 4],
         statistics: vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation],
         n_classes: 2,
@@ -331,7 +338,12 @@ fn embeddings_have_the_same_bits_for_any_number_of_threads() {
 #[test]
 fn gradients_have_the_same_bits_for_any_number_of_threads() {
     let weights = random_weights(4);
-    let config = Vgg19Config { pooled_blocks: vec![4], statistics: vec![Statistic::Deviation], n_classes: N_CLASSES };
+    let config = Vgg19Config {
+        views: absolute_alone(),
+        pooled_blocks: vec![4],
+        statistics: vec![Statistic::Deviation],
+        n_classes: N_CLASSES,
+    };
     let dim = config.embedding_dim();
     let head = HeadParts {
         mean: draws(501, 32, dim),

@@ -9,8 +9,8 @@ use features::{Analysis, Extractor, FeatureSpec, LogMel, mel};
 use models::{
     Classifier, Error, Explain, Explanation, Identity, Job, Judgement,
     vgg19::{
-        BATCH_FRAMES, Backend, Channels, ConvWeights, HeadParts, Parts, Statistic, Vgg19Classifier, Vgg19Config,
-        Weights,
+        BATCH_FRAMES, Backend, Channels, ConvWeights, HeadParts, Parts, Statistic, Vgg19Classifier, Vgg19Config, View,
+        Weights, absolute_alone,
     },
 };
 
@@ -30,8 +30,13 @@ fn classifier(parts: &Parts, backend: Backend) -> Vgg19Classifier {
 
 /// A network of random weights whose head hears all of its `blocks` blocks.
 fn random_parts(blocks: usize) -> Parts {
+    random_parts_of(absolute_alone(), blocks)
+}
+
+fn random_parts_of(views: Vec<View>, blocks: usize) -> Parts {
     let mut draws = noise(1, 1 << 16).into_iter().map(f64::from).cycle();
     let config = Vgg19Config {
+        views,
         pooled_blocks: (1..=blocks).collect(),
         statistics: vec![Statistic::Average, Statistic::Deviation],
         n_classes: 3,
@@ -64,8 +69,13 @@ fn song(seed: u32, frames: usize) -> Analysis {
 
 #[test]
 fn each_song_of_a_batch_gets_the_bits_that_it_gets_alone() {
-    let parts = Parts { band_upsampling: 1, ..random_parts(4) };
-    let classifier = classifier(&parts, Backend::Flex);
+    for views in [absolute_alone(), vec![View::Absolute, View::Relative]] {
+        let parts = Parts { band_upsampling: 1, ..random_parts_of(views, 4) };
+        a_batch_changes_no_bit(&classifier(&parts, Backend::Flex));
+    }
+}
+
+fn a_batch_changes_no_bit(classifier: &Vgg19Classifier) {
     // Shorter than a window, of a window, of a passage, and of several passages; more passages of a width than a batch holds.
     let songs: Vec<_> =
         [344, 16, 700, 128, 100, 344, 300].into_iter().zip(1..).map(|(n, seed)| song(seed, n)).collect();
@@ -146,7 +156,7 @@ fn listening_to_one_channel(statistics: Vec<Statistic>) -> Parts {
         weight[4] = 1.0;
         ConvWeights { weight, bias: vec![0.0; conv.bias.len()], ..conv.clone() }
     };
-    let config = Vgg19Config { pooled_blocks: vec![1], statistics, n_classes: 3 };
+    let config = Vgg19Config { views: absolute_alone(), pooled_blocks: vec![1], statistics, n_classes: 3 };
     let dim = config.embedding_dim();
     let mut weight = vec![0.0; 3 * dim];
     for first in (0..dim).step_by(64) {

@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use data::{ExtractOptions, LabelledSet, Part, Split};
 use features::{Extractor, FeatureSpec};
-use models::vgg19::{Backend, Channels, Statistic, Weights, softmax};
+use models::vgg19::{Backend, Channels, Statistic, View, Weights, absolute_alone, softmax};
 use rayon::prelude::*;
 use train::{
     describe,
@@ -30,7 +30,33 @@ const CHANGES: &[Change] = &[
     ("fitted on 11-s windows too, dropout 0.8", |r| (r.windows, r.head.dropout) = (true, 0.8)),
     ("two rows a band", |r| r.band_upsampling = 2),
     ("eight heads", |r| r.head.heads = 8),
-    ("two rows a band, 11-s windows too, eight heads with dropout 0.8 (the default)", |r| *r = Recipe::frozen(r.seed)),
+    ("two rows a band, 11-s windows too, eight heads with dropout 0.8", |r| {
+        *r = Recipe { views: absolute_alone(), ..Recipe::frozen(r.seed) };
+        r.head.dropout = 0.8;
+    }),
+    ("the same, relative view", |r| {
+        *r = Recipe { views: vec![View::Relative], ..Recipe::frozen(r.seed) };
+        r.head.dropout = 0.8;
+    }),
+    ("the same, both views", |r| {
+        *r = Recipe::frozen(r.seed);
+        r.head.dropout = 0.8;
+    }),
+    ("the same, both views, dropout 0.5", |r| {
+        *r = Recipe::frozen(r.seed);
+        r.head.dropout = 0.5;
+    }),
+    ("the same, both views, dropout 0.65 (the default)", |r| *r = Recipe::frozen(r.seed)),
+    ("the same, both views, dropout 0.9", |r| {
+        *r = Recipe::frozen(r.seed);
+        r.head.dropout = 0.9;
+    }),
+    ("the same, both views, dropout 0, one head", |r| {
+        *r = Recipe::frozen(r.seed);
+        (r.head.dropout, r.head.heads) = (0.0, 1);
+    }),
+    ("relative view", |r| r.views = vec![View::Relative]),
+    ("both views", |r| r.views = vec![View::Absolute, View::Relative]),
     ("10 folds", |r| r.folds = 10),
     ("average alone", |r| r.statistics = vec![Statistic::Average]),
     ("average and maximum", |r| r.statistics = vec![Statistic::Average, Statistic::Maximum]),
@@ -75,6 +101,7 @@ fn main() -> Result<()> {
     for (name, change) in CHANGES.iter().filter(|(name, _)| name.contains(&only)) {
         let one = |seed: u64| -> Result<[f64; 5]> {
             let mut recipe = Recipe::frozen(seed);
+            recipe.views = absolute_alone();
             (recipe.band_upsampling, recipe.windows, recipe.head.dropout, recipe.head.heads) = (1, false, 0.5, 1);
             change(&mut recipe);
             let blocks = recipe.network(labels.len()).n_blocks();

@@ -16,7 +16,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use data::rng::Rng;
-use models::vgg19::{Backend, Statistic, Vgg19Config, Weights};
+use models::vgg19::{Backend, Statistic, Vgg19Config, Weights, absolute_alone};
 use serde_json::json;
 
 fn main() -> Result<()> {
@@ -50,7 +50,7 @@ fn parse_shape(text: &str) -> Result<[usize; 4]> {
 }
 
 fn config() -> Vgg19Config {
-    Vgg19Config { pooled_blocks: vec![5], statistics: vec![Statistic::Average], n_classes: 10 }
+    Vgg19Config { views: absolute_alone(), pooled_blocks: vec![5], statistics: vec![Statistic::Average], n_classes: 10 }
 }
 
 fn forward(weights: Weights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {

@@ -14,7 +14,7 @@ use features::{Extractor, FeatureSpec};
 use models::{
     Classifier as _,
     artifact::{self, Artifact},
-    vgg19::{BLOCKS, Backend, Channels, ConvWeights, Input, Vgg19Classifier, Weights},
+    vgg19::{BLOCKS, Backend, Channels, ConvWeights, Input, Vgg19Classifier, Weights, absolute_alone},
 };
 use rayon::prelude::*;
 use train::{
@@ -36,7 +36,14 @@ fn main() -> Result<()> {
     let labels = describe::labels(&set, &fold.train);
     let sounds = Sounds::new(&set, &fold.test, &labels, &extractor)?;
     let (mean, deviation) = sounds.standardisation(Standardisation::Band)?;
-    let input = Input { channels: Channels::Repeat, mean, deviation, min_frames: 128, band_upsampling: 2 };
+    let input = Input {
+        views: absolute_alone(),
+        channels: Channels::Repeat,
+        mean,
+        deviation,
+        min_frames: 128,
+        band_upsampling: 2,
+    };
     let weights = Weights::read(Path::new(&weights), BLOCKS.len())?;
 
     let ways = [Some(Method::F4), Some(Method::F2), Some(Method::Direct), None];

@@ -7,6 +7,7 @@ use data::Split;
 use models::{
     artifact::{self, Artifact, Manifest},
     svm::SvmClassifier,
+    vgg19::View,
 };
 use serde_json::Value;
 
@@ -84,14 +85,20 @@ fn what_it_is(manifest: &Manifest) -> String {
     } else {
         let recipe: Option<Recipe> = serde_json::from_value(training["fit"]["recipe"].clone()).ok();
         let blocks = recipe.as_ref().and_then(|recipe| recipe.pooled_blocks.last()).copied().unwrap_or_default();
-        let tuned = recipe.is_some_and(|recipe| recipe.finetune.is_some());
+        let views = recipe.as_ref().map_or(&[][..], |recipe| &recipe.views);
+        let picture = match views {
+            [View::Relative] => "as a picture in which each band is less its mean",
+            [] | [View::Absolute] => "as a picture",
+            _ => "as two pictures, one of which has each band less its mean and so knows nothing of equalisers",
+        };
+        let tuned = recipe.as_ref().is_some_and(|recipe| recipe.finetune.is_some());
         let convolutions = match (training["weights"].as_str(), tuned) {
             (Some("random"), _) => "random",
             (_, true) => "learnt on ImageNet's photographs, the last of them tuned to music",
             (_, false) => "as they were learnt on ImageNet's photographs",
         };
         format!(
-            "The convolutions of VGG19 up to block {blocks}, {convolutions}, over the log-mel as a picture; a linear head on statistics of \
+            "The convolutions of VGG19 up to block {blocks}, {convolutions}, over the log-mel {picture}; a linear head on statistics of \
              their channels."
         )
     };

@@ -12,7 +12,7 @@ use crate::{
     pool,
 };
 
-/// Frames that go through the convolutions together at most, unless a single passage has more: two passages of 30 s, or five of
+/// Frames, of all views, that go through the convolutions together at most, unless a single passage has more: two passages of 30 s, or five of
 /// 11 s. Short passages cost less together, since the filters are read once for all; long ones cost the same alone, and more of
 /// them at once take only memory (`docs/vgg19.md`).
 pub const BATCH_FRAMES: usize = 704;
@@ -160,7 +160,7 @@ impl Vgg19Classifier {
         };
         let Some(first) = not_heard().next() else { return Vec::new() };
         let width_of_all = width(&first);
-        let passages = (BATCH_FRAMES / width_of_all.max(1)).max(1);
+        let passages = (BATCH_FRAMES / (width_of_all * self.config.views.len()).max(1)).max(1);
         not_heard().filter(|next| width(next) == width_of_all).take(passages).collect()
     }
 
@@ -173,7 +173,8 @@ impl Vgg19Classifier {
         let planes = self.input.planes(&standardised.collect::<Vec<_>>(), &self.device);
         let given = self.network.activations(planes);
         let hear = |(position, next): (usize, &Next<'_, '_>)| {
-            let alone: Vec<_> = given.iter().map(|block| block.clone().narrow(0, position, 1)).collect();
+            let views = self.config.views.len();
+            let alone: Vec<_> = given.iter().map(|block| block.clone().narrow(0, position * views, views)).collect();
             self.hear_one(next, &alone)
         };
         batch.iter().enumerate().map(hear).collect()

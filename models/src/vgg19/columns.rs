@@ -14,13 +14,17 @@ const EPSILON: f32 = 1e-5;
 /// The mean of a stretch is that of the means of its columns, which all have as many rows. Its variance is the mean of their
 /// variances and the variance of their means (the law of total variance): sums of squares alone, so nothing cancels.
 #[derive(Debug)]
-pub struct Columns(Vec<BlockColumns>);
+pub struct Columns {
+    blocks: Vec<BlockColumns>,
+    /// Views of each passage.
+    views: usize,
+}
 
 #[derive(Debug)]
 struct BlockColumns {
     /// 1 to 5.
     block: usize,
-    /// Of each column and channel; `[n, 1, columns, channels]`.
+    /// Of each column and channel; `[n · views, 1, columns, channels]`.
     mean: Tensor<4>,
     /// In the order of the configuration.
     statistics: Vec<OfColumns>,
@@ -40,7 +44,8 @@ impl Columns {
     /// Of what the blocks of a network gave.
     ///
     /// # Shapes
-    /// - `activations`: as of [`Vgg19::activations`](super::Vgg19::activations), one for each block
+    /// - `activations`: as of [`Vgg19::activations`](super::Vgg19::activations), one for each block; the views of a passage lie
+    ///   together, as [`Input::planes`](super::Input::planes) gives them
     #[must_use]
     pub fn new(config: &Vgg19Config, activations: &[Tensor<4>]) -> Self {
         let of_block = |&block: &usize| {
@@ -54,10 +59,11 @@ impl Columns {
             };
             BlockColumns { block, statistics: config.statistics.iter().map(of_columns).collect(), mean }
         };
-        Self(config.pooled_blocks.iter().map(of_block).collect())
+        Self { blocks: config.pooled_blocks.iter().map(of_block).collect(), views: config.views.len() }
     }
 
-    /// The embedding of the part `frames` of the input, or of all of it: the statistics of each pooled block, in their order.
+    /// The embedding of the part `frames` of the input, or of all of it: the statistics of each pooled block of each view, in their
+    /// order.
     /// Of a block, those columns count that lie in the part, at least one.
     ///
     /// # Shapes
@@ -65,7 +71,7 @@ impl Columns {
     #[must_use]
     pub fn embed(&self, frames: Option<Range<usize>>) -> Tensor<2> {
         let mut parts = Vec::new();
-        for BlockColumns { block, mean, statistics } in &self.0 {
+        for BlockColumns { block, mean, statistics } in &self.blocks {
             let [n, _, columns, channels] = mean.dims();
             let (start, end) = match &frames {
                 None => (0, columns),
@@ -89,14 +95,16 @@ impl Columns {
                 parts.push(part.reshape([n, channels]));
             }
         }
-        Tensor::cat(parts, 1)
+        let of_views = Tensor::cat(parts, 1);
+        let [n, dim] = of_views.dims();
+        of_views.reshape([n / self.views, self.views * dim])
     }
 }
 
 /// The embedding of what the blocks of a network gave; of several parts of one input, [`Columns`] are quicker.
 ///
 /// # Shapes
-/// - `activations`: as of [`Vgg19::activations`](super::Vgg19::activations), one for each block
+/// - `activations`: as of [`Columns::new`]
 /// - result: `[n, embedding_dim]`
 #[must_use]
 pub fn embed(config: &Vgg19Config, activations: &[Tensor<4>], frames: Option<Range<usize>>) -> Tensor<2> {

@@ -18,12 +18,12 @@ use crate::{Error, Explanation, Result};
 /// over its `Z` positions. The head is linear in statistics of each channel, so the gradients are known without computing them:
 /// an average gives `1/Z` at every position, a maximum 1 at one of them, and a deviation, which no even rise of a channel
 /// changes, a sum of 0. With the head's weight `w` and scale `s` of a statistic, `α_k = 1/Z · (w·s of the average + w·s of the
-/// maximum)`. A head that hears deviations alone has nothing to show.
+/// maximum)`. Where a passage is heard in several views, `k` goes over the channels of all of them. A head that hears deviations alone has nothing to show.
 #[derive(Debug)]
 pub(super) struct GradCam {
     /// The last block, 1 to 5.
     block: usize,
-    /// `Z · α`; `[channels, n_classes]`.
+    /// `Z · α`, of the channels of one view after those of another; `[views · channels, n_classes]`.
     weights: Tensor<2>,
 }
 
@@ -41,33 +41,35 @@ impl GradCam {
     pub(super) fn new(config: &Vgg19Config, head: &HeadParts, device: &Device) -> Self {
         let block = config.n_blocks();
         let (channels, n_classes) = (channels(block), config.n_classes);
-        let dim = config.embedding_dim();
-        let first = dim - channels * config.statistics.len();
-        let mut weights = vec![0.0; channels * n_classes];
-        for (position, statistic) in config.statistics.iter().enumerate() {
-            if *statistic == Statistic::Deviation {
-                continue;
-            }
-            for (channel, row) in weights.chunks_mut(n_classes).enumerate() {
-                let at = first + position * channels + channel;
-                for (class, weight) in row.iter_mut().enumerate() {
+        let (dim, views) = (config.embedding_dim(), config.views.len());
+        // Of each view, the last block comes last.
+        let first = config.view_dim() - channels * config.statistics.len();
+        let mut weights = vec![0.0; views * channels * n_classes];
+        for (row, weights) in weights.chunks_mut(n_classes).enumerate() {
+            let (view, channel) = (row / channels, row % channels);
+            for (position, statistic) in config.statistics.iter().enumerate() {
+                if *statistic == Statistic::Deviation {
+                    continue;
+                }
+                let at = view * config.view_dim() + first + position * channels + channel;
+                for (class, weight) in weights.iter_mut().enumerate() {
                     *weight += head.weight[class * dim + at] * head.scale[at];
                 }
             }
         }
-        Self { block, weights: Tensor::from_data(TensorData::new(weights, [channels, n_classes]), device) }
+        Self { block, weights: Tensor::from_data(TensorData::new(weights, [views * channels, n_classes]), device) }
     }
 
     /// The maps of all classes over one passage.
     ///
     /// # Shapes
-    /// - `activations`: what the last block gave, `[1, channels, rows, columns]`
+    /// - `activations`: what the last block gave for each view, `[views, channels, rows, columns]`
     ///
     /// # Errors
     /// [`Error::Network`] for maps that are not finite, or a device that does not compute in `f32`.
     pub(super) fn map(&self, passage: Piece, activations: &Tensor<4>) -> Result<Map> {
-        let [_, channels, rows, columns] = activations.dims();
-        let positions = activations.clone().permute([0, 2, 3, 1]).reshape([rows * columns, channels]);
+        let [views, channels, rows, columns] = activations.dims();
+        let positions = activations.clone().permute([2, 3, 0, 1]).reshape([rows * columns, views * channels]);
         let maps = relu(positions.matmul(self.weights.clone()).div_scalar((rows * columns) as f32));
         let values = maps.into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
             detail: format!("the device gives activations that are not f32: {error:?}"),
@@ -155,9 +157,10 @@ fn for_frames(maps: &[Map], input: &Input, mut each: impl FnMut(&Map, usize, usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vgg19::embed;
+    use crate::vgg19::{View, embed};
 
     const N_CLASSES: usize = 3;
+    /// Of one view.
     const SHAPE: [usize; 4] = [1, 128, 5, 7];
 
     fn noise(seed: u32, n: usize) -> Vec<f32> {
@@ -182,7 +185,9 @@ mod tests {
         head.scale = Tensor::from_inner(head.scale);
         head.linear.weight = head.linear.weight.map(Tensor::from_inner);
         head.linear.bias = head.linear.bias.map(|bias| bias.map(Tensor::from_inner));
-        let before = Tensor::<4>::from_data(TensorData::new(noise(9, 64 * 10 * 14), [1, 64, 10, 14]), device);
+        let views = config.views.len();
+        let before =
+            Tensor::<4>::from_data(TensorData::new(noise(9, views * 64 * 10 * 14), [views, 64, 10, 14]), device);
         let leaf = Tensor::from_inner(activations.clone()).require_grad();
         let logits = head.forward(embed(config, &[Tensor::from_inner(before), leaf.clone()], None));
         let gradients = logits.narrow(1, class, 1).sum().backward();
@@ -193,12 +198,19 @@ mod tests {
     fn maps_are_those_of_the_gradients_of_the_whole_head() {
         use Statistic::{Average, Deviation, Maximum};
         let device = Device::flex();
-        let values: Vec<f32> = noise(1, SHAPE.iter().product()).into_iter().map(|value| value.max(0.0)).collect();
-        let activations = Tensor::<4>::from_data(TensorData::new(values.clone(), SHAPE), &device);
         let passage = Piece { start: 0, end: 28, start_seconds: 0.0, end_seconds: 1.0 };
         for statistics in [vec![Average], vec![Maximum], vec![Average, Deviation], vec![Deviation, Maximum, Average]] {
-            for pooled_blocks in [vec![2], vec![1, 2]] {
-                let config = Vgg19Config { pooled_blocks, statistics: statistics.clone(), n_classes: N_CLASSES };
+            for (pooled_blocks, views) in [
+                (vec![2], vec![View::Absolute]),
+                (vec![1, 2], vec![View::Relative]),
+                (vec![1, 2], vec![View::Absolute, View::Relative]),
+            ] {
+                let shape = [views.len(), SHAPE[1], SHAPE[2], SHAPE[3]];
+                let values = noise(1, shape.iter().product()).into_iter().map(|value| value.max(0.0));
+                let values: Vec<f32> = values.collect();
+                let activations = Tensor::<4>::from_data(TensorData::new(values.clone(), shape), &device);
+                let statistics = statistics.clone();
+                let config = Vgg19Config { views, pooled_blocks, statistics, n_classes: N_CLASSES };
                 let dim = config.embedding_dim();
                 let head = HeadParts {
                     mean: noise(2, dim),
@@ -220,7 +232,7 @@ mod tests {
                     assert!(expected.iter().any(|value| *value > 1e-3));
                     for (position, expected) in expected.into_iter().enumerate() {
                         let found = f64::from(map.values[position * N_CLASSES + class]);
-                        assert!((found - expected.max(0.0)).abs() < 1e-5, "{statistics:?}: {found} {expected}");
+                        assert!((found - expected.max(0.0)).abs() < 1e-5, "{config:?}: {found} {expected}");
                     }
                 }
             }

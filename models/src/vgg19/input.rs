@@ -1,11 +1,13 @@
 //! [`Input`]: from a log-mel to the three planes that the network sees.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use burn::tensor::{Device, Tensor, TensorData};
 use features::{LogMel, delta};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
+
+use super::View;
 
 /// How one log-mel becomes three planes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +30,8 @@ const COARSE: usize = 9;
 /// How the network hears a log-mel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
+    /// How loud a band is taken to be; each view is a picture of its own.
+    pub views: Vec<View>,
     /// The planes.
     pub channels: Channels,
     /// Mean of each band in dB.
@@ -75,27 +79,32 @@ impl Input {
         self.n_mels() * self.band_upsampling
     }
 
-    /// The planes of a batch of standardised log-mels of one size. Rows between the centres of two bands are interpolated
+    /// The planes of a batch of standardised log-mels of one size, all views of the first before those of the second. Rows between the centres of two bands are interpolated
     /// linearly, those beyond the outermost centres repeat them.
     ///
     /// # Shapes
     /// - `batch`: each `[n_mels, frames]`
-    /// - result: `[n, 3, n_mels · band_upsampling, frames]`
+    /// - result: `[n · views, 3, n_mels · band_upsampling, frames]`
     #[must_use]
     pub fn planes(&self, batch: &[Array2<f32>], device: &Device) -> Tensor<4> {
         let (n_mels, frames) = batch.first().map_or((0, 0), Array2::dim);
         let rows = n_mels * self.band_upsampling;
-        let mut values: Vec<f32> = Vec::with_capacity(batch.len() * 3 * rows * frames);
-        for log_mel in batch {
+        let n = batch.len() * self.views.len();
+        let mut values: Vec<f32> = Vec::with_capacity(n * 3 * rows * frames);
+        for (log_mel, view) in batch.iter().flat_map(|log_mel| self.views.iter().map(move |view| (log_mel, view))) {
+            let log_mel = &match view {
+                View::Absolute => Cow::Borrowed(log_mel),
+                View::Relative => Cow::Owned(less_its_mean(log_mel.view())),
+            };
             let [second, third] = match self.channels {
-                Channels::Repeat => [log_mel.clone(), log_mel.clone()],
+                Channels::Repeat => [log_mel.clone().into_owned(), log_mel.clone().into_owned()],
                 Channels::Deltas => [
                     delta::delta(log_mel.view(), delta::Order::First) * DELTA_GAINS[0],
                     delta::delta(log_mel.view(), delta::Order::Second) * DELTA_GAINS[1],
                 ],
                 Channels::Resolutions => [smoothed(log_mel.view(), Axis(1)), smoothed(log_mel.view(), Axis(0))],
             };
-            for plane in [log_mel, &second, &third] {
+            for plane in [log_mel.as_ref(), &second, &third] {
                 for row in 0..rows {
                     let centre = (row as f32 + 0.5) / self.band_upsampling as f32 - 0.5;
                     let at = centre.clamp(0.0, n_mels.saturating_sub(1) as f32);
@@ -105,8 +114,18 @@ impl Input {
                 }
             }
         }
-        Tensor::from_data(TensorData::new(values, [batch.len(), 3, rows, frames]), device)
+        Tensor::from_data(TensorData::new(values, [n, 3, rows, frames]), device)
     }
+}
+
+/// Each band less its mean over all frames.
+fn less_its_mean(log_mel: ArrayView2<'_, f32>) -> Array2<f32> {
+    let mut result = log_mel.to_owned();
+    for mut band in result.rows_mut() {
+        let mean = band.iter().map(|&value| f64::from(value)).sum::<f64>() / band.len().max(1) as f64;
+        band.mapv_inplace(|value| (f64::from(value) - mean) as f32);
+    }
+    result
 }
 
 /// Running mean of [`COARSE`] values along an axis, of fewer at its ends.
@@ -127,7 +146,14 @@ mod tests {
     use super::*;
 
     fn input(channels: Channels) -> Input {
-        Input { channels, mean: vec![-10.0, -20.0], deviation: vec![2.0, 4.0], min_frames: 5, band_upsampling: 1 }
+        Input {
+            views: vec![View::Absolute],
+            channels,
+            mean: vec![-10.0, -20.0],
+            deviation: vec![2.0, 4.0],
+            min_frames: 5,
+            band_upsampling: 1,
+        }
     }
 
     #[test]
@@ -145,6 +171,22 @@ mod tests {
         // Centres of the rows, in bands: −1/4, 1/4, 3/4, 5/4.
         let plane = [0.0, 8.0, 1.0, 8.0, 3.0, 8.0, 4.0, 8.0];
         assert_eq!(tensor.into_data().try_to_vec::<f32>().unwrap(), [plane, plane, plane].concat());
+    }
+
+    #[test]
+    fn a_relative_view_does_not_hear_what_an_equaliser_does() {
+        let views = vec![View::Absolute, View::Relative];
+        let input = Input { views, min_frames: 3, ..input(Channels::Repeat) };
+        let plain = LogMel::new(ndarray::array![[-8.0, -10.0, -6.0], [-16.0, -28.0, -22.0]]).unwrap();
+        let equalised = LogMel::new(ndarray::array![[-5.0, -7.0, -3.0], [-26.0, -38.0, -32.0]]).unwrap();
+        let tensor = input.planes(&[input.standardise(&plain), input.standardise(&equalised)], &Device::flex());
+        assert_eq!(tensor.dims(), [4, 3, 2, 3]);
+        let values = tensor.into_data().try_to_vec::<f32>().unwrap();
+        let planes: Vec<_> = values.chunks(6).step_by(3).collect();
+        assert_eq!(planes[0], [1.0, 0.0, 2.0, 1.0, -2.0, -0.5], "absolute");
+        assert_eq!(planes[1], [0.0, -1.0, 1.0, 1.5, -1.5, 0.0], "relative: the means are 1 and -0.5");
+        assert_eq!(planes[2], [2.5, 1.5, 3.5, -1.5, -4.5, -3.0], "absolute, of the second log-mel");
+        assert_eq!(planes[3], planes[1]);
     }
 
     #[test]

@@ -29,10 +29,30 @@ pub enum Statistic {
     Deviation,
 }
 
+/// How loud a band is taken to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// As it stands beside the clips that were fitted on.
+    Absolute,
+    /// Beside its own mean over the passage, as cepstral mean normalisation has it (Atal 1974): what the recording, the room and
+    /// the equaliser do to all of a passage alike is not in it.
+    Relative,
+}
+
+/// The views of networks and recipes that do not name any.
+#[must_use]
+pub fn absolute_alone() -> Vec<View> {
+    vec![View::Absolute]
+}
+
 /// What the network is made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vgg19Config {
+    /// How it hears a passage; each at most once, at least one. Every view goes through the same convolutions by itself.
+    #[serde(default = "absolute_alone")]
+    pub views: Vec<View>,
     /// Blocks that the head hears, 1 to 5, rising. Blocks behind the last of them are left out of the network.
     pub pooled_blocks: Vec<usize>,
     /// What it takes of their channels; each at most once, at least one.
@@ -54,11 +74,11 @@ impl Vgg19Config {
         {
             return wrong(format!("pooled blocks are {:?}, not some of 1 to 5 in rising order", self.pooled_blocks));
         }
-        let mut statistics = self.statistics.clone();
-        statistics.sort_unstable();
-        statistics.dedup();
-        if statistics.is_empty() || statistics.len() != self.statistics.len() {
+        if !each_once(&self.statistics) {
             return wrong("the statistics of the head are none, or one is named twice".into());
+        }
+        if !each_once(&self.views) {
+            return wrong("the views of the network are none, or one is named twice".into());
         }
         if !(2..=65_536).contains(&self.n_classes) {
             return wrong(format!("there are {} classes, not 2 to 65536", self.n_classes));
@@ -72,9 +92,15 @@ impl Vgg19Config {
         self.pooled_blocks.iter().copied().max().unwrap_or(0)
     }
 
-    /// Dimensions of what the head hears.
+    /// Dimensions of what the head hears: those of one view after those of another.
     #[must_use]
     pub fn embedding_dim(&self) -> usize {
+        self.views.len() * self.view_dim()
+    }
+
+    /// Dimensions of what the head hears of one view.
+    #[must_use]
+    pub fn view_dim(&self) -> usize {
         self.pooled_blocks.iter().map(|block| channels(*block) * self.statistics.len()).sum()
     }
 
@@ -94,6 +120,14 @@ impl Vgg19Config {
         let blocks = (0..self.n_blocks()).map(|index| Block::new(index, &mut convs, device)).collect::<Result<_>>()?;
         Ok(Vgg19 { blocks, head: Head::blank(self, device) })
     }
+}
+
+/// Whether something is named, and nothing twice.
+fn each_once<T: Copy + Ord>(named: &[T]) -> bool {
+    let mut sorted = named.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    !sorted.is_empty() && sorted.len() == named.len()
 }
 
 /// Convolutions of 3 × 3 with ReLU, then maximum pooling of 2 × 2.
@@ -177,13 +211,13 @@ impl Head {
 /// VGG19 up to the last block that its head hears, and the head.
 ///
 /// ```text
-/// input [n, 3, bands, frames]
+/// input [n, 3, bands, frames], where n counts every view of every passage
 ///   block 1  2 × conv 64,  pool   →  [n,  64, bands/2,  frames/2]
 ///   block 2  2 × conv 128, pool   →  [n, 128, bands/4,  frames/4]
 ///   block 3  4 × conv 256, pool   →  [n, 256, bands/8,  frames/8]
 ///   block 4  4 × conv 512, pool   →  [n, 512, bands/16, frames/16]
 ///   block 5  4 × conv 512, pool   →  [n, 512, bands/32, frames/32]
-/// head: statistics of each channel of the chosen blocks → standardised → linear → logits
+/// head: statistics of each channel of the chosen blocks, of all views of a passage → standardised → linear → logits
 /// ```
 ///
 /// Fully convolutional: it takes any number of bands and frames that leaves one of each.
@@ -217,4 +251,24 @@ pub fn activations(blocks: &[Block], x: Tensor<4>) -> Vec<Tensor<4>> {
         given.push(x.clone());
     }
     given
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_that_names_no_view_hears_bands_as_they_stand() {
+        let read = |views: &str| -> Result<Vgg19Config> {
+            let json = format!(r#"{{{views}"pooled_blocks": [1], "statistics": ["average"], "n_classes": 2}}"#);
+            let config: Vgg19Config = serde_json::from_str(&json).expect("a configuration");
+            config.check().map(|()| config)
+        };
+        assert_eq!(read("").unwrap().views, [View::Absolute]);
+        let both = read(r#""views": ["relative", "absolute"], "#).unwrap();
+        assert_eq!((both.view_dim(), both.embedding_dim()), (64, 128));
+        for wrong in [r#""views": [], "#, r#""views": ["relative", "relative"], "#] {
+            assert!(read(wrong).unwrap_err().to_string().contains("views"));
+        }
+    }
 }

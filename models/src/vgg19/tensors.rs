@@ -108,6 +108,7 @@ impl Parts {
     #[must_use]
     pub fn input(&self, spec: &FeatureSpec) -> Input {
         Input {
+            views: self.config.views.clone(),
             channels: self.channels,
             band_upsampling: self.band_upsampling,
             mean: self.mean.clone(),

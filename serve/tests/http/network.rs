@@ -1,7 +1,7 @@
 //! A real VGG19 of two blocks, whose random convolutions tell the three sounds apart.
 
 use features::{Clip, Extractor, FeatureSpec};
-use models::vgg19::{Backend, Channels, HeadParts, Parts, Statistic, Vgg19Config, Weights, embed};
+use models::vgg19::{Backend, Channels, HeadParts, Parts, Statistic, Vgg19Config, Weights, absolute_alone, embed};
 
 use crate::{
     model,
@@ -41,6 +41,7 @@ pub(crate) fn parts() -> Parts {
     let spec = spec();
     let (n_mels, n_classes) = (spec.mel.n_mels, Sound::ALL.len());
     let config = Vgg19Config {
+        views: absolute_alone(),
         pooled_blocks: vec![1, 2],
         statistics: vec![Statistic::Average, Statistic::Deviation],
         n_classes,

@@ -6,7 +6,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData, activation::log_softmax},
 };
 use data::rng::Rng;
-use models::vgg19::HeadParts;
+use models::vgg19::{HeadParts, Vgg19Config};
 use rayon::prelude::*;
 
 use super::{recipe::HeadRecipe, sounds::values};
@@ -14,8 +14,8 @@ use super::{recipe::HeadRecipe, sounds::values};
 /// Epsilon of AdamW, as everywhere else in the field.
 pub(super) const EPSILON: f32 = 1e-8;
 
-/// Mean of each dimension, and 1 / deviation, so scaled that a typical embedding has a length of 1.
-fn scaler(rows: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
+/// Mean of each dimension, and 1 / deviation, so scaled that what a typical embedding holds of each view has a length of 1.
+fn scaler(rows: &[Vec<f32>], view_dim: usize) -> (Vec<f32>, Vec<f32>) {
     let dim = rows.first().map_or(0, Vec::len);
     let n = rows.len().max(1) as f64;
     (0..dim)
@@ -24,7 +24,7 @@ fn scaler(rows: &[Vec<f32>]) -> (Vec<f32>, Vec<f32>) {
             let variance = rows.iter().map(|row| (f64::from(row[i]) - mean).powi(2)).sum::<f64>() / n;
             let deviation = libm::sqrt(variance);
             // A channel that never speaks says nothing.
-            let scale = if deviation > 1e-6 { 1.0 / (deviation * libm::sqrt(dim as f64)) } else { 0.0 };
+            let scale = if deviation > 1e-6 { 1.0 / (deviation * libm::sqrt(view_dim as f64)) } else { 0.0 };
             (mean as f32, scale as f32)
         })
         .unzip()
@@ -73,7 +73,7 @@ pub struct Heads {
     embeddings: Vec<Vec<Vec<f32>>>,
     /// Class of each clip.
     labels: Vec<usize>,
-    n_classes: usize,
+    config: Vgg19Config,
     recipe: HeadRecipe,
     seed: u64,
     device: Device,
@@ -83,12 +83,12 @@ impl Heads {
     pub(super) fn new(
         embeddings: Vec<Vec<Vec<f32>>>,
         labels: Vec<usize>,
-        n_classes: usize,
+        config: &Vgg19Config,
         recipe: &HeadRecipe,
         seed: u64,
         device: &Device,
     ) -> Self {
-        Self { embeddings, labels, n_classes, recipe: recipe.clone(), seed, device: device.clone() }
+        Self { embeddings, labels, config: config.clone(), recipe: recipe.clone(), seed, device: device.clone() }
     }
 
     /// Fits a head on these clips, as [`fit`] does.
@@ -102,36 +102,55 @@ impl Heads {
         let rows: Vec<_> = clips.iter().flat_map(|&clip| self.embeddings[clip].iter().cloned()).collect();
         let labels: Vec<_> =
             clips.iter().flat_map(|&clip| vec![self.labels[clip]; self.embeddings[clip].len()]).collect();
-        fit(&rows, &labels, self.n_classes, &self.recipe, self.seed, &self.device)
+        fit(&rows, &labels, &self.config, &self.recipe, self.seed, &self.device)
     }
 }
 
-/// Fits a head on embeddings and their classes: the mean of [`HeadRecipe::heads`] that differ in what their dropout
-/// leaves out. The heads are linear, so the mean of their weights gives the mean of their logits.
+/// Fits a head on embeddings and their classes: the mean of [`HeadRecipe::heads`] for each view, which hear nothing of the other
+/// views and differ in what their dropout leaves out. The heads are linear, so the mean of their weights gives the mean of their
+/// logits.
 ///
 /// # Errors
 /// When the device does not compute in `f32`.
 pub fn fit(
     rows: &[Vec<f32>],
     labels: &[usize],
-    n_classes: usize,
+    config: &Vgg19Config,
     recipe: &HeadRecipe,
     seed: u64,
     device: &Device,
 ) -> Result<HeadParts> {
-    let (mean, scale) = scaler(rows);
-    let standardised: Vec<f32> =
-        rows.iter().flat_map(|row| row.iter().zip(&mean).zip(&scale).map(|((x, m), s)| (x - m) * s)).collect();
+    let (view_dim, views) = (config.view_dim(), config.views.len());
+    let (mean, scale) = scaler(rows, view_dim);
+    let of_view = |view: usize| -> Vec<f32> {
+        let part = view * view_dim..(view + 1) * view_dim;
+        let (mean, scale) = (&mean[part.clone()], &scale[part.clone()]);
+        let standardised = |row: &Vec<f32>| {
+            let values = row[part.clone()].iter().zip(mean).zip(scale);
+            values.map(|((x, m), s)| (x - m) * s).collect::<Vec<_>>()
+        };
+        rows.iter().flat_map(standardised).collect()
+    };
     let constant = |values: Vec<f32>, n: usize| {
         let columns = values.len() / n.max(1);
         Tensor::<2>::from_data(TensorData::new(values, [n, columns]), device)
     };
-    let x = constant(standardised, rows.len());
-    let t = constant(targets(labels, n_classes, recipe.label_smoothing), rows.len());
-    let one = |number: usize| fit_one(&x, &t, recipe, Rng::stream(seed, 0x4EAD + number as u64), device);
-    let heads = (0..recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
+    let x: Vec<_> = (0..views).map(|view| constant(of_view(view), rows.len())).collect();
+    let t = constant(targets(labels, config.n_classes, recipe.label_smoothing), rows.len());
+    let one = |number: usize| {
+        fit_one(&x[number / recipe.heads], &t, recipe, Rng::stream(seed, 0x4EAD + number as u64), device)
+    };
+    let heads = (0..views * recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
     let (weights, biases): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
-    Ok(HeadParts { mean, scale, weight: average(&weights), bias: average(&biases) })
+    // A head says nothing of the views that it does not hear: its weights there are 0, and the mean over all heads a part of
+    // that over the heads of the view.
+    let of_views: Vec<_> = weights.chunks(recipe.heads).map(average).collect();
+    let weight = (0..config.n_classes)
+        .flat_map(|class| of_views.iter().map(move |weights| &weights[class * view_dim..(class + 1) * view_dim]))
+        .flatten()
+        .map(|weight| weight / views as f32)
+        .collect();
+    Ok(HeadParts { mean, scale, weight, bias: average(&biases) })
 }
 
 /// The mean of rows of one length, summed in their order, so that the number of threads changes no bit.
@@ -189,6 +208,8 @@ pub fn logits(head: &HeadParts, embedding: &[f32]) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use models::vgg19::{Statistic, View};
+
     use super::*;
 
     #[test]
@@ -202,32 +223,52 @@ mod tests {
         }
     }
 
+    /// A head of 3 classes on 12 embeddings of the averages of block 1.
+    fn fitted(views: &[View], rows: &[Vec<f32>], heads: usize) -> HeadParts {
+        let device = models::vgg19::Backend::Flex.open().unwrap();
+        let labels: Vec<_> = (0..12).map(|i| i % 3).collect();
+        let recipe =
+            HeadRecipe { steps: 20, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.5, label_smoothing: 0.0, heads };
+        let (views, statistics) = (views.to_vec(), vec![Statistic::Average]);
+        let config = Vgg19Config { views, pooled_blocks: vec![1], statistics, n_classes: 3 };
+        fit(rows, &labels, &config, &recipe, 1, &device).unwrap()
+    }
+
+    fn noise(dim: usize) -> Vec<Vec<f32>> {
+        let mut rng = Rng::new(3);
+        (0..12).map(|_| (0..dim).map(|_| rng.normal() as f32).collect()).collect()
+    }
+
+    #[test]
+    fn a_head_of_two_views_is_the_mean_of_one_of_each() {
+        let rows = noise(128);
+        let half = |view: usize| rows.iter().map(|row| row[64 * view..64 * (view + 1)].to_vec()).collect::<Vec<_>>();
+        let (both, first) =
+            (fitted(&[View::Absolute, View::Relative], &rows, 2), fitted(&[View::Absolute], &half(0), 2));
+        for class in 0..3 {
+            let (of_both, of_first) = (&both.weight[128 * class..128 * (class + 1)], &first.weight[64 * class..]);
+            assert!(of_both[..64].iter().zip(of_first).all(|(both, first)| (2.0 * both - first).abs() < 1e-6));
+            assert!(of_both[64..].iter().any(|weight| *weight != 0.0));
+        }
+        assert_eq!(both.scale[..64], first.scale);
+        assert_eq!(both.mean[64..], fitted(&[View::Relative], &half(1), 1).mean);
+    }
+
     #[test]
     fn several_heads_are_the_mean_of_each() {
-        let device = models::vgg19::Backend::Flex.open().unwrap();
-        let rows: Vec<_> = (0..12).map(|i| vec![(i % 3) as f32, (i * i % 7) as f32, i as f32]).collect();
-        let labels: Vec<_> = (0..12).map(|i| i % 3).collect();
-        let recipe = |heads| HeadRecipe {
-            steps: 20,
-            learning_rate: 0.5,
-            weight_decay: 0.01,
-            dropout: 0.5,
-            label_smoothing: 0.0,
-            heads,
-        };
-        let fit = |heads| fit(&rows, &labels, 3, &recipe(heads), 1, &device).unwrap();
+        let rows = noise(64);
+        let fit = |heads| fitted(&[View::Absolute], &rows, heads);
         let (one, two, again) = (fit(1), fit(2), fit(2));
         assert_eq!(two, again);
         assert_ne!(one.weight, two.weight);
         let second = |i: usize| 2.0 * two.weight[i] - one.weight[i];
-        let embedding = [1.0, 2.0, 3.0];
+        let embedding = &rows[5];
         let other = HeadParts {
-            weight: (0..9).map(second).collect(),
+            weight: (0..3 * 64).map(second).collect(),
             bias: (0..3).map(|i| 2.0 * two.bias[i] - one.bias[i]).collect(),
             ..one.clone()
         };
-        for ((a, b), mean) in
-            logits(&one, &embedding).iter().zip(logits(&other, &embedding)).zip(logits(&two, &embedding))
+        for ((a, b), mean) in logits(&one, embedding).iter().zip(logits(&other, embedding)).zip(logits(&two, embedding))
         {
             assert!(((a + b) / 2.0 - mean).abs() < 1e-5);
         }

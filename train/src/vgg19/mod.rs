@@ -118,7 +118,7 @@ pub fn fit(
     let embedded = sounds.embed(&parts.network(device)?, &parts.config, &input, &cache, device)?;
     let head_of = |members: &[usize], seed: u64| -> Result<HeadParts> {
         let (rows, labels) = rows(&parts, &embedded, sounds, members, recipe.windows);
-        fit_head(&rows, &labels, n_classes, &recipe.head, seed, device)
+        fit_head(&rows, &labels, &parts.config, &recipe.head, seed, device)
     };
     let everyone: Vec<usize> = (0..sounds.len()).collect();
     let folds = grouped_kfold(&sounds.labels, &sounds.groups, recipe.folds, recipe.seed);
@@ -189,7 +189,7 @@ pub fn fit(
     let heads = recipe.finetune.is_none().then(|| {
         let of_clip = |member: usize| rows(&parts, &embedded, sounds, &[member], recipe.windows).0;
         let embeddings = (0..sounds.len()).map(of_clip).collect();
-        Heads::new(embeddings, sounds.labels.clone(), n_classes, &recipe.head, recipe.seed, device)
+        Heads::new(embeddings, sounds.labels.clone(), &parts.config, &recipe.head, recipe.seed, device)
     });
     let report = FitReport {
         recipe: recipe.clone(),
@@ -210,6 +210,7 @@ pub fn cache_key(parts: &Parts, spec: &FeatureSpec, backend: Backend) -> Result<
     Ok(serde_json::to_string(&(
         parts.weights.digest(),
         parts.config.n_blocks(),
+        &parts.config.views,
         parts.channels,
         parts.band_upsampling,
         &parts.mean,

@@ -1,6 +1,6 @@
 //! [`Recipe`]: every choice of a training, as it stands in the artifact.
 
-use models::vgg19::{Channels, MAX_BAND_UPSAMPLING, Statistic, Vgg19Config};
+use models::vgg19::{Channels, MAX_BAND_UPSAMPLING, Statistic, Vgg19Config, View, absolute_alone};
 use serde::{Deserialize, Serialize};
 
 /// How the log-mel is brought to mean 0 and deviation 1.
@@ -20,6 +20,9 @@ pub enum Standardisation {
 pub struct Recipe {
     /// Seed of everything that is drawn.
     pub seed: u64,
+    /// How loud a band is taken to be.
+    #[serde(default = "absolute_alone")]
+    pub views: Vec<View>,
     /// How one log-mel becomes three planes.
     pub channels: Channels,
     /// Rows of a plane for each band.
@@ -54,7 +57,7 @@ pub struct HeadRecipe {
     pub dropout: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// Heads, each with its own dropout, whose mean is kept.
+    /// Heads for each view, each with its own dropout, whose mean is kept.
     pub heads: usize,
 }
 
@@ -123,6 +126,7 @@ impl Recipe {
     pub fn frozen(seed: u64) -> Self {
         Self {
             seed,
+            views: vec![View::Absolute, View::Relative],
             channels: Channels::Repeat,
             band_upsampling: 2,
             standardisation: Standardisation::Band,
@@ -133,7 +137,7 @@ impl Recipe {
                 steps: 200,
                 learning_rate: 0.5,
                 weight_decay: 0.01,
-                dropout: 0.8,
+                dropout: 0.65,
                 label_smoothing: 0.0,
                 heads: 8,
             },
@@ -169,7 +173,12 @@ impl Recipe {
     /// What network it needs.
     #[must_use]
     pub fn network(&self, n_classes: usize) -> Vgg19Config {
-        Vgg19Config { pooled_blocks: self.pooled_blocks.clone(), statistics: self.statistics.clone(), n_classes }
+        Vgg19Config {
+            views: self.views.clone(),
+            pooled_blocks: self.pooled_blocks.clone(),
+            statistics: self.statistics.clone(),
+            n_classes,
+        }
     }
 
     /// `frozen` or `finetune`.

@@ -204,6 +204,7 @@ pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 pub(super) fn everything(config: &Vgg19Config) -> Vgg19Config {
     use models::vgg19::Statistic::{Average, Deviation, Maximum};
     Vgg19Config {
+        views: config.views.clone(),
         pooled_blocks: (1..=config.n_blocks()).collect(),
         statistics: vec![Average, Maximum, Deviation],
         n_classes: config.n_classes,
@@ -215,16 +216,18 @@ pub(super) fn everything(config: &Vgg19Config) -> Vgg19Config {
 pub fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
     let all = everything(config);
     let mut chosen = Vec::with_capacity(config.embedding_dim());
-    for block in &config.pooled_blocks {
-        for statistic in &config.statistics {
-            let mut offset = 0;
-            for other in &all.pooled_blocks {
-                let channels = models::vgg19::channels(*other);
-                for candidate in &all.statistics {
-                    if other == block && candidate == statistic {
-                        chosen.extend_from_slice(&largest[offset..offset + channels]);
+    for view in largest.chunks(all.view_dim()) {
+        for block in &config.pooled_blocks {
+            for statistic in &config.statistics {
+                let mut offset = 0;
+                for other in &all.pooled_blocks {
+                    let channels = models::vgg19::channels(*other);
+                    for candidate in &all.statistics {
+                        if other == block && candidate == statistic {
+                            chosen.extend_from_slice(&view[offset..offset + channels]);
+                        }
+                        offset += channels;
                     }
-                    offset += channels;
                 }
             }
         }

@@ -128,7 +128,7 @@ struct ConvSlot {
     rate: f64,
 }
 
-/// What the frozen blocks say of one crop: what the tuned blocks hear, and the frozen part of the embedding.
+/// What the frozen blocks say of one crop: what the tuned blocks hear in each view, and the frozen part of the embedding.
 #[derive(Clone)]
 struct Heard {
     first: Tensor<4>,
@@ -209,7 +209,7 @@ impl Trainee {
         })
     }
 
-    /// What the frozen blocks say of a standardised log-mel.
+    /// What the frozen blocks say of a standardised log-mel, in all views.
     fn hear(&self, crop: Array2<f32>, input: &Input, device: &Device) -> Heard {
         let planes = input.planes(&[crop], device);
         let heard = activations(&self.frozen, planes.clone());
@@ -440,7 +440,7 @@ fn one_epoch(
         let blocks = trainee.blocks(Slot::leaf, Slot::leaf);
         let mut embedding = learner.tuned_embedding(&blocks, Tensor::from_inner(first));
         if !frozen.is_empty() {
-            embedding = Tensor::cat(vec![Tensor::from_inner(Tensor::cat(frozen, 0)), embedding], 1);
+            embedding = joined(Tensor::from_inner(Tensor::cat(frozen, 0)), embedding, parts.config.views.len());
         }
         let lift = |tensor: &Tensor<2>| Tensor::from_inner(tensor.clone());
         let z = (embedding - lift(&trainee.head_template.mean)) * lift(&trainee.head_template.scale);
@@ -499,6 +499,20 @@ fn one_epoch(
     }
     let n = sounds.len().max(1) as f64;
     Ok(Epoch { loss: losses / n, accuracy: right as f64 / n, held_out: None })
+}
+
+/// What the head hears: of each view what the frozen blocks say, then what the tuned ones do.
+///
+/// # Shapes
+/// - `frozen`: `[n, views · a]`, `tuned`: `[n, views · b]`
+/// - result: `[n, views · (a + b)]`
+fn joined(frozen: Tensor<2>, tuned: Tensor<2>, views: usize) -> Tensor<2> {
+    let [n, _] = frozen.dims();
+    let of_views = |x: Tensor<2>| {
+        let dim = x.dims()[1] / views;
+        x.reshape([n, views, dim])
+    };
+    Tensor::cat(vec![of_views(frozen), of_views(tuned)], 2).flatten(1, 2)
 }
 
 fn squared<const D: usize>(gradient: Option<Tensor<D>>) -> Result<f64> {
