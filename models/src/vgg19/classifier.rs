@@ -12,8 +12,8 @@ use crate::{
     pool,
 };
 
-/// Frames, of all views, that go through the convolutions together at most, unless a single passage has more: two passages of 30 s, or five of
-/// 11 s. Short passages cost less together, since the filters are read once for all; long ones cost the same alone, and more of
+/// Frames, of all views, that go through the convolutions together at most, unless a single passage has more: of one view two
+/// passages of 30 s, or five of 11 s; of two half as many. Short passages cost less together, since the filters are read once for all; long ones cost the same alone, and more of
 /// them at once take only memory (`docs/vgg19.md`).
 pub const BATCH_FRAMES: usize = 704;
 

@@ -18,7 +18,8 @@ use crate::{Error, Explanation, Result};
 /// over its `Z` positions. The head is linear in statistics of each channel, so the gradients are known without computing them:
 /// an average gives `1/Z` at every position, a maximum 1 at one of them, and a deviation, which no even rise of a channel
 /// changes, a sum of 0. With the head's weight `w` and scale `s` of a statistic, `α_k = 1/Z · (w·s of the average + w·s of the
-/// maximum)`. Where a passage is heard in several views, `k` goes over the channels of all of them. A head that hears deviations alone has nothing to show.
+/// maximum)`. Where a passage is heard in several views, `k` goes over the channels of all of them. A head that hears deviations
+/// alone has nothing to show.
 #[derive(Debug)]
 pub(super) struct GradCam {
     /// The last block, 1 to 5.

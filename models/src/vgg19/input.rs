@@ -79,8 +79,8 @@ impl Input {
         self.n_mels() * self.band_upsampling
     }
 
-    /// The planes of a batch of standardised log-mels of one size, all views of the first before those of the second. Rows between the centres of two bands are interpolated
-    /// linearly, those beyond the outermost centres repeat them.
+    /// The planes of a batch of standardised log-mels of one size, all views of the first before those of the second. Rows between
+    /// the centres of two bands are interpolated linearly, those beyond the outermost centres repeat them.
     ///
     /// # Shapes
     /// - `batch`: each `[n_mels, frames]`

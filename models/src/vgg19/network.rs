@@ -170,7 +170,8 @@ fn conv3x3(weights: &ConvWeights, device: &Device) -> Conv3x3 {
 pub struct Head {
     /// Taken off an embedding; `[1, dim]`.
     pub mean: Tensor<2>,
-    /// What it is multiplied by then; `[1, dim]`. Scaled so that a typical embedding has a length of 1.
+    /// What it is multiplied by then; `[1, dim]`. Scaled so that what a typical embedding holds of a view has a
+    /// length of 1.
     pub scale: Tensor<2>,
     /// `[dim, n_classes]`.
     pub linear: Linear,
