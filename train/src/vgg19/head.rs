@@ -122,28 +122,21 @@ pub fn fit(
 ) -> Result<HeadParts> {
     let (view_dim, views) = (config.view_dim(), config.views.len());
     let (mean, scale) = scaler(rows, view_dim);
-    let of_view = |view: usize| -> Vec<f32> {
-        let part = view * view_dim..(view + 1) * view_dim;
-        let (mean, scale) = (&mean[part.clone()], &scale[part.clone()]);
-        let standardised = |row: &Vec<f32>| {
-            let values = row[part.clone()].iter().zip(mean).zip(scale);
-            values.map(|((x, m), s)| (x - m) * s).collect::<Vec<_>>()
-        };
-        rows.iter().flat_map(standardised).collect()
-    };
+    let standardised: Vec<f32> =
+        rows.iter().flat_map(|row| row.iter().zip(&mean).zip(&scale).map(|((x, m), s)| (x - m) * s)).collect();
     let constant = |values: Vec<f32>, n: usize| {
         let columns = values.len() / n.max(1);
         Tensor::<2>::from_data(TensorData::new(values, [n, columns]), device)
     };
-    let x: Vec<_> = (0..views).map(|view| constant(of_view(view), rows.len())).collect();
+    let x = constant(standardised, rows.len());
     let t = constant(targets(labels, config.n_classes, recipe.label_smoothing), rows.len());
     let one = |number: usize| {
-        fit_one(&x[number / recipe.heads], &t, recipe, Rng::stream(seed, 0x4EAD + number as u64), device)
+        let view = x.clone().narrow(1, number / recipe.heads * view_dim, view_dim);
+        fit_one(&view, &t, recipe, Rng::stream(seed, 0x4EAD + number as u64), device)
     };
     let heads = (0..views * recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
     let (weights, biases): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
-    // A head says nothing of the views that it does not hear: its weights there are 0, and the mean over all heads a part of
-    // that over the heads of the view.
+    // A head says nothing of the views that it does not hear: its weights there are 0.
     let of_views: Vec<_> = weights.chunks(recipe.heads).map(average).collect();
     let weight = (0..config.n_classes)
         .flat_map(|class| of_views.iter().map(move |weights| &weights[class * view_dim..(class + 1) * view_dim]))
