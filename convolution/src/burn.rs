@@ -24,7 +24,7 @@ use burn::{
 use burn_flex::{FlexTensor, Layout};
 
 use crate::{
-    Ending, Filters, Images, Method, Packed, channels_last, convolve, filter_gradient,
+    Ending, Filters, Images, Packed, Plan, channels_last, convolve, filter_gradient,
     gradient::{Outcome, through_ending},
 };
 
@@ -67,7 +67,7 @@ impl Conv3x3 {
     }
 }
 
-/// Filters that were transformed for a call and are kept for the next one with the same weights.
+/// Filters that were made ready for a call and are kept for the next one with the same weights.
 ///
 /// The weights are known by their memory, which is held too, so that nobody can write to it meanwhile. Clones share what is kept.
 #[derive(Clone, Debug, Default)]
@@ -76,25 +76,25 @@ pub struct Kept(Arc<Mutex<Vec<Entry>>>);
 #[derive(Debug)]
 struct Entry {
     weights: Arc<Bytes>,
-    method: Method,
+    plan: Plan,
     packed: Arc<Packed>,
 }
 
 impl Kept {
-    fn packed(&self, weights: &Weights, method: Method) -> Arc<Packed> {
+    fn packed(&self, weights: &Weights, plan: Plan) -> Arc<Packed> {
         let find = |entries: &mut Vec<Entry>| {
             entries.retain(|entry| Arc::ptr_eq(&entry.weights, &weights.memory));
-            entries.iter().find(|entry| entry.method == method).map(|entry| Arc::clone(&entry.packed))
+            entries.iter().find(|entry| entry.plan == plan).map(|entry| Arc::clone(&entry.packed))
         };
         if let Some(packed) = find(&mut self.entries()) {
             return packed;
         }
         // Without the lock: while a thread waits for its part of this it may begin another call that comes here.
-        let packed = Arc::new(Packed::new(weights.filters(), method));
+        let packed = Arc::new(Packed::new(weights.filters(), plan));
         let mut entries = self.entries();
         // Another thread may have been as quick.
         find(&mut entries).unwrap_or_else(|| {
-            entries.push(Entry { weights: Arc::clone(&weights.memory), method, packed: Arc::clone(&packed) });
+            entries.push(Entry { weights: Arc::clone(&weights.memory), plan, packed: Arc::clone(&packed) });
             packed
         })
     }
@@ -149,7 +149,7 @@ trait ConvRelu: Backend {
 impl ConvRelu for Flex {
     fn conv_relu(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, pool: bool, kept: Kept) -> FlexTensor {
         let (x, weight) = (ChannelsLast::of(&x), Weights::of(&weight));
-        let packed = kept.packed(&weight, x.method(weight.outputs));
+        let packed = kept.packed(&weight, Plan::choose(x.size(), weight.outputs, weight.inputs));
         run(&x, &packed, &bias, pool, false).0
     }
 }
@@ -167,7 +167,7 @@ impl<C: CheckpointStrategy> ConvRelu for Autodiff<Flex, C> {
                 let x = ChannelsLast::of(x.primitive());
                 let weight = Weights::of(weight.primitive());
                 // They change before they are used again: nothing is kept.
-                let packed = Packed::new(weight.filters(), x.method(weight.outputs));
+                let packed = Packed::new(weight.filters(), Plan::once(x.size(), weight.outputs, weight.inputs));
                 let (output, picks) = run(&x, &packed, bias.primitive(), pool, true);
                 let outcome = if pool { Saved::Picks(picks.into()) } else { Saved::Output(output.clone()) };
                 prep.finish(State { x, weight, outcome }, output)
@@ -228,8 +228,7 @@ impl Backward<Flex, 3> for Differentiable {
             grads.register::<Flex>(node.id, tensor(gradient, vec![weight.outputs, weight.inputs, 3, 3]));
         }
         if let Some(node) = of_x {
-            let method = Method::choose([h, w], inputs, weight.outputs);
-            let packed = Packed::new(weight.filters().reversed(), method);
+            let packed = Packed::new(weight.filters().reversed(), Plan::once([n, h, w], inputs, weight.outputs));
             let gradient = convolve(before, &packed, &[], Ending::default(), false).values;
             grads.register::<Flex>(node.id, channels_first(gradient, x.shape));
         }
@@ -286,9 +285,10 @@ impl ChannelsLast {
         Images::new(self.values(), self.shape)
     }
 
-    fn method(&self, outputs: usize) -> Method {
-        let [_, h, w, inputs] = self.shape;
-        Method::choose([h, w], outputs, inputs)
+    /// Images, rows, columns.
+    fn size(&self) -> [usize; 3] {
+        let [n, h, w, _] = self.shape;
+        [n, h, w]
     }
 }
 

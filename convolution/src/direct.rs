@@ -7,7 +7,7 @@ use simd::{Level, Simd, WithSimd};
 
 use crate::{
     ending::{self, Ending},
-    filter::Packed,
+    filter::{Packed, TAPS},
     images::Images,
     lane::{LANE, Lane, Scratch, get, lanes, load, put, store, vectors},
     product::{self, BLOCK, multiply},
@@ -33,7 +33,7 @@ impl WithSimd for Multiply<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { padded, columns, block, filter, to } = self;
-        let (width, right) = filter.block(block, 0, 9);
+        let (width, right) = (filter.width(block), filter.block(block, 0, TAPS));
         let of_row = (columns + 2) * filter.inputs;
         for (y, to) in to.chunks_exact_mut(columns * width).enumerate() {
             let rows = product::Rows {
@@ -43,7 +43,7 @@ impl WithSimd for Multiply<'_> {
                 segment_stride: of_row,
                 len: 3 * filter.inputs,
             };
-            multiply(simd, rows, width, right, to);
+            multiply(simd, rows, width, right, to, false);
         }
     }
 }

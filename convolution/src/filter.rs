@@ -1,6 +1,6 @@
-//! [`Packed`]: filters, transformed for a [`Method`] and laid out in the order in which the products read them.
+//! [`Packed`]: filters, made ready for a [`Plan`] and laid out in the order in which the products read them.
 
-use std::marker::PhantomData;
+use std::{marker::PhantomData, ops::Range};
 
 use rayon::prelude::*;
 use simd::{Level, Simd, WithSimd};
@@ -14,6 +14,10 @@ use crate::{
 
 /// Tiles of F(4×4) of an image that are too few for it.
 const FEW_TILES: usize = 4;
+/// Most tiles of a batch for which it is quicker to transform taps once more than to read factors from memory.
+const TILES_OF_TAPS: usize = 64;
+/// The same where factors would be transformed for this call alone, and written to memory before that.
+const TILES_OF_TAPS_ONCE: usize = 256;
 
 /// Taps of a filter.
 pub(crate) const TAPS: usize = 9;
@@ -99,8 +103,17 @@ impl Method {
             return Self::Direct;
         }
         // With few tiles, reading the filters is what takes long.
-        let tiles = h.div_ceil(F4::M) * w.div_ceil(F4::M);
-        if tiles <= FEW_TILES && inputs * outputs > SMALL { Self::F2 } else { Self::F4 }
+        if Self::F4.tiles([h, w]) <= FEW_TILES && inputs * outputs > SMALL { Self::F2 } else { Self::F4 }
+    }
+
+    /// Tiles of an image.
+    fn tiles(self, [h, w]: [usize; 2]) -> usize {
+        let of = |side: usize| h.div_ceil(side) * w.div_ceil(side);
+        match self {
+            Self::F4 => of(F4::M),
+            Self::F2 => of(F2::M),
+            Self::Direct => of(1),
+        }
     }
 
     /// Weights of a filter after its transform.
@@ -113,36 +126,77 @@ impl Method {
     }
 }
 
-/// Filters, ready for use by one [`Method`].
+/// A method, and what of the filters is kept for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Plan {
+    /// How the convolution is computed; decides every bit of the result.
+    pub method: Method,
+    /// Whether the nine taps are kept and transformed in each call, and not the factors that they are transformed to. It is so
+    /// only for a method that transforms, and where filters have more weights than a cache holds.
+    pub taps: bool,
+}
+
+impl Plan {
+    /// The one that was measured to be fastest for `n` images of `h × w` and filters of this size that are kept for many calls. The
+    /// method does not depend on `n`.
+    #[must_use]
+    pub fn choose(images: [usize; 3], outputs: usize, inputs: usize) -> Self {
+        Self::of(images, outputs, inputs, TILES_OF_TAPS)
+    }
+
+    /// The same for filters of a single call, as in training.
+    #[must_use]
+    pub fn once(images: [usize; 3], outputs: usize, inputs: usize) -> Self {
+        Self::of(images, outputs, inputs, TILES_OF_TAPS_ONCE)
+    }
+
+    fn of([n, h, w]: [usize; 3], outputs: usize, inputs: usize, tiles_of_taps: usize) -> Self {
+        let method = Method::choose([h, w], outputs, inputs);
+        Self { method, taps: n * method.tiles([h, w]) <= tiles_of_taps }
+    }
+}
+
+impl From<Method> for Plan {
+    fn from(method: Method) -> Self {
+        Self { method, taps: false }
+    }
+}
+
+/// Filters, ready for use by one [`Plan`].
 ///
-/// In blocks of 64 outputs: `[block][factor][input][lanes of the block]`, for [`Method::Direct`] `[block][tap][input][lanes]`.
+/// In blocks of 64 outputs: `[block][factor][input][lanes of the block]`, for [`Method::Direct`] `[block][tap][input][lanes]`, and
+/// where taps are kept for a transform `[block][input][tap][lanes]`.
 #[derive(Debug)]
 pub struct Packed {
-    pub(crate) method: Method,
+    plan: Plan,
     pub(crate) outputs: usize,
     pub(crate) inputs: usize,
     lanes: Scratch,
 }
 
 impl Packed {
-    /// Transforms filters.
+    /// Lays filters out for a plan, and transforms them where it says so.
     #[must_use]
-    pub fn new(filters: Filters<'_>, method: Method) -> Self {
+    pub fn new(filters: Filters<'_>, plan: impl Into<Plan>) -> Self {
         let Filters { outputs, inputs, .. } = filters;
+        let Plan { method, taps } = plan.into();
+        let plan = Plan { method, taps: taps && method != Method::Direct && inputs * outputs > SMALL };
+        let mut packed = Self { plan, outputs, inputs, lanes: Scratch::new(0) };
+        packed.lanes = Scratch::new(packed.values() * inputs * lanes(outputs));
+        let of_block = packed.values() * inputs * BLOCK;
         let level = Level::current();
-        let mut packed = Scratch::new(method.factors() * inputs * lanes(outputs));
-        let of_block = method.factors() * inputs * BLOCK;
         if of_block > 0 {
-            packed.par_chunks_mut(of_block).enumerate().for_each(|(block, to)| {
+            packed.lanes.par_chunks_mut(of_block).enumerate().for_each(|(block, to)| {
                 let first = block * BLOCK * LANE;
                 match method {
+                    _ if plan.taps => gather(filters, first, [1, TAPS], to),
                     Method::F4 => level.dispatch(Transform::<F4> { filters, first, to, tile: PhantomData }),
                     Method::F2 => level.dispatch(Transform::<F2> { filters, first, to, tile: PhantomData }),
-                    Method::Direct => gather(filters, first, to),
+                    Method::Direct => gather(filters, first, [inputs, 1], to),
                 }
             });
         }
-        Self { method, outputs, inputs, lanes: packed }
+        packed
     }
 
     /// Bytes that it holds.
@@ -157,21 +211,76 @@ impl Packed {
         self.outputs
     }
 
+    /// How the convolution is computed.
+    pub(crate) fn method(&self) -> Method {
+        self.plan.method
+    }
+
+    /// Whether taps are kept that are yet to be transformed.
+    pub(crate) fn taps(&self) -> bool {
+        self.plan.taps
+    }
+
+    /// Values that are kept of a filter.
+    fn values(&self) -> usize {
+        if self.plan.taps { TAPS } else { self.plan.method.factors() }
+    }
+
     /// Lanes of all outputs.
     pub(crate) fn output_lanes(&self) -> usize {
         lanes(self.outputs)
     }
 
-    /// `count` factors of a block of outputs, from `factor` on, and its width in lanes.
-    pub(crate) fn block(&self, block: usize, factor: usize, count: usize) -> (usize, &[Lane]) {
-        let width = BLOCK.min(self.output_lanes() - block * BLOCK);
-        let start = block * BLOCK * self.method.factors() * self.inputs;
-        (width, &self.lanes[start + factor * self.inputs * width..][..count * self.inputs * width])
+    /// Lanes of a block of outputs.
+    pub(crate) fn width(&self, block: usize) -> usize {
+        BLOCK.min(self.output_lanes() - block * BLOCK)
+    }
+
+    /// `count` factors of a block of outputs, from `factor` on.
+    pub(crate) fn block(&self, block: usize, factor: usize, count: usize) -> &[Lane] {
+        let of_factor = self.inputs * self.width(block);
+        let start = block * BLOCK * self.values() * self.inputs;
+        &self.lanes[start + factor * of_factor..][..count * of_factor]
+    }
+
+    /// Transforms the taps of a block of outputs for some inputs, to `[factor][input][lanes of the block]` with `stride` lanes from
+    /// one factor to the next.
+    #[inline(always)]
+    pub(crate) fn transform<S: Simd, T: Tile>(
+        &self,
+        simd: S,
+        block: usize,
+        inputs: Range<usize>,
+        stride: usize,
+        to: &mut [Lane],
+    ) {
+        let width = self.width(block);
+        let start = (block * BLOCK * self.inputs + inputs.start * width) * TAPS;
+        let taps = &self.lanes[start..][..inputs.len() * TAPS * width];
+        for (input, taps) in taps.chunks_exact(TAPS * width).enumerate() {
+            for p in 0..width {
+                for v in 0..vectors::<S>() {
+                    both_ways(
+                        simd,
+                        [3, T::A],
+                        #[inline(always)]
+                        |values| T::filter(simd, values),
+                        #[inline(always)]
+                        move |row, column| get::<S>(&taps[(3 * row + column) * width + p].0, v),
+                        #[inline(always)]
+                        |row, column, value| {
+                            let factor = row * T::A + column;
+                            put::<S>(&mut to[factor * stride + input * width + p].0, v, value);
+                        },
+                    );
+                }
+            }
+        }
     }
 }
 
-/// A block of filters as it is.
-fn gather(filters: Filters<'_>, first: usize, to: &mut [Lane]) {
+/// A block of filters as it is: from one tap to the next, and from one input to the next, `strides` blocks.
+fn gather(filters: Filters<'_>, first: usize, strides: [usize; 2], to: &mut [Lane]) {
     let width = to.len() / (TAPS * filters.inputs);
     let mut taps = [Lane::default(); SOME * TAPS];
     for input in (0..filters.inputs).step_by(SOME) {
@@ -180,7 +289,7 @@ fn gather(filters: Filters<'_>, first: usize, to: &mut [Lane]) {
             filters.lanes(first + p * LANE, input, &mut taps);
             for (i, taps) in taps.chunks_exact(TAPS).enumerate().take(some) {
                 for (tap, lane) in taps.iter().enumerate() {
-                    to[(tap * filters.inputs + input + i) * width + p] = *lane;
+                    to[(tap * strides[0] + (input + i) * strides[1]) * width + p] = *lane;
                 }
             }
         }

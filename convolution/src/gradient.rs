@@ -272,7 +272,8 @@ pub(crate) fn of_filters<T: Tile>(x: Images<'_>, gradient: Images<'_>) -> Vec<f3
         let gradients = &mut gradients[..n_tiles * n_factors * gradient_lanes];
         let moved = |tiles: Range<usize>| start + tiles.start..start + tiles.end;
         transform_groups(n_tiles, n_factors * input_lanes, inputs, |tiles, to| {
-            level.dispatch(TransformInput::<T> { x, grid, tiles: moved(tiles), to, tile: PhantomData });
+            let (tiles, chunk) = (moved(tiles), input_lanes);
+            level.dispatch(TransformInput::<T> { x, grid, tiles, chunk, to, tile: PhantomData });
         });
         transform_groups(n_tiles, n_factors * gradient_lanes, gradients, |tiles, to| {
             level.dispatch(TransformGradient::<T> { gradient, grid, tiles: moved(tiles), to, tile: PhantomData });

@@ -19,13 +19,18 @@
 //! **Winograd's minimal filtering** (Winograd 1980; Lavin and Gray 2016). F(4×4, 3×3) takes a tile of 6 × 6 of the input and a filter, both transformed
 //! to 36 factors, and needs one product for each factor and pair of channels, where the definition needs 144 for the same 16 outputs. Over all
 //! tiles and channels that is 36 matrix products; the transforms are some additions. F(2×2, 3×3) needs 16 for 36, and its transformed filters
-//! are less than half as large. [`Method::Direct`] is the definition. [`Method::choose`] takes the one that was measured to be fastest.
+//! are less than half as large. [`Method::Direct`] is the definition. [`Plan::choose`] takes what was measured to be fastest.
 //!
 //! **Points.** Transforms evaluate polynomials at 0, ±5/8, ±3/2 and infinity, not at the usual 0, ±1, ±2, ∞: that halves the rounding error, and all
 //! constants but the reciprocals are exact in `f32`.
 //!
 //! **Layout.** Everything has channels last, in lanes of 16, a cache line and an AVX-512 vector: transforms work on vectors of channels and
-//! never shuffle, and a product reads its right side in one stream. Filters are transformed once ([`Packed`]) and laid out in that order.
+//! never shuffle, and a product reads its right side in one stream. Filters are laid out in that order once ([`Packed`]).
+//!
+//! **Filters.** 36 factors are four times as much to read as nine taps. With many tiles that is nothing beside the products, and filters are
+//! transformed once. With few (an image of 32 × 32 or less), reading them is what takes long: then taps are kept, and a thread
+//! transforms those of 64 outputs and 32 inputs in its second cache, multiplies, and goes on with the next 32 inputs, adding to
+//! the same sums. The bits are the same ([`Plan`]).
 //!
 //! **Products** keep 6 × 64 sums in registers on AVX-512 (6 × 16 on AVX2 and NEON), and run over the inner dimension without a break: 90 % of what the
 //! processor can do. The same source is compiled for each level of SIMD by `pulp`, and the level is chosen when the program runs
@@ -60,7 +65,7 @@ mod tile;
 mod winograd;
 
 pub use ending::Ending;
-pub use filter::{Filters, Method, Packed};
+pub use filter::{Filters, Method, Packed, Plan};
 pub use images::{Images, channels_last};
 
 use tile::{F2, F4};
@@ -89,7 +94,7 @@ pub fn convolve(x: Images<'_>, filter: &Packed, bias: &[f32], ending: Ending, pi
     let mut values = vec![0.0; len];
     let mut picks = if pick && ending.pool { vec![0; len] } else { Vec::new() };
     if len > 0 {
-        let run = match filter.method {
+        let run = match filter.method() {
             Method::F4 => winograd::forward::<F4>,
             Method::F2 => winograd::forward::<F2>,
             Method::Direct => direct::forward,

@@ -26,35 +26,35 @@ pub(crate) struct Rows<'a> {
     pub(crate) len: usize,
 }
 
-/// `out[row] = Σ_i rows[row][i] · block[i]`.
+/// `out[row] = Σ_i rows[row][i] · block[i]`, or, where `adds` says so, `out[row] + Σ_i …`, as if the sum had not been left off.
 ///
 /// # Shapes
 /// - `rows`: `n` rows of `segments · len`
 /// - `block`: `[segments · len][width]`, `width` of 1 to [`BLOCK`] lanes
 /// - `out`: `[n][width]`
 #[inline(always)]
-pub(crate) fn multiply<S: Simd>(simd: S, rows: Rows<'_>, width: usize, block: &[Lane], out: &mut [Lane]) {
+pub(crate) fn multiply<S: Simd>(simd: S, rows: Rows<'_>, width: usize, block: &[Lane], out: &mut [Lane], adds: bool) {
     match width {
-        4 => multiply_width::<S, 4>(simd, rows, block, out),
-        3 => multiply_width::<S, 3>(simd, rows, block, out),
-        2 => multiply_width::<S, 2>(simd, rows, block, out),
-        _ => multiply_width::<S, 1>(simd, rows, block, out),
+        4 => multiply_width::<S, 4>(simd, rows, block, out, adds),
+        3 => multiply_width::<S, 3>(simd, rows, block, out, adds),
+        2 => multiply_width::<S, 2>(simd, rows, block, out, adds),
+        _ => multiply_width::<S, 1>(simd, rows, block, out, adds),
     }
 }
 
 #[inline(always)]
-fn multiply_width<S: Simd, const W: usize>(simd: S, rows: Rows<'_>, block: &[Lane], out: &mut [Lane]) {
+fn multiply_width<S: Simd, const W: usize>(simd: S, rows: Rows<'_>, block: &[Lane], out: &mut [Lane], adds: bool) {
     let (block, out) = (block.as_chunks::<W>().0, out.as_chunks_mut::<W>().0);
     // How many lanes, and rows, the registers of a level hold the sums of.
     match const { vectors::<S>() } {
         // 32 registers of 16: 6 · W sums.
-        1 => grouped::<S, W, W, 1, 6>(simd, rows, block, out),
+        1 => grouped::<S, W, W, 1, 6>(simd, rows, block, out, adds),
         // 16 registers of 8: 6 · 2.
-        2 => grouped::<S, W, 1, 2, 6>(simd, rows, block, out),
+        2 => grouped::<S, W, 1, 2, 6>(simd, rows, block, out, adds),
         // 32 registers of 4: 6 · 4.
-        4 => grouped::<S, W, 1, 4, 6>(simd, rows, block, out),
+        4 => grouped::<S, W, 1, 4, 6>(simd, rows, block, out, adds),
         // The compiler makes what it can of single numbers.
-        _ => grouped::<S, W, 1, 16, 2>(simd, rows, block, out),
+        _ => grouped::<S, W, 1, 16, 2>(simd, rows, block, out, adds),
     }
 }
 
@@ -65,18 +65,19 @@ fn grouped<S: Simd, const W: usize, const P: usize, const V: usize, const R: usi
     rows: Rows<'_>,
     block: &[[Lane; W]],
     out: &mut [[Lane; W]],
+    adds: bool,
 ) {
     for first in (0..W).step_by(P) {
         let mut row = 0;
         while row < out.len() {
             let some = &mut out[row..];
             match some.len().min(R) {
-                6 => some_rows::<S, W, P, V, 6>(simd, rows, row, block, first, some),
-                5 => some_rows::<S, W, P, V, 5>(simd, rows, row, block, first, some),
-                4 => some_rows::<S, W, P, V, 4>(simd, rows, row, block, first, some),
-                3 => some_rows::<S, W, P, V, 3>(simd, rows, row, block, first, some),
-                2 => some_rows::<S, W, P, V, 2>(simd, rows, row, block, first, some),
-                _ => some_rows::<S, W, P, V, 1>(simd, rows, row, block, first, some),
+                6 => some_rows::<S, W, P, V, 6>(simd, rows, row, block, first, some, adds),
+                5 => some_rows::<S, W, P, V, 5>(simd, rows, row, block, first, some, adds),
+                4 => some_rows::<S, W, P, V, 4>(simd, rows, row, block, first, some, adds),
+                3 => some_rows::<S, W, P, V, 3>(simd, rows, row, block, first, some, adds),
+                2 => some_rows::<S, W, P, V, 2>(simd, rows, row, block, first, some, adds),
+                _ => some_rows::<S, W, P, V, 1>(simd, rows, row, block, first, some, adds),
             }
             row += R;
         }
@@ -92,9 +93,19 @@ fn some_rows<S: Simd, const W: usize, const P: usize, const V: usize, const R: u
     block: &[[Lane; W]],
     first: usize,
     out: &mut [[Lane; W]],
+    adds: bool,
 ) {
     assert!(first + P <= W);
     let mut sums = [[[simd.splat_f32s(0.0); V]; P]; R];
+    if adds {
+        for (sums, out) in sums.iter_mut().zip(&*out) {
+            for (p, sums) in sums.iter_mut().enumerate() {
+                for (v, sum) in sums.iter_mut().enumerate() {
+                    *sum = get::<S>(&out[first + p].0, v);
+                }
+            }
+        }
+    }
     for (segment, block) in block.chunks_exact(rows.len).enumerate().take(rows.segments) {
         let start = |r: usize| segment * rows.segment_stride + (row + r) * rows.row_stride;
         let left: [&[f32]; R] = array::from_fn(|r| &rows.data[start(r)..][..block.len()]);

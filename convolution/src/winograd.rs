@@ -6,7 +6,8 @@
 //!
 //! Few channels make little of step 2, so a thread takes a row of tiles through all three steps, in pieces that stay in its
 //! second cache. Many channels have filters larger than that cache; so that they are read from memory once, each step is done
-//! for a large part of the batch, by all threads, before the next.
+//! for a large part of the batch, by all threads, before the next. With few tiles, reading them is what takes long: then the nine
+//! taps are read instead of the `A · A` factors, and transformed in the cache, for a few inputs at a time.
 
 use std::{marker::PhantomData, ops::Range};
 
@@ -31,6 +32,8 @@ pub(crate) const FAR: usize = (64 << 20) / size_of::<Lane>();
 pub(crate) const GROUP: usize = 32;
 /// Filters of more weights than this are read once for all tiles.
 pub(crate) const SMALL: usize = 128 * 128;
+/// Lanes of inputs whose taps are transformed at once.
+const CHUNK: usize = 2;
 
 /// The tiles of a batch, in reading order.
 #[derive(Clone, Copy, Debug)]
@@ -53,7 +56,9 @@ pub(crate) struct TransformInput<'a, T> {
     pub(crate) grid: Grid,
     /// Of the whole batch.
     pub(crate) tiles: Range<usize>,
-    /// `[A · A][tiles][lanes]`.
+    /// Lanes of a chunk; fewer in the last.
+    pub(crate) chunk: usize,
+    /// `[chunks][A · A][tiles][lanes of the chunk]`.
     pub(crate) to: &'a mut [Lane],
     pub(crate) tile: PhantomData<T>,
 }
@@ -63,7 +68,7 @@ impl<T: Tile> WithSimd for TransformInput<'_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { x, grid, tiles, to, .. } = self;
+        let Self { x, grid, tiles, chunk, to, .. } = self;
         let (n_tiles, c) = (tiles.len(), x.c);
         // A tile at the border, with the zeros around the image.
         let mut padded = vec![0.0; T::A * T::A * c];
@@ -96,7 +101,10 @@ impl<T: Tile> WithSimd for TransformInput<'_, T> {
             });
             for lane in 0..lanes(c) {
                 let first = lane * LANE;
-                let at = move |i: usize, j: usize| ((i * T::A + j) * n_tiles + slot) * lanes(c) + lane;
+                let before = lane / chunk * chunk;
+                let width = chunk.min(lanes(c) - before);
+                let start = (before * T::A * T::A * n_tiles) + slot * width + (lane - before);
+                let at = move |i: usize, j: usize| start + (i * T::A + j) * n_tiles * width;
                 for v in 0..vectors::<S>() {
                     let to = &mut *to;
                     both_ways(
@@ -147,7 +155,7 @@ impl WithSimd for Multiply<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { factors, group, input_lanes, n_factors, factor, block, filter, to } = self;
-        let (width, right) = filter.block(block, factor, 1);
+        let (width, right) = (filter.width(block), filter.block(block, factor, 1));
         for (of_group, to) in factors.chunks(group * n_factors * input_lanes).zip(to.chunks_mut(group * width)) {
             let n_tiles = to.len() / width;
             let rows = product::Rows {
@@ -157,7 +165,55 @@ impl WithSimd for Multiply<'_> {
                 segment_stride: 0,
                 len: filter.inputs,
             };
-            multiply(simd, rows, width, right, to);
+            multiply(simd, rows, width, right, to, false);
+        }
+    }
+}
+
+/// Step 2 for a block of outputs, whose filters are kept as taps.
+struct TransformAndMultiply<'a, 'b, T> {
+    /// `[groups][chunks][A · A][tiles of the group][lanes of the chunk]`; all but the last group have [`GROUP`] tiles, all but the
+    /// last chunk [`CHUNK`] lanes.
+    factors: &'a [Lane],
+    input_lanes: usize,
+    block: usize,
+    filter: &'a Packed,
+    /// For each factor `[tiles][lanes of the block]`.
+    to: &'a mut [&'b mut [Lane]],
+    tile: PhantomData<T>,
+}
+
+impl<T: Tile> WithSimd for TransformAndMultiply<'_, '_, T> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { factors, input_lanes, block, filter, to, .. } = self;
+        let n_factors = T::A * T::A;
+        let width = filter.width(block);
+        // A lane more than a factor has: at a power of two, all would share a few sets of the first cache.
+        let stride = CHUNK * LANE * width + 1;
+        let mut transformed = Scratch::new(n_factors * stride);
+        for before in (0..input_lanes).step_by(CHUNK) {
+            let chunk = CHUNK.min(input_lanes - before);
+            let inputs = before * LANE..filter.inputs.min((before + chunk) * LANE);
+            filter.transform::<S, T>(simd, block, inputs.clone(), stride, &mut transformed);
+            for (factor, to) in to.iter_mut().enumerate() {
+                let right = &transformed[factor * stride..][..inputs.len() * width];
+                let groups = factors.chunks(GROUP * n_factors * input_lanes).zip(to.chunks_mut(GROUP * width));
+                for (of_group, to) in groups {
+                    let n_tiles = to.len() / width;
+                    let start = n_tiles * (n_factors * before + factor * chunk);
+                    let rows = product::Rows {
+                        data: cast_slice(&of_group[start..][..n_tiles * chunk]),
+                        row_stride: chunk * LANE,
+                        segments: 1,
+                        segment_stride: 0,
+                        len: inputs.len(),
+                    };
+                    multiply(simd, rows, width, right, to, before > 0);
+                }
+            }
         }
     }
 }
@@ -292,8 +348,8 @@ pub(crate) fn forward<T: Tile>(
                 let first = rows.number * grid.columns + column;
                 let factors = &mut factors[..n_factors * n_tiles * input_lanes];
                 let products = &mut products[..n_factors * n_tiles * output_lanes];
-                let tiles = first..first + n_tiles;
-                level.dispatch(TransformInput::<T> { x, grid, tiles, to: &mut *factors, tile: PhantomData });
+                let (tiles, to) = (first..first + n_tiles, &mut *factors);
+                level.dispatch(TransformInput::<T> { x, grid, tiles, chunk: input_lanes, to, tile: PhantomData });
                 for (factor, to) in products.chunks_exact_mut(n_tiles * output_lanes).enumerate() {
                     for (block, to) in to.chunks_mut(n_tiles * BLOCK).enumerate() {
                         level.dispatch(Multiply {
@@ -314,6 +370,7 @@ pub(crate) fn forward<T: Tile>(
         return;
     }
 
+    let chunk = if filter.taps() { CHUNK } else { input_lanes };
     let at_once = (FAR / (grid.columns * tile_lanes)).max(1);
     for rows in tile_rows.chunks_mut(at_once) {
         let first = rows[0].number * grid.columns;
@@ -322,14 +379,26 @@ pub(crate) fn forward<T: Tile>(
         let mut products = Scratch::new(n_factors * n_tiles * output_lanes);
         transform_groups(n_tiles, n_factors * input_lanes, &mut factors, |tiles, to| {
             let tiles = first + tiles.start..first + tiles.end;
-            level.dispatch(TransformInput::<T> { x, grid, tiles, to, tile: PhantomData });
+            level.dispatch(TransformInput::<T> { x, grid, tiles, chunk, to, tile: PhantomData });
         });
-        products.par_chunks_exact_mut(n_tiles * output_lanes).enumerate().for_each(|(factor, to)| {
-            to.par_chunks_mut(n_tiles * BLOCK).enumerate().for_each(|(block, to)| {
-                let factors = &factors;
-                level.dispatch(Multiply { factors, group: GROUP, input_lanes, n_factors, factor, block, filter, to });
+        let factors = &*factors;
+        if filter.taps() {
+            let mut blocks: Vec<Vec<&mut [Lane]>> = (0..output_lanes.div_ceil(BLOCK)).map(|_| Vec::new()).collect();
+            for of_factor in products.chunks_exact_mut(n_tiles * output_lanes) {
+                blocks.iter_mut().zip(of_factor.chunks_mut(n_tiles * BLOCK)).for_each(|(block, to)| block.push(to));
+            }
+            blocks.par_iter_mut().enumerate().for_each(|(block, to)| {
+                let tile = PhantomData::<T>;
+                level.dispatch(TransformAndMultiply { factors, input_lanes, block, filter, to, tile });
             });
-        });
+        } else {
+            products.par_chunks_exact_mut(n_tiles * output_lanes).enumerate().for_each(|(factor, to)| {
+                to.par_chunks_mut(n_tiles * BLOCK).enumerate().for_each(|(block, to)| {
+                    let group = GROUP;
+                    level.dispatch(Multiply { factors, group, input_lanes, n_factors, factor, block, filter, to });
+                });
+            });
+        }
         rows.par_iter_mut().enumerate().for_each(|(row, rows)| {
             let some = row * grid.columns..(row + 1) * grid.columns;
             output(rows, &products, n_tiles, some, 0);

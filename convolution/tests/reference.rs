@@ -1,7 +1,7 @@
 //! Every method, level and ending beside the definition of a convolution, computed in f64.
 
 use convolution::{
-    Ending, Filters, Images, Method, Packed, convolve, filter_gradient,
+    Ending, Filters, Images, Method, Packed, Plan, convolve, filter_gradient,
     gradient::{self, Outcome},
 };
 use proptest::prelude::*;
@@ -106,6 +106,11 @@ fn error(ours: &[f32], reference: &[f64]) -> f64 {
     })
 }
 
+/// Every method, with factors and with taps.
+fn plans() -> impl Iterator<Item = Plan> {
+    Method::ALL.into_iter().flat_map(|method| [false, true].map(|taps| Plan { method, taps }))
+}
+
 fn check(case: Case) {
     let Case { n, h, w, inputs, outputs } = case;
     let (x, filters, bias, dy) = (case.x(), case.filters(), case.bias(), case.gradient());
@@ -114,12 +119,14 @@ fn check(case: Case) {
     let convolved = case.convolved();
     for method in Method::ALL {
         let packed = Packed::new(filters, method);
+        let taps = Packed::new(filters, Plan { method, taps: true });
         for (relu, pool) in [(false, false), (true, false), (true, true), (false, true)] {
             let ending = Ending { relu, pool };
             let ours = convolve(x, &packed, &bias, ending, false);
             let error = error(&ours.values, &case.ended(&convolved, ending));
             assert!(error < 5e-6, "{case:?}, {method:?}, {ending:?}: {error}");
             assert_eq!(convolve(x, &packed, &bias, ending, true).values, ours.values, "picks change nothing");
+            assert_eq!(convolve(x, &taps, &bias, ending, false).values, ours.values, "{case:?}, {method:?}: nor do taps");
         }
     }
 
@@ -151,6 +158,8 @@ fn sizes_around_those_of_tiles_lanes_and_blocks() {
 fn channels_that_are_taken_through_each_step_together() {
     check(Case { n: 2, h: 20, w: 9, inputs: 160, outputs: 112 });
     check(Case { n: 3, h: 5, w: 50, inputs: 64, outputs: 64 });
+    // Several groups of tiles, and a last chunk of inputs that is not whole.
+    check(Case { n: 3, h: 13, w: 17, inputs: 170, outputs: 130 });
 }
 
 proptest! {
@@ -171,26 +180,30 @@ proptest! {
 
 #[test]
 fn every_level_is_right_and_levels_with_fused_products_agree_in_every_bit() {
-    let case = Case { n: 2, h: 11, w: 14, inputs: 35, outputs: 70 };
-    let (x, filters, dy) = (case.x(), case.filters(), case.gradient());
-    let x = Images::new(&x, [case.n, case.h, case.w, case.inputs]);
-    let dy = Images::new(&dy, [case.n, case.h, case.w, case.outputs]);
-    let mut fused = Vec::new();
-    for level in Level::available() {
-        with_level(level, || {
-            check(case);
-            let of_method = |method| {
-                let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), method);
-                convolve(x, &packed, &[], Ending { relu: true, pool: true }, false).values
-            };
-            let mut bits: Vec<Vec<f32>> = Method::ALL.map(of_method).into();
-            bits.push(filter_gradient(x, dy));
-            if level.name() != "scalar" {
-                fused.push(bits);
-            }
-        });
+    for case in [
+        Case { n: 2, h: 11, w: 14, inputs: 35, outputs: 70 },
+        Case { n: 1, h: 6, w: 7, inputs: 130, outputs: 140 },
+    ] {
+        let (x, filters, dy) = (case.x(), case.filters(), case.gradient());
+        let x = Images::new(&x, [case.n, case.h, case.w, case.inputs]);
+        let dy = Images::new(&dy, [case.n, case.h, case.w, case.outputs]);
+        let mut fused = Vec::new();
+        for level in Level::available() {
+            with_level(level, || {
+                check(case);
+                let of_plan = |plan| {
+                    let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), plan);
+                    convolve(x, &packed, &[], Ending { relu: true, pool: true }, false).values
+                };
+                let mut bits: Vec<Vec<f32>> = plans().map(of_plan).collect();
+                bits.push(filter_gradient(x, dy));
+                if level.name() != "scalar" {
+                    fused.push(bits);
+                }
+            });
+        }
+        assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
     }
-    assert!(fused.windows(2).all(|pair| pair[0] == pair[1]));
 }
 
 #[test]
@@ -205,8 +218,8 @@ fn neither_threads_nor_the_rest_of_the_batch_change_a_bit() {
         let everything = || {
             let mut bits =
                 vec![filter_gradient(Images::new(&x, shape), Images::new(&dy, [case.n, case.h, case.w, case.outputs]))];
-            for method in Method::ALL {
-                let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), method);
+            for plan in plans() {
+                let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), plan);
                 for pool in [false, true] {
                     let ending = Ending { relu: true, pool };
                     let batch = convolve(Images::new(&x, shape), &packed, &bias, ending, false).values;
@@ -214,7 +227,7 @@ fn neither_threads_nor_the_rest_of_the_batch_change_a_bit() {
                         let x = Images::new(x, [1, case.h, case.w, case.inputs]);
                         convolve(x, &packed, &bias, ending, false).values
                     });
-                    assert!(alone.eq(batch.iter().copied()), "{case:?}, {method:?}");
+                    assert!(alone.eq(batch.iter().copied()), "{case:?}, {plan:?}");
                     bits.push(batch);
                 }
             }
