@@ -126,7 +126,11 @@ fn check(case: Case) {
             let error = error(&ours.values, &case.ended(&convolved, ending));
             assert!(error < 5e-6, "{case:?}, {method:?}, {ending:?}: {error}");
             assert_eq!(convolve(x, &packed, &bias, ending, true).values, ours.values, "picks change nothing");
-            assert_eq!(convolve(x, &taps, &bias, ending, false).values, ours.values, "{case:?}, {method:?}: nor do taps");
+            assert_eq!(
+                convolve(x, &taps, &bias, ending, false).values,
+                ours.values,
+                "{case:?}, {method:?}: nor do taps"
+            );
         }
     }
 
@@ -180,10 +184,9 @@ proptest! {
 
 #[test]
 fn every_level_is_right_and_levels_with_fused_products_agree_in_every_bit() {
-    for case in [
-        Case { n: 2, h: 11, w: 14, inputs: 35, outputs: 70 },
-        Case { n: 1, h: 6, w: 7, inputs: 130, outputs: 140 },
-    ] {
+    for case in
+        [Case { n: 2, h: 11, w: 14, inputs: 35, outputs: 70 }, Case { n: 1, h: 6, w: 7, inputs: 130, outputs: 140 }]
+    {
         let (x, filters, dy) = (case.x(), case.filters(), case.gradient());
         let x = Images::new(&x, [case.n, case.h, case.w, case.inputs]);
         let dy = Images::new(&dy, [case.n, case.h, case.w, case.outputs]);

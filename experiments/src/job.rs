@@ -9,7 +9,7 @@ use crate::declaration::Weight;
 
 /// Revision of what a job does with what [`Identity`] says. Raise it when the same identity gives another result, so that what
 /// was kept before is not taken for it.
-pub const REVISION: u32 = 1;
+pub const REVISION: u32 = 2;
 
 /// Everything that decides the result of a job. Threads, folders and names are no part of it.
 #[derive(Debug, Serialize)]

@@ -31,30 +31,31 @@ const CHANGES: &[Change] = &[
     ("two rows a band", |r| r.band_upsampling = 2),
     ("eight heads", |r| r.head.heads = 8),
     ("two rows a band, 11-s windows too, eight heads with dropout 0.8", |r| {
-        *r = Recipe { views: absolute_alone(), ..Recipe::frozen(r.seed) };
+        *r = Recipe { views: absolute_alone(), ..by_band(r.seed) };
         r.head.dropout = 0.8;
     }),
     ("the same, relative view", |r| {
-        *r = Recipe { views: vec![View::Relative], ..Recipe::frozen(r.seed) };
+        *r = Recipe { views: vec![View::Relative], ..by_band(r.seed) };
         r.head.dropout = 0.8;
     }),
     ("the same, both views", |r| {
-        *r = Recipe::frozen(r.seed);
+        *r = by_band(r.seed);
         r.head.dropout = 0.8;
     }),
     ("the same, both views, dropout 0.5", |r| {
-        *r = Recipe::frozen(r.seed);
+        *r = by_band(r.seed);
         r.head.dropout = 0.5;
     }),
-    ("the same, both views, dropout 0.65 (the default)", |r| *r = Recipe::frozen(r.seed)),
+    ("the same, both views, dropout 0.65", |r| *r = by_band(r.seed)),
     ("the same, both views, dropout 0.9", |r| {
-        *r = Recipe::frozen(r.seed);
+        *r = by_band(r.seed);
         r.head.dropout = 0.9;
     }),
     ("the same, both views, dropout 0, one head", |r| {
-        *r = Recipe::frozen(r.seed);
+        *r = by_band(r.seed);
         (r.head.dropout, r.head.heads) = (0.0, 1);
     }),
+    ("the same, both views, dropout 0.65, by the line of music (the default)", |r| *r = Recipe::frozen(r.seed)),
     ("relative view", |r| r.views = vec![View::Relative]),
     ("both views", |r| r.views = vec![View::Absolute, View::Relative]),
     ("10 folds", |r| r.folds = 10),
@@ -74,6 +75,11 @@ const CHANGES: &[Change] = &[
     ("block 5", |r| r.pooled_blocks = vec![5]),
     ("blocks 1 to 5", |r| r.pooled_blocks = vec![1, 2, 3, 4, 5]),
 ];
+
+/// The default, but for bands that are standardised by the clips that are fitted on.
+fn by_band(seed: u64) -> Recipe {
+    Recipe { standardisation: Standardisation::Band, ..Recipe::frozen(seed) }
+}
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -100,7 +106,7 @@ fn main() -> Result<()> {
     println!("|---|---|---|---|---|---|---|");
     for (name, change) in CHANGES.iter().filter(|(name, _)| name.contains(&only)) {
         let one = |seed: u64| -> Result<[f64; 5]> {
-            let mut recipe = Recipe::frozen(seed);
+            let mut recipe = by_band(seed);
             recipe.views = absolute_alone();
             (recipe.band_upsampling, recipe.windows, recipe.head.dropout, recipe.head.heads) = (1, false, 0.5, 1);
             change(&mut recipe);

@@ -9,7 +9,7 @@ use data::rng::Rng;
 use models::vgg19::{HeadParts, Vgg19Config};
 use rayon::prelude::*;
 
-use super::{recipe::HeadRecipe, sounds::values};
+use super::{recipe::HeadRecipe, regression::Regression, sounds::values};
 
 /// Epsilon of AdamW, as everywhere else in the field.
 pub(super) const EPSILON: f32 = 1e-8;
@@ -37,21 +37,6 @@ pub(super) fn targets(labels: &[usize], n_classes: usize, smoothing: f64) -> Vec
         .iter()
         .flat_map(|&label| (0..n_classes).map(move |class| if class == label { on as f32 } else { off as f32 }))
         .collect()
-}
-
-/// 0, or `1 / (1 − dropout)`, for each of `n` values; `dropout` is rounded to a multiple of 2⁻¹⁶, so that one draw of the
-/// generator decides over four values.
-pub(super) fn dropout_mask(n: usize, dropout: f64, rng: &mut Rng) -> Vec<f32> {
-    const STEPS: f64 = 65_536.0;
-    let dropped = (dropout * STEPS).round().min(STEPS - 1.0);
-    let kept = (STEPS / (STEPS - dropped)) as f32;
-    let mut mask = Vec::with_capacity(n + 3);
-    while mask.len() < n {
-        let draw = rng.next_u64();
-        mask.extend((0..4).map(|part| if f64::from((draw >> (16 * part)) as u16) < dropped { 0.0 } else { kept }));
-    }
-    mask.truncate(n);
-    mask
 }
 
 /// Half a cosine from 1 at the first to 0 after the last of `steps`, after a linear rise over the first `warm_up`.
@@ -122,17 +107,17 @@ pub fn fit(
 ) -> Result<HeadParts> {
     let (view_dim, views) = (config.view_dim(), config.views.len());
     let (mean, scale) = scaler(rows, view_dim);
-    let standardised: Vec<f32> =
-        rows.iter().flat_map(|row| row.iter().zip(&mean).zip(&scale).map(|((x, m), s)| (x - m) * s)).collect();
-    let constant = |values: Vec<f32>, n: usize| {
-        let columns = values.len() / n.max(1);
-        Tensor::<2>::from_data(TensorData::new(values, [n, columns]), device)
+    let of_view = |view: usize| -> Vec<f32> {
+        let dims = view * view_dim..(view + 1) * view_dim;
+        let row = |row: &Vec<f32>| dims.clone().map(|i| (row[i] - mean[i]) * scale[i]).collect::<Vec<_>>();
+        rows.iter().flat_map(row).collect()
     };
-    let x = constant(standardised, rows.len());
-    let t = constant(targets(labels, config.n_classes, recipe.label_smoothing), rows.len());
+    let heard: Vec<_> = (0..views).map(of_view).collect();
+    let t = targets(labels, config.n_classes, recipe.label_smoothing);
     let one = |number: usize| {
-        let view = x.clone().narrow(1, number / recipe.heads * view_dim, view_dim);
-        fit_one(&view, &t, recipe, Rng::stream(seed, 0x4EAD + number as u64), device)
+        let shape = [view_dim, config.n_classes];
+        let regression = Regression::new(&heard[number / recipe.heads], &t, shape, recipe.dropout);
+        fit_one(&regression, recipe, Rng::stream(seed, 0x4EAD + number as u64), device)
     };
     let heads = (0..views * recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
     let (weights, biases): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
@@ -152,39 +137,25 @@ fn average(rows: &[Vec<f32>]) -> Vec<f32> {
     (0..rows.first().map_or(0, Vec::len)).map(|i| value(i) as f32).collect()
 }
 
-/// Weight `[n_classes, dim]` and bias of one head, on standardised embeddings `x` `[n, dim]` and targets `t`.
+/// Weight `[n_classes, dim]` and bias of one head.
 fn fit_one(
-    x: &Tensor<2>,
-    t: &Tensor<2>,
+    regression: &Regression<'_>,
     recipe: &HeadRecipe,
     mut rng: Rng,
     device: &Device,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
-    let ([n, dim], [_, n_classes]) = (x.dims(), t.dims());
+    let [dim, n_classes] = regression.shape();
     let adamw = AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(recipe.weight_decay as f32).build();
     let bias_adamw = AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(0.0).build();
+    let tensor = |values, rows| Tensor::<2>::from_data(TensorData::new(values, [rows, n_classes]), device);
     let mut weight = Tensor::<2>::zeros([dim, n_classes], device);
     let mut bias = Tensor::<2>::zeros([1, n_classes], device);
     let (mut weight_state, mut bias_state) = (None, None);
-    let targets = Tensor::from_inner(t.clone());
     for step in 0..recipe.steps {
         let rate = recipe.learning_rate * schedule(step, recipe.steps, 0.1);
-        let w = Tensor::from_inner(weight.clone()).require_grad();
-        let b = Tensor::from_inner(bias.clone()).require_grad();
-        let seen = if recipe.dropout > 0.0 {
-            let mask = dropout_mask(n * dim, recipe.dropout, &mut rng);
-            x.clone() * Tensor::from_data(TensorData::new(mask, [n, dim]), device)
-        } else {
-            x.clone()
-        };
-        let logits = Tensor::from_inner(seen).matmul(w.clone()) + b.clone();
-        let gradients = cross_entropy(logits, targets.clone()).backward();
-        if let Some(gradient) = w.grad(&gradients) {
-            (weight, weight_state) = adamw.step(rate, weight, gradient, weight_state);
-        }
-        if let Some(gradient) = b.grad(&gradients) {
-            (bias, bias_state) = bias_adamw.step(rate, bias, gradient, bias_state);
-        }
+        let gradient = regression.gradient(&values(weight.clone())?, &values(bias.clone())?, &mut rng);
+        (weight, weight_state) = adamw.step(rate, weight, tensor(gradient.weight, dim), weight_state);
+        (bias, bias_state) = bias_adamw.step(rate, bias, tensor(gradient.bias, 1), bias_state);
     }
     Ok((values(weight.transpose())?, values(bias)?))
 }
@@ -204,17 +175,6 @@ mod tests {
     use models::vgg19::{Statistic, View};
 
     use super::*;
-
-    #[test]
-    fn a_mask_drops_its_share_and_keeps_the_mean() {
-        for dropout in [0.0, 0.3, 0.8] {
-            let mask = dropout_mask(100_001, dropout, &mut Rng::new(5));
-            let dropped = mask.iter().filter(|&&value| value == 0.0).count() as f64 / mask.len() as f64;
-            let mean = mask.iter().map(|&value| f64::from(value)).sum::<f64>() / mask.len() as f64;
-            assert_eq!(mask.len(), 100_001);
-            assert!((dropped - dropout).abs() < 0.006 && (mean - 1.0).abs() < 0.03, "{dropout}: {dropped}, {mean}");
-        }
-    }
 
     /// A head of 3 classes on 12 embeddings of the averages of block 1.
     fn fitted(views: &[View], rows: &[Vec<f32>], heads: usize) -> HeadParts {

@@ -1,6 +1,6 @@
 //! Fitting VGG19: a head on frozen embeddings, then, where the recipe says so, the last blocks with it.
 //!
-//! 1. Bands are standardised by the clips that are fitted on ([`Sounds::standardisation`]).
+//! 1. Bands are standardised, by a line or by the clips that are fitted on ([`Sounds::standardisation`]).
 //! 2. The frozen network embeds every clip ([`Sounds::embed`]), and a head is fitted on the embeddings ([`fit_head`]).
 //! 3. The last blocks and the head are tuned together from there (linear probing first, then fine-tuning: Kumar et al.
 //!    2022), on random crops, with the weights averaged over the steps.
@@ -12,6 +12,7 @@ mod cache;
 mod checkpoint;
 mod head;
 mod recipe;
+mod regression;
 mod sounds;
 mod temperature;
 mod tune;

@@ -95,12 +95,16 @@ impl<'a> Sounds<'a> {
         pieces.into_iter().map(|piece| Ok(log_mel.frames(piece.start, piece.end)?)).collect()
     }
 
-    /// Mean and deviation of each band over all frames of all clips.
+    /// Mean and deviation that each band is standardised by: over all frames of all clips, or on a line.
     ///
     /// # Errors
     /// When a clip cannot be read.
     pub fn standardisation(&self, how: Standardisation) -> Result<(Vec<f32>, Vec<f32>)> {
         let n_mels = self.extractor.spec().mel.n_mels;
+        if let Standardisation::Line { low, high, deviation } = how {
+            let mean = |band| low + (high - low) * band as f32 / (n_mels - 1).max(1) as f32;
+            return Ok(((0..n_mels).map(mean).collect(), vec![deviation; n_mels]));
+        }
         let (mut sums, mut squares, mut frames) = (vec![0.0; n_mels], vec![0.0; n_mels], 0usize);
         for member in 0..self.len() {
             let log_mel = self.log_mel(member)?;

@@ -18,8 +18,9 @@ use serde::{Deserialize, Serialize};
 use super::{
     augment,
     checkpoint::{Checkpoint, Named},
-    head::{EPSILON, cross_entropy, dropout_mask, schedule, targets},
+    head::{EPSILON, cross_entropy, schedule, targets},
     recipe::{Augment, FinetuneRecipe},
+    regression::dropped_out,
     sounds::{Sounds, values},
 };
 use crate::{interrupt, progress::Tuning};
@@ -449,7 +450,7 @@ fn one_epoch(
             Tensor::<2>::from_inner(Tensor::from_data(TensorData::new(values, shape), *device))
         };
         let z = if recipe.dropout > 0.0 {
-            z * constant(dropout_mask(n * dim, recipe.dropout, &mut rng), [n, dim])
+            z * constant(dropped_out(&vec![1.0; n * dim], recipe.dropout, &mut rng), [n, dim])
         } else {
             z
         };
