@@ -243,3 +243,32 @@ impl Recipe {
         must((0.0..=24.0).contains(&equaliser), "the equaliser must be 0 to 24 dB")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(standardisation: &str) -> Result<Recipe, String> {
+        let mut recipe = serde_json::to_value(Recipe::frozen(1)).unwrap();
+        recipe["standardisation"] = serde_json::from_str(standardisation).unwrap();
+        let recipe: Recipe = serde_json::from_value(recipe).map_err(|error| error.to_string())?;
+        recipe.check().map(|()| recipe)
+    }
+
+    #[test]
+    fn bands_are_standardised_as_the_recipe_says_or_it_says_what_is_wrong() {
+        assert_eq!(read(r#""band""#).unwrap().standardisation, Standardisation::Band);
+        let music = r#"{"line": {"low": 4.0, "high": -28.0, "deviation": 13.5}}"#;
+        assert_eq!(read(music).unwrap(), Recipe::frozen(1));
+        for (wrong, named) in [
+            (r#"{"line": {"low": 4.0, "high": -28.0, "deviation": 0.0}}"#, "the deviation of the line"),
+            (r#"{"line": {"low": 4.0, "high": -28.0}}"#, "deviation"),
+            (r#"{"line": {"low": 1e39, "high": -28.0, "deviation": 1.0}}"#, "levels of the line"),
+            (r#"{"line": {"low": 4.0, "high": -28.0, "deviation": 1.0, "slope": 2.0}}"#, "slope"),
+            (r#""curve""#, "curve"),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains(named), "{wrong}: {error}");
+        }
+    }
+}
