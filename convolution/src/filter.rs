@@ -152,7 +152,12 @@ impl Plan {
 
     fn of([n, h, w]: [usize; 3], outputs: usize, inputs: usize, tiles_of_taps: usize) -> Self {
         let method = Method::choose([h, w], outputs, inputs);
-        Self { method, taps: n * method.tiles([h, w]) <= tiles_of_taps }
+        Self { method, taps: n * method.tiles([h, w]) <= tiles_of_taps }.for_filters(outputs, inputs)
+    }
+
+    /// The same without taps where they cannot be kept, so that equal plans keep the same.
+    fn for_filters(self, outputs: usize, inputs: usize) -> Self {
+        Self { taps: self.taps && self.method != Method::Direct && inputs * outputs > SMALL, ..self }
     }
 }
 
@@ -179,8 +184,7 @@ impl Packed {
     #[must_use]
     pub fn new(filters: Filters<'_>, plan: impl Into<Plan>) -> Self {
         let Filters { outputs, inputs, .. } = filters;
-        let Plan { method, taps } = plan.into();
-        let plan = Plan { method, taps: taps && method != Method::Direct && inputs * outputs > SMALL };
+        let plan = plan.into().for_filters(outputs, inputs);
         let mut packed = Self { plan, outputs, inputs, lanes: Scratch::new(0) };
         packed.lanes = Scratch::new(packed.values() * inputs * lanes(outputs));
         let of_block = packed.values() * inputs * BLOCK;
@@ -188,7 +192,7 @@ impl Packed {
         if of_block > 0 {
             packed.lanes.par_chunks_mut(of_block).enumerate().for_each(|(block, to)| {
                 let first = block * BLOCK * LANE;
-                match method {
+                match plan.method {
                     _ if plan.taps => gather(filters, first, [1, TAPS], to),
                     Method::F4 => level.dispatch(Transform::<F4> { filters, first, to, tile: PhantomData }),
                     Method::F2 => level.dispatch(Transform::<F2> { filters, first, to, tile: PhantomData }),
