@@ -17,7 +17,7 @@ const FEW_TILES: usize = 4;
 /// Most tiles of a batch for which it is quicker to transform taps once more than to read factors from memory.
 const TILES_OF_TAPS: usize = 64;
 /// The same where factors would be transformed for this call alone, and written to memory before that.
-const TILES_OF_TAPS_ONCE: usize = 256;
+const TILES_OF_TAPS_ONCE: usize = 128;
 
 /// Taps of a filter.
 pub(crate) const TAPS: usize = 9;
