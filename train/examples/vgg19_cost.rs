@@ -12,12 +12,13 @@ use std::{
 
 use anyhow::{Context, Result, anyhow, bail};
 use burn::{
-    optim::{AdamWConfig, GradientsParams},
+    optim::{GradientsParams, ModuleOptimizer},
     tensor::{Device, Tensor, TensorData},
 };
 use data::rng::Rng;
 use models::vgg19::{Backend, Statistic, Vgg19Config, Weights, absolute_alone};
 use serde_json::json;
+use train::vgg19::AdamW;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -63,7 +64,7 @@ fn forward(weights: Weights, shape: [usize; 4], device: &Device, repeats: usize)
 fn training(weights: Weights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {
     let autodiff = device.clone().autodiff();
     let x = Tensor::from_inner(images(shape, device));
-    let mut optimiser = AdamWConfig::new().init();
+    let mut optimiser = ModuleOptimizer::from(AdamW::new(1e-4));
     // It moves in and out of a step: a clone would keep the old weights until the end of it.
     let mut trained = Some(config().init(&weights, &autodiff)?);
     drop(weights);

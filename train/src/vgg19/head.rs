@@ -2,17 +2,14 @@
 
 use anyhow::Result;
 use burn::{
-    optim::{AdamWConfig, Optimizer as _},
+    optim::Optimizer as _,
     tensor::{Device, Tensor, TensorData, activation::log_softmax},
 };
 use data::rng::Rng;
 use models::vgg19::{HeadParts, Vgg19Config};
 use rayon::prelude::*;
 
-use super::{recipe::HeadRecipe, regression::Regression, sounds::values};
-
-/// Epsilon of AdamW, as everywhere else in the field.
-pub(super) const EPSILON: f32 = 1e-8;
+use super::{adamw::AdamW, recipe::HeadRecipe, regression::Regression, sounds::values};
 
 /// Mean of each dimension, and 1 / deviation, so scaled that what a typical embedding holds of each view has a length of 1.
 fn scaler(rows: &[Vec<f32>], view_dim: usize) -> (Vec<f32>, Vec<f32>) {
@@ -145,8 +142,7 @@ fn fit_one(
     device: &Device,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
     let [dim, n_classes] = regression.shape();
-    let adamw = AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(recipe.weight_decay as f32).build();
-    let bias_adamw = AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(0.0).build();
+    let (adamw, bias_adamw) = (AdamW::new(recipe.weight_decay as f32), AdamW::new(0.0));
     let tensor = |values, rows| Tensor::<2>::from_data(TensorData::new(values, [rows, n_classes]), device);
     let mut weight = Tensor::<2>::zeros([dim, n_classes], device);
     let mut bias = Tensor::<2>::zeros([1, n_classes], device);

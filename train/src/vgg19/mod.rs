@@ -7,6 +7,7 @@
 //! 4. The same is done on folds of the clips that are fitted on; a temperature is fitted on what the folds say of the
 //!    clips that they did not see.
 
+mod adamw;
 mod augment;
 mod cache;
 mod checkpoint;
@@ -26,6 +27,7 @@ use features::FeatureSpec;
 use models::vgg19::{Backend, HeadParts, Input, Parts, Weights, softmax};
 use serde::Serialize;
 
+pub use adamw::AdamW;
 pub use cache::Cache;
 pub use head::{Heads, fit as fit_head, logits};
 pub use recipe::{Augment, FinetuneRecipe, HeadRecipe, Recipe, Standardisation};

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use burn::{
     module::Param,
-    optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, Optimizer as _},
+    optim::{AdamWState, AdaptiveMomentumState, Optimizer as _},
     tensor::{Device, Tensor, TensorData},
 };
 use convolution::burn::Conv3x3;
@@ -16,9 +16,10 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    adamw::AdamW,
     augment,
     checkpoint::{Checkpoint, Named},
-    head::{EPSILON, cross_entropy, schedule, targets},
+    head::{cross_entropy, schedule, targets},
     recipe::{Augment, FinetuneRecipe},
     regression::dropped_out,
     sounds::{Sounds, values},
@@ -76,14 +77,14 @@ impl<const D: usize> Slot<D> {
 
     fn step(&mut self, optimiser: &AdamW, rate: f64, gradient: Option<Tensor<D>>, averaging: f64) {
         if let Some(gradient) = gradient {
-            let (value, state) = optimiser.step(rate, self.value.clone(), gradient, self.state.take());
-            (self.value, self.state) = (value, state);
+            // Moved and not cloned: nobody else holds it then, and it is changed in place.
+            let value = std::mem::replace(&mut self.value, self.average.clone());
+            (self.value, self.state) = optimiser.step(rate, value, gradient, self.state.take());
         }
-        self.average = if averaging > 0.0 {
-            self.average.clone().mul_scalar(averaging) + self.value.clone().mul_scalar(1.0 - averaging)
-        } else {
-            self.value.clone()
-        };
+        let average = std::mem::replace(&mut self.average, self.value.clone());
+        if averaging > 0.0 {
+            self.average = average.mul_scalar(averaging) + self.value.clone().mul_scalar(1.0 - averaging);
+        }
     }
 
     fn save(&self, name: &str, to: &mut Vec<Named>) -> Result<()> {
@@ -398,9 +399,7 @@ fn one_epoch(
     let all_steps = recipe.epochs * batches;
     let db_per_unit = input.deviation.iter().sum::<f32>() / input.deviation.len().max(1) as f32;
     let (mut losses, mut right) = (0.0, 0usize);
-    let decay =
-        |weight_decay: f64| AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(weight_decay as f32).build();
-    let (of_weights, of_biases) = (decay(recipe.weight_decay), decay(0.0));
+    let (of_weights, of_biases) = (AdamW::new(recipe.weight_decay as f32), AdamW::new(0.0));
     for (number, members) in order.chunks(recipe.batch).enumerate() {
         let n = members.len();
         // Each clip is mixed with the one as far from the end of the batch as it is from the start.
@@ -464,13 +463,15 @@ fn one_epoch(
             .filter(|(row, label)| models::most_probable(&softmax(row, 1.0)) == **label)
             .count();
 
-        let gradients = loss.backward();
+        let mut gradients = loss.backward();
         let of_convs: Vec<_> = blocks
             .iter()
             .flat_map(|block| &block.convs)
-            .map(|conv| (conv.weight.val().grad(&gradients), conv.bias.val().grad(&gradients)))
+            .map(|conv| (conv.weight.val().grad_remove(&mut gradients), conv.bias.val().grad_remove(&mut gradients)))
             .collect();
-        let of_head = (weight.val().grad(&gradients), bias.val().grad(&gradients));
+        let of_head = (weight.val().grad_remove(&mut gradients), bias.val().grad_remove(&mut gradients));
+        // They hold the values, which are about to change.
+        drop((blocks, weight, bias));
         let mut square = squared(of_head.0.clone())? + squared(of_head.1.clone())?;
         for (weight, bias) in &of_convs {
             square += squared(weight.clone())? + squared(bias.clone())?;
