@@ -15,7 +15,7 @@ use burn::{
     },
     module::{Module, Param},
     tensor::{
-        Bytes, DType, Shape, Tensor, TensorData,
+        AllocationProperty, Bytes, DType, Shape, Tensor,
         activation::relu,
         module::{conv2d, max_pool2d},
         ops::{ConvOptions, MaxPoolOptions},
@@ -24,7 +24,7 @@ use burn::{
 use burn_flex::{FlexTensor, Layout};
 
 use crate::{
-    Ending, Filters, Images, Packed, Plan, channels_last, convolve, filter_gradient,
+    Ending, Filters, Images, Packed, Plan, Values, channels_last, convolve, filter_gradient,
     gradient::{Outcome, through_ending},
 };
 
@@ -221,38 +221,48 @@ impl Backward<Flex, 3> for Differentiable {
         let (before, bias) = through_ending(gradient.values(), shape, outcome);
         let before = Images::new(&before, shape);
         if let Some(node) = of_bias {
-            grads.register::<Flex>(node.id, tensor(bias, vec![weight.outputs]));
+            grads.register::<Flex>(node.id, tensor(Bytes::from_elems(bias), vec![weight.outputs]));
         }
         if let Some(node) = of_weight {
             let gradient = filter_gradient(x.images(), before);
-            grads.register::<Flex>(node.id, tensor(gradient, vec![weight.outputs, weight.inputs, 3, 3]));
+            grads.register::<Flex>(node.id, tensor(bytes(gradient), vec![weight.outputs, weight.inputs, 3, 3]));
         }
         if let Some(node) = of_x {
             let packed = Packed::new(weight.filters().reversed(), Plan::once([n, h, w], inputs, weight.outputs));
-            let gradient = convolve(before, &packed, &[], Ending::default(), false).values;
+            let gradient = convolve(before, &packed, &[], Ending::default(), true).values;
             grads.register::<Flex>(node.id, channels_first(gradient, x.shape));
         }
     }
 }
 
-fn run(x: &ChannelsLast, packed: &Packed, bias: &FlexTensor, pool: bool, pick: bool) -> (FlexTensor, Vec<u8>) {
+fn run(x: &ChannelsLast, packed: &Packed, bias: &FlexTensor, pool: bool, training: bool) -> (FlexTensor, Vec<u8>) {
     let ending = Ending { relu: true, pool };
     let bias = bias.to_contiguous();
     let bias = bias.as_slice::<f32>().unwrap_or_default();
-    let outputs = convolve(x.images(), packed, bias, ending, pick);
+    let outputs = convolve(x.images(), packed, bias, ending, training);
     let [n, h, w, _] = x.shape;
     (channels_first(outputs.values, [n, ending.size(h), ending.size(w), packed.outputs()]), outputs.picks)
 }
 
+/// The memory of values. Where it is a pool's, that gets it back from the last tensor that holds it, and whoever writes to it
+/// writes to a copy.
+fn bytes(values: Values) -> Bytes {
+    if values.is_pooled() {
+        Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Native)
+    } else {
+        Bytes::from_elems(values.into_vec())
+    }
+}
+
 /// A tensor of contiguous values.
-fn tensor(values: Vec<f32>, shape: Vec<usize>) -> FlexTensor {
-    FlexTensor::from_data(TensorData::new(values, shape))
+fn tensor(values: Bytes, shape: Vec<usize>) -> FlexTensor {
+    FlexTensor::new(values, Layout::contiguous(Shape::from(shape)), DType::F32)
 }
 
 /// The tensor `[n, c, h, w]` of values in the order `[n][h][w][c]`.
-fn channels_first(values: Vec<f32>, [n, h, w, c]: [usize; 4]) -> FlexTensor {
+fn channels_first(values: Values, [n, h, w, c]: [usize; 4]) -> FlexTensor {
     let strides = [h * w * c, 1, w * c, c].map(|stride| stride as isize);
-    tensor(values, vec![n, h, w, c]).with_layout(Layout::new(Shape::from(vec![n, c, h, w]), strides.to_vec(), 0))
+    tensor(bytes(values), vec![n, h, w, c]).with_layout(Layout::new(Shape::from(vec![n, c, h, w]), strides.to_vec(), 0))
 }
 
 /// A tensor `[n, c, h, w]` whose values lie in the order `[n][h][w][c]`.
@@ -274,7 +284,7 @@ impl ChannelsLast {
         }
         let contiguous = tensor.to_contiguous();
         let values = channels_last(contiguous.as_slice::<f32>().unwrap_or_default(), n, c, h * w);
-        Self { tensor: self::tensor(values, shape.to_vec()), shape }
+        Self { tensor: self::tensor(Bytes::from_elems(values), shape.to_vec()), shape }
     }
 
     fn values(&self) -> &[f32] {

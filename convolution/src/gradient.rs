@@ -15,6 +15,7 @@ use crate::{
     filter::TAPS,
     images::Images,
     lane::{LANE, Lane, Scratch, get, lanes, load, put, vectors},
+    pool::Values,
     product::{BLOCK, Matrix, accumulate},
     tile::{Tile, both_ways},
     winograd::{FAR, GROUP, Grid, SMALL, TransformInput, transform_groups},
@@ -45,11 +46,11 @@ pub enum Outcome<'a> {
 /// # Panics
 /// When `gradient`, or what `outcome` holds, is not of that shape.
 #[must_use]
-pub fn through_ending(gradient: &[f32], [n, h, w, channels]: [usize; 4], outcome: Outcome<'_>) -> (Vec<f32>, Vec<f32>) {
+pub fn through_ending(gradient: &[f32], [n, h, w, channels]: [usize; 4], outcome: Outcome<'_>) -> (Values, Vec<f32>) {
     let ending = Ending { relu: false, pool: matches!(outcome, Outcome::Pool(_)) };
     let (height, columns) = (ending.size(h), ending.size(w));
     assert_eq!(gradient.len(), n * height * columns * channels, "the gradient is not of the shape of the outputs");
-    let mut before = vec![0.0; n * h * w * channels];
+    let mut before = Values::pooled(n * h * w * channels);
     let strips = h.div_ceil(STRIP);
     let mut sums = vec![0.0; n * strips * channels];
     if before.is_empty() {
@@ -79,6 +80,7 @@ pub fn through_ending(gradient: &[f32], [n, h, w, channels]: [usize; 4], outcome
                 }
             }
             Outcome::Pool(picks) => {
+                to.fill(0.0);
                 // An odd last row was left out.
                 if top / 2 >= height {
                     return;
@@ -246,14 +248,15 @@ fn taps<S: Simd, T: Tile>(simd: S, sums: &[Lane], of_factor: usize) -> [Lane; TA
 /// - `x`: `[n][h][w][inputs]`
 /// - `gradient`: `[n][h][w][outputs]`, of the outputs before their ending
 /// - result: `[outputs][inputs][3][3]`
-pub(crate) fn of_filters<T: Tile>(x: Images<'_>, gradient: Images<'_>) -> Vec<f32> {
+pub(crate) fn of_filters<T: Tile>(x: Images<'_>, gradient: Images<'_>) -> Values {
     let level = Level::current();
     let grid = Grid::new::<T>(&x);
     let n_factors = T::A * T::A;
     let (input_lanes, gradient_lanes) = (lanes(x.c), lanes(gradient.c));
-    let mut filters = vec![0.0; gradient.c * x.c * TAPS];
+    let mut filters = Values::pooled(gradient.c * x.c * TAPS);
     let all_tiles = x.n * grid.rows * grid.columns;
     if filters.is_empty() || all_tiles == 0 {
+        filters.fill(0.0);
         return filters;
     }
     // Whole groups, so that the order of a sum does not depend on where it is cut.

@@ -1,9 +1,9 @@
 //! [`Lane`]: sixteen channels side by side, the unit in which everything is stored and computed.
 
-use std::sync::{Mutex, PoisonError};
-
 use bytemuck::{Pod, Zeroable};
 use simd::Simd;
+
+use crate::pool::Pool;
 
 /// Channels of a [`Lane`].
 pub(crate) const LANE: usize = 16;
@@ -55,12 +55,9 @@ pub(crate) fn store(lane: &Lane, channels: &mut [f32]) {
     }
 }
 
-/// Buffers that were used and are kept for the next call: fresh memory costs a page fault for every 4 KiB.
-static KEPT: Mutex<Vec<Vec<Lane>>> = Mutex::new(Vec::new());
-/// Lanes of all kept buffers together: 256 MiB.
-const KEPT_LANES: usize = (256 << 20) / size_of::<Lane>();
+static LANES: Pool<Lane> = Pool::new(256 << 20);
 
-/// A buffer whose content is anything.
+/// A buffer of lanes whose content is anything.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     buffer: Vec<Lane>,
@@ -69,13 +66,7 @@ pub(crate) struct Scratch {
 
 impl Scratch {
     pub(crate) fn new(len: usize) -> Self {
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        // The smallest that is large enough, unless most of it would lie idle.
-        let fits = |i: &usize| (len..=2 * len).contains(&kept[*i].len());
-        let best = (0..kept.len()).filter(fits).min_by_key(|&i| kept[i].len());
-        let buffer = best.map(|i| kept.swap_remove(i));
-        drop(kept);
-        Self { buffer: buffer.unwrap_or_else(|| vec![Lane::zeroed(); len]), len }
+        Self { buffer: LANES.take(len), len }
     }
 }
 
@@ -95,11 +86,6 @@ impl std::ops::DerefMut for Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.push(std::mem::take(&mut self.buffer));
-        while kept.iter().map(Vec::len).sum::<usize>() > KEPT_LANES {
-            let largest = (0..kept.len()).max_by_key(|&i| kept[i].len());
-            largest.map(|i| kept.swap_remove(i));
-        }
+        LANES.give(std::mem::take(&mut self.buffer));
     }
 }

@@ -43,6 +43,9 @@
 //! backwards: 36 products over all tiles, transformed to nine taps. Pooling keeps one byte for each of its outputs, and ReLU keeps its
 //! output, so nothing of the size of the unpooled activations is kept for the backward pass of a pooled layer.
 //!
+//! **Memory** for what lies between two steps is kept for the next call, and in training that of results too ([`Values`]): fresh memory costs a page fault
+//! for every 4 KiB, which was a tenth of a step.
+//!
 //! # Bits
 //!
 //! A sum runs over its terms in one order, whatever the number of threads, so that changes no bit; nor does the level, among those with fused
@@ -60,6 +63,7 @@ mod filter;
 pub mod gradient;
 mod images;
 mod lane;
+mod pool;
 mod product;
 mod tile;
 mod winograd;
@@ -67,6 +71,7 @@ mod winograd;
 pub use ending::Ending;
 pub use filter::{Filters, Method, Packed, Plan};
 pub use images::{Images, channels_last};
+pub use pool::Values;
 
 use tile::{F2, F4};
 
@@ -74,12 +79,15 @@ use tile::{F2, F4};
 #[derive(Debug)]
 pub struct Outputs {
     /// `[n][size(h)][size(w)][outputs]`, with the [`Ending::size`] of what was asked for.
-    pub values: Vec<f32>,
-    /// Where they were asked for: the position, 0 to 3, that each pooled value is of, or 4 where ReLU left nothing.
+    pub values: Values,
+    /// Of a pooled output in training: the position, 0 to 3, that each pooled value is of, or 4 where ReLU left nothing.
     pub picks: Vec<u8>,
 }
 
 /// The convolution of each image with the filters, stride 1, with a border of one zero, plus the bias, then `ending`.
+///
+/// `training` says that gradients will go back through it: picks are noted then, and the values are in memory that goes from
+/// one step to the next.
 ///
 /// # Shapes
 /// - `bias`: `[outputs]`, or empty for none
@@ -87,12 +95,12 @@ pub struct Outputs {
 /// # Panics
 /// When the channels of `x`, or the length of `bias`, are not those of the filters.
 #[must_use]
-pub fn convolve(x: Images<'_>, filter: &Packed, bias: &[f32], ending: Ending, pick: bool) -> Outputs {
+pub fn convolve(x: Images<'_>, filter: &Packed, bias: &[f32], ending: Ending, training: bool) -> Outputs {
     assert_eq!(x.c, filter.inputs, "the images and the filters have different channels");
     assert!(bias.is_empty() || bias.len() == filter.outputs, "the bias is not of the outputs");
     let len = x.n * ending.size(x.h) * ending.size(x.w) * filter.outputs;
-    let mut values = vec![0.0; len];
-    let mut picks = if pick && ending.pool { vec![0; len] } else { Vec::new() };
+    let mut values = if training { Values::pooled(len) } else { Values::fresh(len) };
+    let mut picks = if training && ending.pool { vec![0; len] } else { Vec::new() };
     if len > 0 {
         let run = match filter.method() {
             Method::F4 => winograd::forward::<F4>,
@@ -109,7 +117,7 @@ pub fn convolve(x: Images<'_>, filter: &Packed, bias: &[f32], ending: Ending, pi
 /// # Panics
 /// When the images of `x` and `gradient` are not of one number and size.
 #[must_use]
-pub fn filter_gradient(x: Images<'_>, gradient: Images<'_>) -> Vec<f32> {
+pub fn filter_gradient(x: Images<'_>, gradient: Images<'_>) -> Values {
     assert_eq!((x.n, x.h, x.w), (gradient.n, gradient.h, gradient.w), "inputs and gradients are of different images");
     gradient::of_filters::<F4>(x, gradient)
 }

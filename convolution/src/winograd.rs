@@ -78,15 +78,18 @@ impl<T: Tile> WithSimd for TransformInput<'_, T> {
             let (top, left) = ((row * T::M) as isize - 1, (column * T::M) as isize - 1);
             let inside = top >= 0 && left >= 0 && top as usize + T::A <= x.h && left as usize + T::A <= x.w;
             if !inside {
-                padded.fill(0.0);
                 let from = left.max(0) as usize;
                 let until = ((left + T::A as isize) as usize).min(x.w);
-                for i in 0..T::A {
-                    let y = top + i as isize;
+                let before = (from as isize - left) as usize * c;
+                for (row, y) in padded.chunks_exact_mut(T::A * c).zip(top..) {
                     if (0..x.h as isize).contains(&y) {
-                        let at = (i * T::A + (from as isize - left) as usize) * c;
                         let source = x.positions(image, y as usize, from, until - from);
-                        padded[at..at + source.len()].copy_from_slice(source);
+                        let after = before + source.len();
+                        row[..before].fill(0.0);
+                        row[before..after].copy_from_slice(source);
+                        row[after..].fill(0.0);
+                    } else {
+                        row.fill(0.0);
                     }
                 }
             }

@@ -1,7 +1,7 @@
 //! Every method, level and ending beside the definition of a convolution, computed in f64.
 
 use convolution::{
-    Ending, Filters, Images, Method, Packed, Plan, convolve, filter_gradient,
+    Ending, Filters, Images, Method, Packed, Plan, Values, convolve, filter_gradient,
     gradient::{self, Outcome},
 };
 use proptest::prelude::*;
@@ -125,7 +125,7 @@ fn check(case: Case) {
             let ours = convolve(x, &packed, &bias, ending, false);
             let error = error(&ours.values, &case.ended(&convolved, ending));
             assert!(error < 5e-6, "{case:?}, {method:?}, {ending:?}: {error}");
-            assert_eq!(convolve(x, &packed, &bias, ending, true).values, ours.values, "picks change nothing");
+            assert_eq!(convolve(x, &packed, &bias, ending, true).values, ours.values, "training changes nothing");
             assert_eq!(
                 convolve(x, &taps, &bias, ending, false).values,
                 ours.values,
@@ -198,7 +198,7 @@ fn every_level_is_right_and_levels_with_fused_products_agree_in_every_bit() {
                     let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), plan);
                     convolve(x, &packed, &[], Ending { relu: true, pool: true }, false).values
                 };
-                let mut bits: Vec<Vec<f32>> = plans().map(of_plan).collect();
+                let mut bits: Vec<Values> = plans().map(of_plan).collect();
                 bits.push(filter_gradient(x, dy));
                 if level.name() != "scalar" {
                     fused.push(bits);
@@ -228,7 +228,7 @@ fn neither_threads_nor_the_rest_of_the_batch_change_a_bit() {
                     let batch = convolve(Images::new(&x, shape), &packed, &bias, ending, false).values;
                     let alone = x.chunks(x.len() / case.n).flat_map(|x| {
                         let x = Images::new(x, [1, case.h, case.w, case.inputs]);
-                        convolve(x, &packed, &bias, ending, false).values
+                        convolve(x, &packed, &bias, ending, false).values.into_vec()
                     });
                     assert!(alone.eq(batch.iter().copied()), "{case:?}, {plan:?}");
                     bits.push(batch);
@@ -259,14 +259,14 @@ fn a_gradient_goes_back_through_relu_and_pooling() {
         let relu = convolve(x, &packed, &bias, Ending { relu: true, pool: false }, false).values;
         let (found, of_bias) = gradient::through_ending(&dy, shape, Outcome::Relu(&relu));
         let expected: Vec<f32> = before.iter().zip(&dy).map(|(&y, &dy)| if y > 0.0 { dy } else { 0.0 }).collect();
-        assert_eq!(found, expected);
+        assert_eq!(*found, *expected);
         assert!(error(&of_bias, &sums(&expected)) < 1e-5);
 
         let pooled = convolve(x, &packed, &bias, Ending { relu: true, pool: true }, true);
         let dy = &dy[..pooled.values.len()];
         let (found, of_bias) = gradient::through_ending(dy, shape, Outcome::Pool(&pooled.picks));
         let mut expected = vec![0.0; before.len()];
-        for (at, (&dy, &value)) in dy.iter().zip(&pooled.values).enumerate() {
+        for (at, (&dy, &value)) in dy.iter().zip(&*pooled.values).enumerate() {
             let (k, position) = (at % case.outputs, at / case.outputs);
             let (column, row) = (position % (w / 2), position / (w / 2) % (h / 2));
             let image = position / (w / 2) / (h / 2);
@@ -277,7 +277,7 @@ fn a_gradient_goes_back_through_relu_and_pooling() {
                 expected[source] = dy;
             }
         }
-        assert_eq!(found, expected);
+        assert_eq!(*found, *expected);
         assert!(error(&of_bias, &sums(&expected)) < 1e-5);
     }
 }

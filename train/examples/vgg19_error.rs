@@ -125,7 +125,7 @@ fn in_f32(image: &Image<f32>, conv: &ConvWeights, pool: bool, method: Option<Met
     let filter = Packed::new(Filters::new(&conv.weight, outputs, inputs), method);
     let ending = Ending { relu: true, pool };
     let x = Images::new(&image.values, [1, image.h, image.w, inputs]);
-    let values = convolve(x, &filter, &conv.bias, ending, false).values;
+    let values = convolve(x, &filter, &conv.bias, ending, false).values.into_vec();
     Image { values, h: ending.size(image.h), w: ending.size(image.w) }
 }
 
