@@ -14,10 +14,25 @@ use crate::{
 
 /// Tiles of F(4×4) of an image that are too few for it.
 const FEW_TILES: usize = 4;
-/// Most tiles of a batch for which it is quicker to transform taps once more than to read factors from memory.
-const TILES_OF_TAPS: usize = 64;
-/// The same where factors would be transformed for this call alone, and written to memory before that.
+/// Most tiles of a batch for which it is quicker to transform taps of a single call in the cache than to write factors to memory
+/// and read them.
 const TILES_OF_TAPS_ONCE: usize = 128;
+
+/// Most tiles of a batch for which it is quicker to transform taps once more than to read factors from memory.
+///
+/// Measured on AMD's Zen 5 and on Intel's Sapphire Rapids. The former with AVX-512 reads factors nearly as fast as it multiplies
+/// them, and taps are never quicker there.
+fn tiles_of_taps() -> usize {
+    #[cfg(target_arch = "x86_64")]
+    {
+        // No other maker's processors have SSE4a.
+        let amd = std::arch::is_x86_feature_detected!("sse4a");
+        if amd && Level::current().name() == "v4" {
+            return 0;
+        }
+    }
+    64
+}
 
 /// Taps of a filter.
 pub(crate) const TAPS: usize = 9;
@@ -137,11 +152,11 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// The one that was measured to be fastest for `n` images of `h × w` and filters of this size that are kept for many calls. The
-    /// method does not depend on `n`.
+    /// The one that was measured to be fastest for `n` images of `h × w` and filters of this size that are kept for many calls, on a
+    /// processor of this kind. The method depends neither on `n` nor on the processor.
     #[must_use]
     pub fn choose(images: [usize; 3], outputs: usize, inputs: usize) -> Self {
-        Self::of(images, outputs, inputs, TILES_OF_TAPS)
+        Self::of(images, outputs, inputs, tiles_of_taps())
     }
 
     /// The same for filters of a single call, as in training.

@@ -28,7 +28,7 @@
 //! never shuffle, and a product reads its right side in one stream. Filters are laid out in that order once ([`Packed`]).
 //!
 //! **Filters.** 36 factors are four times as much to read as nine taps. With many tiles that is nothing beside the products, and filters are
-//! transformed once. With few (an image of 32 × 32 or less), reading them is what takes long: then taps are kept, and a thread
+//! transformed once. With few (an image of 32 × 32 or less), reading them is what takes long on most processors: then taps are kept, and a thread
 //! transforms those of 64 outputs and 32 inputs in its second cache, multiplies, and goes on with the next 32 inputs, adding to
 //! the same sums. The bits are the same ([`Plan`]).
 //!
