@@ -9,7 +9,7 @@ if [ $# -ne 4 ]; then
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
-environment=$(sh "$here/install.sh")
+environment=$("$here/../python" peers)
 PATH=$environment/bin:$PATH
 export PYTHONDONTWRITEBYTECODE=1 TONEARM_SVM_URL="$1" TONEARM_VGG_URL="$2" TONEARM_URL="$3" TONEARM_AUDIO="$4"
 
