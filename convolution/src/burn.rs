@@ -225,7 +225,7 @@ impl Backward<Flex, 3> for Differentiable {
         }
         if let Some(node) = of_weight {
             let gradient = filter_gradient(x.images(), before);
-            grads.register::<Flex>(node.id, tensor(bytes(gradient), vec![weight.outputs, weight.inputs, 3, 3]));
+            grads.register::<Flex>(node.id, tensor(memory(gradient), vec![weight.outputs, weight.inputs, 3, 3]));
         }
         if let Some(node) = of_x {
             let packed = Packed::new(weight.filters().reversed(), Plan::once([n, h, w], inputs, weight.outputs));
@@ -246,7 +246,7 @@ fn run(x: &ChannelsLast, packed: &Packed, bias: &FlexTensor, pool: bool, trainin
 
 /// The memory of values. Where it is a pool's, that gets it back from the last tensor that holds it, and whoever writes to it
 /// writes to a copy.
-fn bytes(values: Values) -> Bytes {
+fn memory(values: Values) -> Bytes {
     if values.is_pooled() {
         Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Native)
     } else {
@@ -262,7 +262,11 @@ fn tensor(values: Bytes, shape: Vec<usize>) -> FlexTensor {
 /// The tensor `[n, c, h, w]` of values in the order `[n][h][w][c]`.
 fn channels_first(values: Values, [n, h, w, c]: [usize; 4]) -> FlexTensor {
     let strides = [h * w * c, 1, w * c, c].map(|stride| stride as isize);
-    tensor(bytes(values), vec![n, h, w, c]).with_layout(Layout::new(Shape::from(vec![n, c, h, w]), strides.to_vec(), 0))
+    tensor(memory(values), vec![n, h, w, c]).with_layout(Layout::new(
+        Shape::from(vec![n, c, h, w]),
+        strides.to_vec(),
+        0,
+    ))
 }
 
 /// A tensor `[n, c, h, w]` whose values lie in the order `[n][h][w][c]`.

@@ -20,8 +20,8 @@ const TILES_OF_TAPS_ONCE: usize = 128;
 
 /// Most tiles of a batch for which it is quicker to transform taps once more than to read factors from memory.
 ///
-/// Measured on AMD's Zen 5 and on an Intel Xeon with AMX. The former with AVX-512 reads factors nearly as fast as it multiplies
-/// them, and taps are never quicker there.
+/// Measured on AMD's Zen 5 and on an Intel Xeon with AMX. On the former with AVX-512 taps are level in some layers and slower in
+/// all others.
 fn tiles_of_taps() -> usize {
     #[cfg(target_arch = "x86_64")]
     {

@@ -41,7 +41,7 @@ impl<T: Pod> Pool<T> {
     }
 }
 
-/// Of a step of training that has 16 images of 128 × 128 go through VGG19, it keeps everything.
+/// With 256 MiB a training step of VGG19 on 16 images of 128 × 128 gained nothing, with this a tenth.
 static NUMBERS: Pool<f32> = Pool::new(640 << 20);
 
 /// The numbers of a result.

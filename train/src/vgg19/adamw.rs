@@ -164,10 +164,7 @@ mod tests {
     }
 
     /// Bits of the value and of both moments after each of five steps.
-    fn steps<O>(optimiser: &O, backend: Backend) -> Vec<[Vec<u32>; 3]>
-    where
-        O: for<'a> Optimizer<State<2> = AdamWState<2>>,
-    {
+    fn steps(optimiser: &impl Optimizer<State<2> = AdamWState<2>>, backend: Backend) -> Vec<[Vec<u32>; 3]> {
         let device = backend.open().unwrap();
         let mut rng = Rng::new(7);
         let bits = |tensor: &Tensor<2>| values(tensor.clone()).unwrap().into_iter().map(f32::to_bits).collect();
