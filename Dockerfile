@@ -14,8 +14,8 @@ ARG ARTIFACTS=deploy/image/artifacts
 # What is compiled, and nothing else: a change elsewhere leaves every layer below as it is.
 FROM scratch AS source
 COPY Cargo.toml Cargo.lock /
-COPY simd /simd
-COPY convolution /convolution
+COPY kernels/simd /kernels/simd
+COPY kernels/convolution /kernels/convolution
 COPY features /features
 COPY data /data
 COPY models /models

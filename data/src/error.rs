@@ -18,7 +18,7 @@ pub enum Error {
     },
     /// A folder is neither an audio tree nor a store.
     #[error("no corpus in {}: looked for {looked_for}; found {found}", path.display())]
-    NoCorpus {
+    NoDataset {
         /// The folder.
         path: PathBuf,
         /// What would have been a corpus.

@@ -1,48 +1,40 @@
 //! Where clips come from, and what is known about them.
 //!
-//! A [`Corpus`] is a folder: an audio tree or a log-mel store. [`extract`] turns the first into the second, and a
-//! [`LabelledSet`] joins several into the one list that training and evaluation read. [`catalogue`] knows GTZAN's 1000
+//! A [`Dataset`] is a folder: an audio tree or a log-mel store. [`extract`] turns the first into the second, and a
+//! [`LabelledDataset`] joins several into the one list that training and evaluation read. [`catalogue`] knows GTZAN's 1000
 //! clips, [`Split`] deals clips to folds and says what leaks, [`audit`] finds what is wrong with a corpus.
 //!
 //! ```no_run
-//! use data::{ExtractOptions, LabelledSet, Part, Split};
+//! use data::{ExtractOptions, LabelledDataset, Part, Split};
 //!
 //! # fn main() -> data::Result<()> {
-//! let set = LabelledSet::open(&["data/gtzan"], &features::FeatureSpec::gtzan_store(), &ExtractOptions::default())?;
+//! let set = LabelledDataset::open(&["data/gtzan"], &features::FeatureSpec::gtzan_store(), &ExtractOptions::default())?;
 //! let folds = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?;
 //! println!("{} clips to fit, {} to judge by", folds[0].train.len(), folds[0].test.len());
 //! # Ok(())
 //! # }
 //! ```
 
-mod artist;
 pub mod audit;
-mod catalogue;
-mod corpus;
 mod csv;
+pub mod dataset;
 mod error;
-mod extract;
-pub mod frames;
-mod genre;
-mod known;
-mod merged;
+pub mod gtzan;
 pub mod rng;
-mod split;
-mod store;
+pub mod splits;
 pub mod synth;
-mod tree;
 
-pub use artist::{Credit, artist_groups, artist_key};
+pub use crate::dataset::audio_folder::{AudioClip, AudioFolder, Skipped};
+pub use crate::dataset::corpus::Dataset;
+pub use crate::dataset::extract::{ExtractOptions, ExtractReport, extract};
+pub use crate::dataset::frames::manifest;
+pub use crate::dataset::merged::{Description, LabelledClip, LabelledDataset};
+pub use crate::dataset::store::{STORE_VERSION, Store};
+pub use crate::gtzan::catalogue::{Catalogue, CatalogueEntry, FaultFiltered, catalogue};
+pub use crate::gtzan::genre::Genre;
+pub use crate::gtzan::known_faults::{KnownFault, known_faults};
+pub use crate::splits::artist::{Credit, artist_groups, artist_key};
+pub use crate::splits::split::{Fold, Part, Split, SplitItem, grouped_kfold};
 pub use audit::{Audit, Fault, Finding};
-pub use catalogue::{Catalogue, CatalogueEntry, FaultFiltered, catalogue};
-pub use corpus::Corpus;
 pub use error::{Error, Result};
-pub use extract::{ExtractOptions, ExtractReport, extract};
-pub use frames::manifest;
-pub use genre::Genre;
-pub use known::{KnownFault, known_faults};
-pub use merged::{Description, LabelledClip, LabelledSet};
 pub use polars::frame::DataFrame;
-pub use split::{Fold, Part, Split, SplitItem, grouped_kfold};
-pub use store::{STORE_VERSION, Store};
-pub use tree::{AudioClip, AudioTree, Skipped};

@@ -8,18 +8,7 @@
 //! Fitting, splits and scoring are those of [`train`] and [`data`].
 
 pub mod cli;
-pub mod commands;
-pub mod compare;
-pub mod declaration;
-pub mod ensemble;
-mod fit;
-mod grid;
-pub mod job;
-pub mod ladder;
+pub mod declarations;
 pub mod mlflow;
-mod music;
-mod overlay;
-mod picture;
 pub mod results;
 pub mod runner;
-pub mod summary;

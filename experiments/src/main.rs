@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use experiments::{
-    cli::{Cli, Command},
+use experiments::cli::{
+    args::{Cli, Command},
     commands,
 };
-use train::{interrupt, output};
+use train::console::{interrupt, output};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

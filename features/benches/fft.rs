@@ -8,7 +8,7 @@
 use std::{hint::black_box, time::Instant};
 
 use features::{
-    fft::RealFft,
+    dsp::fft::RealFft,
     simd::{self, Level, Simd, WithSimd},
 };
 use rustfft::{FftPlannerScalar, num_complex::Complex};

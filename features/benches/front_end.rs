@@ -7,14 +7,18 @@ use std::{collections::BTreeMap, error::Error, hint::black_box, time::Instant};
 
 use features::{
     Extractor, FeatureSpec,
-    db::power_to_db,
     decode::{Limits, decode},
-    delta::{Order, delta},
-    hpss::{Hpss, separate},
-    mel::MelFilterbank,
-    mfcc::Mfcc,
+    descriptors::{
+        delta::{Order, delta},
+        mfcc::Mfcc,
+    },
+    dsp::{
+        db::power_to_db,
+        hpss::{Hpss, separate},
+        mel::MelFilterbank,
+        stft::Stft,
+    },
     simd::Level,
-    stft::Stft,
 };
 
 /// Milliseconds of the median and of the fastest of `rounds` runs.
@@ -67,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok((log_mel, mfcc))
         }),
     );
-    let whole_set = || extractor.passages(&extractor.analyse(&decode(&bytes, &limits)?.clip)?);
+    let whole_set = || extractor.passages(&extractor.extract(&decode(&bytes, &limits)?.clip)?);
     times.insert("wav_to_whole_set", time(rounds, whole_set));
     times.insert("decode", time(rounds, || decode(&bytes, &limits).map(|d| d.clip)));
     times.insert("stft_power", time(rounds, || stft.power(samples)));

@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, error::Error, path::Path};
 
 use features::{
     decode::{Limits, decode_file},
-    kaggle57,
+    descriptors::kaggle57,
 };
 use safetensors::{Dtype, serialize_to_file, tensor::TensorView};
 

@@ -6,16 +6,16 @@ use ndarray::Array2;
 
 use crate::{
     FeatureSpec, LogMel, Result,
-    chroma::chroma_stft,
-    descriptor::{Descriptor, Needs},
-    hpss,
-    mel::MelFilterbank,
-    onset::onset_strength,
+    descriptors::{
+        chroma::chroma_stft,
+        descriptor::{Descriptor, Needs},
+        onset::onset_strength,
+        spectral::{self, ContrastSpec, FLATNESS_AMIN, ROLL_PERCENT},
+        tempo::{self, TempoSpec},
+        time_domain,
+    },
+    dsp::{hpss, mel::MelFilterbank, stft::Stft},
     spec::{DbSpec, StftSpec},
-    spectral::{self, ContrastSpec, FLATNESS_AMIN, ROLL_PERCENT},
-    stft::Stft,
-    tempo::{self, TempoSpec},
-    time_domain,
 };
 
 /// What the rows of a series are called; one of no name for a series of one row.
@@ -101,7 +101,7 @@ fn clip_tempo(spec: &FeatureSpec, samples: &[f32], log_mel: &LogMel) -> Result<f
     } else {
         let filterbank = MelFilterbank::new(spec.sample_rate, n_fft, &spec.mel)?;
         let mut fine_log_mel = filterbank.spectrogram(&fine(spec)?, samples)?;
-        crate::db::power_to_db(&mut fine_log_mel, &TEMPO_DB);
+        crate::dsp::db::power_to_db(&mut fine_log_mel, &TEMPO_DB);
         onset_strength(fine_log_mel.view(), n_fft, hop_length, true)
     };
     Ok(tempo::tempo(&onsets, spec.sample_rate, hop_length, &TempoSpec::default()))

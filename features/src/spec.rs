@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     Error, Result,
-    descriptor::{Descriptor, Needs},
+    descriptors::descriptor::{Descriptor, Needs},
 };
 
 /// Raised whenever a change alters any number that the analysis gives; part of every fingerprint.
@@ -43,7 +43,7 @@ pub struct FeatureSpec {
     /// Coefficients of an MFCC, counted from the 0th.
     pub n_mfcc: usize,
     /// How a clip is cut into segments, each of which gives one vector.
-    pub segment: SegmentSpec,
+    pub segment: SegmentationSpec,
     /// What a vector holds, in this order; empty for a model that hears the log-mel itself.
     pub descriptors: Vec<Descriptor>,
 }
@@ -149,7 +149,7 @@ pub struct Quantisation {
 /// windows, which say how it goes on in time. Training takes the vectors of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SegmentSpec {
+pub struct SegmentationSpec {
     /// Fewest frames that make a vector, at least 4; a shorter clip is refused.
     pub min_frames: usize,
     /// The passages. A clip of no more frames than one is one passage.
@@ -181,7 +181,7 @@ impl FeatureSpec {
             db: DbSpec { amin: 1e-10, top_db: None },
             quantisation: Some(Quantisation { floor_db: -80.0, step_db: 0.5 }),
             n_mfcc: 40,
-            segment: SegmentSpec {
+            segment: SegmentationSpec {
                 min_frames: 16,
                 passage: Cut { frames: 344, hop: 172 },
                 window: Cut { frames: 128, hop: 108 },
@@ -198,7 +198,7 @@ impl FeatureSpec {
             db: DbSpec { amin: 1e-10, top_db: Some(80.0) },
             quantisation: None,
             n_mfcc: 20,
-            segment: SegmentSpec {
+            segment: SegmentationSpec {
                 min_frames: 44,
                 passage: Cut { frames: 1292, hop: 646 },
                 window: Cut { frames: 480, hop: 405 },

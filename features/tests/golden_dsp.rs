@@ -3,13 +3,12 @@
 use std::collections::BTreeMap;
 
 use features::{
-    db::power_to_db,
-    delta::{Order, delta},
-    hpss::Hpss,
-    mel::MelFilterbank,
-    mfcc::Mfcc,
+    descriptors::{
+        delta::{Order, delta},
+        mfcc::Mfcc,
+    },
+    dsp::{db::power_to_db, hpss::Hpss, mel::MelFilterbank, stft::Stft},
     spec::{DbSpec, MelNorm, MelScale, MelSpec, StftSpec, Window},
-    stft::Stft,
 };
 use ndarray::Array2;
 use serde::Deserialize;

@@ -12,7 +12,8 @@ use std::{collections::BTreeMap, path::Path};
 use features::{
     Clip,
     decode::{Limits, decode_file},
-    kaggle57, simd,
+    descriptors::kaggle57,
+    simd,
 };
 use ndarray::{Array2, Axis};
 use safetensors::SafeTensors;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use features::{Analysis, Clip, Extractor, Fingerprint};
+use features::{Clip, ClipFeatures, Extractor, Fingerprint};
 use serde::Serialize;
 
 use crate::{
@@ -30,24 +30,24 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Each job has its own. [`Error::Features`] for an analysis that is too short or was made to another specification;
-    /// [`Error::NoSuchClass`] for a class to explain that the model does not have; [`Error::Abandoned`] for a job that was
+    /// [`Error::NoSuchClass`] for a class to explain that the model does not have; [`Error::Cancelled`] for a job that was
     /// not wanted any more.
-    fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<Result<Judgement>>;
+    fn predict_batch(&self, jobs: &[Job<'_>]) -> Vec<Result<PredictOutput>>;
 
     /// Names the genre of one song.
     ///
     /// # Errors
-    /// Those of [`Classifier::judge_many`].
-    fn judge(&self, job: Job<'_>) -> Result<Judgement> {
+    /// Those of [`Classifier::predict_batch`].
+    fn judge(&self, job: Job<'_>) -> Result<PredictOutput> {
         // One job has one answer.
-        self.judge_many(&[job]).pop().unwrap_or(Err(Error::Abandoned))
+        self.predict_batch(&[job]).pop().unwrap_or(Err(Error::Cancelled))
     }
 
     /// Names the genre of an analysis made by [`Classifier::extractor`].
     ///
     /// # Errors
     /// [`Error::Features`] for an analysis that is too short or was made to another specification.
-    fn predict(&self, analysis: &Analysis) -> Result<Prediction> {
+    fn predict(&self, analysis: &ClipFeatures) -> Result<Prediction> {
         Ok(self.judge(Job::new(analysis))?.prediction)
     }
 
@@ -56,7 +56,7 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`Error::Features`] for a clip that is too short.
     fn predict_clip(&self, clip: &Clip) -> Result<Prediction> {
-        self.predict(&self.extractor().analyse(clip)?)
+        self.predict(&self.extractor().extract(clip)?)
     }
 
     /// As [`Classifier::predict`], with the vectors that the model decides by: one for each passage, all of one length, as they are
@@ -65,7 +65,7 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Those of [`Classifier::predict`].
-    fn predict_and_embed(&self, analysis: &Analysis) -> Result<(Prediction, Vec<Vec<f32>>)> {
+    fn predict_and_embed(&self, analysis: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
         Ok((self.predict(analysis)?, Vec::new()))
     }
 
@@ -73,7 +73,7 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Those of [`Classifier::predict`]; [`Error::NoSuchClass`].
-    fn explain(&self, analysis: &Analysis, label: usize) -> Result<Option<Explanation>> {
+    fn explain(&self, analysis: &ClipFeatures, label: usize) -> Result<Option<Explanation>> {
         Ok(self.judge(Job { explain: Some(Explain::Label(label)), ..Job::new(analysis) })?.explanation)
     }
 }
@@ -82,7 +82,7 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
 #[derive(Clone, Copy)]
 pub struct Job<'a> {
     /// What [`Classifier::extractor`] made of it.
-    pub analysis: &'a Analysis,
+    pub analysis: &'a ClipFeatures,
     /// What is to be explained, if anything.
     pub explain: Option<Explain>,
     /// Whether anybody still waits for the answer: asked before each passage, from the thread that called.
@@ -92,13 +92,13 @@ pub struct Job<'a> {
 impl<'a> Job<'a> {
     /// A job that is wanted to its end, with nothing to explain.
     #[must_use]
-    pub fn new(analysis: &'a Analysis) -> Self {
+    pub fn new(analysis: &'a ClipFeatures) -> Self {
         Self { analysis, explain: None, wanted: &|| true }
     }
 
     /// Refuses to go on with a job that nobody waits for.
     pub(crate) fn check_wanted(&self) -> Result<()> {
-        if (self.wanted)() { Ok(()) } else { Err(Error::Abandoned) }
+        if (self.wanted)() { Ok(()) } else { Err(Error::Cancelled) }
     }
 
     /// Refuses a class that a model of `n_classes` does not have.
@@ -121,7 +121,7 @@ impl std::fmt::Debug for Job<'_> {
 
 /// What a model says of a song.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
+pub struct PredictOutput {
     /// Its genre.
     pub prediction: Prediction,
     /// Where it was heard, if that was asked for and the model can say.

@@ -225,7 +225,7 @@ pub enum Error {
     },
     /// Nobody waits for the answer any more.
     #[error("the song was not heard to its end: nobody waits for the answer any more")]
-    Abandoned,
+    Cancelled,
     /// The clip could not be heard.
     #[error(transparent)]
     Features(#[from] features::Error),

@@ -14,7 +14,7 @@
 //! # }
 //! ```
 //!
-//! [`Classifier::judge_many`] hears several songs at once, leaves those that nobody waits for, and says, if asked, where in a
+//! [`Classifier::predict_batch`] hears several songs at once, leaves those that nobody waits for, and says, if asked, where in a
 //! song the genre was heard ([`Explanation`]).
 
 pub mod artifact;
@@ -25,7 +25,7 @@ mod prediction;
 pub mod svm;
 pub mod vgg19;
 
-pub use classifier::{Classifier, Identity, Job, Judgement, from_artifact, load};
+pub use classifier::{Classifier, Identity, Job, PredictOutput, from_artifact, load};
 pub use error::{Error, Result};
 pub use explanation::{Explain, Explanation};
-pub use prediction::{Prediction, SegmentPrediction, most_probable, pool};
+pub use prediction::{Prediction, WindowPrediction, most_probable, pool};

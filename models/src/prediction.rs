@@ -9,14 +9,14 @@ pub struct Prediction {
     /// One for each label, in the order of [`Classifier::labels`](crate::Classifier::labels); they sum to 1.
     pub probabilities: Vec<f64>,
     /// The same for each window of the clip in time; at least one.
-    pub segments: Vec<SegmentPrediction>,
+    pub segments: Vec<WindowPrediction>,
     /// [`features::digest`] of what was heard: training and serving give the same for the same file.
     pub features_digest: Fingerprint,
 }
 
 /// Calibrated probabilities of one segment.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct SegmentPrediction {
+pub struct WindowPrediction {
     /// Where it starts, in seconds from the start of the clip.
     pub start_seconds: f64,
     /// Where it ends, in seconds.

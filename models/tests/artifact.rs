@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use features::{Clip, Extractor, FeatureSpec, Fingerprint, descriptor::Needs};
+use features::{Clip, Extractor, FeatureSpec, Fingerprint, descriptors::descriptor::Needs};
 use models::{
     Error, Explain, Job,
     artifact::{
@@ -515,7 +515,7 @@ fn a_loaded_model_names_the_genre_of_a_clip() {
     let samples = (0..22_050 * 40).map(|i| 0.3 * libm::sinf(i as f32 * 0.05) * libm::sinf(i as f32 * 3e-4)).collect();
     let clip = Clip::new(samples, 22_050).expect("samples");
     let prediction = model.predict_clip(&clip).expect("predicted");
-    assert_eq!(prediction, model.predict(&model.extractor().analyse(&clip).expect("heard")).expect("predicted"));
+    assert_eq!(prediction, model.predict(&model.extractor().extract(&clip).expect("heard")).expect("predicted"));
     assert!(!prediction.segments.is_empty() && prediction.best() < 2);
     let all = prediction.segments.iter().map(|segment| &segment.probabilities).chain([&prediction.probabilities]);
     for probabilities in all {
@@ -533,17 +533,17 @@ fn a_machine_judges_several_songs_and_leaves_those_that_nobody_waits_for() {
     let songs = [40_u32, 12, 70].map(|seconds| {
         let sample = |i| 0.3 * libm::sinf(i as f32 * 0.05) * libm::sinf(i as f32 * 3e-4);
         let clip = Clip::new((0..22_050 * seconds).map(sample).collect(), 22_050).expect("samples");
-        model.extractor().analyse(&clip).expect("heard")
+        model.extractor().extract(&clip).expect("heard")
     });
     let asked = AtomicUsize::new(0);
     let once = || asked.fetch_add(1, Ordering::Relaxed) < 1;
-    let answers = model.judge_many(&[
+    let answers = model.predict_batch(&[
         Job { wanted: &once, ..Job::new(&songs[2]) },
         Job { explain: Some(Explain::Predicted), ..Job::new(&songs[0]) },
         Job { explain: Some(Explain::Label(2)), ..Job::new(&songs[0]) },
         Job::new(&songs[1]),
     ]);
-    assert!(matches!(answers[0], Err(Error::Abandoned)), "{answers:?}");
+    assert!(matches!(answers[0], Err(Error::Cancelled)), "{answers:?}");
     assert_eq!(asked.load(Ordering::Relaxed), 2, "it is left at its second passage");
     assert!(matches!(answers[2], Err(Error::NoSuchClass { index: 2, n_classes: 2 })), "{answers:?}");
     for (answer, song) in [(&answers[1], &songs[0]), (&answers[3], &songs[1])] {

@@ -5,13 +5,13 @@ mod noise;
 use std::path::Path;
 
 use burn::tensor::Tensor;
-use features::{Analysis, Extractor, FeatureSpec, LogMel};
+use features::{ClipFeatures, Extractor, FeatureSpec, LogMel};
 use models::{
     Classifier, Error, Identity,
     artifact::{DataDescription, Draft, SplitMetrics},
     vgg19::{
-        Backend, Channels, ConvWeights, HeadParts, Parts, Statistic, Vgg19Classifier, Vgg19Config, View, Weights,
-        embed, softmax,
+        Backend, Channels, ConvWeights, HeadParts, Normalisation, Parts, Statistic, Vgg19Classifier, Vgg19Config,
+        Weights, embed, softmax,
     },
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -30,7 +30,7 @@ fn parts() -> Parts {
     let weight = second.weight.iter().map(|value| value * 1.0001).collect();
     let second = ConvWeights { weight, ..second.clone() };
     let config = Vgg19Config {
-        views: vec![View::Absolute, View::Relative],
+        views: vec![Normalisation::None, Normalisation::Cmn],
         pooled_blocks: vec![1],
         statistics: vec![Statistic::Average, Statistic::Deviation],
         n_classes: N_CLASSES,
@@ -358,7 +358,7 @@ fn clip(seed: u32, frames: usize) -> LogMel {
     LogMel::new(db).expect("a log-mel")
 }
 
-fn joined(parts: &[&LogMel]) -> Analysis {
+fn joined(parts: &[&LogMel]) -> ClipFeatures {
     let views: Vec<_> = parts.iter().map(|part| part.db()).collect();
     LogMel::new(ndarray::concatenate(ndarray::Axis(1), &views).expect("of one height")).expect("a log-mel").into()
 }
@@ -436,7 +436,7 @@ fn the_windows_of_a_long_clip_are_in_order_and_leave_no_gap() {
 fn probabilities_sum_to_one_and_are_the_same_again_in_any_thread() {
     let classifier = classifier();
     for frames in [16, 100, 344, 700] {
-        let analysis = Analysis::from(clip(6, frames));
+        let analysis = ClipFeatures::from(clip(6, frames));
         let prediction = classifier.predict(&analysis).expect("a prediction");
         let rows = prediction.segments.iter().map(|segment| &segment.probabilities);
         for row in rows.chain([&prediction.probabilities]) {
@@ -506,7 +506,7 @@ fn from_folder(folder: &Path, backend: Backend) -> models::Result<Box<dyn Classi
 fn an_artifact_is_loaded_by_its_kind_onto_a_device() {
     let root = tempfile::tempdir().expect("a folder");
     let written = draft(parts().to_tensors().expect("bytes")).write(root.path()).expect("written");
-    let analysis = Analysis::from(clip(7, 344));
+    let analysis = ClipFeatures::from(clip(7, 344));
     let expected = classifier().predict(&analysis).expect("a prediction");
     let loaded = from_folder(&written.dir, Backend::Flex).expect("a classifier");
     assert_eq!(loaded.predict(&analysis).expect("a prediction"), expected);

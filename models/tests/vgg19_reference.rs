@@ -10,8 +10,8 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData, activation::log_softmax},
 };
 use models::vgg19::{
-    BLOCKS, Backend, Block, ConvWeights, Head, HeadParts, Layer, Statistic, Vgg19Config, Weights, absolute_alone,
-    activations, channels, embed,
+    BLOCKS, Backend, Block, ConvWeights, Head, HeadParts, Layer, Statistic, Vgg19Config, Weights, activations,
+    channels, embed, no_normalisation,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -98,7 +98,7 @@ fn golden_weights() -> Weights {
 
 fn golden_config() -> Vgg19Config {
     Vgg19Config {
-        views: absolute_alone(),
+        views: no_normalisation(),
         pooled_blocks: vec![1, 2],
         statistics: vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation],
         n_classes: N_CLASSES,
@@ -267,7 +267,7 @@ fn the_imagenet_weights_give_the_reference_activations() {
     let bytes = std::fs::read(reference).expect("read");
     let file = SafeTensors::deserialize(&bytes).expect("the reference");
     let config = Vgg19Config {
-        views: absolute_alone(),
+        views: no_normalisation(),
         pooled_blocks: vec![5],
         statistics: vec![Statistic::Average],
         n_classes: 2,
@@ -314,7 +314,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn embeddings_have_the_same_bits_for_any_number_of_threads() {
     let weights = random_weights(4);
     let config = Vgg19Config {
-        views: absolute_alone(),
+        views: no_normalisation(),
         pooled_blocks: vec![3, 4],
         statistics: vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation],
         n_classes: 2,
@@ -339,7 +339,7 @@ fn embeddings_have_the_same_bits_for_any_number_of_threads() {
 fn gradients_have_the_same_bits_for_any_number_of_threads() {
     let weights = random_weights(4);
     let config = Vgg19Config {
-        views: absolute_alone(),
+        views: no_normalisation(),
         pooled_blocks: vec![4],
         statistics: vec![Statistic::Deviation],
         n_classes: N_CLASSES,

@@ -5,12 +5,12 @@ mod noise;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use features::{Analysis, Extractor, FeatureSpec, LogMel, mel};
+use features::{ClipFeatures, Extractor, FeatureSpec, LogMel, dsp::mel};
 use models::{
-    Classifier, Error, Explain, Explanation, Identity, Job, Judgement,
+    Classifier, Error, Explain, Explanation, Identity, Job, PredictOutput,
     vgg19::{
-        BATCH_FRAMES, Backend, Channels, ConvWeights, HeadParts, Parts, Statistic, Vgg19Classifier, Vgg19Config, View,
-        Weights, absolute_alone,
+        BATCH_FRAMES, Backend, Channels, ConvWeights, HeadParts, Normalisation, Parts, Statistic, Vgg19Classifier,
+        Vgg19Config, Weights, no_normalisation,
     },
 };
 
@@ -30,10 +30,10 @@ fn classifier(parts: &Parts, backend: Backend) -> Vgg19Classifier {
 
 /// A network of random weights whose head hears all of its `blocks` blocks.
 fn random_parts(blocks: usize) -> Parts {
-    random_parts_of(absolute_alone(), blocks)
+    random_parts_of(no_normalisation(), blocks)
 }
 
-fn random_parts_of(views: Vec<View>, blocks: usize) -> Parts {
+fn random_parts_of(views: Vec<Normalisation>, blocks: usize) -> Parts {
     let mut draws = noise(1, 1 << 16).into_iter().map(f64::from).cycle();
     let config = Vgg19Config {
         views,
@@ -59,7 +59,7 @@ fn random_parts_of(views: Vec<View>, blocks: usize) -> Parts {
     }
 }
 
-fn song(seed: u32, frames: usize) -> Analysis {
+fn song(seed: u32, frames: usize) -> ClipFeatures {
     let values = noise(seed, 128 * frames);
     let db = ndarray::Array2::from_shape_fn((128, frames), |(band, frame)| {
         values[128 * frame + band] * 20.0 - 35.0 - band as f32 / 8.0
@@ -69,7 +69,7 @@ fn song(seed: u32, frames: usize) -> Analysis {
 
 #[test]
 fn each_song_of_a_batch_gets_the_bits_that_it_gets_alone() {
-    for views in [absolute_alone(), vec![View::Absolute, View::Relative]] {
+    for views in [no_normalisation(), vec![Normalisation::None, Normalisation::Cmn]] {
         let parts = Parts { band_upsampling: 1, ..random_parts_of(views, 4) };
         a_batch_changes_no_bit(&classifier(&parts, Backend::Flex));
     }
@@ -81,7 +81,7 @@ fn a_batch_changes_no_bit(classifier: &Vgg19Classifier) {
         [344, 16, 700, 128, 100, 344, 300].into_iter().zip(1..).map(|(n, seed)| song(seed, n)).collect();
     let explain = [None, Some(Explain::Predicted), Some(Explain::Label(2))];
     let job = |index: usize| Job { explain: explain[index % 3], ..Job::new(&songs[index]) };
-    let alone: Vec<Judgement> =
+    let alone: Vec<PredictOutput> =
         (0..songs.len()).map(|index| classifier.judge(job(index)).expect("an answer")).collect();
     assert!(alone.windows(2).all(|pair| pair[0].prediction != pair[1].prediction), "the songs are told apart");
     assert_eq!(classifier.predict(&songs[1]).expect("an answer"), alone[1].prediction);
@@ -89,13 +89,13 @@ fn a_batch_changes_no_bit(classifier: &Vgg19Classifier) {
     let back: Vec<usize> = (0..songs.len()).rev().collect();
     for order in [back, vec![0, 5], vec![6, 2], vec![1, 4, 3, 1, 4, 3], vec![5, 5, 5]] {
         let jobs: Vec<_> = order.iter().map(|&index| job(index)).collect();
-        let answers = classifier.judge_many(&jobs);
+        let answers = classifier.predict_batch(&jobs);
         assert_eq!(answers.len(), jobs.len());
         for (answer, &index) in answers.into_iter().zip(&order) {
             assert!(answer.expect("an answer") == alone[index], "song {index} of {order:?}");
         }
     }
-    assert!(classifier.judge_many(&[]).is_empty());
+    assert!(classifier.predict_batch(&[]).is_empty());
 }
 
 #[test]
@@ -103,7 +103,7 @@ fn a_job_that_cannot_be_judged_leaves_the_others_alone() {
     let classifier = classifier(&random_parts(1), Backend::Flex);
     let half = LogMel::new(ndarray::Array2::zeros((64, 344))).expect("a log-mel").into();
     let (good, short) = (song(1, 344), song(2, 15));
-    let answers = classifier.judge_many(&[
+    let answers = classifier.predict_batch(&[
         Job::new(&short),
         Job::new(&good),
         Job { explain: Some(Explain::Label(3)), ..Job::new(&good) },
@@ -127,13 +127,13 @@ fn a_song_that_nobody_waits_for_is_left_at_its_next_passage() {
     let asked = AtomicUsize::new(0);
     let until_the_third_time = || asked.fetch_add(1, Ordering::Relaxed) < 2;
     let never = || false;
-    let answers = classifier.judge_many(&[
+    let answers = classifier.predict_batch(&[
         Job { wanted: &until_the_third_time, ..Job::new(&long) },
         Job { wanted: &never, ..Job::new(&short) },
         Job::new(&short),
     ]);
-    assert!(matches!(answers[0], Err(Error::Abandoned)));
-    assert!(matches!(answers[1], Err(Error::Abandoned)));
+    assert!(matches!(answers[0], Err(Error::Cancelled)));
+    assert!(matches!(answers[1], Err(Error::Cancelled)));
     assert_eq!(
         answers[2].as_ref().expect("an answer").prediction,
         classifier.predict(&short).expect("an answer"),
@@ -156,7 +156,7 @@ fn listening_to_one_channel(statistics: Vec<Statistic>) -> Parts {
         weight[4] = 1.0;
         ConvWeights { weight, bias: vec![0.0; conv.bias.len()], ..conv.clone() }
     };
-    let config = Vgg19Config { views: absolute_alone(), pooled_blocks: vec![1], statistics, n_classes: 3 };
+    let config = Vgg19Config { views: no_normalisation(), pooled_blocks: vec![1], statistics, n_classes: 3 };
     let dim = config.embedding_dim();
     let mut weight = vec![0.0; 3 * dim];
     for first in (0..dim).step_by(64) {
@@ -175,14 +175,14 @@ fn listening_to_one_channel(statistics: Vec<Statistic>) -> Parts {
 }
 
 /// Silence of −60 dB with a burst of 0 dB in some bands and frames.
-fn burst(frames: usize, at: std::ops::Range<usize>, bands: std::ops::Range<usize>) -> Analysis {
+fn burst(frames: usize, at: std::ops::Range<usize>, bands: std::ops::Range<usize>) -> ClipFeatures {
     let db = ndarray::Array2::from_shape_fn((128, frames), |(band, frame)| {
         if at.contains(&frame) && bands.contains(&band) { 0.0 } else { -60.0 }
     });
     LogMel::new(db).expect("a log-mel").into()
 }
 
-fn explained(classifier: &Vgg19Classifier, song: &Analysis, label: usize) -> Explanation {
+fn explained(classifier: &Vgg19Classifier, song: &ClipFeatures, label: usize) -> Explanation {
     classifier.explain(song, label).expect("an answer").expect("an explanation")
 }
 

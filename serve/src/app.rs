@@ -9,15 +9,15 @@ use features::{Extractor, FeatureSpec};
 
 use crate::{
     Error, Limits, Rejection, Result, Role,
-    answers::AnswerCache,
-    batcher::Batcher,
-    budget::Budget,
-    config::{Access, Compute, Config, Kind},
+    cli::config::{Access, Compute, Config, Kind},
+    engine::{
+        batcher::Batcher,
+        cache::ResponseCache,
+        pool::{Permit, Pool, PoolError},
+        slot::{ModelSlot, Source},
+    },
     gateway::Gateway,
-    host::{Host, Source},
-    keys::ApiKeys,
-    metrics::Metrics,
-    pool::{Place, Pool, PoolError},
+    http::{budget::Budget, keys::ApiKeys, metrics::Metrics},
 };
 
 /// What the requests of one process share.
@@ -26,11 +26,11 @@ pub struct App {
     role: Role,
     limits: Limits,
     threads: usize,
-    hosts: Vec<Host>,
+    hosts: Vec<ModelSlot>,
     pool: Pool,
     batcher: Batcher,
     budget: Arc<Budget>,
-    answers: Arc<AnswerCache>,
+    answers: Arc<ResponseCache>,
     metrics: Arc<Metrics>,
     keys: Option<ApiKeys>,
     access: Access,
@@ -41,7 +41,7 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the workers. There are no models until they are [`put`](Host::put), or come from `source`.
+    /// Starts the workers. There are no models until they are [`put`](ModelSlot::put), or come from `source`.
     ///
     /// # Errors
     /// [`Error::System`] when there are no threads to be had.
@@ -50,7 +50,8 @@ impl App {
         let system = |what| move |source| Error::System { what, source };
         // A role without models computes nothing, and needs no more than one idle worker.
         let threads = if role.kinds().is_empty() { 1 } else { compute.threads };
-        let hosts = role.kinds().iter().map(|&kind| Host::new(kind, source.cloned(), Arc::clone(&metrics))).collect();
+        let hosts =
+            role.kinds().iter().map(|&kind| ModelSlot::new(kind, source.cloned(), Arc::clone(&metrics))).collect();
         Ok(Self {
             role,
             limits,
@@ -60,7 +61,7 @@ impl App {
             batcher: Batcher::new(compute.max_batch, compute.batch_delay, Arc::clone(&metrics))
                 .map_err(system("the thread of the network"))?,
             budget: Arc::new(Budget::new(limits.max_held_bytes)),
-            answers: Arc::new(AnswerCache::new(compute.cache_bytes)),
+            answers: Arc::new(ResponseCache::new(compute.cache_bytes)),
             metrics,
             keys: None,
             access: Access::default(),
@@ -107,13 +108,13 @@ impl App {
 
     /// Every model of this process.
     #[must_use]
-    pub fn hosts(&self) -> &[Host] {
+    pub fn hosts(&self) -> &[ModelSlot] {
         &self.hosts
     }
 
     /// Where a model sits, if this process computes it.
     #[must_use]
-    pub fn host(&self, kind: Kind) -> Option<&Host> {
+    pub fn host(&self, kind: Kind) -> Option<&ModelSlot> {
         self.hosts.iter().find(|host| host.kind() == kind)
     }
 
@@ -121,7 +122,7 @@ impl App {
     ///
     /// # Errors
     /// [`Rejection::UnknownModel`].
-    pub(crate) fn host_named(&self, name: &str) -> Result<&Host, Rejection> {
+    pub(crate) fn host_named(&self, name: &str) -> Result<&ModelSlot, Rejection> {
         Kind::named(name).and_then(|kind| self.host(kind)).ok_or(Rejection::UnknownModel)
     }
 
@@ -142,7 +143,7 @@ impl App {
     }
 
     /// Answers of before.
-    pub(crate) fn answers(&self) -> &Arc<AnswerCache> {
+    pub(crate) fn answers(&self) -> &Arc<ResponseCache> {
         &self.answers
     }
 
@@ -185,7 +186,7 @@ impl App {
     ///
     /// # Errors
     /// [`Rejection::Busy`], [`Rejection::NotReady`].
-    pub(crate) fn enter(&self) -> Result<Place, Rejection> {
+    pub(crate) fn enter(&self) -> Result<Permit, Rejection> {
         self.pool.enter().map_err(|error| if error == PoolError::Full { self.busy() } else { error.into() })
     }
 

@@ -1,6 +1,6 @@
 //! Why the program could not start, or had to stop.
 
-use crate::config::Kind;
+use crate::cli::config::Kind;
 
 /// Why the program could not start, or had to stop. What goes wrong with one request is a [`Rejection`](crate::Rejection).
 #[derive(Debug, thiserror::Error)]

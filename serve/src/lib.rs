@@ -12,7 +12,7 @@
 //! | model | [`hear`], or a [`batcher`] for songs that share a network | [`pool`], or the batcher's |
 //!
 //! Whatever fails on the way is one variant of [`Rejection`], and is answered as a problem of RFC 9457. A model sits in
-//! a [`host::Host`], where the next version takes its place while requests are under way; each request uses one version
+//! a [`host::ModelSlot`], where the next version takes its place while requests are under way; each request uses one version
 //! throughout. The role `web` computes nothing: its [`gateway`] forwards to the servers of the models.
 //!
 //! ```no_run
@@ -31,50 +31,21 @@
 //! # Ok(()) }
 //! ```
 
-mod admission;
-mod answer;
-pub mod answers;
+pub mod api;
 mod app;
-mod batch;
-pub mod batcher;
-pub mod body;
-pub mod budget;
-mod catalogue;
-pub mod classify;
 pub mod cli;
-pub mod config;
-mod docs;
+pub mod engine;
 mod error;
 pub mod gateway;
-mod health;
-pub mod hear;
-pub mod host;
-pub mod inference;
-mod inspect;
-pub mod keys;
-pub mod metrics;
-mod middleware;
-mod oip;
+pub mod http;
+pub mod oip;
 mod page;
-pub mod pool;
-mod predict;
-pub mod probe;
-pub mod problem;
-mod rejection;
 pub mod repository;
-mod router;
-mod run;
-pub mod server;
-mod settings_file;
-mod sync;
-mod telemetry;
-mod tls;
-pub mod upload;
 
-pub use answer::{Answer, ExplanationAnswer, Probabilities, SegmentAnswer};
+pub use crate::api::answer::{ExplanationResponse, PredictResponse, Probabilities, WindowResponse};
+pub use crate::api::rejection::Rejection;
+pub use crate::cli::config::{Config, Limits, Role, Timeouts};
+pub use crate::cli::run::run;
+pub use crate::http::router::router;
 pub use app::App;
-pub use config::{Config, Limits, Role, Timeouts};
 pub use error::{Error, Result};
-pub use rejection::Rejection;
-pub use router::router;
-pub use run::run;

@@ -2,10 +2,9 @@
 
 use std::{env, process::ExitCode};
 
-use serve::{
-    classify,
-    cli::{Cli, Task},
-    probe,
+use serve::cli::{
+    args::{Cli, Task},
+    classify, probe,
 };
 
 fn main() -> ExitCode {
@@ -20,7 +19,7 @@ fn main() -> ExitCode {
 
 fn start() -> serve::Result<ExitCode> {
     match Cli::read(env::args_os())? {
-        Task::Serve(config) => serve::run(&config).map(|()| ExitCode::SUCCESS),
+        Task::Serve(config) => serve::cli::run(&config).map(|()| ExitCode::SUCCESS),
         Task::Classify(args) => classify::run(&args),
         Task::Probe(question) => probe::run(&question),
         Task::Print(settings) => {

@@ -19,7 +19,7 @@ use std::{
 use features::decode;
 use models::artifact;
 use serde_json::Value;
-use serve::{config::Kind, hear};
+use serve::{cli::config::Kind, engine::hear};
 use tempfile::TempDir;
 
 use wav::Sound;

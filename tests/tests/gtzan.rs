@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use features::{Extractor, FeatureSpec, descriptor::Needs};
+use features::{Extractor, FeatureSpec, descriptors::descriptor::Needs};
 use serde_json::Value;
 use tests::{shared, train};
 
@@ -66,7 +66,7 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
     let mut correlations = Vec::new();
     for row in 0..ours.len() {
         let Some(&same) = rows.get(ours.id(row)) else { continue };
-        let flat = |analysis: &features::Analysis| analysis.log_mel().db().iter().copied().collect::<Vec<_>>();
+        let flat = |analysis: &features::ClipFeatures| analysis.log_mel().db().iter().copied().collect::<Vec<_>>();
         let (a, b) = (ours.analysis(row).expect("a row"), theirs.analysis(same).expect("a row"));
         correlations.push(correlation(&flat(&a), &flat(&b)));
     }
@@ -90,11 +90,11 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
     assert_eq!(classifier.extractor().spec(), extractor.spec());
     let (mut right, mut agree, mut of) = (0, 0, 0);
     for row in 0..ours.len() {
-        let entry = data::catalogue().get(ours.id(row)).expect("a clip of GTZAN");
+        let entry = data::gtzan::catalogue().get(ours.id(row)).expect("a clip of GTZAN");
         if entry.split != data::FaultFiltered::Valid {
             continue;
         }
-        let best = |analysis: features::Analysis| classifier.predict(&analysis).expect("a prediction").best();
+        let best = |analysis: features::ClipFeatures| classifier.predict(&analysis).expect("a prediction").best();
         let from_store = best(theirs.analysis(rows[ours.id(row)]).expect("a row"));
         let from_audio = best(ours.analysis(row).expect("a row"));
         of += 1;

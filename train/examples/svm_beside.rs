@@ -8,13 +8,13 @@
 use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
-use data::{ExtractOptions, LabelledSet, Part, Split};
+use data::{ExtractOptions, LabelledDataset, Part, Split};
 use features::{Extractor, FeatureSpec};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
 use train::{
-    describe,
-    svm::{Search, TrainingSet, fit},
+    evaluation::describe,
+    training::svm::{Search, TrainingSet, fit},
 };
 
 fn main() -> Result<()> {
@@ -24,7 +24,7 @@ fn main() -> Result<()> {
     let seed = arguments.next().map_or(Ok(0), |seed| seed.parse()).context("the seed is not a number")?;
     let search = search(arguments.next().as_deref().unwrap_or("{}"))?;
 
-    let set = LabelledSet::open(&[corpus], &FeatureSpec::gtzan_store(), &ExtractOptions::default())?;
+    let set = LabelledDataset::open(&[corpus], &FeatureSpec::gtzan_store(), &ExtractOptions::default())?;
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), seed)?.swap_remove(0);
     let extractor = Extractor::new(set.spec().clone())?;
     let labels = describe::labels(&set, &fold.train);

@@ -12,12 +12,12 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result};
 use data::rng::Rng;
-use features::{Analysis, Extractor, FeatureSpec, LogMel};
+use features::{ClipFeatures, Extractor, FeatureSpec, LogMel};
 use models::{
     Classifier as _, Identity, Job,
     vgg19::{Backend, HeadParts, Parts, Vgg19Classifier, Weights},
 };
-use train::vgg19::Recipe;
+use train::training::vgg19::TrainingConfig;
 
 const N_CLASSES: usize = 10;
 
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
 
     let mut rng = Rng::stream(42, 0);
-    let recipe = Recipe::frozen(42);
+    let recipe = TrainingConfig::frozen(42);
     let config = recipe.network(N_CLASSES);
     let dim = config.embedding_dim();
     let spec = FeatureSpec::gtzan_store().log_mel_alone();
@@ -54,7 +54,7 @@ fn main() -> Result<()> {
     let device = Backend::Flex.open()?;
     let (input, network) = (parts.input(&spec), parts.network(&device)?);
     let classifier = Vgg19Classifier::new(identity, labels, Extractor::new(spec)?, &parts, &device)?;
-    let mut song = || -> Result<Analysis> {
+    let mut song = || -> Result<ClipFeatures> {
         let db = ndarray::Array2::from_shape_fn((bands, frames), |_| (-40.0 + 12.0 * rng.normal()) as f32);
         Ok(LogMel::new(db)?.into())
     };
@@ -62,7 +62,7 @@ fn main() -> Result<()> {
     let judge = |n: usize| -> Result<f64> {
         let jobs: Vec<_> = songs.iter().take(n).map(Job::new).collect();
         let start = Instant::now();
-        for answer in classifier.judge_many(&jobs) {
+        for answer in classifier.predict_batch(&jobs) {
             answer?;
         }
         Ok(start.elapsed().as_secs_f64() / n as f64)

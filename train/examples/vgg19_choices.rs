@@ -7,17 +7,21 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use data::{ExtractOptions, LabelledSet, Part, Split};
+use data::{ExtractOptions, LabelledDataset, Part, Split};
 use features::{Extractor, FeatureSpec};
-use models::vgg19::{Backend, Channels, Statistic, View, Weights, absolute_alone, softmax};
+use models::vgg19::{Backend, Channels, Normalisation, Statistic, Weights, no_normalisation, softmax};
 use rayon::prelude::*;
 use train::{
-    describe,
-    metrics::{Evaluation, Scored},
-    vgg19::{Cache, Recipe, Sounds, Standardisation, Workplace, cache_key, chosen, fit, logits},
+    evaluation::{
+        describe,
+        metrics::{Evaluation, Scored},
+    },
+    training::vgg19::{
+        Cache, FitContext, PreparedDataset, Standardisation, TrainingConfig, cache_key, chosen, fit, logits,
+    },
 };
 
-type Change = (&'static str, fn(&mut Recipe));
+type Change = (&'static str, fn(&mut TrainingConfig));
 
 const CHANGES: &[Change] = &[
     ("plain: one row a band, 30-s passages, one head with dropout 0.5", |_| {}),
@@ -31,11 +35,11 @@ const CHANGES: &[Change] = &[
     ("two rows a band", |r| r.band_upsampling = 2),
     ("eight heads", |r| r.head.heads = 8),
     ("two rows a band, 11-s windows too, eight heads with dropout 0.8", |r| {
-        *r = Recipe { views: absolute_alone(), ..by_band(r.seed) };
+        *r = TrainingConfig { views: no_normalisation(), ..by_band(r.seed) };
         r.head.dropout = 0.8;
     }),
     ("the same, relative view", |r| {
-        *r = Recipe { views: vec![View::Relative], ..by_band(r.seed) };
+        *r = TrainingConfig { views: vec![Normalisation::Cmn], ..by_band(r.seed) };
         r.head.dropout = 0.8;
     }),
     ("the same, both views", |r| {
@@ -55,9 +59,9 @@ const CHANGES: &[Change] = &[
         *r = by_band(r.seed);
         (r.head.dropout, r.head.heads) = (0.0, 1);
     }),
-    ("the same, both views, dropout 0.65, by the line of music (the default)", |r| *r = Recipe::frozen(r.seed)),
-    ("relative view", |r| r.views = vec![View::Relative]),
-    ("both views", |r| r.views = vec![View::Absolute, View::Relative]),
+    ("the same, both views, dropout 0.65, by the line of music (the default)", |r| *r = TrainingConfig::frozen(r.seed)),
+    ("relative view", |r| r.views = vec![Normalisation::Cmn]),
+    ("both views", |r| r.views = vec![Normalisation::None, Normalisation::Cmn]),
     ("10 folds", |r| r.folds = 10),
     ("average alone", |r| r.statistics = vec![Statistic::Average]),
     ("average and maximum", |r| r.statistics = vec![Statistic::Average, Statistic::Maximum]),
@@ -77,8 +81,8 @@ const CHANGES: &[Change] = &[
 ];
 
 /// The default, but for bands that are standardised by the clips that are fitted on.
-fn by_band(seed: u64) -> Recipe {
-    Recipe { standardisation: Standardisation::Band, ..Recipe::frozen(seed) }
+fn by_band(seed: u64) -> TrainingConfig {
+    TrainingConfig { standardisation: Standardisation::Band, ..TrainingConfig::frozen(seed) }
 }
 
 fn main() -> Result<()> {
@@ -90,13 +94,13 @@ fn main() -> Result<()> {
     let only = arguments.next().unwrap_or_default();
 
     let spec = FeatureSpec::gtzan_store().log_mel_alone();
-    let set = LabelledSet::open(&[corpus], &spec, &ExtractOptions::default())?;
+    let set = LabelledDataset::open(&[corpus], &spec, &ExtractOptions::default())?;
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
     let extractor = Extractor::new(spec.clone())?;
     let labels = describe::labels(&set, &fold.train);
-    let sounds = Sounds::new(&set, &fold.train, &labels, &extractor)?;
-    let valid = Sounds::new(&set, &fold.test, &labels, &extractor)?;
-    let workplace = Workplace {
+    let sounds = PreparedDataset::new(&set, &fold.train, &labels, &extractor)?;
+    let valid = PreparedDataset::new(&set, &fold.test, &labels, &extractor)?;
+    let workplace = FitContext {
         backend: Backend::Flex,
         device: Backend::Flex.open()?,
         embeddings: Some(cache.clone().into()),
@@ -107,7 +111,7 @@ fn main() -> Result<()> {
     for (name, change) in CHANGES.iter().filter(|(name, _)| name.contains(&only)) {
         let one = |seed: u64| -> Result<[f64; 5]> {
             let mut recipe = by_band(seed);
-            recipe.views = absolute_alone();
+            recipe.views = no_normalisation();
             (recipe.band_upsampling, recipe.windows, recipe.head.dropout, recipe.head.heads) = (1, false, 0.5, 1);
             change(&mut recipe);
             let blocks = recipe.network(labels.len()).n_blocks();

@@ -16,9 +16,9 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use data::rng::Rng;
-use models::vgg19::{Backend, Statistic, Vgg19Config, Weights, absolute_alone};
+use models::vgg19::{Backend, Statistic, Vgg19Config, Weights, no_normalisation};
 use serde_json::json;
-use train::vgg19::AdamW;
+use train::training::vgg19::AdamW;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -51,7 +51,12 @@ fn parse_shape(text: &str) -> Result<[usize; 4]> {
 }
 
 fn config() -> Vgg19Config {
-    Vgg19Config { views: absolute_alone(), pooled_blocks: vec![5], statistics: vec![Statistic::Average], n_classes: 10 }
+    Vgg19Config {
+        views: no_normalisation(),
+        pooled_blocks: vec![5],
+        statistics: vec![Statistic::Average],
+        n_classes: 10,
+    }
 }
 
 fn forward(weights: Weights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {

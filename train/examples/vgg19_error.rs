@@ -9,17 +9,17 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use convolution::{Ending, Filters, Images, Method, Packed, channels_last, convolve};
-use data::{ExtractOptions, LabelledSet, Part, Split};
+use data::{ExtractOptions, LabelledDataset, Part, Split};
 use features::{Extractor, FeatureSpec};
 use models::{
     Classifier as _,
     artifact::{self, Artifact},
-    vgg19::{BLOCKS, Backend, Channels, ConvWeights, Input, Vgg19Classifier, Weights, absolute_alone},
+    vgg19::{BLOCKS, Backend, Channels, ConvWeights, Input, Vgg19Classifier, Weights, no_normalisation},
 };
 use rayon::prelude::*;
 use train::{
-    describe,
-    vgg19::{Sounds, Standardisation},
+    evaluation::describe,
+    training::vgg19::{PreparedDataset, Standardisation},
 };
 
 fn main() -> Result<()> {
@@ -30,14 +30,14 @@ fn main() -> Result<()> {
     let artifact = arguments.next();
 
     let spec = FeatureSpec::gtzan_store().log_mel_alone();
-    let set = LabelledSet::open(&[corpus], &spec, &ExtractOptions::default())?;
+    let set = LabelledDataset::open(&[corpus], &spec, &ExtractOptions::default())?;
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
     let extractor = Extractor::new(spec)?;
     let labels = describe::labels(&set, &fold.train);
-    let sounds = Sounds::new(&set, &fold.test, &labels, &extractor)?;
+    let sounds = PreparedDataset::new(&set, &fold.test, &labels, &extractor)?;
     let (mean, deviation) = sounds.standardisation(Standardisation::Band)?;
     let input = Input {
-        views: absolute_alone(),
+        views: no_normalisation(),
         channels: Channels::Repeat,
         mean,
         deviation,

@@ -4,8 +4,11 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use train::{
-    cli::{Cli, Command, WeightsCommand},
-    commands, interrupt, output,
+    cli::{
+        args::{Cli, Command, WeightsCommand},
+        commands,
+    },
+    console::{interrupt, output},
 };
 
 fn main() -> ExitCode {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use data::synth::{self, SynthSpec};
 
-use crate::{interrupt::Unfinished, progress::Stage};
+use crate::console::{interrupt::Unfinished, progress::Stage};
 
 /// The folder that is looked in for a corpus when none is named.
 const DEFAULT_CORPUS: &str = "data/gtzan";
@@ -45,7 +45,7 @@ impl Source {
         }
         let default = Path::new(DEFAULT_CORPUS);
         if default.is_dir() {
-            data::Corpus::open(default).with_context(|| {
+            data::Dataset::open(default).with_context(|| {
                 format!("{DEFAULT_CORPUS} is there but is no corpus; mend or remove it, or name another with --data")
             })?;
             return Ok(Self::real(vec![default.to_path_buf()], format!("Music: {DEFAULT_CORPUS}")));

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 use features::{
     Extractor, FeatureSpec,
     decode::{AudioInfo, decode},
-    descriptor::Needs,
+    descriptors::descriptor::Needs,
 };
 use md5::Md5;
 use polars::prelude::{DataFrame, NamedFrom, Series};
@@ -20,13 +20,16 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AudioClip, AudioTree, Corpus, Error, ExtractOptions, Genre, Result, Store, catalogue,
-    extract::{for_each_ordered, pool},
-    store::hex,
+    AudioClip, AudioFolder, Dataset, Error, ExtractOptions, Genre, Result, Store,
+    dataset::{
+        extract::{for_each_ordered, pool},
+        store::hex,
+    },
+    gtzan::catalogue,
 };
 use fingerprint::SoundPrint;
 
-/// The rate of GTZAN's clips, which both presets analyse at, in Hz.
+/// The rate of GTZAN's clips, which both presets extract at, in Hz.
 const RATE: u32 = 22_050;
 
 /// A kind of fault, ordered by how bad it is.
@@ -153,11 +156,11 @@ impl Audit {
 /// # Errors
 /// [`Error::Io`] and [`Error::Store`] for a store that cannot be read; a file of an audio tree that cannot be read is
 /// a finding. [`Error::Setting`] for `threads` that cannot be had.
-pub fn audit(corpus: &Corpus, options: &ExtractOptions<'_>) -> Result<Audit> {
+pub fn audit(corpus: &Dataset, options: &ExtractOptions<'_>) -> Result<Audit> {
     let mut audit = Audit { clips: corpus.len(), ..Audit::default() };
     let heard = match corpus {
-        Corpus::AudioTree(tree) => hear_tree(tree, options, &mut audit)?,
-        Corpus::Store(store) => hear_store(store, options)?,
+        Dataset::AudioFolder(tree) => hear_tree(tree, options, &mut audit)?,
+        Dataset::Store(store) => hear_store(store, options)?,
     };
     audit.not_fingerprinted = heard.iter().filter(|clip| clip.print.is_none()).count();
     find_repeats(&heard, options.threads, &mut audit)?;
@@ -199,7 +202,7 @@ struct Examined {
     print: Option<SoundPrint>,
 }
 
-fn hear_tree(tree: &AudioTree, options: &ExtractOptions<'_>, audit: &mut Audit) -> Result<Vec<Heard>> {
+fn hear_tree(tree: &AudioFolder, options: &ExtractOptions<'_>, audit: &mut Audit) -> Result<Vec<Heard>> {
     audit.skipped = tree.skipped().len();
     let extractor = Extractor::new(FeatureSpec::gtzan_store().restricted_to(Needs::LogMel)?)?;
     let limits = &options.limits;
@@ -222,7 +225,7 @@ fn hear_tree(tree: &AudioTree, options: &ExtractOptions<'_>, audit: &mut Audit) 
         }
         check_format(clip, &decoded.info, &mut faults);
         faults.extend(signal::faults(samples, &decoded.info));
-        let print = match extractor.analyse(&decoded.clip) {
+        let print = match extractor.extract(&decoded.clip) {
             Ok(analysis) => SoundPrint::of(analysis.log_mel(), extractor.spec()),
             Err(error) => {
                 faults.push((Fault::WrongLength, error.to_string()));
@@ -349,7 +352,7 @@ fn find_repeats(heard: &[Heard], threads: usize, audit: &mut Audit) -> Result<()
 /// [`audit`] of the corpus at `path`.
 ///
 /// # Errors
-/// Those of [`Corpus::open`] and [`audit`].
+/// Those of [`Dataset::open`] and [`audit`].
 pub fn audit_path(path: &Path, options: &ExtractOptions<'_>) -> Result<Audit> {
-    audit(&Corpus::open(path)?, options)
+    audit(&Dataset::open(path)?, options)
 }

@@ -3,9 +3,9 @@
 use std::{collections::BTreeSet, fs, path::Path};
 
 use data::{
-    Corpus, ExtractOptions, Fault,
+    Dataset, ExtractOptions, Fault,
     audit::{Audit, audit, audit_path},
-    catalogue,
+    gtzan::catalogue,
     rng::Rng,
 };
 
@@ -98,7 +98,7 @@ fn the_real_clips_are_gtzans_and_differ() {
 #[test]
 fn the_known_repeats_of_gtzan_are_found_and_no_other_song_is_taken_for_one() {
     let Some(path) = sounds::shared("gtzan/logmel") else { return };
-    let corpus = Corpus::open(&path).unwrap();
+    let corpus = Dataset::open(&path).unwrap();
     let found = audit(&corpus, &ExtractOptions::default()).unwrap();
     let pairs: BTreeSet<(&str, &str)> =
         found.findings.iter().filter_map(|f| Some((f.other.as_deref()?, f.clip_id.as_str()))).collect();
@@ -118,8 +118,8 @@ fn the_known_repeats_of_gtzan_are_found_and_no_other_song_is_taken_for_one() {
     }
     // Clips with the same MD5, of those that the store has.
     let store_ids: BTreeSet<&str> = match &corpus {
-        Corpus::Store(store) => store.ids().collect(),
-        Corpus::AudioTree(_) => BTreeSet::new(),
+        Dataset::Store(store) => store.ids().collect(),
+        Dataset::AudioFolder(_) => BTreeSet::new(),
     };
     let entries: Vec<_> = catalogue().entries().iter().filter(|e| store_ids.contains(e.clip_id.as_str())).collect();
     let mut same_file = 0;

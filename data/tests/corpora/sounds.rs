@@ -1,4 +1,4 @@
-//! Sounds and folders for the tests of this crate.
+//! PreparedDataset and folders for the tests of this crate.
 
 use std::{
     fs,

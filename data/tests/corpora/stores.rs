@@ -7,8 +7,8 @@ use std::{
     sync::OnceLock,
 };
 
-use data::{AudioTree, Corpus, Error, ExtractOptions, Genre, LabelledSet, Part, Split, Store, extract};
-use features::{FeatureSpec, descriptor::Needs};
+use data::{AudioFolder, Dataset, Error, ExtractOptions, Genre, LabelledDataset, Part, Split, Store, dataset::extract};
+use features::{FeatureSpec, descriptors::descriptor::Needs};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
@@ -22,7 +22,7 @@ fn log_mel_spec() -> FeatureSpec {
 fn bytes_of(tree: &Path, spec: &FeatureSpec, threads: usize) -> BTreeMap<String, Vec<u8>> {
     let out = tempfile::tempdir().unwrap();
     let options = ExtractOptions { threads, ..ExtractOptions::default() };
-    extract(&AudioTree::open(tree).unwrap(), spec, &out.path().join("store"), &options).unwrap();
+    extract(&AudioFolder::open(tree).unwrap(), spec, &out.path().join("store"), &options).unwrap();
     let left: Vec<PathBuf> = fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(left, [out.path().join("store")], "no temporary folder is left");
     fs::read_dir(out.path().join("store"))
@@ -49,7 +49,7 @@ fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_analyses() {
             assert!(bytes == bytes_of(&tree, &spec, threads), "{name}, {threads} threads");
         }
         let out = folder.path().join(name);
-        let audio = AudioTree::open(&tree).unwrap();
+        let audio = AudioFolder::open(&tree).unwrap();
         let calls = std::cell::Cell::new(0);
         let progress = |done: usize, total: usize| {
             calls.set(calls.get() + 1);
@@ -70,7 +70,7 @@ fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_analyses() {
         assert_eq!(store.ids().collect::<Vec<_>>(), kept.iter().map(|clip| clip.clip_id.as_str()).collect::<Vec<_>>());
         for (row, clip) in kept.into_iter().enumerate() {
             let decoded = features::decode::decode_file(&clip.path, &Default::default()).unwrap();
-            assert_eq!(store.analysis(row).unwrap(), extractor.analyse(&decoded.clip).unwrap(), "{}", clip.clip_id);
+            assert_eq!(store.analysis(row).unwrap(), extractor.extract(&decoded.clip).unwrap(), "{}", clip.clip_id);
             assert_eq!(store.genre(row), clip.genre);
         }
     }
@@ -88,13 +88,13 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
     sounds::write_wav(&folder.path().join("rock/long.wav"), &sounds::tune(1, seconds(70)), sounds::RATE);
     sounds::write_wav(&folder.path().join("rock/longer.wav"), &sounds::tune(2, seconds(100)), sounds::RATE);
     let out = folder.path().join("store");
-    let tree = AudioTree::open(folder.path()).unwrap();
+    let tree = AudioFolder::open(folder.path()).unwrap();
     extract(&tree, &spec, &out, &ExtractOptions::default()).unwrap();
     let store = Store::open(&out).unwrap();
     let extractor = features::Extractor::new(spec).unwrap();
     for (row, (start, frames)) in [(0, 70), (30, 100)].into_iter().enumerate() {
         let decoded = features::decode::decode_file(&tree.clips()[row].path, &Default::default()).unwrap();
-        let whole = extractor.analyse(&decoded.clip).unwrap();
+        let whole = extractor.extract(&decoded.clip).unwrap();
         assert_eq!(whole.log_mel().n_frames(), frames);
         assert_eq!(store.analysis(row).unwrap(), whole.frames(start, start + 40).unwrap());
     }
@@ -104,7 +104,7 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
 fn only_stores_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
     sounds::write_tree(&folder.path().join("tree"), 1);
-    let tree = AudioTree::open(&folder.path().join("tree")).unwrap();
+    let tree = AudioFolder::open(&folder.path().join("tree")).unwrap();
     let precious = folder.path().join("precious");
     fs::create_dir(&precious).unwrap();
     fs::write(precious.join("thesis.tex"), "x").unwrap();
@@ -125,7 +125,7 @@ fn only_stores_are_replaced() {
     for genre in ["blues", "rock"] {
         fs::write(folder.path().join(format!("tree/{genre}/{genre}.own0.wav")), b"").unwrap();
     }
-    let tree = AudioTree::open(&folder.path().join("tree")).unwrap();
+    let tree = AudioFolder::open(&folder.path().join("tree")).unwrap();
     let failed = extract(&tree, &log_mel_spec(), &out, &ExtractOptions::default()).unwrap_err();
     assert!(matches!(failed, Error::NothingUsable { clips: 2, .. }), "{failed}");
     assert_eq!(Store::open(&out).unwrap().len(), 3);
@@ -139,13 +139,13 @@ fn corpora_are_joined_by_what_all_suffice_for() {
     sounds::write_wav(&other.join("genres/pop/new.wav"), &sounds::tune(70, 3.0), sounds::RATE);
     sounds::write_wav(&other.join("genres/blues/blues.own1.wav"), &sounds::tune(71, 3.0), sounds::RATE);
     let spec = FeatureSpec::gtzan_store();
-    let whole = LabelledSet::open(&[&tree], &spec, &ExtractOptions::default()).unwrap();
+    let whole = LabelledDataset::open(&[&tree], &spec, &ExtractOptions::default()).unwrap();
     assert_eq!(whole.spec(), &spec, "an audio tree suffices for all");
     assert_eq!(whole.len(), 6);
 
     let store = folder.path().join("store");
-    extract(&AudioTree::open(&other).unwrap(), &log_mel_spec(), &store, &ExtractOptions::default()).unwrap();
-    let set = LabelledSet::open(&[&tree, &store], &spec, &ExtractOptions::default()).unwrap();
+    extract(&AudioFolder::open(&other).unwrap(), &log_mel_spec(), &store, &ExtractOptions::default()).unwrap();
+    let set = LabelledDataset::open(&[&tree, &store], &spec, &ExtractOptions::default()).unwrap();
     assert_eq!(set.spec(), &log_mel_spec(), "a log-mel store suffices for less");
     let ids: Vec<&str> = set.clips().iter().map(|clip| clip.clip_id.as_str()).collect();
     assert_eq!(ids, ["blues.own0", "blues.own1", "jazz.own0", "jazz.own1", "rock.own0", "rock.own1", "new"]);
@@ -159,15 +159,15 @@ fn corpora_are_joined_by_what_all_suffice_for() {
     // The digest tells what is seen, not where it lies.
     let elsewhere = folder.path().join("elsewhere");
     fs::rename(&tree, &elsewhere).unwrap();
-    let moved = LabelledSet::open(&[&elsewhere, &store], &spec, &ExtractOptions::default()).unwrap();
+    let moved = LabelledDataset::open(&[&elsewhere, &store], &spec, &ExtractOptions::default()).unwrap();
     assert_eq!(moved.digest().unwrap(), set.digest().unwrap());
     assert_ne!(moved.digest().unwrap(), whole.digest().unwrap());
     assert_ne!(set.digest_of(&[0, 1]).unwrap(), set.digest_of(&[1, 0]).unwrap());
 
-    let refused = LabelledSet::open(&[&store], &FeatureSpec::librosa(), &ExtractOptions::default()).unwrap_err();
+    let refused = LabelledDataset::open(&[&store], &FeatureSpec::librosa(), &ExtractOptions::default()).unwrap_err();
     assert!(matches!(&refused, Error::Incompatible { .. }), "{refused}");
     let nothing: [&Path; 0] = [];
-    assert!(LabelledSet::open(&nothing, &spec, &ExtractOptions::default()).is_err());
+    assert!(LabelledDataset::open(&nothing, &spec, &ExtractOptions::default()).is_err());
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn a_clip_in_pieces_is_its_frames_in_order() {
     sounds::write_tree(folder.path(), 2);
     let mut spec = FeatureSpec::gtzan_store();
     spec.segment.min_frames = 4;
-    let open = || LabelledSet::open(&[folder.path()], &spec, &ExtractOptions::default()).unwrap();
+    let open = || LabelledDataset::open(&[folder.path()], &spec, &ExtractOptions::default()).unwrap();
     let whole = open();
     let pieces = open().in_pieces(2).unwrap();
     assert_eq!(pieces.len(), 2 * whole.len());
@@ -209,7 +209,7 @@ fn the_real_store_is_read_as_it_is() {
     let log_mel = store.analysis(709).unwrap().log_mel().clone();
     assert_eq!((log_mel.n_mels(), log_mel.n_frames()), (128, 344));
 
-    let set = LabelledSet::open(&[&path], &FeatureSpec::gtzan_store(), &ExtractOptions::default()).unwrap();
+    let set = LabelledDataset::open(&[&path], &FeatureSpec::gtzan_store(), &ExtractOptions::default()).unwrap();
     let folds = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0).unwrap();
     assert_eq!((folds[0].train.len(), folds[0].test.len()), (443, 197));
     assert_eq!(set.digest().unwrap(), set.digest().unwrap());
@@ -233,7 +233,10 @@ impl Parts {
         let mut spec = FeatureSpec::gtzan_store();
         spec.mel.n_mels = 32;
         spec.n_mfcc = 16;
-        spec.descriptors = vec![features::descriptor::Descriptor::Mfcc, features::descriptor::Descriptor::Rms];
+        spec.descriptors = vec![
+            features::descriptors::descriptor::Descriptor::Mfcc,
+            features::descriptors::descriptor::Descriptor::Rms,
+        ];
         Self {
             spec: Some(spec),
             version: Some("1.0"),
@@ -291,7 +294,7 @@ fn a_store_of_another_writer_opens() {
     // The third frame of each band is padding.
     let expected = (0..32).flat_map(|band| [96 + 3 * band, 97 + 3 * band]).map(|i| (i % 60) as f32 * 0.5 - 80.0);
     assert_eq!(levels, expected.collect::<Vec<_>>());
-    assert_eq!(analysis.series(features::descriptor::Descriptor::Rms).unwrap().dim(), (1, 2));
+    assert_eq!(analysis.series(features::descriptors::descriptor::Descriptor::Rms).unwrap().dim(), (1, 2));
     let full = Store::open(Parts { n_frames: None, ..Parts::good() }.write().path()).unwrap();
     assert_eq!(full.n_frames(1), 3);
 }
@@ -413,19 +416,19 @@ fn a_manifest_is_the_same_table_every_time() {
     let folder = tempfile::tempdir().unwrap();
     sounds::write_tree(&folder.path().join("tree"), 2);
     fs::write(folder.path().join("tree/artists.csv"), "clip_id,artist\nblues.own0,\"A, \"\"B\"\"\"\n").unwrap();
-    let corpus = Corpus::open(&folder.path().join("tree")).unwrap();
+    let corpus = Dataset::open(&folder.path().join("tree")).unwrap();
     let mut frame = data::manifest(&corpus).unwrap();
     assert_eq!(frame.shape(), (6, 7));
     let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
-    data::frames::write_parquet(&mut frame, &a).unwrap();
-    data::frames::write_parquet(&mut data::manifest(&corpus).unwrap(), &b).unwrap();
+    data::dataset::frames::write_parquet(&mut frame, &a).unwrap();
+    data::dataset::frames::write_parquet(&mut data::manifest(&corpus).unwrap(), &b).unwrap();
     assert_eq!(fs::read(&a).unwrap(), fs::read(&b).unwrap());
     assert!(fs::read(&a).unwrap().starts_with(b"PAR1"));
-    data::frames::write_csv(&mut frame, &a).unwrap();
+    data::dataset::frames::write_csv(&mut frame, &a).unwrap();
     let text = fs::read_to_string(&a).unwrap();
     assert!(text.starts_with("clip_id,genre,artist,title,split,n_frames,file\nblues.own0,blues,\"A, \"\"B\"\"\",,,,blues/blues.own0.wav\n"), "{text}");
 
-    let mut catalogue = data::frames::catalogue_frame().unwrap();
+    let mut catalogue = data::dataset::frames::catalogue_frame().unwrap();
     assert_eq!(catalogue.shape(), (1000, 7));
-    data::frames::write_parquet(&mut catalogue, &folder.path().join("new/catalogue.parquet")).unwrap();
+    data::dataset::frames::write_parquet(&mut catalogue, &folder.path().join("new/catalogue.parquet")).unwrap();
 }

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use data::{AudioTree, Corpus, Error, Genre};
+use data::{AudioFolder, Dataset, Error, Genre};
 
 use crate::sounds;
 
@@ -14,7 +14,7 @@ fn touch(root: &Path, names: &[&str]) {
     }
 }
 
-fn ids(tree: &AudioTree) -> Vec<&str> {
+fn ids(tree: &AudioFolder) -> Vec<&str> {
     tree.clips().iter().map(|clip| clip.clip_id.as_str()).collect()
 }
 
@@ -24,7 +24,7 @@ fn every_common_layout_is_found() {
         let folder = tempfile::tempdir().unwrap();
         touch(&folder.path().join(layout), &["rock/rock.00001.wav", "blues/blues.00000.au", "blues/notes.txt"]);
         touch(folder.path(), &["Data/images_original/blues/blues00000.png", "Data/features_30_sec.csv"]);
-        let tree = AudioTree::open(folder.path()).unwrap();
+        let tree = AudioFolder::open(folder.path()).unwrap();
         assert_eq!(ids(&tree), ["blues.00000", "rock.00001"], "{layout}");
         assert_eq!(tree.clips()[0].artist.as_deref(), Some("John Lee Hooker"), "GTZAN's catalogue knows it");
         assert!(tree.skipped().iter().any(|skipped| skipped.path.ends_with("notes.txt")));
@@ -38,7 +38,7 @@ fn genres_and_endings_are_read_in_any_spelling() {
         folder.path(),
         &["Hip-Hop/a.WAV", "ROCK/b.Mp3", "hip hop/c.flac", "polka/d.wav", ".git/e.wav", "rock/._b.mp3"],
     );
-    let tree = AudioTree::open(folder.path()).unwrap();
+    let tree = AudioFolder::open(folder.path()).unwrap();
     let found: Vec<(&str, Genre)> = tree.clips().iter().map(|clip| (clip.clip_id.as_str(), clip.genre)).collect();
     assert_eq!(found, [("a", Genre::Hiphop), ("b", Genre::Rock), ("c", Genre::Hiphop)]);
     let skipped: Vec<String> = tree.skipped().iter().map(|s| format!("{}: {}", s.path.display(), s.reason)).collect();
@@ -59,7 +59,7 @@ fn files_of_one_name_get_ids_of_their_own() {
             "rock/x.wav",
         ],
     );
-    let tree = AudioTree::open(folder.path()).unwrap();
+    let tree = AudioFolder::open(folder.path()).unwrap();
     assert_eq!(ids(&tree), ["02", "blues.01", "jazz.01", "jazz.Kind of Blue.01", "x"]);
     assert_eq!(tree.clips()[4].path.extension().unwrap(), "flac");
     assert_eq!(tree.skipped()[0].path, Path::new("rock/x.wav"));
@@ -75,7 +75,7 @@ fn loops_of_links_end_and_odd_names_are_skipped() {
     symlink("here", folder.path().join("blues/here")).unwrap();
     symlink(folder.path().join("blues"), folder.path().join("jazz")).unwrap();
     symlink("/nowhere", folder.path().join("blues/gone.wav")).unwrap();
-    let tree = AudioTree::open(folder.path()).unwrap();
+    let tree = AudioFolder::open(folder.path()).unwrap();
     assert_eq!(ids(&tree), ["a"]);
     assert!(tree.skipped().len() >= 5, "{:?}", tree.skipped());
 }
@@ -86,7 +86,7 @@ fn a_table_beside_the_tree_names_artists() {
     touch(folder.path(), &["genres/blues/a.wav", "genres/blues/b.wav", "genres/blues/blues.00000.wav"]);
     fs::write(folder.path().join("artists.csv"), "artist,clip_id\n\"Hooker, John Lee\",a\nSomebody Else,blues.00000\n")
         .unwrap();
-    let tree = AudioTree::open(folder.path()).unwrap();
+    let tree = AudioFolder::open(folder.path()).unwrap();
     let artists: Vec<_> = tree.clips().iter().map(|clip| clip.artist.as_deref()).collect();
     assert_eq!(artists, [Some("Hooker, John Lee"), None, Some("Somebody Else")]);
     assert!(tree.clips()[2].catalogue().is_none(), "by somebody else it is not GTZAN's");
@@ -100,7 +100,7 @@ fn a_table_beside_the_tree_names_artists() {
         ("clip_id\n\"a\n", "quote"),
     ] {
         fs::write(folder.path().join("artists.csv"), table).unwrap();
-        let message = AudioTree::open(folder.path()).unwrap_err().to_string();
+        let message = AudioFolder::open(folder.path()).unwrap_err().to_string();
         assert!(message.contains(problem) && message.contains("artists.csv"), "{message}");
     }
 }
@@ -108,22 +108,22 @@ fn a_table_beside_the_tree_names_artists() {
 #[test]
 fn what_is_no_corpus_is_named() {
     let folder = tempfile::tempdir().unwrap();
-    let message = Corpus::open(folder.path()).unwrap_err().to_string();
+    let message = Dataset::open(folder.path()).unwrap_err().to_string();
     assert!(message.contains("an empty folder") && message.contains("genres_original"), "{message}");
     touch(folder.path(), &["song.mp3", "polka/a.wav"]);
-    let message = Corpus::open(folder.path()).unwrap_err().to_string();
+    let message = Dataset::open(folder.path()).unwrap_err().to_string();
     assert!(message.contains("`polka`, `song.mp3`"), "{message}");
-    assert!(!Corpus::is_at(folder.path()));
-    let missing = Corpus::open(&folder.path().join("missing")).unwrap_err();
-    assert!(matches!(&missing, Error::NoCorpus { found, .. } if found == "no such folder"), "{missing}");
+    assert!(!Dataset::is_at(folder.path()));
+    let missing = Dataset::open(&folder.path().join("missing")).unwrap_err();
+    assert!(matches!(&missing, Error::NoDataset { found, .. } if found == "no such folder"), "{missing}");
 }
 
 #[test]
 fn the_real_clips_are_found() {
     let Some(path) = sounds::shared("gtzan/clips") else { return };
-    let tree = AudioTree::open(&path).unwrap();
+    let tree = AudioFolder::open(&path).unwrap();
     assert_eq!(tree.clips().len(), 96);
     assert!(tree.clips().iter().all(|clip| clip.catalogue().is_some()));
     let Some(parent) = sounds::shared("gtzan") else { return };
-    assert!(matches!(Corpus::open(&parent).unwrap(), Corpus::Store(store) if store.len() == 710));
+    assert!(matches!(Dataset::open(&parent).unwrap(), Dataset::Store(store) if store.len() == 710));
 }

@@ -31,7 +31,7 @@ pub(super) const ARTIFACTS: &str = "/api/2.0/mlflow-artifacts/artifacts/";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Put {
     /// The server keeps it.
-    Kept,
+    StoredResult,
     /// The server keeps no files for others.
     NotServed,
 }
@@ -103,7 +103,7 @@ impl Client {
         let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
         let answer = self.answer(request.send(bytes))?;
         match answer.status {
-            200..300 => Ok(Put::Kept),
+            200..300 => Ok(Put::StoredResult),
             // `--no-serve-artifacts`, which MLflow says as if it might pass, and servers that never heard of it.
             503 if answer.said().contains("serve-artifacts") => Ok(Put::NotServed),
             404 | 405 | 501 => Ok(Put::NotServed),
@@ -325,7 +325,7 @@ mod tests {
     fn a_server_that_keeps_no_files_is_no_mishap() {
         let disabled = "Endpoint: /x disabled due to the mlflow server running with `--no-serve-artifacts`.";
         for (answer, expected) in [
-            (answer("200 OK", "{}"), Put::Kept),
+            (answer("200 OK", "{}"), Put::StoredResult),
             (answer("503 Service Unavailable", disabled), Put::NotServed),
             (answer("404 Not Found", ""), Put::NotServed),
         ] {

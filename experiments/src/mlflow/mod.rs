@@ -1,6 +1,6 @@
-//! Kept results, told to an MLflow server: an experiment for each of ours, a run for each result.
+//! StoredResult results, told to an MLflow server: an experiment for each of ours, a run for each result.
 //!
-//! A run carries the [key](crate::job::key) of its result as a tag from its first moment, and is `FINISHED` only when all of it
+//! A run carries the [key](crate::runner::job::key) of its result as a tag from its first moment, and is `FINISHED` only when all of it
 //! was told. So a result is sent once: what is finished there is left alone, and what an export that was killed left behind is
 //! finished by the next.
 
@@ -28,7 +28,7 @@ use self::{
     client::{ARTIFACTS, Put},
     record::KEY,
 };
-use crate::results::{Kept, RESULT, SCORES};
+use crate::results::store::{RESULT, SCORES, StoredResult};
 
 type Result<T> = std::result::Result<T, Error>;
 
@@ -99,7 +99,7 @@ impl Exporter {
     ///
     /// # Errors
     /// See [`Error`]. What was sent before it stays, and the next call goes on.
-    pub fn send(&mut self, kept: &Kept) -> Result<Exported> {
+    pub fn send(&mut self, kept: &StoredResult) -> Result<Exported> {
         let outcome = &kept.outcome;
         if outcome.key.len() != 64 || !outcome.key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
             return Err(Error::Key { dir: kept.dir.clone() });
@@ -214,7 +214,7 @@ impl Exporter {
     }
 
     /// Tells everything of a run, and that it is finished only then. Gives the reason why files were not sent.
-    fn tell(&self, kept: &Kept, record: &Record, run: &Run, begun: i64) -> Result<Option<String>> {
+    fn tell(&self, kept: &StoredResult, record: &Record, run: &Run, begun: i64) -> Result<Option<String>> {
         for batch in record.batches(&run.id, run.start.unwrap_or(begun)) {
             self.client.patiently(|| self.client.post("/api/2.0/mlflow/runs/log-batch", &batch))?;
         }
@@ -224,7 +224,7 @@ impl Exporter {
         Ok(without_files)
     }
 
-    fn files(&self, kept: &Kept, run: &Run) -> Result<Option<String>> {
+    fn files(&self, kept: &StoredResult, run: &Run) -> Result<Option<String>> {
         let Some(folder) = folder(&run.artifact_uri, self.client.base()) else {
             let place = run.artifact_uri.split([':', '/']).next().unwrap_or_default();
             let place = if place.is_empty() { "a folder" } else { place };

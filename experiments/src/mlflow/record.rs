@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use features::{FeatureSpec, Fingerprint};
 use serde_json::{Value, json};
-use train::metrics::Evaluation;
+use train::evaluation::metrics::Evaluation;
 
-use crate::results::Outcome;
+use crate::results::store::RunResult;
 
 /// Characters of a key.
 const MAX_KEY: usize = 250;
@@ -51,7 +51,7 @@ pub struct Metric {
 impl Record {
     /// All of a result that MLflow has a place for.
     #[must_use]
-    pub fn new(outcome: &Outcome) -> Self {
+    pub fn new(outcome: &RunResult) -> Self {
         let point = if outcome.point.is_empty() { String::new() } else { format!(", {}", outcome.point) };
         let pieces = outcome.pieces.map(|pieces| format!(", {pieces} pieces")).unwrap_or_default();
         let run_name = format!("{}{pieces}, seed {}{point}", outcome.split, outcome.seed);
@@ -97,7 +97,7 @@ impl Record {
     }
 }
 
-fn params(outcome: &Outcome) -> BTreeMap<String, String> {
+fn params(outcome: &RunResult) -> BTreeMap<String, String> {
     let mut params = BTreeMap::new();
     flatten("", &outcome.made_from, &mut params);
     // Ensembles have the features of their members.
@@ -132,7 +132,7 @@ fn flatten(at: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     }
 }
 
-fn metrics(outcome: &Outcome) -> Vec<Metric> {
+fn metrics(outcome: &RunResult) -> Vec<Metric> {
     let mut metrics = Vec::new();
     figures("", &outcome.evaluation, &mut metrics);
     if let Some(whole) = &outcome.of_whole_clips {
@@ -165,7 +165,7 @@ fn figures(prefix: &str, evaluation: &Evaluation, into: &mut Vec<Metric>) {
     }
 }
 
-fn tags(outcome: &Outcome) -> BTreeMap<String, String> {
+fn tags(outcome: &RunResult) -> BTreeMap<String, String> {
     let leaks = format!("This split leaks: {}.", outcome.leaks);
     let note = outcome.remarks.iter().chain([&leaks]).cloned().collect::<Vec<_>>().join("\n\n");
     let tags = [

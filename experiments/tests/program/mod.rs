@@ -7,7 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-use data::{AudioTree, ExtractOptions, extract, synth};
+use data::{AudioFolder, ExtractOptions, dataset::extract, synth};
 use features::FeatureSpec;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ pub(crate) fn corpus() -> PathBuf {
         let music = folder.path().join("music");
         let spec = synth::SynthSpec { clips_per_genre: 8, seconds: 3.0, seed: 1 };
         synth::write_corpus(&music, &spec, 2, &|_, _| {}).expect("a corpus");
-        let tree = AudioTree::open(&music).expect("a tree");
+        let tree = AudioFolder::open(&music).expect("a tree");
         let options = ExtractOptions { threads: 2, ..ExtractOptions::default() };
         let spec = FeatureSpec::gtzan_store().log_mel_alone();
         extract(&tree, &spec, &folder.path().join("store"), &options).expect("a store");

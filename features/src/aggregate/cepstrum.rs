@@ -3,7 +3,7 @@
 use ndarray::Array2;
 
 use super::{stats, upper_triangle};
-use crate::delta::{Order, delta};
+use crate::descriptors::delta::{Order, delta};
 
 /// Coefficients of the means alone: the shape of the spectrum without its level (the 0th) and its fine detail.
 const MEAN_MFCC: std::ops::Range<usize> = 1..13;

@@ -12,7 +12,10 @@ use std::cell::OnceCell;
 
 use ndarray::Array2;
 
-use crate::{Analysis, FeatureSpec, Result, descriptor::Descriptor, mfcc::Mfcc};
+use crate::{
+    ClipFeatures, FeatureSpec, Result,
+    descriptors::{descriptor::Descriptor, mfcc::Mfcc},
+};
 use modulation::ModulationSpectra;
 
 /// Computes the vectors of a [`FeatureSpec`].
@@ -25,7 +28,7 @@ pub(crate) struct Aggregator {
 
 /// What the groups are computed from; made once a segment, shared by the groups.
 struct Frames<'a> {
-    analysis: &'a Analysis,
+    analysis: &'a ClipFeatures,
     /// `[n_mels, n_frames]`, in dB.
     log_mel: Vec<Vec<f64>>,
     /// `[n_mfcc, n_frames]`.
@@ -74,7 +77,7 @@ impl Aggregator {
     }
 
     /// The vector of a segment, of as many dimensions as there are names.
-    pub(crate) fn vector(&self, analysis: &Analysis) -> Result<Vec<f32>> {
+    pub(crate) fn vector(&self, analysis: &ClipFeatures) -> Result<Vec<f32>> {
         let log_mel = analysis.log_mel().db();
         let frames = Frames {
             analysis,

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use super::Aggregator;
-use crate::{Analysis, FeatureSpec, LogMel, descriptor::Needs};
+use crate::{ClipFeatures, FeatureSpec, LogMel, descriptors::descriptor::Needs};
 
 #[derive(Deserialize)]
 struct Golden {
@@ -49,7 +49,7 @@ fn descriptors_of_a_log_mel_are_those_of_the_reference() {
     for case in &golden.cases {
         let quantisation = spec.quantisation.as_ref().expect("a store has levels");
         let log_mel = LogMel::from_levels(&levels(case), 128, case.frames, quantisation).expect("128 bands");
-        let vector = aggregator.vector(&Analysis::from(log_mel)).expect("long enough");
+        let vector = aggregator.vector(&ClipFeatures::from(log_mel)).expect("long enough");
         assert_eq!(vector.len(), names.len());
         for ((&at, name), &expected) in at.iter().zip(&golden.names).zip(&case.vector) {
             let found = f64::from(vector[at]);

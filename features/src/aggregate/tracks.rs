@@ -1,7 +1,7 @@
 //! Statistics of the series that come from the waveform or its linear-frequency spectrum.
 
 use super::stats;
-use crate::{Analysis, Error, Result, descriptor::Descriptor, series};
+use crate::{ClipFeatures, Error, Result, descriptors::descriptor::Descriptor, series};
 
 const STATISTICS: [&str; 6] = ["mean", "std", "p10", "p50", "p90", "delta.std"];
 
@@ -20,7 +20,7 @@ pub(super) fn names(descriptor: Descriptor) -> Vec<String> {
 }
 
 /// Mean, deviation, percentiles and the deviation of the step from frame to frame, of each row.
-pub(super) fn values(descriptor: Descriptor, analysis: &Analysis) -> Result<Vec<f64>> {
+pub(super) fn values(descriptor: Descriptor, analysis: &ClipFeatures) -> Result<Vec<f64>> {
     let series = analysis.series(descriptor).ok_or_else(|| Error::Shape {
         what: "series of a descriptor",
         expected: format!("`{}`, which the specification names", descriptor.name()),

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use features::{
-    FeatureSpec, Result, chroma, db, delta, hpss::Hpss, mel::MelFilterbank, mfcc::Mfcc, onset, spectral, stft::Stft,
-    tempo, time_domain,
+    FeatureSpec, Result,
+    descriptors::{chroma, delta, mfcc::Mfcc, onset, spectral, tempo, time_domain},
+    dsp::{db, hpss::Hpss, mel::MelFilterbank, stft::Stft},
 };
 use ndarray::Array2;
 

@@ -1,10 +1,10 @@
 //! An [`Svm`] with the features that it hears: a [`Classifier`].
 
-use features::{Analysis, Extractor, Piece, Segment};
+use features::{ClipFeatures, Extractor, FeatureVector, Span};
 
 use super::Svm;
 use crate::{
-    Classifier, Error, Identity, Job, Judgement, Prediction, Result, SegmentPrediction, artifact::Artifact, pool,
+    Classifier, Error, Identity, Job, PredictOutput, Prediction, Result, WindowPrediction, artifact::Artifact, pool,
 };
 
 /// The classifier of an artifact of model `svm`.
@@ -57,7 +57,7 @@ impl SvmClassifier {
     }
 
     /// The vectors of pieces of a song, as long as it is wanted.
-    fn hear(&self, job: &Job<'_>, pieces: Vec<Piece>) -> Result<Vec<Segment>> {
+    fn hear(&self, job: &Job<'_>, pieces: Vec<Span>) -> Result<Vec<FeatureVector>> {
         let hear = |piece| {
             job.check_wanted()?;
             Ok(self.extractor.segment(job.analysis, piece)?)
@@ -65,9 +65,9 @@ impl SvmClassifier {
         pieces.into_iter().map(hear).collect()
     }
 
-    fn classify(&self, pieces: &[Segment]) -> Result<Vec<SegmentPrediction>> {
-        let classify = |piece: &Segment| {
-            Ok(SegmentPrediction {
+    fn classify(&self, pieces: &[FeatureVector]) -> Result<Vec<WindowPrediction>> {
+        let classify = |piece: &FeatureVector| {
+            Ok(WindowPrediction {
                 start_seconds: piece.start_seconds,
                 end_seconds: piece.end_seconds,
                 probabilities: self.svm.probabilities(&piece.vector)?,
@@ -77,20 +77,20 @@ impl SvmClassifier {
     }
 
     /// The answer, and the passages that it is made of.
-    fn judge_one(&self, job: &Job<'_>) -> Result<(Judgement, Vec<Segment>)> {
+    fn judge_one(&self, job: &Job<'_>) -> Result<(PredictOutput, Vec<FeatureVector>)> {
         job.check_class(self.labels.len())?;
         let n_frames = job.analysis.log_mel().n_frames();
-        let heard = self.hear(job, self.extractor.passage_pieces(n_frames)?)?;
+        let heard = self.hear(job, self.extractor.segment_spans(n_frames)?)?;
         let features_digest = features::digest(job.analysis, &heard);
         let passages = self.classify(&heard)?;
         // A clip of one short passage is its own only window.
         let segments = match passages.as_slice() {
             [only] if n_frames <= self.extractor.spec().segment.window.frames => vec![only.clone()],
-            _ => self.classify(&self.hear(job, self.extractor.window_pieces(n_frames)?)?)?,
+            _ => self.classify(&self.hear(job, self.extractor.window_spans(n_frames)?)?)?,
         };
         let probabilities = pool(passages.iter().map(|passage| passage.probabilities.as_slice()));
         let prediction = Prediction { probabilities, segments, features_digest };
-        Ok((Judgement { prediction, explanation: None }, heard))
+        Ok((PredictOutput { prediction, explanation: None }, heard))
     }
 
     /// The machine.
@@ -114,11 +114,11 @@ impl Classifier for SvmClassifier {
     }
 
     /// One job after the other. Nothing is explained: a support vector machine hears a song as one vector.
-    fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<Result<Judgement>> {
+    fn predict_batch(&self, jobs: &[Job<'_>]) -> Vec<Result<PredictOutput>> {
         jobs.iter().map(|job| Ok(self.judge_one(job)?.0)).collect()
     }
 
-    fn predict_and_embed(&self, analysis: &Analysis) -> Result<(Prediction, Vec<Vec<f32>>)> {
+    fn predict_and_embed(&self, analysis: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
         let (judgement, passages) = self.judge_one(&Job::new(analysis))?;
         Ok((judgement.prediction, passages.into_iter().map(|passage| passage.vector).collect()))
     }

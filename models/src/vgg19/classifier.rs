@@ -1,14 +1,14 @@
 //! A [`Vgg19`] with the features that it hears: a [`Classifier`].
 
 use burn::tensor::{Device, Tensor};
-use features::{Analysis, Extractor, Piece};
+use features::{ClipFeatures, Extractor, Span};
 
 use super::{
     Backend, Columns, Input, Parts, Vgg19, Vgg19Config,
     gradcam::{GradCam, Map},
 };
 use crate::{
-    Classifier, Error, Explain, Identity, Job, Judgement, Prediction, Result, SegmentPrediction, artifact::Artifact,
+    Classifier, Error, Explain, Identity, Job, PredictOutput, Prediction, Result, WindowPrediction, artifact::Artifact,
     pool,
 };
 
@@ -35,9 +35,9 @@ pub struct Vgg19Classifier {
 struct Song<'a> {
     job: Job<'a>,
     /// All of one length.
-    passages: Vec<Piece>,
+    passages: Vec<Span>,
     /// The windows of the timeline, each with the place of the passage that it is heard in.
-    windows: Vec<(usize, Piece)>,
+    windows: Vec<(usize, Span)>,
     /// What the first of the passages said.
     heard: Vec<Heard>,
 }
@@ -48,7 +48,7 @@ struct Heard {
     /// What the head decided by; `[1, dim]`.
     embedding: Tensor<2>,
     /// Of the windows that are heard in it.
-    segments: Vec<SegmentPrediction>,
+    segments: Vec<WindowPrediction>,
     /// Where an explanation is asked for.
     map: Option<Map>,
 }
@@ -63,7 +63,7 @@ struct Next<'s, 'a> {
 }
 
 impl Next<'_, '_> {
-    fn passage(&self) -> Piece {
+    fn passage(&self) -> Span {
         self.song.passages[self.index]
     }
 }
@@ -137,12 +137,12 @@ impl Vgg19Classifier {
         job.check_class(self.labels.len())?;
         self.extractor.check_bands(job.analysis)?;
         let n_frames = job.analysis.log_mel().n_frames();
-        let passages = self.extractor.passage_pieces(n_frames)?;
+        let passages = self.extractor.segment_spans(n_frames)?;
         // Where passages overlap, the later one hears more of what comes next. A window that no passage holds whole is heard in
         // the one that holds its start.
-        let home = |window: &Piece| passages.iter().rposition(|passage| passage.start <= window.start).unwrap_or(0);
+        let home = |window: &Span| passages.iter().rposition(|passage| passage.start <= window.start).unwrap_or(0);
         let windows =
-            self.extractor.window_pieces(n_frames)?.into_iter().map(|window| (home(&window), window)).collect();
+            self.extractor.window_spans(n_frames)?.into_iter().map(|window| (home(&window), window)).collect();
         Ok(Song { job: *job, passages, windows, heard: Vec::new() })
     }
 
@@ -201,7 +201,7 @@ impl Vgg19Classifier {
         }
         let mut rows = logits.chunks(self.labels.len()).map(|row| softmax(row, self.temperature));
         let probabilities = rows.next().unwrap_or_default();
-        let segments = windows.into_iter().zip(rows).map(|(window, probabilities)| SegmentPrediction {
+        let segments = windows.into_iter().zip(rows).map(|(window, probabilities)| WindowPrediction {
             start_seconds: window.start_seconds,
             end_seconds: window.end_seconds,
             probabilities,
@@ -237,7 +237,7 @@ impl Vgg19Classifier {
     }
 
     /// The answer for a song that was heard to its end.
-    fn finish(&self, song: Song<'_>) -> Judgement {
+    fn finish(&self, song: Song<'_>) -> PredictOutput {
         let Song { job, heard, .. } = song;
         let probabilities = pool(heard.iter().map(|heard| heard.probabilities.as_slice()));
         let (mut segments, mut maps) = (Vec::new(), Vec::new());
@@ -255,7 +255,7 @@ impl Vgg19Classifier {
             let n_frames = job.analysis.log_mel().n_frames();
             self.grad_cam.explain(&maps, label, n_frames, &self.input, self.extractor.spec())
         });
-        Judgement { prediction, explanation }
+        PredictOutput { prediction, explanation }
     }
 }
 
@@ -294,12 +294,12 @@ impl Classifier for Vgg19Classifier {
         &self.extractor
     }
 
-    fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<Result<Judgement>> {
+    fn predict_batch(&self, jobs: &[Job<'_>]) -> Vec<Result<PredictOutput>> {
         self.listen(jobs).into_iter().map(|song| Ok(self.finish(song?))).collect()
     }
 
-    fn predict_and_embed(&self, analysis: &Analysis) -> Result<(Prediction, Vec<Vec<f32>>)> {
-        let song = self.listen(&[Job::new(analysis)]).pop().unwrap_or(Err(Error::Abandoned))?;
+    fn predict_and_embed(&self, analysis: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
+        let song = self.listen(&[Job::new(analysis)]).pop().unwrap_or(Err(Error::Cancelled))?;
         let values = |heard: &Heard| {
             heard.embedding.clone().into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
                 detail: format!("the device gives embeddings that are not f32: {error:?}"),

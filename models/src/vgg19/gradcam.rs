@@ -1,7 +1,7 @@
 //! [`GradCam`]: where in a song the last block heard a class.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
-use features::{FeatureSpec, Piece, mel};
+use features::{FeatureSpec, Span, dsp::mel};
 
 use super::{HeadParts, Input, Statistic, Vgg19Config, channels};
 use crate::{Error, Explanation, Result};
@@ -31,7 +31,7 @@ pub(super) struct GradCam {
 /// What one passage shows of every class.
 #[derive(Debug)]
 pub(super) struct Map {
-    passage: Piece,
+    passage: Span,
     columns: usize,
     /// Row-major `[rows, columns, n_classes]`.
     values: Vec<f32>,
@@ -68,7 +68,7 @@ impl GradCam {
     ///
     /// # Errors
     /// [`Error::Network`] for maps that are not finite, or a device that does not compute in `f32`.
-    pub(super) fn map(&self, passage: Piece, activations: &Tensor<4>) -> Result<Map> {
+    pub(super) fn map(&self, passage: Span, activations: &Tensor<4>) -> Result<Map> {
         let [views, channels, rows, columns] = activations.dims();
         let positions = activations.clone().permute([2, 3, 0, 1]).reshape([rows * columns, views * channels]);
         let maps = relu(positions.matmul(self.weights.clone()).div_scalar((rows * columns) as f32));
@@ -158,7 +158,7 @@ fn for_frames(maps: &[Map], input: &Input, mut each: impl FnMut(&Map, usize, usi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vgg19::{View, embed};
+    use crate::vgg19::{Normalisation, embed};
 
     const N_CLASSES: usize = 3;
     /// Of one view.
@@ -199,12 +199,12 @@ mod tests {
     fn maps_are_those_of_the_gradients_of_the_whole_head() {
         use Statistic::{Average, Deviation, Maximum};
         let device = Device::flex();
-        let passage = Piece { start: 0, end: 28, start_seconds: 0.0, end_seconds: 1.0 };
+        let passage = Span { start: 0, end: 28, start_seconds: 0.0, end_seconds: 1.0 };
         for statistics in [vec![Average], vec![Maximum], vec![Average, Deviation], vec![Deviation, Maximum, Average]] {
             for (pooled_blocks, views) in [
-                (vec![2], vec![View::Absolute]),
-                (vec![1, 2], vec![View::Relative]),
-                (vec![1, 2], vec![View::Absolute, View::Relative]),
+                (vec![2], vec![Normalisation::None]),
+                (vec![1, 2], vec![Normalisation::Cmn]),
+                (vec![1, 2], vec![Normalisation::None, Normalisation::Cmn]),
             ] {
                 let shape = [views.len(), SHAPE[1], SHAPE[2], SHAPE[3]];
                 let values = noise(1, shape.iter().product()).into_iter().map(|value| value.max(0.0));

@@ -3,11 +3,11 @@
 use std::{borrow::Cow, ops::Range};
 
 use burn::tensor::{Device, Tensor, TensorData};
-use features::{LogMel, delta};
+use features::{LogMel, descriptors::delta};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::View;
+use super::Normalisation;
 
 /// How one log-mel becomes three planes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ const COARSE: usize = 9;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Input {
     /// How loud a band is taken to be; each view is a picture of its own.
-    pub views: Vec<View>,
+    pub views: Vec<Normalisation>,
     /// The planes.
     pub channels: Channels,
     /// Mean of each band in dB.
@@ -93,8 +93,8 @@ impl Input {
         let mut values: Vec<f32> = Vec::with_capacity(n * 3 * rows * frames);
         for (log_mel, view) in batch.iter().flat_map(|log_mel| self.views.iter().map(move |view| (log_mel, view))) {
             let log_mel = &match view {
-                View::Absolute => Cow::Borrowed(log_mel),
-                View::Relative => Cow::Owned(less_its_mean(log_mel.view())),
+                Normalisation::None => Cow::Borrowed(log_mel),
+                Normalisation::Cmn => Cow::Owned(less_its_mean(log_mel.view())),
             };
             let [second, third] = match self.channels {
                 Channels::Repeat => [log_mel.clone().into_owned(), log_mel.clone().into_owned()],
@@ -147,7 +147,7 @@ mod tests {
 
     fn input(channels: Channels) -> Input {
         Input {
-            views: vec![View::Absolute],
+            views: vec![Normalisation::None],
             channels,
             mean: vec![-10.0, -20.0],
             deviation: vec![2.0, 4.0],
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn a_relative_view_does_not_hear_what_an_equaliser_does() {
-        let views = vec![View::Absolute, View::Relative];
+        let views = vec![Normalisation::None, Normalisation::Cmn];
         let input = Input { views, min_frames: 3, ..input(Channels::Repeat) };
         let plain = LogMel::new(ndarray::array![[-8.0, -10.0, -6.0], [-16.0, -28.0, -22.0]]).unwrap();
         let equalised = LogMel::new(ndarray::array![[-5.0, -7.0, -3.0], [-26.0, -38.0, -32.0]]).unwrap();

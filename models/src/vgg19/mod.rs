@@ -1,6 +1,6 @@
 //! VGG19 over a log-mel: the convolutions that were trained on ImageNet, adapted to music.
 //!
-//! 1. The log-mel is standardised, taken in one [`View`] or two, and each made into three planes ([`Input`]).
+//! 1. The log-mel is standardised, taken in one [`Normalisation`] or two, and each made into three planes ([`Input`]).
 //! 2. The blocks of VGG19 hear each view by itself ([`Vgg19`]).
 //! 3. Statistics of each channel of some blocks, over all bands and frames, of one view beside those of the other, are the
 //!    embedding ([`embed`]).
@@ -23,6 +23,6 @@ pub use classifier::{BATCH_FRAMES, Vgg19Classifier, softmax};
 pub use columns::{Columns, embed};
 pub use device::Backend;
 pub use input::{Channels, Input, MAX_BAND_UPSAMPLING};
-pub use network::{Block, Head, Statistic, Vgg19, Vgg19Config, View, absolute_alone, activations, channels};
+pub use network::{Block, Head, Normalisation, Statistic, Vgg19, Vgg19Config, activations, channels, no_normalisation};
 pub use tensors::{HeadParts, Parts};
 pub use weights::{BLOCKS, ConvWeights, Layer, Weights};

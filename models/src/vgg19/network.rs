@@ -29,21 +29,23 @@ pub enum Statistic {
     Deviation,
 }
 
-/// How loud a band is taken to be.
+/// How each band of the log-mel is normalised before the network sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum View {
-    /// As it stands beside the clips that were fitted on.
-    Absolute,
-    /// Beside its own mean over the passage, as cepstral mean normalisation has it (Atal 1974): what the recording, the room and
+pub enum Normalisation {
+    /// Not at all.
+    #[serde(rename = "absolute", alias = "none")]
+    None,
+    /// Less its own mean over the segment, as cepstral mean normalisation has it (Atal 1974): what the recording, the room and
     /// the equaliser do to all of a passage alike is not in it.
-    Relative,
+    #[serde(rename = "relative", alias = "cmn")]
+    Cmn,
 }
 
-/// The views of networks and recipes that do not name any.
+/// The inputs of networks whose configuration names none.
 #[must_use]
-pub fn absolute_alone() -> Vec<View> {
-    vec![View::Absolute]
+pub fn no_normalisation() -> Vec<Normalisation> {
+    vec![Normalisation::None]
 }
 
 /// What the network is made of.
@@ -51,8 +53,8 @@ pub fn absolute_alone() -> Vec<View> {
 #[serde(deny_unknown_fields)]
 pub struct Vgg19Config {
     /// How it hears a passage; each at most once, at least one. Every view goes through the same convolutions by itself.
-    #[serde(default = "absolute_alone")]
-    pub views: Vec<View>,
+    #[serde(default = "no_normalisation")]
+    pub views: Vec<Normalisation>,
     /// Blocks that the head hears, 1 to 5, rising. Blocks behind the last of them are left out of the network.
     pub pooled_blocks: Vec<usize>,
     /// What it takes of their channels; each at most once, at least one.
@@ -265,7 +267,7 @@ mod tests {
             let config: Vgg19Config = serde_json::from_str(&json).expect("a configuration");
             config.check().map(|()| config)
         };
-        assert_eq!(read("").unwrap().views, [View::Absolute]);
+        assert_eq!(read("").unwrap().views, [Normalisation::None]);
         let both = read(r#""views": ["relative", "absolute"], "#).unwrap();
         assert_eq!((both.view_dim(), both.embedding_dim()), (64, 128));
         for wrong in [r#""views": [], "#, r#""views": ["relative", "relative"], "#] {

@@ -9,8 +9,8 @@ use tokio::{
 };
 
 use crate::{
-    catalogue::{Availability, ModelStatus},
-    config::Kind,
+    api::models::{Availability, ModelStatus},
+    cli::config::Kind,
 };
 
 /// Between two looks at a backend at least, however often something went wrong.

@@ -16,9 +16,9 @@ use tokio::time::timeout;
 use super::{Gateway, backend::Backend, bodies};
 use crate::{
     Rejection,
-    catalogue::{Availability, ModelList},
-    config::Kind,
-    inference::{IndexRequest, InferenceError, Live, ModelState, Ready, RepositoryEntry, ServerMetadata},
+    api::models::{Availability, ModelList},
+    cli::config::Kind,
+    oip::inference::{IndexRequest, InferenceError, Live, ModelState, Ready, RepositoryEntry, ServerMetadata},
 };
 
 /// The longest body of a request that is read here.

@@ -12,8 +12,8 @@ use tokio::task::JoinSet;
 
 use super::{Gateway, backend::Backend, forward};
 use crate::{
-    catalogue::{Availability, ModelList, ModelStatus},
-    config::Kind,
+    api::models::{Availability, ModelList, ModelStatus},
+    cli::config::Kind,
 };
 
 impl Gateway {

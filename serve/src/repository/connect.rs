@@ -13,7 +13,7 @@ use object_store::{
 use reqwest::{Url, header::AUTHORIZATION};
 
 use super::{RepositoryError, Result};
-use crate::tls;
+use crate::http::tls;
 
 /// What every client of a store is held to; `timeout` is for a request with its whole answer.
 const CLIENT: [(ClientConfigKey, &str); 4] = [

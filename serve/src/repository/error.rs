@@ -1,6 +1,6 @@
 //! Why an artifact could not be had.
 
-use crate::{Error, config::Kind};
+use crate::{Error, cli::config::Kind};
 
 /// Why something could not be had from a [`Repository`](super::Repository). It shows no password and no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

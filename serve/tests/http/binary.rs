@@ -17,7 +17,7 @@ use crate::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use models::{artifact, vgg19::Backend};
-use serve::config::Kind;
+use serve::cli::config::Kind;
 
 const VGG: Kind = Kind::Vgg19;
 

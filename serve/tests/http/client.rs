@@ -8,7 +8,7 @@ use std::{
 
 use models::Classifier;
 use serde_json::Value;
-use serve::config::Kind;
+use serve::cli::config::Kind;
 
 /// An answer, as it came.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, thread, time::Duration};
 
-use serve::config::Kind;
+use serve::cli::config::Kind;
 
 use crate::{
     binary::{Running, run, serve},

@@ -10,7 +10,7 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
-use serve::{Limits, Timeouts, config::Kind};
+use serve::{Limits, Timeouts, cli::config::Kind};
 
 /// What may become of a rude request.
 #[derive(Clone, Copy, Debug)]

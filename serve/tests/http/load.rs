@@ -14,7 +14,7 @@ use crate::{
     server::{Options, Server},
     wav::Sound,
 };
-use serve::config::Kind;
+use serve::cli::config::Kind;
 
 fn gated(threads: usize, queue: usize) -> (Arc<Gate>, Server) {
     let gate = Arc::new(Gate::default());

@@ -5,14 +5,14 @@ use std::{
     sync::{Arc, Condvar, Mutex, OnceLock},
 };
 
-use features::{Analysis, Clip, Extractor, FeatureSpec, descriptor::Needs, spec::Cut};
+use features::{Clip, ClipFeatures, Extractor, FeatureSpec, descriptors::descriptor::Needs, spec::Cut};
 use models::{
-    Classifier, Identity, Job, Judgement, Prediction, SegmentPrediction,
+    Classifier, Identity, Job, PredictOutput, Prediction, WindowPrediction,
     artifact::{self, DataDescription, Draft, Written},
     svm::{Parts, Svm, pairs},
     vgg19::Backend,
 };
-use serve::config::Kind;
+use serve::cli::config::Kind;
 
 use crate::{
     network,
@@ -33,7 +33,7 @@ fn machine(extractor: &Extractor, temperature: f64) -> Svm {
     const SECONDS: [f64; 4] = [2.0, 3.0, 4.5, 6.0];
     let hear = |sound: Sound, seed: usize, seconds: f64| {
         let clip = Clip::new(sound.samples(seconds, seed as u64 + 1), RATE).expect("finite");
-        let analysis = extractor.analyse(&clip).expect("long enough");
+        let analysis = extractor.extract(&clip).expect("long enough");
         extractor.passages(&analysis).expect("long enough").remove(0).vector
     };
     let vectors: Vec<(usize, Vec<f32>)> = (0..Sound::ALL.len())
@@ -118,7 +118,7 @@ pub(crate) fn of(kind: Kind) -> Arc<dyn Classifier> {
     Arc::clone(MODELS[index].get_or_init(|| {
         let root = tempfile::tempdir().expect("a folder");
         let written = write(root.path(), kind);
-        serve::host::load(&written.dir, kind, Backend::default()).expect("loads")
+        serve::engine::slot::load(&written.dir, kind, Backend::default()).expect("loads")
     }))
 }
 
@@ -164,13 +164,13 @@ impl Classifier for Scripted {
         &self.extractor
     }
 
-    fn judge_many(&self, jobs: &[Job<'_>]) -> Vec<models::Result<Judgement>> {
-        jobs.iter().map(|job| Ok(Judgement { prediction: self.script(job.analysis), explanation: None })).collect()
+    fn predict_batch(&self, jobs: &[Job<'_>]) -> Vec<models::Result<PredictOutput>> {
+        jobs.iter().map(|job| Ok(PredictOutput { prediction: self.script(job.analysis), explanation: None })).collect()
     }
 }
 
 impl Scripted {
-    fn script(&self, analysis: &Analysis) -> Prediction {
+    fn script(&self, analysis: &ClipFeatures) -> Prediction {
         let end_seconds = self.extractor.spec().seconds(analysis.log_mel().n_frames());
         let mut probabilities = vec![0.75, 0.25];
         match &self.script {
@@ -178,7 +178,7 @@ impl Scripted {
             Script::PanicOnLong => assert!(end_seconds < 5.0, "on purpose"),
             Script::Nonsense => probabilities[0] = f64::NAN,
         }
-        let segment = SegmentPrediction { start_seconds: 0.0, end_seconds, probabilities: probabilities.clone() };
+        let segment = WindowPrediction { start_seconds: 0.0, end_seconds, probabilities: probabilities.clone() };
         let features_digest = features::digest(analysis, &[]);
         Prediction { probabilities, segments: vec![segment], features_digest }
     }

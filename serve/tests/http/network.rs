@@ -1,7 +1,7 @@
 //! A real VGG19 of two blocks, whose random convolutions tell the three sounds apart.
 
 use features::{Clip, Extractor, FeatureSpec};
-use models::vgg19::{Backend, Channels, HeadParts, Parts, Statistic, Vgg19Config, Weights, absolute_alone, embed};
+use models::vgg19::{Backend, Channels, HeadParts, Parts, Statistic, Vgg19Config, Weights, embed, no_normalisation};
 
 use crate::{
     model,
@@ -41,7 +41,7 @@ pub(crate) fn parts() -> Parts {
     let spec = spec();
     let (n_mels, n_classes) = (spec.mel.n_mels, Sound::ALL.len());
     let config = Vgg19Config {
-        views: absolute_alone(),
+        views: no_normalisation(),
         pooled_blocks: vec![1, 2],
         statistics: vec![Statistic::Average, Statistic::Deviation],
         n_classes,
@@ -63,7 +63,7 @@ pub(crate) fn parts() -> Parts {
     let extractor = Extractor::new(spec).expect("valid");
     let hear = |sound: Sound, seconds: f64, seed: u64| -> Vec<f32> {
         let clip = Clip::new(sound.samples(seconds, seed), RATE).expect("finite");
-        let analysis = extractor.analyse(&clip).expect("long enough");
+        let analysis = extractor.extract(&clip).expect("long enough");
         let planes = input.planes(&[input.standardise(analysis.log_mel())], &device);
         embed(&parts.config, &network.activations(planes), None).into_data().try_to_vec().expect("32-bit floats")
     };

@@ -11,7 +11,7 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use serde_json::json;
-use serve::config::Kind;
+use serve::cli::config::Kind;
 
 #[test]
 fn the_answer_has_a_genre_its_probabilities_segments_model_and_audio() {

@@ -8,7 +8,7 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
-use serve::{Limits, config::Kind, problem};
+use serve::{Limits, api::problem, cli::config::Kind};
 
 /// What `send` is answered with, by name of the problem and status.
 type Case = (&'static str, u16, Vec<u8>);
@@ -186,8 +186,8 @@ fn bodies_share_a_memory() {
 
 fn config(args: &[&str]) -> serve::Config {
     let args = [&["serve"], args].concat().into_iter().map(Into::into);
-    match serve::cli::Cli::read(args).expect("valid") {
-        serve::cli::Task::Serve(config) => *config,
+    match serve::cli::args::Cli::read(args).expect("valid") {
+        serve::cli::args::Task::Serve(config) => *config,
         _ => unreachable!("it is told to serve"),
     }
 }

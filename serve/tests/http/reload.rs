@@ -15,8 +15,8 @@ use models::{artifact, vgg19::Backend};
 use serde_json::Value;
 use serve::{
     App, Limits, Role,
-    config::{Compute, Kind},
-    host::{Refreshed, Source},
+    cli::config::{Compute, Kind},
+    engine::slot::{Refreshed, Source},
     repository::Repository,
 };
 

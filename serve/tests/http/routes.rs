@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
-use serve::config::Kind;
+use serve::cli::config::Kind;
 
 use crate::{
     client::{AUDIO_PART, FORM, Reply, form, get, post, predict, send},
@@ -97,7 +97,7 @@ fn features_are_those_of_the_library() {
     let decoded = features::decode::decode(&song, &features::decode::Limits::default()).expect("decodes");
     let spec = features::FeatureSpec::librosa();
     let extractor = features::Extractor::new(spec.clone()).expect("valid");
-    let analysis = extractor.analyse(&decoded.clip).expect("long enough");
+    let analysis = extractor.extract(&decoded.clip).expect("long enough");
     let db = analysis.log_mel().db();
 
     let json = ask("?include=log_mel,waveform&encoding=base64");
@@ -112,7 +112,8 @@ fn features_are_those_of_the_library() {
     assert!(json["mfcc"].is_null() && json["descriptors"].is_null());
 
     let json = ask("");
-    let mfcc = features::mfcc::Mfcc::new(spec.mel.n_mels, spec.n_mfcc).expect("valid").apply(db).expect("bands");
+    let mfcc =
+        features::descriptors::mfcc::Mfcc::new(spec.mel.n_mels, spec.n_mfcc).expect("valid").apply(db).expect("bands");
     let row = json["mfcc"]["values"][3].as_array().expect("a row");
     let found: Vec<f32> = row.iter().map(|value| value.as_f64().expect("a number") as f32).collect();
     assert_eq!(found, mfcc.row(3).to_vec());
@@ -218,7 +219,7 @@ fn pages_elsewhere_may_ask_if_they_are_named() {
     assert_eq!(preflight(server.address, "https://a.example"), None, "none is, without a setting");
 
     let args = ["serve", "svm", "--cors-origin", "https://a.example,https://b.example"].map(Into::into);
-    let serve::cli::Task::Serve(config) = serve::cli::Cli::read(args).expect("valid") else {
+    let serve::cli::args::Task::Serve(config) = serve::cli::args::Cli::read(args).expect("valid") else {
         unreachable!("it serves")
     };
     let server = Server::of(serve::App::of(&config, None).expect("threads"));

@@ -10,8 +10,8 @@ use std::{
 use models::Classifier;
 use serve::{
     App, Limits, Timeouts,
-    config::{Compute, Kind},
-    host::Host,
+    cli::config::{Compute, Kind},
+    engine::slot::ModelSlot,
 };
 use tokio::sync::oneshot;
 
@@ -85,7 +85,7 @@ impl Server {
 
     /// An app of another making.
     pub(crate) fn of(app: App) -> Self {
-        let kind = app.hosts().first().map_or(Kind::Svm, Host::kind);
+        let kind = app.hosts().first().map_or(Kind::Svm, ModelSlot::kind);
         Self::run(Arc::new(app), kind, Options::default().timeouts)
     }
 
@@ -97,14 +97,14 @@ impl Server {
             move || {
                 let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
                 runtime.expect("a runtime").block_on(async {
-                    let listener = serve::server::bind("127.0.0.1:0").await.expect("a free port");
+                    let listener = serve::http::server::bind("127.0.0.1:0").await.expect("a free port");
                     tell.send(listener.local_addr().expect("an address")).expect("is awaited");
                     let stop = async {
                         let _ = stopped.await;
                         app.stop();
                     };
-                    let router = serve::router(Arc::clone(&app));
-                    serve::server::serve(listener, router, timeouts, app.metrics(), stop).await;
+                    let router = serve::http::router(Arc::clone(&app));
+                    serve::http::server::serve(listener, router, timeouts, app.metrics(), stop).await;
                 });
                 app.finish();
             }
@@ -119,7 +119,7 @@ impl Server {
     }
 
     /// Where the model sits.
-    pub(crate) fn host(&self) -> &Host {
+    pub(crate) fn host(&self) -> &ModelSlot {
         self.app.host(self.kind).expect("is served")
     }
 

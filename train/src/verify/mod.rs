@@ -26,8 +26,8 @@ use serde::{Deserialize, Serialize};
 use digest::{Files, files};
 
 use crate::{
-    progress::Stage as Bar,
-    vgg19::{Augment, FinetuneRecipe, HeadRecipe, Recipe},
+    console::progress::Stage as Bar,
+    training::vgg19::{Augment, FinetuneConfig, HeadConfig, TrainingConfig},
 };
 
 /// Seed of everything in the small configuration.
@@ -118,14 +118,14 @@ pub struct Inputs {
     /// What is heard of it.
     pub spec: FeatureSpec,
     /// How the network is trained.
-    pub recipe: Recipe,
+    pub recipe: TrainingConfig,
 }
 
 /// The recipe of the small network: two blocks, a head on them, and a short tuning of the second with all that is drawn in one.
 #[must_use]
-pub fn recipe() -> Recipe {
+pub fn recipe() -> TrainingConfig {
     let augment = Augment { mixup: 0.3, mask: 8, stretch: 0.2, shift: 3, equaliser: 3.0 };
-    let finetune = FinetuneRecipe {
+    let finetune = FinetuneConfig {
         thaw: 2,
         epochs: 2,
         batch: 8,
@@ -143,9 +143,9 @@ pub fn recipe() -> Recipe {
         look_every: 1,
         patience: 5,
     };
-    let whole = Recipe::frozen(SEED);
-    let head = HeadRecipe { steps: 40, dropout: 0.5, heads: 2, ..whole.head };
-    Recipe { band_upsampling: 1, pooled_blocks: vec![1, 2], head, finetune: Some(finetune), folds: 2, ..whole }
+    let whole = TrainingConfig::frozen(SEED);
+    let head = HeadConfig { steps: 40, dropout: 0.5, heads: 2, ..whole.head };
+    TrainingConfig { band_upsampling: 1, pooled_blocks: vec![1, 2], head, finetune: Some(finetune), folds: 2, ..whole }
 }
 
 /// What a verification found.

@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use super::Holds;
-use crate::{interrupt::Scratch, output};
+use crate::console::{interrupt::Scratch, output};
 
 /// A folder, a user, a time zone, a language, a number of threads and a width of vectors.
 #[derive(Debug, Serialize)]

@@ -27,7 +27,7 @@ use std::{
 use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
-use train::weights::{Error, Expected, Fetch, Fetched, fetch, fetch_tensors, vgg19};
+use train::training::weights::{Error, Expected, Fetch, Fetched, fetch, fetch_tensors, vgg19};
 
 use server::{Reply, Request, Server, cutting, ranged};
 use source::*;

@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{Backend, Gateway, GatewaySettings, router};
-use crate::config::Kind;
+use crate::cli::config::Kind;
 use client::Client;
 
 /// Long enough for this machine when it is busy, and never waited for when all is well.

@@ -1,0 +1,65 @@
+//! [`Dataset`]: a folder of clips, in either of its two forms.
+
+use std::path::Path;
+
+use crate::{AudioFolder, Error, Result, Store};
+
+/// A folder of clips.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a program has a few corpora, never a list of thousands")]
+pub enum Dataset {
+    /// Audio files in genre folders.
+    AudioFolder(AudioFolder),
+    /// Features.
+    Store(Store),
+}
+
+impl Dataset {
+    /// Opens what `path` holds: a store, else an audio tree (see [`AudioFolder::open`]), else a store in its `logmel`.
+    ///
+    /// A folder that has both GTZAN's store in `logmel` and audio in `clips` is opened as the store, which has more.
+    ///
+    /// # Errors
+    /// [`Error::NoDataset`], naming what was looked for and what is there; those of [`Store::open`] and
+    /// [`AudioFolder::open`].
+    pub fn open(path: &Path) -> Result<Self> {
+        let inner = path.join("logmel");
+        if Store::is_at(path) {
+            return Store::open(path).map(Self::Store);
+        }
+        if Store::is_at(&inner) && !AudioFolder::has_genres(path) {
+            return Store::open(&inner).map(Self::Store);
+        }
+        match AudioFolder::open(path) {
+            Err(Error::NoDataset { path, looked_for, found }) => Err(Error::NoDataset {
+                path,
+                looked_for: format!(
+                    "a log-mel store (logmel.safetensors and ids.txt), here or in logmel; or {looked_for}"
+                ),
+                found,
+            }),
+            tree => tree.map(Self::AudioFolder),
+        }
+    }
+
+    /// Whether `path` holds a corpus at all, broken or not.
+    #[must_use]
+    pub fn is_at(path: &Path) -> bool {
+        Store::is_at(path) || Store::is_at(&path.join("logmel")) || AudioFolder::open(path).is_ok()
+    }
+
+    /// Clips.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::AudioFolder(tree) => tree.clips().len(),
+            Self::Store(store) => store.len(),
+        }
+    }
+
+    /// Never: a corpus without a clip is not opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}

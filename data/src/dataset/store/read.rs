@@ -1,0 +1,396 @@
+//! [`Store`]: a log-mel store that is open for reading.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::{self, File},
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
+
+use features::{
+    ClipFeatures, FeatureSpec, LogMel,
+    descriptors::descriptor::{Descriptor, Needs},
+};
+use ndarray::Array2;
+use safetensors::tensor::{Dtype, Metadata, TensorInfo};
+use sha2::{Digest, Sha256};
+
+use super::{CLIPS, IDS, N_FRAMES, SERIES, SPEC_KEY, STORE_VERSION, TENSORS, VERSION_KEY, header, log_mel_tensor};
+use crate::{
+    CatalogueEntry, Error, Genre, Result,
+    dataset::audio_folder::{self, CreditRow},
+    gtzan::catalogue,
+};
+
+/// Most rows (in frequency) of one frame-wise series; the descriptors of this program have a few dozen.
+const MAX_SERIES_ROWS: usize = 4096;
+/// Most frames in a row, as in [`FeatureSpec::validate`].
+const MAX_FRAMES: usize = 65_536;
+
+/// A log-mel store. Only labels and lengths are in memory; rows are read when they are asked for, from any thread.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    spec: FeatureSpec,
+    clips: Vec<StoredClip>,
+    max_frames: usize,
+    log_mel: Slab,
+    series: BTreeMap<Descriptor, Slab>,
+    file: Mutex<File>,
+}
+
+#[derive(Debug)]
+struct StoredClip {
+    id: String,
+    genre: Genre,
+    artist: Option<String>,
+    title: Option<String>,
+    n_frames: usize,
+}
+
+/// One tensor `[clips, rows, max_frames]` in the file.
+#[derive(Clone, Copy, Debug)]
+struct Slab {
+    offset: u64,
+    rows: usize,
+    row_bytes: usize,
+}
+
+impl Store {
+    /// Opens the store in folder `dir`. Every size, id and label is checked; the values of a row when it is read.
+    ///
+    /// # Errors
+    /// [`Error::Store`] for a store that is truncated, misshapen, contradicts itself, names a clip twice, holds an
+    /// unknown genre, or was written for another version of this program; [`Error::Table`] for a malformed `clips.csv`;
+    /// [`Error::Io`].
+    pub fn open(dir: &Path) -> Result<Self> {
+        let path = dir.join(TENSORS);
+        let mut file = File::open(&path).map_err(Error::io("open", &path))?;
+        let (metadata, data) = header::read(&mut file, &path)?;
+        let bad = |problem: String| Error::store(&path, problem);
+        let declared = declared_spec(&metadata).map_err(bad)?;
+        let spec = match &declared {
+            Some(spec) => spec.clone(),
+            None => FeatureSpec::gtzan_store().restricted_to(Needs::LogMel)?,
+        };
+
+        let name = log_mel_tensor(spec.quantisation.as_ref());
+        let info = metadata.info(name).ok_or_else(|| bad(format!("it has no tensor `{name}`")))?;
+        let &[n_clips, n_mels, max_frames] = info.shape.as_slice() else {
+            return Err(bad(format!("`{name}` has shape {:?}, not [clips, n_mels, frames]", info.shape)));
+        };
+        let dtype = if spec.quantisation.is_some() { Dtype::U8 } else { Dtype::F32 };
+        expect_tensor(name, info, dtype, &[n_clips, spec.mel.n_mels, max_frames]).map_err(bad)?;
+        if n_clips == 0 || !(1..=MAX_FRAMES).contains(&max_frames) {
+            return Err(bad(format!(
+                "`{name}` has {n_clips} clips of {max_frames} frames; 1 to {MAX_FRAMES} frames are read"
+            )));
+        }
+        let slab = |info: &TensorInfo, rows: usize, width: usize| Slab {
+            offset: data + info.data_offsets.0 as u64,
+            rows,
+            row_bytes: rows * max_frames * width,
+        };
+        let log_mel = slab(info, n_mels, if dtype == Dtype::U8 { 1 } else { 4 });
+
+        let mut series = BTreeMap::new();
+        for descriptor in spec.descriptors.iter().copied().filter(|d| d.needs() > Needs::LogMel) {
+            let name = series_tensor(descriptor);
+            let info = metadata
+                .info(&name)
+                .ok_or_else(|| bad(format!("it has no tensor `{name}`, which its specification names")))?;
+            let rows = info.shape.get(1).copied().unwrap_or(0);
+            expect_tensor(&name, info, Dtype::F32, &[n_clips, rows, max_frames]).map_err(bad)?;
+            if !(1..=MAX_SERIES_ROWS).contains(&rows) {
+                return Err(bad(format!("`{name}` has {rows} rows, not 1 to {MAX_SERIES_ROWS}")));
+            }
+            series.insert(descriptor, slab(info, rows, 4));
+        }
+
+        let n_frames = match metadata.info(N_FRAMES) {
+            None => vec![max_frames; n_clips],
+            Some(info) => {
+                expect_tensor(N_FRAMES, info, Dtype::U32, &[n_clips]).map_err(bad)?;
+                let mut bytes = vec![0; n_clips * 4];
+                read_at(&mut file, &mut bytes, data + info.data_offsets.0 as u64).map_err(Error::io("read", &path))?;
+                let lengths: Vec<usize> = le_words(&bytes).map(|word| u32::from_le_bytes(word) as usize).collect();
+                if let Some(row) = lengths.iter().position(|n| !(1..=max_frames).contains(n)) {
+                    return Err(bad(format!("row {row} has {} frames, not 1 to {max_frames}", lengths[row])));
+                }
+                lengths
+            }
+        };
+        let clips = labelled(dir, read_ids(dir, n_clips)?, &n_frames)?;
+        Ok(Self { dir: dir.to_owned(), spec, clips, max_frames, log_mel, series, file: Mutex::new(file) })
+    }
+
+    /// Whether `dir` looks like a store: it holds `logmel.safetensors`.
+    #[must_use]
+    pub fn is_at(dir: &Path) -> bool {
+        dir.join(TENSORS).is_file()
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Clips; at least one.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.clips.len()
+    }
+
+    /// Never: a store without a clip is not opened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.clips.is_empty()
+    }
+
+    /// Clip ids in order of the rows.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.clips.iter().map(|clip| clip.id.as_str())
+    }
+
+    /// The clip id of row `row`.
+    ///
+    /// # Panics
+    /// If `row` is not below [`Store::len`], as the other methods that take a row do.
+    #[must_use]
+    pub fn id(&self, row: usize) -> &str {
+        &self.clips[row].id
+    }
+
+    /// The genre of a row: from the store's own table, else from the catalogue, else from its id.
+    #[must_use]
+    pub fn genre(&self, row: usize) -> Genre {
+        self.clips[row].genre
+    }
+
+    /// The artist of a row, where known.
+    #[must_use]
+    pub fn artist(&self, row: usize) -> Option<&str> {
+        self.clips[row].artist.as_deref()
+    }
+
+    /// The title of a row, where known.
+    #[must_use]
+    pub fn title(&self, row: usize) -> Option<&str> {
+        self.clips[row].title.as_deref()
+    }
+
+    /// What GTZAN's catalogue says of a row, if it is a clip of GTZAN.
+    #[must_use]
+    pub fn catalogue(&self, row: usize) -> Option<&'static CatalogueEntry> {
+        let clip = &self.clips[row];
+        tree::known(&clip.id, clip.genre, clip.artist.as_deref())
+    }
+
+    /// Frames of a row.
+    #[must_use]
+    pub fn n_frames(&self, row: usize) -> usize {
+        self.clips[row].n_frames
+    }
+
+    /// What the rows hold: the front end, and those descriptors that they suffice for.
+    #[must_use]
+    pub fn spec(&self) -> &FeatureSpec {
+        &self.spec
+    }
+
+    /// The most that a descriptor may need to be computed from these rows.
+    #[must_use]
+    pub fn needs(&self) -> Needs {
+        self.spec.needs()
+    }
+
+    /// Whether `descriptor` can be computed from these rows.
+    #[must_use]
+    pub fn suffices_for(&self, descriptor: Descriptor) -> bool {
+        descriptor.needs() == Needs::LogMel || self.series.contains_key(&descriptor)
+    }
+
+    /// Reads a row.
+    ///
+    /// # Errors
+    /// [`Error::Io`], and [`Error::Store`] for a value that is not finite.
+    pub fn analysis(&self, row: usize) -> Result<ClipFeatures> {
+        let n_frames = self.clips[row].n_frames;
+        let bytes = self.trimmed(&self.log_mel, row)?;
+        let log_mel = match &self.spec.quantisation {
+            Some(quantisation) => LogMel::from_levels(&bytes, self.log_mel.rows, n_frames, quantisation)?,
+            None => LogMel::new(self.floats(&bytes, self.log_mel.rows, row, "log-mel")?)?,
+        };
+        let mut series = BTreeMap::new();
+        for (&descriptor, slab) in &self.series {
+            let values = self.floats(&self.trimmed(slab, row)?, slab.rows, row, &series_tensor(descriptor))?;
+            series.insert(descriptor, values);
+        }
+        Ok(ClipFeatures::new(log_mel, series)?)
+    }
+
+    /// SHA-256, in hexadecimal, of what training sees of a row: id, genre, artist, log-mel, and the series of those
+    /// descriptors for which `sees` holds. Padding is no part of it.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn row_digest(&self, row: usize, sees: impl Fn(Descriptor) -> bool) -> Result<String> {
+        let clip = &self.clips[row];
+        let mut hash = Sha256::new();
+        for text in [clip.id.as_str(), clip.genre.name(), clip.artist.as_deref().unwrap_or_default()] {
+            hash.update((text.len() as u64).to_le_bytes());
+            hash.update(text);
+        }
+        hash.update((clip.n_frames as u64).to_le_bytes());
+        hash.update(self.trimmed(&self.log_mel, row)?);
+        for (&descriptor, slab) in self.series.iter().filter(|(descriptor, _)| sees(**descriptor)) {
+            hash.update(series_tensor(descriptor));
+            hash.update(self.trimmed(slab, row)?);
+        }
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// SHA-256, in hexadecimal, of the front end and of [`Store::row_digest`] of every row: equal for two stores that
+    /// train the same model.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn digest(&self) -> Result<String> {
+        let mut hash = Sha256::new();
+        hash.update(self.spec.log_mel_fingerprint().to_string());
+        for row in 0..self.len() {
+            hash.update(self.row_digest(row, |_| true)?);
+        }
+        Ok(hex(&hash.finalize()))
+    }
+
+    /// The bytes of a row without its padding, row-major `[rows, n_frames]`.
+    fn trimmed(&self, slab: &Slab, row: usize) -> Result<Vec<u8>> {
+        let mut bytes = vec![0; slab.row_bytes];
+        {
+            // A poisoned lock guards no invariant: the position is set before every read.
+            let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            read_at(&mut file, &mut bytes, slab.offset + row as u64 * slab.row_bytes as u64)
+                .map_err(Error::io("read", &self.dir.join(TENSORS)))?;
+        }
+        let n_frames = self.clips[row].n_frames;
+        if n_frames < self.max_frames {
+            let width = slab.row_bytes / (slab.rows * self.max_frames);
+            for band in 1..slab.rows {
+                let from = band * self.max_frames * width;
+                bytes.copy_within(from..from + n_frames * width, band * n_frames * width);
+            }
+            bytes.truncate(slab.rows * n_frames * width);
+        }
+        Ok(bytes)
+    }
+
+    fn floats(&self, bytes: &[u8], rows: usize, row: usize, what: &str) -> Result<Array2<f32>> {
+        let values: Vec<f32> = le_words(bytes).map(f32::from_le_bytes).collect();
+        let bad = |problem: String| Error::store(&self.dir.join(TENSORS), problem);
+        if values.iter().any(|value| !value.is_finite()) {
+            return Err(bad(format!("`{what}` of clip `{}` holds a value that is not finite", self.clips[row].id)));
+        }
+        Array2::from_shape_vec((rows, self.clips[row].n_frames), values).map_err(|error| bad(error.to_string()))
+    }
+}
+
+pub(super) fn series_tensor(descriptor: Descriptor) -> String {
+    format!("{SERIES}{}", descriptor.name())
+}
+
+/// The specification in the metadata, `None` for a store without any.
+fn declared_spec(metadata: &Metadata) -> Result<Option<FeatureSpec>, String> {
+    let Some(entries) = metadata.metadata() else { return Ok(None) };
+    match (entries.get(VERSION_KEY), entries.get(SPEC_KEY)) {
+        (None, None) => Ok(None),
+        (Some(version), Some(spec)) => {
+            let major = version.split_once('.').and_then(|(major, _)| major.parse::<u32>().ok());
+            if major != Some(STORE_VERSION.0) {
+                return Err(format!(
+                    "it has layout version `{}`, this program reads {}.x: extract its audio again",
+                    version.escape_default(),
+                    STORE_VERSION.0
+                ));
+            }
+            FeatureSpec::from_json(spec)
+                .map(Some)
+                .map_err(|error| format!("{error} (extract its audio again to get a store for this program)"))
+        }
+        _ => Err(format!("its metadata has only one of `{VERSION_KEY}` and `{SPEC_KEY}`")),
+    }
+}
+
+fn expect_tensor(name: &str, info: &TensorInfo, dtype: Dtype, shape: &[usize]) -> Result<(), String> {
+    if info.dtype != dtype || info.shape != shape {
+        return Err(format!("`{name}` is {:?} {:?}, expected {dtype:?} {shape:?}", info.dtype, info.shape));
+    }
+    Ok(())
+}
+
+fn read_ids(dir: &Path, n_clips: usize) -> Result<Vec<String>> {
+    let path = dir.join(IDS);
+    let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+    let bad = |problem: String| Error::store(&path, problem);
+    let text = String::from_utf8(bytes).map_err(|_| bad("it is not UTF-8".into()))?;
+    let ids: Vec<String> = text.lines().map(|line| line.trim_end_matches('\r').to_owned()).collect();
+    if ids.len() != n_clips {
+        return Err(bad(format!("it names {} clips, but {TENSORS} has {n_clips} rows", ids.len())));
+    }
+    let mut seen = BTreeSet::new();
+    for (line, id) in ids.iter().enumerate() {
+        if id.trim().is_empty() || id.chars().any(char::is_control) {
+            return Err(bad(format!("line {} is not a clip id: `{}`", line + 1, id.escape_default())));
+        }
+        if !seen.insert(id) {
+            return Err(bad(format!("line {} names `{id}` a second time", line + 1)));
+        }
+    }
+    Ok(ids)
+}
+
+fn labelled(dir: &Path, ids: Vec<String>, n_frames: &[usize]) -> Result<Vec<StoredClip>> {
+    let table = dir.join(CLIPS);
+    let mut rows = if table.is_file() { tree::read_credit_table(&table)? } else { BTreeMap::new() };
+    let mut unknown = Vec::new();
+    let mut clips = Vec::with_capacity(ids.len());
+    for (id, &n_frames) in ids.into_iter().zip(n_frames) {
+        let CreditRow { genre, artist, title } = rows.remove(&id).unwrap_or_default();
+        let from_id = || id.split_once('.').and_then(|(prefix, _)| prefix.parse().ok());
+        let Some(genre) = genre.or_else(|| catalogue().get(&id).map(|entry| entry.genre)).or_else(from_id) else {
+            unknown.push(id);
+            continue;
+        };
+        let entry = tree::known(&id, genre, artist.as_deref());
+        let artist = artist.or_else(|| entry.and_then(|e| e.artist.clone()));
+        let title = title.or_else(|| entry.and_then(|e| e.title.clone()));
+        clips.push(StoredClip { id, genre, artist, title, n_frames });
+    }
+    if !unknown.is_empty() {
+        let some = unknown.iter().take(5).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+        return Err(Error::store(
+            dir,
+            format!(
+                "the genre of {} clips is unknown ({some}{}): add a {CLIPS} with the columns clip_id and genre",
+                unknown.len(),
+                if unknown.len() > 5 { ", …" } else { "" }
+            ),
+        ));
+    }
+    Ok(clips)
+}
+
+fn read_at(file: &mut File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    file.seek(SeekFrom::Start(offset))?;
+    file.read_exact(buffer)
+}
+
+fn le_words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> + '_ {
+    bytes.as_chunks().0.iter().copied()
+}
+
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

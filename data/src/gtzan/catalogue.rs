@@ -1,0 +1,214 @@
+//! What is known of GTZAN's 1000 clips. See `catalogue/README.md` for where the facts come from.
+
+use std::{collections::BTreeMap, fmt, str::FromStr, sync::LazyLock};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Credit, Error, Genre, artist_groups, csv};
+
+const TABLE: &str = include_str!("../../catalogue/gtzan.csv");
+
+/// Part of the fault-filtered split of Kereliuk, Sturm and Larsen (2015): repeats and faults are excluded, and no artist
+/// is in two parts, but for guests in three clips and one song of an unknown artist (a test lists them).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultFiltered {
+    /// 443 clips to fit on.
+    Train,
+    /// 197 clips to choose by.
+    Valid,
+    /// 290 clips to judge by, once.
+    Test,
+    /// 70 repeats and faults, in no part.
+    Excluded,
+}
+
+impl FaultFiltered {
+    /// The name, such as `train`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+            Self::Excluded => "excluded",
+        }
+    }
+}
+
+impl fmt::Display for FaultFiltered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for FaultFiltered {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        [Self::Train, Self::Valid, Self::Test, Self::Excluded].into_iter().find(|part| part.name() == text).ok_or_else(
+            || Error::Split { split: text.to_owned(), problem: "the parts are train, valid, test and excluded".into() },
+        )
+    }
+}
+
+/// One clip of GTZAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CatalogueEntry {
+    /// Such as `blues.00000`.
+    pub clip_id: String,
+    /// The folder that it is in.
+    pub genre: Genre,
+    /// As the index spells it; `None` where nobody has recognised it.
+    pub artist: Option<String>,
+    /// The song.
+    pub title: Option<String>,
+    /// Part of the fault-filtered split.
+    pub split: FaultFiltered,
+    /// MD5 of the original WAV file, 32 hexadecimal digits.
+    pub wav_md5: String,
+    /// The group of its artist among all 1000 clips, spellings unified: see [`artist_groups`].
+    pub artist_group: String,
+}
+
+/// All clips of GTZAN, ordered by clip id.
+#[derive(Debug)]
+pub struct Catalogue {
+    entries: Vec<CatalogueEntry>,
+    by_id: BTreeMap<String, usize>,
+}
+
+impl Catalogue {
+    /// The clip of that id.
+    #[must_use]
+    pub fn get(&self, clip_id: &str) -> Option<&CatalogueEntry> {
+        self.by_id.get(clip_id).and_then(|&index| self.entries.get(index))
+    }
+
+    /// All 1000, ordered by clip id.
+    #[must_use]
+    pub fn entries(&self) -> &[CatalogueEntry] {
+        &self.entries
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let rows = csv::parse(text).ok()?;
+        let mut entries = rows.iter().skip(1).map(|(_, row)| entry(row)).collect::<Option<Vec<_>>>()?;
+        entries.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
+        let credits: Vec<Credit<'_>> = entries
+            .iter()
+            .map(|e| Credit {
+                clip_id: &e.clip_id,
+                artist: e.artist.as_deref(),
+                title: e.title.as_deref(),
+                recording: Some(&e.wav_md5),
+            })
+            .collect();
+        let groups = artist_groups(&credits);
+        entries.iter_mut().zip(groups).for_each(|(entry, group)| entry.artist_group = group);
+        let by_id = entries.iter().enumerate().map(|(i, e)| (e.clip_id.clone(), i)).collect();
+        Some(Self { entries, by_id })
+    }
+}
+
+fn entry(row: &[String]) -> Option<CatalogueEntry> {
+    let [clip_id, genre, artist, title, split, wav_md5] = row else { return None };
+    let known = |text: &String| (!text.is_empty()).then(|| text.clone());
+    Some(CatalogueEntry {
+        clip_id: clip_id.clone(),
+        genre: genre.parse().ok()?,
+        artist: known(artist),
+        title: known(title),
+        split: split.parse().ok()?,
+        wav_md5: wav_md5.clone(),
+        artist_group: String::new(),
+    })
+}
+
+/// GTZAN's catalogue, which is part of the program.
+#[must_use]
+pub fn catalogue() -> &'static Catalogue {
+    static CATALOGUE: LazyLock<Catalogue> =
+        LazyLock::new(|| Catalogue::parse(TABLE).expect("the table is compiled in, and a test proves that it parses"));
+    &CATALOGUE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_table_has_every_clip_of_gtzan() {
+        let entries = catalogue().entries();
+        assert_eq!(entries.len(), 1000);
+        for genre in Genre::ALL {
+            for number in 0..100 {
+                let id = format!("{genre}.{number:05}");
+                assert_eq!(catalogue().get(&id).map(|e| e.genre), Some(genre), "{id}");
+            }
+        }
+        let count = |split| entries.iter().filter(|e| e.split == split).count();
+        assert_eq!(
+            [FaultFiltered::Train, FaultFiltered::Valid, FaultFiltered::Test, FaultFiltered::Excluded].map(count),
+            [443, 197, 290, 70]
+        );
+        assert!(entries.iter().all(|e| e.wav_md5.len() == 32 && e.wav_md5.bytes().all(|b| b.is_ascii_hexdigit())));
+    }
+
+    #[test]
+    fn damage_to_the_table_is_noticed() {
+        for text in ["id\nblues.00000,blues,A,B,train", "id\nx,polka,A,B,train,md5", "id\nx,blues,A,B,later,md5", "\"x"]
+        {
+            assert!(Catalogue::parse(text).is_none(), "{text}");
+        }
+    }
+
+    /// Every artist of GTZAN whose clips stand under several names.
+    #[test]
+    fn what_was_unified() {
+        let mut names: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+        for entry in catalogue().entries() {
+            names.entry(&entry.artist_group).or_default().insert(entry.artist.as_deref().unwrap_or("?"));
+        }
+        let unified: Vec<String> = names
+            .values()
+            .filter(|spellings| spellings.len() > 1)
+            .map(|spellings| spellings.iter().copied().collect::<Vec<_>>().join(" = "))
+            .collect();
+        assert_eq!(
+            unified,
+            [
+                "Aretha Franklin, Celine Dion, Mariah Carey, Shania Twain & Gloria Estefan = Celine Dion = Mariah Carey = \
+                 Shania Twain",
+                "Barbra Streisand and Donna Summer = Donna Summer",
+                "Bob Marley = Lauryn Hill = Lauryn Hill and Bob Marley",
+                "Earth Wind and Fire = Earth, Wind & Fire",
+                "? = Jimmie Skinner",
+                "Peter Tosh = Peter Tosh and Mick Jagger",
+                "Rage Against The Machine = Rage Against the Machine",
+            ]
+        );
+    }
+
+    /// Shania Twain and Donna Summer sing in one train clip each and have valid clips; Bob Marley (train) sings with
+    /// Lauryn Hill in a test clip.
+    #[test]
+    fn no_artist_of_the_fault_filtered_split_is_in_two_parts_but_where_its_authors_let_it() {
+        let mut parts: BTreeMap<&str, BTreeSet<FaultFiltered>> = BTreeMap::new();
+        for entry in catalogue().entries().iter().filter(|e| e.split != FaultFiltered::Excluded) {
+            parts.entry(&entry.artist_group).or_default().insert(entry.split);
+        }
+        let shared: Vec<&str> = parts.iter().filter(|(_, parts)| parts.len() > 1).map(|(group, _)| *group).collect();
+        assert_eq!(
+            shared,
+            [
+                "arethafranklincelinedionmariahcareyshaniatwaingloriaestefan",
+                "barbrastreisanddonnasummer",
+                "bobmarley",
+                "title:illbewatchingyou"
+            ]
+        );
+    }
+}

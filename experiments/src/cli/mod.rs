@@ -1,0 +1,4 @@
+//! The command line of `experiments`.
+
+pub mod args;
+pub mod commands;

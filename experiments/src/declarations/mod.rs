@@ -1,0 +1,5 @@
+//! Experiments as TOML declares them.
+
+pub mod declaration;
+pub(crate) mod grid;
+pub(crate) mod overlay;

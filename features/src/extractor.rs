@@ -1,0 +1,375 @@
+//! [`Extractor`]: from a [`Clip`], or a row of a store, to the vectors that a classifier sees.
+
+use std::collections::BTreeMap;
+
+use ndarray::{Array2, ArrayView2, Axis, Slice};
+
+#[cfg(test)]
+use crate::simd;
+use crate::{
+    Clip, Error, FeatureSpec, Fingerprint, LogMel, Result,
+    aggregate::Aggregator,
+    descriptors::descriptor::Descriptor,
+    dsp::{db::power_to_db, mel::MelFilterbank, memory, stft::Stft},
+    series,
+    spec::Cut,
+};
+
+/// What the analysis of one clip gives, frame by frame: all that its vectors are made from.
+///
+/// A row of a log-mel store is one whose `series` are empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClipFeatures {
+    log_mel: LogMel,
+    series: BTreeMap<Descriptor, Array2<f32>>,
+}
+
+impl From<LogMel> for ClipFeatures {
+    fn from(log_mel: LogMel) -> Self {
+        Self { log_mel, series: BTreeMap::new() }
+    }
+}
+
+impl ClipFeatures {
+    /// Joins a log-mel with series of shape `[rows, n_frames]`, one for each descriptor that needs more than the log-mel.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a series has another number of frames than the log-mel.
+    pub fn new(log_mel: LogMel, series: BTreeMap<Descriptor, Array2<f32>>) -> Result<Self> {
+        for values in series.values() {
+            if values.ncols() != log_mel.n_frames() {
+                return Err(Error::Shape {
+                    what: "series of a descriptor",
+                    expected: format!("{} frames", log_mel.n_frames()),
+                    found: format!("{} frames", values.ncols()),
+                });
+            }
+        }
+        Ok(Self { log_mel, series })
+    }
+
+    /// The log-mel spectrogram.
+    #[must_use]
+    pub fn log_mel(&self) -> &LogMel {
+        &self.log_mel
+    }
+
+    /// The series of a descriptor, `[rows, n_frames]`, where it was computed.
+    #[must_use]
+    pub fn series(&self, descriptor: Descriptor) -> Option<ArrayView2<'_, f32>> {
+        self.series.get(&descriptor).map(Array2::view)
+    }
+
+    /// Every series that was computed, ordered by descriptor.
+    pub fn all_series(&self) -> impl Iterator<Item = (Descriptor, ArrayView2<'_, f32>)> {
+        self.series.iter().map(|(&descriptor, values)| (descriptor, values.view()))
+    }
+
+    /// Frames `start..end` alone.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the range is empty or ends after the last frame.
+    pub fn frames(&self, start: usize, end: usize) -> Result<Self> {
+        let log_mel = self.log_mel.frames(start, end)?;
+        let series = self
+            .series
+            .iter()
+            .map(|(&d, values)| (d, values.slice_axis(Axis(1), Slice::from(start..end)).to_owned()))
+            .collect();
+        Ok(Self { log_mel, series })
+    }
+}
+
+/// One piece of a clip and its vector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FeatureVector {
+    /// Where it starts, in seconds from the start of the clip.
+    pub start_seconds: f64,
+    /// Where it ends, in seconds.
+    pub end_seconds: f64,
+    /// Its dimensions, in the order of [`Extractor::names`].
+    pub vector: Vec<f32>,
+}
+
+/// Where a piece of a clip lies.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// Its first frame.
+    pub start: usize,
+    /// The frame after its last.
+    pub end: usize,
+    /// Where it starts, in seconds from the start of the clip.
+    pub start_seconds: f64,
+    /// Where it ends, in seconds.
+    pub end_seconds: f64,
+}
+
+/// Computes what a [`FeatureSpec`] says. Made once, used for many clips, from any number of threads.
+#[derive(Debug)]
+pub struct Extractor {
+    spec: FeatureSpec,
+    names: Vec<String>,
+    stft: Stft,
+    filterbank: MelFilterbank,
+    aggregator: Aggregator,
+}
+
+impl Extractor {
+    /// Prepares windows, twiddles and filter banks.
+    ///
+    /// # Errors
+    /// Those of [`FeatureSpec::validate`].
+    pub fn new(spec: FeatureSpec) -> Result<Self> {
+        spec.validate()?;
+        memory::keep_freed();
+        let stft = Stft::new(&spec.stft)?;
+        let filterbank = MelFilterbank::new(spec.sample_rate, spec.stft.n_fft, &spec.mel)?;
+        let aggregator = Aggregator::new(&spec)?;
+        Ok(Self { names: aggregator.names(), stft, filterbank, aggregator, spec })
+    }
+
+    /// The specification that this extractor computes.
+    #[must_use]
+    pub fn spec(&self) -> &FeatureSpec {
+        &self.spec
+    }
+
+    /// Name of each dimension of a vector, such as `mfcc.3.mean`.
+    #[must_use]
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Centre of each mel band, in Hz, rising.
+    #[must_use]
+    pub fn band_centres(&self) -> &[f64] {
+        self.filterbank.center_frequencies()
+    }
+
+    /// Hears a clip: resamples, transforms, and computes the log-mel and every series that the specification names.
+    ///
+    /// # Errors
+    /// [`Error::TooShort`] for a clip of fewer than `segment.min_frames` frames.
+    pub fn extract(&self, clip: &Clip) -> Result<ClipFeatures> {
+        let clip = clip.resampled(self.spec.sample_rate)?;
+        let n_frames = self.stft.n_frames(clip.samples().len());
+        self.check_length(n_frames, clip.seconds())?;
+        let mut db = self.filterbank.spectrogram(&self.stft, clip.samples())?;
+        power_to_db(&mut db, &self.spec.db);
+        let mut log_mel = LogMel::new(db)?;
+        if let Some(quantisation) = &self.spec.quantisation {
+            log_mel = log_mel.quantised(quantisation);
+        }
+        let series = series::compute(&self.spec, &self.stft, clip.samples(), &log_mel)?;
+        ClipFeatures::new(log_mel, series)
+    }
+
+    /// The passages of an analysis, whose probabilities are averaged into those of the clip, each with its vector.
+    ///
+    /// # Errors
+    /// [`Error::TooShort`] for fewer than `segment.min_frames` frames; [`Error::Shape`] when the analysis has another
+    /// number of bands than the specification, or lacks a series that it names.
+    pub fn passages(&self, analysis: &ClipFeatures) -> Result<Vec<FeatureVector>> {
+        self.cut(analysis, self.spec.segment.passage)
+    }
+
+    /// The windows of an analysis, which say how it goes on in time, each with its vector.
+    ///
+    /// # Errors
+    /// As [`passages`](Self::passages).
+    pub fn windows(&self, analysis: &ClipFeatures) -> Result<Vec<FeatureVector>> {
+        self.cut(analysis, self.spec.segment.window)
+    }
+
+    /// Where the passages of a clip of `n_frames` frames lie, in the order of time; at least one.
+    ///
+    /// # Errors
+    /// [`Error::TooShort`] for fewer than `segment.min_frames` frames.
+    pub fn segment_spans(&self, n_frames: usize) -> Result<Vec<Span>> {
+        self.pieces(n_frames, self.spec.segment.passage)
+    }
+
+    /// Where its windows lie.
+    ///
+    /// # Errors
+    /// As [`segment_spans`](Self::segment_spans).
+    pub fn window_spans(&self, n_frames: usize) -> Result<Vec<Span>> {
+        self.pieces(n_frames, self.spec.segment.window)
+    }
+
+    fn pieces(&self, n_frames: usize, cut: Cut) -> Result<Vec<Span>> {
+        self.check_length(n_frames, self.spec.seconds(n_frames))?;
+        let length = cut.frames.min(n_frames);
+        let piece = |start| {
+            let start_seconds = start as f64 * self.hop_seconds();
+            Span { start, end: start + length, start_seconds, end_seconds: start_seconds + self.spec.seconds(length) }
+        };
+        Ok(starts(n_frames, length, cut.hop).into_iter().map(piece).collect())
+    }
+
+    /// One piece of an analysis, with its vector.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the piece does not lie in the analysis, or as of [`passages`](Self::passages).
+    pub fn segment(&self, analysis: &ClipFeatures, piece: Span) -> Result<FeatureVector> {
+        self.check_bands(analysis)?;
+        Ok(FeatureVector {
+            start_seconds: piece.start_seconds,
+            end_seconds: piece.end_seconds,
+            vector: self.aggregator.vector(&analysis.frames(piece.start, piece.end)?)?,
+        })
+    }
+
+    fn cut(&self, analysis: &ClipFeatures, cut: Cut) -> Result<Vec<FeatureVector>> {
+        let pieces = self.pieces(analysis.log_mel().n_frames(), cut)?;
+        pieces.into_iter().map(|piece| self.segment(analysis, piece)).collect()
+    }
+
+    /// Whether an analysis was made to this specification, as far as its log-mel tells.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when it has another number of bands.
+    pub fn check_bands(&self, analysis: &ClipFeatures) -> Result<()> {
+        if analysis.log_mel().n_mels() != self.spec.mel.n_mels {
+            return Err(Error::Shape {
+                what: "log-mel",
+                expected: format!("{} bands", self.spec.mel.n_mels),
+                found: format!("{} bands", analysis.log_mel().n_mels()),
+            });
+        }
+        Ok(())
+    }
+
+    fn hop_seconds(&self) -> f64 {
+        self.spec.stft.hop_length as f64 / f64::from(self.spec.sample_rate)
+    }
+
+    fn check_length(&self, n_frames: usize, seconds: f64) -> Result<()> {
+        let minimum = self.spec.segment.min_frames;
+        if n_frames < minimum {
+            return Err(Error::TooShort { seconds, minimum: self.spec.seconds(minimum) });
+        }
+        Ok(())
+    }
+}
+
+/// Part of a piece that must be left over at the end of a clip for one more piece to be worth its while.
+const WORTH_A_PIECE: usize = 8;
+
+/// First frames of the pieces of `length` frames (at most `n_frames`).
+///
+/// The last is aligned with the end, unless the pieces before it leave less than an eighth of a piece unheard: a clip of
+/// 30.1 s is one passage of 30 s, as it is in a store, and not two that are almost the same.
+fn starts(n_frames: usize, length: usize, hop: usize) -> Vec<usize> {
+    let last = n_frames - length;
+    let mut starts: Vec<_> = (0..=last).step_by(hop).collect();
+    if starts.last().is_some_and(|start| last > *start && (last - start) * WORTH_A_PIECE >= length) {
+        starts.push(last);
+    }
+    starts
+}
+
+/// SHA-256 of an analysis and its vectors, bit for bit: equal digests mean that two programs heard the same.
+#[must_use]
+pub fn digest(analysis: &ClipFeatures, segments: &[FeatureVector]) -> Fingerprint {
+    let series = analysis.all_series().flat_map(|(_, values)| values.iter().copied().collect::<Vec<_>>());
+    let vectors = segments.iter().flat_map(|segment| segment.vector.iter().copied());
+    let bytes: Vec<u8> =
+        analysis.log_mel().db().iter().copied().chain(series).chain(vectors).flat_map(f32::to_le_bytes).collect();
+    Fingerprint::of(&bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Two seconds and more of a chord with a beat.
+    fn clip(seconds: f64) -> Clip {
+        let n = (seconds * 22_050.0) as usize;
+        let samples = (0..n)
+            .map(|i| {
+                let t = i as f64 / 22_050.0;
+                let beat = libm::exp(-8.0 * (t % 0.5));
+                let chord: f64 = [220.0, 277.2, 329.6].iter().map(|f| libm::sin(std::f64::consts::TAU * f * t)).sum();
+                (0.2 * beat * chord) as f32
+            })
+            .collect();
+        Clip::new(samples, 22_050).expect("samples")
+    }
+
+    #[test]
+    fn a_clip_and_its_store_row_give_the_same_vector() {
+        let spec = FeatureSpec::gtzan_store()
+            .restricted_to(crate::descriptors::descriptor::Needs::LogMel)
+            .expect("some are left");
+        let quantisation = spec.quantisation.expect("a store has levels");
+        let extractor = Extractor::new(spec).expect("valid");
+        let analysis = extractor.extract(&clip(5.0)).expect("long enough");
+        let log_mel = analysis.log_mel();
+        let row =
+            LogMel::from_levels(&log_mel.levels(&quantisation), log_mel.n_mels(), log_mel.n_frames(), &quantisation)
+                .expect("the same shape");
+        let from_store = extractor.passages(&ClipFeatures::from(row)).expect("long enough");
+        assert_eq!(from_store, extractor.passages(&analysis).expect("long enough"));
+    }
+
+    #[test]
+    fn every_preset_hears_sound_silence_and_a_constant_without_a_nan() {
+        for name in crate::spec::PRESETS {
+            let extractor = Extractor::new(FeatureSpec::preset(name).expect("a preset")).expect("valid");
+            let constant = |value| Clip::new(vec![value; 3 * 22_050], 22_050).expect("samples");
+            for clip in [clip(3.0), clip(40.0), constant(0.0), constant(0.5), constant(1e-20)] {
+                let analysis = extractor.extract(&clip).expect("long enough");
+                let passages = extractor.passages(&analysis).expect("long enough");
+                for segment in passages.iter().chain(&extractor.windows(&analysis).expect("long enough")) {
+                    assert_eq!(segment.vector.len(), extractor.names().len());
+                    let bad = segment.vector.iter().position(|value| !value.is_finite());
+                    assert_eq!(bad.map(|i| &extractor.names()[i]), None, "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let extractor = Extractor::new(FeatureSpec::gtzan_store()).expect("valid");
+        let names: std::collections::BTreeSet<_> = extractor.names().iter().collect();
+        assert_eq!(names.len(), extractor.names().len());
+    }
+
+    #[test]
+    fn a_clip_that_is_too_short_says_how_long_it_must_be() {
+        let extractor = Extractor::new(FeatureSpec::gtzan_store()).expect("valid");
+        let message = extractor.extract(&clip(0.5)).expect_err("refused").to_string();
+        assert!(message.contains("0.500 s") && message.contains("at least"), "{message}");
+    }
+
+    #[test]
+    fn the_same_bits_at_every_simd_level() {
+        let extractor = Extractor::new(FeatureSpec::gtzan_store()).expect("valid");
+        let digests: std::collections::BTreeSet<_> = simd::Level::available()
+            .into_iter()
+            .map(|level| {
+                simd::with_level(level, || {
+                    let analysis = extractor.extract(&clip(4.0)).expect("long enough");
+                    digest(&analysis, &extractor.passages(&analysis).expect("long enough"))
+                })
+            })
+            .collect();
+        assert_eq!(digests.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_leave_less_than_an_eighth_of_one_unheard(n_frames in 1usize..2_000, length in 1usize..400, hop in 1usize..400) {
+            let length = length.min(n_frames);
+            let hop = hop.min(length);
+            let starts = starts(n_frames, length, hop);
+            prop_assert_eq!(starts[0], 0);
+            let unheard = n_frames - (starts[starts.len() - 1] + length);
+            prop_assert!(unheard == 0 || unheard * WORTH_A_PIECE < length);
+            prop_assert!(starts.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] <= hop));
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! [`PredictResponse`]: what is answered for a song.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use features::{Fingerprint, decode::AudioInfo};
+use models::{Classifier, Explanation, Identity, PredictOutput};
+use serde::{Serialize, Serializer};
+use utoipa::ToSchema;
+
+/// What is answered for a song.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PredictResponse {
+    /// The most probable label.
+    #[schema(example = "reggae")]
+    pub predicted_genre: String,
+    /// Of every label; they sum to 1.
+    #[schema(value_type = std::collections::BTreeMap<String, f64>)]
+    pub probabilities: Probabilities,
+    /// The same for each segment in time.
+    pub segments: Vec<WindowResponse>,
+    /// Which model answered.
+    #[schema(value_type = ModelSchema)]
+    pub model: Identity,
+    /// SHA-256 of the features that the model heard; `train inspect --json` gives the same for the same file.
+    #[schema(value_type = String)]
+    pub features_digest: Fingerprint,
+    /// What was decoded.
+    #[schema(value_type = AudioSchema)]
+    pub audio: AudioInfo,
+    /// What the network listened to, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub explanation: Option<ExplanationResponse>,
+}
+
+/// What is answered for a segment of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WindowResponse {
+    /// Where it starts, in seconds.
+    pub start_seconds: f64,
+    /// Where it ends, in seconds.
+    pub end_seconds: f64,
+    /// The most probable label.
+    pub predicted_genre: String,
+    /// Of every label; they sum to 1.
+    #[schema(value_type = std::collections::BTreeMap<String, f64>)]
+    pub probabilities: Probabilities,
+}
+
+/// Grad-CAM over the log-mel of the song: how much each place spoke for a genre.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExplanationResponse {
+    /// `grad-cam` (Selvaraju et al., 2017).
+    pub method: &'static str,
+    /// The genre that is explained.
+    pub genre: String,
+    /// Rows, from low to high frequency.
+    pub rows: usize,
+    /// Columns, in the order of time.
+    pub columns: usize,
+    /// Length of all columns together, in seconds.
+    pub seconds: f64,
+    /// Length of a column, in seconds.
+    pub seconds_per_column: f64,
+    /// Where rows begin and end, in Hz: one more than there are rows, rising.
+    pub row_edges_hz: Vec<f64>,
+    /// Base64 of `rows` × `columns` little-endian f32, row after row, each from 0 to 1.
+    pub values: String,
+}
+
+/// A probability for each label, written as an object in the order of the labels.
+#[derive(Debug)]
+pub struct Probabilities(Vec<(String, f64)>);
+
+impl Probabilities {
+    fn new(labels: &[String], values: &[f64]) -> Self {
+        Self(labels.iter().cloned().zip(values.iter().copied()).collect())
+    }
+
+    /// The labels with their probabilities, in the order of the labels.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(label, probability)| (label.as_str(), *probability))
+    }
+
+    /// The most probable label; of equals the first.
+    fn best(&self) -> String {
+        let values: Vec<f64> = self.0.iter().map(|(_, probability)| *probability).collect();
+        self.0.get(models::most_probable(&values)).map(|(label, _)| label.clone()).unwrap_or_default()
+    }
+}
+
+impl Serialize for Probabilities {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
+    }
+}
+
+impl PredictResponse {
+    /// Puts names to what `model` said of the audio.
+    pub(crate) fn new(judgement: &PredictOutput, model: &dyn Classifier, audio: AudioInfo) -> Self {
+        let (labels, prediction) = (model.labels(), &judgement.prediction);
+        let probabilities = Probabilities::new(labels, &prediction.probabilities);
+        let segments = prediction.segments.iter().map(|segment| {
+            let probabilities = Probabilities::new(labels, &segment.probabilities);
+            WindowResponse {
+                start_seconds: segment.start_seconds,
+                end_seconds: segment.end_seconds,
+                predicted_genre: probabilities.best(),
+                probabilities,
+            }
+        });
+        Self {
+            predicted_genre: probabilities.best(),
+            segments: segments.collect(),
+            probabilities,
+            model: model.identity().clone(),
+            features_digest: prediction.features_digest.clone(),
+            audio,
+            explanation: judgement.explanation.as_ref().map(|found| ExplanationResponse::new(found, labels)),
+        }
+    }
+}
+
+impl ExplanationResponse {
+    fn new(explanation: &Explanation, labels: &[String]) -> Self {
+        Self {
+            method: "grad-cam",
+            genre: labels.get(explanation.label).cloned().unwrap_or_default(),
+            rows: explanation.rows,
+            columns: explanation.columns,
+            seconds: explanation.seconds_per_column * explanation.columns as f64,
+            seconds_per_column: explanation.seconds_per_column,
+            row_edges_hz: explanation.row_edges_hz.clone(),
+            values: base64_of(&explanation.values),
+        }
+    }
+}
+
+/// Base64 of little-endian f32, as clients of the old service decode it.
+pub(crate) fn base64_of<'a>(values: impl IntoIterator<Item = &'a f32>) -> String {
+    BASE64_STANDARD.encode(values.into_iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
+}
+
+/// Which model gave an answer.
+#[derive(ToSchema)]
+#[schema(as = Model)]
+#[expect(dead_code, reason = "it stands for models::Identity in the description of the API")]
+pub(crate) struct ModelSchema {
+    /// `svm` or `vgg19`.
+    #[schema(example = "svm")]
+    name: String,
+    /// 12 hexadecimal digits that name the content of its artifact.
+    #[schema(example = "0123456789ab")]
+    version: String,
+    /// Fingerprint of the features that it hears.
+    fingerprint: String,
+}
+
+/// What was decoded.
+#[derive(ToSchema)]
+#[schema(as = Audio)]
+#[expect(dead_code, reason = "it stands for features::decode::AudioInfo in the description of the API")]
+pub(crate) struct AudioSchema {
+    /// `wav`, `au`, `flac`, `mp3`, `ogg`, `aiff`, `m4a` or `aac`.
+    container: String,
+    /// Such as `pcm_s16le` or `vorbis`.
+    codec: String,
+    /// Samples a second, in Hz.
+    sample_rate: u32,
+    /// Channels.
+    channels: usize,
+    /// Length in seconds.
+    seconds: f64,
+    /// Bits of a sample, for a codec whose samples have a fixed width.
+    bits_per_sample: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_keep_their_order_and_of_equals_the_first_is_best() {
+        let labels = ["rock", "blues", "jazz"].map(str::to_owned);
+        let probabilities = Probabilities::new(&labels, &[0.2, 0.4, 0.4]);
+        assert_eq!(probabilities.best(), "blues");
+        let json = serde_json::to_string(&probabilities).expect("an object");
+        assert_eq!(json, r#"{"rock":0.2,"blues":0.4,"jazz":0.4}"#);
+    }
+
+    #[test]
+    fn floats_are_little_endian_in_base64() {
+        assert_eq!(base64_of(&[1.0, -2.5]), "AACAPwAAIMA=");
+    }
+}

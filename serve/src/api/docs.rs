@@ -1,0 +1,87 @@
+//! The description of the API, made from the code: `/openapi.json`, and a page that shows it.
+
+use std::collections::BTreeMap;
+
+use axum::{
+    Router,
+    body::Bytes,
+    http::{HeaderValue, header},
+    routing::get,
+};
+use utoipa::{
+    IntoResponses, OpenApi, ToSchema as _,
+    openapi::{
+        Content, RefOr, Response, ResponseBuilder,
+        security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
+    },
+};
+use utoipa_swagger_ui::SwaggerUi;
+
+use crate::{
+    Rejection,
+    api::problem::{self, Problem},
+};
+
+/// What every question may be answered with, instead of an answer.
+pub(crate) struct Problems;
+
+impl IntoResponses for Problems {
+    fn responses() -> BTreeMap<String, RefOr<Response>> {
+        let mut titles: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
+        // The router answers 405 before a route is asked.
+        for kind in problem::ALL.iter().filter(|kind| kind.status != 405) {
+            titles.entry(kind.status).or_default().push(kind.title);
+        }
+        let response = |titles: Vec<&str>| {
+            let content = Content::new(Some(RefOr::Ref(utoipa::openapi::Ref::from_schema_name(Problem::name()))));
+            ResponseBuilder::new().description(titles.join("; ")).content(problem::MEDIA_TYPE, content).build()
+        };
+        titles.into_iter().map(|(status, titles)| (status.to_string(), RefOr::T(response(titles)))).collect()
+    }
+}
+
+/// What the description says beside the routes.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Tonearm",
+        description = "Hears a piece of music and names its genre. Errors are `application/problem+json` (RFC 9457); `type` names the kind.",
+        license(name = "MIT OR Apache-2.0"),
+    ),
+    components(schemas(Problem)),
+    tags(
+        (name = "genre", description = "From a song to its genre"),
+        (name = "features", description = "What the computer hears of a song"),
+        (name = "models", description = "Which models and versions there are"),
+        (name = "open inference protocol", description = "The same models for clients of KServe, Triton and MLServer"),
+        (name = "service", description = "Health and numbers"),
+    )
+)]
+pub(crate) struct Api;
+
+/// Completes the description with the keys, where they are needed.
+pub(crate) fn complete(mut api: utoipa::openapi::OpenApi, needs_key: bool) -> utoipa::openapi::OpenApi {
+    if needs_key {
+        let components = api.components.get_or_insert_default();
+        let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+        components.add_security_scheme("bearer", bearer);
+        components.add_security_scheme("key", SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key"))));
+        let none: [String; 0] = [];
+        api.security =
+            Some(vec![SecurityRequirement::new("bearer", none.clone()), SecurityRequirement::new("key", none)]);
+    }
+    api
+}
+
+/// `/openapi.json`, and `/docs`, which shows it.
+pub(crate) fn routes<S: Clone + Send + Sync + 'static>(api: &utoipa::openapi::OpenApi) -> Router<S> {
+    // Written once: it is the same for every client.
+    let json = serde_json::to_vec(api).map(Bytes::from).map_err(|error| error.to_string());
+    let json = async move || {
+        let json = json.map_err(Rejection::internal)?;
+        Ok::<_, Rejection>(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json))
+    };
+    Router::new()
+        .route("/openapi.json", get(json))
+        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::new(["/openapi.json"])))
+}

@@ -1,0 +1,536 @@
+//! The command line: low values as they were typed, turned into a [`Config`].
+//!
+//! A setting is taken from the configuration file (`--config`), from the environment (`TONEARM_…`) or from its flag; of
+//! several the last in this order counts. A value of the file goes through the parser as if it were the flag, so the three
+//! take the same values and refuse the same.
+
+use std::{ffi::OsString, num::NonZero, path::PathBuf, thread, time::Duration};
+
+use axum::http::{HeaderValue, Uri};
+use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
+use models::vgg19::Backend;
+
+use crate::{
+    Config, Error, Limits, Result, Role, Timeouts,
+    cli::{
+        classify::ClassifyArgs,
+        config::{Access, Artifacts, Compute, LogFormat, Setting, Telemetry, Upstream, join},
+        probe::{HealthArgs, Probe},
+        settings_file,
+    },
+};
+
+/// Serves the classifiers that `train` made: a song goes in, its genre comes out.
+///
+/// Without a role: `all`.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    after_help = "Every option of a role can also be set in the file of --config, and all but --host and --port by a variable, which\n\
+                  its help names; a flag counts more than a variable, and a variable more than the file. --print-config shows what holds.\n\
+                  Logs go to standard error, one line a request; RUST_LOG=warn or debug changes how many.\n\
+                  Exit codes: 0 stopped by a signal, 1 failed, 2 no artifact or wrong usage."
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    #[command(flatten)]
+    Serve(Box<ServeCommand>),
+    /// Name the genre of files, without a server
+    Classify(Box<ClassifyArgs>),
+    /// Ask a server whether it lives, or is ready: the health check of a container
+    Health(HealthArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum ServeCommand {
+    /// Serve the SVM: POST /predict
+    #[command(after_help = "Example:\n  serve svm --artifacts artifacts --listen 0.0.0.0:8081\n  \
+                            curl -F audio_file=@song.mp3 http://127.0.0.1:8081/predict")]
+    Svm(SvmArgs),
+    /// Serve VGG19: POST /vgg
+    #[command(after_help = "Example:\n  serve vgg --artifacts artifacts --listen 0.0.0.0:8082\n  \
+                            curl -F audio_file=@song.mp3 http://127.0.0.1:8082/vgg")]
+    Vgg(NetworkArgs),
+    /// Serve both models and the page from one process: POST /predict, POST /vgg, and http://127.0.0.1:8083 in a browser
+    #[command(after_help = "Example:\n  serve all\n  then open http://127.0.0.1:8083 in a browser")]
+    All(NetworkArgs),
+    /// Serve the page, and forward POST /predict and POST /vgg to the servers of the models
+    #[command(
+        after_help = "Example:\n  serve web --svm-url http://svm:8081 --vgg-url http://vgg:8082 --listen 0.0.0.0:8083"
+    )]
+    Web(WebArgs),
+}
+
+#[derive(Debug, Args)]
+struct SvmArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+}
+
+#[derive(Debug, Args)]
+struct NetworkArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+    #[command(flatten)]
+    model: ModelArgs,
+
+    /// What computes the network: flex or ndarray, on the CPU; wgpu or cuda, on a GPU, in a program built with that feature
+    #[arg(long, value_name = "DEVICE", env = "TONEARM_DEVICE", default_value_t = Backend::default())]
+    device: Backend,
+
+    /// Songs of different requests that go through the network together at most
+    #[arg(long, value_name = "N", env = "TONEARM_MAX_BATCH", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
+    max_batch: u16,
+
+    /// How long a song waits for others to go with it; 0 takes those that are there
+    #[arg(long, value_name = "MILLISECONDS", env = "TONEARM_BATCH_DELAY", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    batch_delay: u64,
+}
+
+#[derive(Debug, Args)]
+struct WebArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+
+    /// Where `serve svm` is
+    #[arg(long, value_name = "URL", env = "TONEARM_SVM_URL", default_value = "http://127.0.0.1:8081")]
+    svm_url: Uri,
+
+    /// Where `serve vgg` is
+    #[arg(long, value_name = "URL", env = "TONEARM_VGG_URL", default_value = "http://127.0.0.1:8082")]
+    vgg_url: Uri,
+
+    /// How long one try to connect to them may take; there are three
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_CONNECT_TIMEOUT", default_value_t = 2.0, value_parser = seconds)]
+    connect_timeout: f64,
+
+    /// How long they may take to answer, the upload not counted
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_RESPONSE_TIMEOUT", default_value_t = 120.0, value_parser = seconds)]
+    response_timeout: f64,
+}
+
+/// Options that every role takes.
+#[derive(Debug, Args)]
+struct CommonArgs {
+    /// TOML file with any of these options, such as `queue = 16`
+    #[arg(long, value_name = "FILE", env = "TONEARM_CONFIG")]
+    config: Option<PathBuf>,
+
+    /// Print every setting as it holds, and where it came from, and exit
+    #[arg(long)]
+    print_config: bool,
+
+    /// Address and port to listen on; port 0 takes any that is free [default: 127.0.0.1 and the port below]
+    #[arg(long, value_name = "HOST:PORT", env = "TONEARM_LISTEN", conflicts_with_all = ["host", "port"])]
+    listen: Option<String>,
+
+    /// Address alone, such as 0.0.0.0 for every interface [default: 127.0.0.1]
+    #[arg(long)]
+    host: Option<String>,
+
+    /// Port alone [default: 8081 for svm, 8082 for vgg, 8083 for all and web]
+    #[arg(long)]
+    port: Option<u16>,
+
+    /// Largest body of a request
+    #[arg(long, value_name = "BYTES", env = "TONEARM_MAX_BODY_BYTES", default_value_t = Limits::default().max_body_bytes, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
+    max_body_bytes: u64,
+
+    /// How long a client may be silent: before a request, in its head, in its body
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_READ_TIMEOUT", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    read_timeout: u64,
+
+    /// How long requests under way may take after SIGTERM or ctrl-c
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_GRACE", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    grace: u64,
+
+    /// File of the keys that admit a request, one a line; without it every request is admitted
+    #[arg(long, value_name = "FILE", env = "TONEARM_API_KEY_FILE")]
+    api_key_file: Option<PathBuf>,
+
+    /// Origin of a page elsewhere that may ask, such as https://example.org, or * for every page; may be repeated
+    #[arg(long, value_name = "ORIGIN", env = "TONEARM_CORS_ORIGIN", value_delimiter = ',')]
+    cors_origin: Vec<HeaderValue>,
+
+    /// Form of the log on standard error
+    #[arg(long, value_name = "FORM", env = "TONEARM_LOG_FORMAT", value_enum, default_value_t)]
+    log_format: LogFormat,
+
+    /// Collector that traces are sent to by OTLP over HTTP, such as http://127.0.0.1:4318; none are sent without it
+    #[arg(long, value_name = "URL", env = "TONEARM_OTLP_ENDPOINT")]
+    otlp_endpoint: Option<String>,
+}
+
+/// Options of the roles that compute.
+#[derive(Debug, Args)]
+struct ModelArgs {
+    /// Folder that `train` writes to (CURRENT in the folder of the model is served), or the folder of one version, or the
+    /// URL of an object store: s3://, gs://, az://, http://
+    #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
+    artifacts: String,
+
+    /// Serve this version whatever CURRENT says
+    #[arg(long, value_name = "VERSION", env = "TONEARM_MODEL_VERSION")]
+    model_version: Option<String>,
+
+    /// How often CURRENT is looked at for a new version, which is then loaded, checked and swapped in; 0 for never
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_RELOAD_EVERY", default_value_t = 2.0, value_parser = seconds_or_never)]
+    reload_every: f64,
+
+    /// Start without an artifact, answer 503 on /readyz, and go on looking for one
+    #[arg(long, env = "TONEARM_WAIT_FOR_ARTIFACT")]
+    wait_for_artifact: bool,
+
+    /// Longest audio, decoded
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_MAX_SECONDS", default_value_t = Limits::default().max_seconds, value_parser = seconds)]
+    max_seconds: f64,
+
+    /// Largest body of a request of many files
+    #[arg(long, value_name = "BYTES", env = "TONEARM_MAX_BATCH_BYTES", default_value_t = Limits::default().max_batch_bytes, value_parser = clap::value_parser!(u64).range(1..=1 << 34))]
+    max_batch_bytes: u64,
+
+    /// Bytes of all bodies that are here at once, arriving or waiting; beyond them the answer is 503
+    #[arg(long, value_name = "BYTES", env = "TONEARM_MAX_HELD_BYTES", default_value_t = Limits::default().max_held_bytes, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    max_held_bytes: u64,
+
+    /// How long an answer may take from the end of the upload on, waiting and computing; then it is 503 and the work is dropped
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_ANSWER_TIMEOUT", default_value_t = 60.0, value_parser = seconds)]
+    answer_timeout: f64,
+
+    /// Worker threads that decode and predict; all networks share as many more [default: one for each core]
+    #[arg(long, value_name = "N", env = "TONEARM_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Requests that may wait for a worker; beyond them the answer is 503 with Retry-After
+    #[arg(long, value_name = "N", env = "TONEARM_QUEUE", default_value_t = 64, value_parser = clap::value_parser!(u16).range(0..=4096))]
+    queue: u16,
+
+    /// Answers that are kept for songs that are sent again; 0 for none
+    #[arg(long, value_name = "BYTES", env = "TONEARM_CACHE_BYTES", default_value_t = 32 << 20, value_parser = clap::value_parser!(u64).range(0..=1 << 36))]
+    cache_bytes: u64,
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Task {
+    /// Serve.
+    Serve(Box<Config>),
+    /// Print the settings.
+    Print(Vec<Setting>),
+    /// Classify files.
+    Classify(Box<ClassifyArgs>),
+    /// Ask a server how it is.
+    Probe(Probe),
+}
+
+impl Cli {
+    /// Reads a command line, program name first, and the file that it names. `--help`, `--version` and what is no command
+    /// line end the process, as clap has it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a value that cannot be used, or a file that cannot be read.
+    pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
+        Self::try_read(args.into_iter().collect())?.map_err(|error| error.exit())
+    }
+
+    /// [`Cli::read`], with clap's refusal as a value.
+    fn try_read(mut args: Vec<OsString>) -> Result<Result<Task, clap::Error>> {
+        // Without a word, what a person at one machine wants.
+        if args.len() < 2 {
+            args.resize(1, "serve".into());
+            args.push(Role::All.name().into());
+        }
+        let first = match Self::command().try_get_matches_from(&args) {
+            Ok(matches) => matches,
+            Err(error) => return Ok(Err(error)),
+        };
+        let Some((role, given)) = first.subcommand() else { return Err(Error::Usage("no role is named".into())) };
+        let from_file = match given.try_get_one::<PathBuf>("config") {
+            Ok(Some(path)) => settings_file::read(path, &Self::command(), role, given)?,
+            _ => Vec::new(),
+        };
+        let whole = args.into_iter().chain(from_file.iter().flat_map(|(_, args)| args.iter().cloned()));
+        let matches = match Self::command().try_get_matches_from(whole) {
+            Ok(matches) => matches,
+            // The command line alone was fine.
+            Err(error) if !from_file.is_empty() => {
+                return Err(Error::Usage(format!("the file of --config: {}", first_line(&error))));
+            }
+            Err(error) => return Ok(Err(error)),
+        };
+        let settings = matches.subcommand().map(|(role, held)| settings(role, held, given, &from_file));
+        match Self::from_arg_matches(&matches) {
+            Ok(cli) => cli.into_task(settings.unwrap_or_default()).map(Ok),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn into_task(self, settings: Vec<Setting>) -> Result<Task> {
+        match self.command {
+            Command::Classify(args) => Ok(Task::Classify(args)),
+            Command::Health(args) => args.probe().map(Task::Probe),
+            Command::Serve(command) => into_config(*command, settings),
+        }
+    }
+}
+
+/// What to serve, or the settings that it would be served with.
+fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
+    let (role, common) = match &command {
+        ServeCommand::Svm(args) => (Role::Svm, &args.common),
+        ServeCommand::Vgg(args) => (Role::Vgg, &args.common),
+        ServeCommand::All(args) => (Role::All, &args.common),
+        ServeCommand::Web(args) => (Role::Web, &args.common),
+    };
+    let listen = match &common.listen {
+        Some(listen) => check_listen(listen)?,
+        None => join(common.host.as_deref().unwrap_or("127.0.0.1"), common.port.unwrap_or_else(|| role.port())),
+    };
+    let silence = Duration::from_secs(common.read_timeout);
+    let mut config = Config {
+        role,
+        listen,
+        limits: Limits { max_body_bytes: common.max_body_bytes, body_silence: silence, ..Limits::default() },
+        timeouts: Timeouts { head: silence, grace: Duration::from_secs(common.grace) },
+        compute: Compute::default(),
+        artifacts: Artifacts { address: String::new(), version: None, reload: Duration::ZERO, wait: true },
+        access: Access { api_keys: common.api_key_file.clone(), cors_origins: common.cors_origin.clone() },
+        telemetry: Telemetry { log: common.log_format, otlp_endpoint: common.otlp_endpoint.clone() },
+        upstream: None,
+        settings,
+    };
+    let print = common.print_config;
+    match command {
+        ServeCommand::Svm(args) => args.model.into_config(&mut config),
+        ServeCommand::Vgg(args) | ServeCommand::All(args) => {
+            args.model.into_config(&mut config);
+            config.compute.device = args.device;
+            config.compute.max_batch = usize::from(args.max_batch);
+            config.compute.batch_delay = Duration::from_millis(args.batch_delay);
+        }
+        ServeCommand::Web(args) => {
+            config.upstream = Some(Upstream {
+                svm: args.svm_url,
+                vgg: args.vgg_url,
+                connect_timeout: Duration::from_secs_f64(args.connect_timeout),
+                response_timeout: Duration::from_secs_f64(args.response_timeout),
+            });
+        }
+    }
+    Ok(if print { Task::Print(config.settings) } else { Task::Serve(Box::new(config)) })
+}
+
+impl ModelArgs {
+    fn into_config(self, config: &mut Config) {
+        config.limits.max_seconds = self.max_seconds;
+        // One whole body must find its place.
+        config.limits.max_batch_bytes = self.max_batch_bytes.max(config.limits.max_body_bytes);
+        config.limits.max_held_bytes = self.max_held_bytes.max(config.limits.max_body_bytes);
+        config.limits.answer_deadline = Duration::from_secs_f64(self.answer_timeout);
+        config.compute.threads = self.threads.map_or_else(cores, usize::from);
+        config.compute.queue = usize::from(self.queue);
+        config.compute.cache_bytes = usize::try_from(self.cache_bytes).unwrap_or(usize::MAX);
+        config.artifacts = Artifacts {
+            address: self.artifacts,
+            version: self.model_version,
+            reload: Duration::from_secs_f64(self.reload_every),
+            wait: self.wait_for_artifact,
+        };
+    }
+}
+
+/// Threads unless told otherwise.
+pub(crate) fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+pub(crate) fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
+        _ => Err("a number of seconds over 0 and up to 86400 is wanted".to_owned()),
+    }
+}
+
+pub(crate) fn seconds_or_never(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds from 0 to 86400 is wanted".to_owned()),
+    }
+}
+
+fn check_listen(listen: &str) -> Result<String> {
+    match listen.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(listen.to_owned()),
+        _ => Err(Error::Usage(format!("--listen is `{listen}`, not HOST:PORT such as 127.0.0.1:8081"))),
+    }
+}
+
+/// What clap says, without its advice on usage.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
+}
+
+/// Every option of `role` that has a value, and where it came from.
+fn settings(role: &str, held: &ArgMatches, given: &ArgMatches, from_file: &settings_file::Args) -> Vec<Setting> {
+    let command = Cli::command();
+    let Some(command) = command.find_subcommand(role) else { return Vec::new() };
+    let mut settings = Vec::new();
+    for arg in command.get_arguments() {
+        let (id, Some(name)) = (arg.get_id().as_str(), arg.get_long()) else { continue };
+        if matches!(id, "help" | "version" | "print_config") {
+            continue;
+        }
+        let Ok(Some(values)) = held.try_get_raw(id) else { continue };
+        let values = values.map(|value| mask(&value.to_string_lossy())).collect();
+        let source = match given.value_source(id) {
+            Some(ValueSource::CommandLine) => "command line",
+            Some(ValueSource::EnvVariable) => "environment",
+            _ if from_file.iter().any(|(from, _)| from == name) => "file",
+            _ => "default",
+        };
+        settings.push(Setting { name: name.to_owned(), values, source });
+    }
+    settings
+}
+
+/// Hides the user and the password of a URL.
+fn mask(value: &str) -> String {
+    let Some((scheme, rest)) = value.split_once("://") else { return value.to_owned() };
+    let authority = rest.split(['/', '?']).next().unwrap_or_default();
+    match authority.rsplit_once('@') {
+        Some((secret, _)) => format!("{scheme}://***{}", rest.get(secret.len()..).unwrap_or_default()),
+        None => value.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    fn task(args: &[&str]) -> Result<Task> {
+        Cli::try_read(args.iter().map(OsString::from).collect())?.map_err(|error| Error::Usage(error.to_string()))
+    }
+
+    fn config(args: &[&str]) -> Result<Config> {
+        match task(args)? {
+            Task::Serve(config) => Ok(*config),
+            Task::Print(_) | Task::Classify(_) | Task::Probe(_) => Err(Error::Usage("it serves nothing".into())),
+        }
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_those_of_the_role() {
+        for role in Role::ALL {
+            let config = config(&["serve", role.name()]).expect("valid");
+            assert_eq!((config.role, config.listen), (role, format!("127.0.0.1:{}", role.port())));
+            assert_eq!(config.limits, Limits::default());
+            assert_eq!(config.timeouts, Timeouts::default());
+            assert!(config.compute.threads >= 1 && config.compute.queue == 64);
+            assert_eq!(config.upstream.is_some(), role == Role::Web);
+            assert!(config.settings.iter().all(|setting| setting.source == "default"), "{:?}", config.settings);
+        }
+    }
+
+    #[test]
+    fn without_a_word_everything_is_served() {
+        assert_eq!(config(&["serve"]).expect("valid").role, Role::All);
+        assert!(config(&["serve", "--port", "9"]).is_err(), "options are of a role");
+    }
+
+    #[test]
+    fn a_device_is_named_for_a_network_alone() {
+        for device in Backend::ALL {
+            let config = config(&["serve", "vgg", "--device", device.name()]).expect("valid");
+            assert_eq!((config.role, config.compute.device), (Role::Vgg, device));
+        }
+        assert!(config(&["serve", "svm", "--device", "flex"]).is_err());
+        let error = config(&["serve", "vgg", "--device", "abacus"]).expect_err("there is none").to_string();
+        assert!(error.contains("abacus") && error.contains("flex, ndarray, wgpu, cuda"), "{error}");
+    }
+
+    #[test]
+    fn an_address_may_be_given_whole_or_in_parts() {
+        let listen = |args: &[&str]| config(&[&["serve", "svm"], args].concat()).map(|config| config.listen);
+        assert_eq!(listen(&["--listen", "0.0.0.0:9"]).expect("valid"), "0.0.0.0:9");
+        assert_eq!(listen(&["--host", "::1", "--port", "9"]).expect("valid"), "[::1]:9");
+        assert_eq!(listen(&["--port", "9"]).expect("valid"), "127.0.0.1:9");
+        for bad in ["8081", ":8081", "localhost", "localhost:http", "localhost:70000"] {
+            assert!(matches!(listen(&["--listen", bad]), Err(Error::Usage(_))), "{bad}");
+        }
+        assert!(listen(&["--listen", "a:1", "--port", "2"]).is_err());
+    }
+
+    #[test]
+    fn a_limit_that_admits_nothing_is_refused() {
+        for bad in [
+            "--max-seconds=0",
+            "--max-seconds=-1",
+            "--max-seconds=NaN",
+            "--max-seconds=inf",
+            "--max-body-bytes=0",
+            "--threads=0",
+            "--answer-timeout=0",
+            "--reload-every=-1",
+        ] {
+            assert!(matches!(config(&["serve", "svm", bad]), Err(Error::Usage(_))), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_flag_counts_more_than_the_file_and_the_file_more_than_a_default() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tonearm.toml");
+        let text = "queue = 7\nthreads = 3\nwait-for-artifact = true\nlisten = \"0.0.0.0:1\"\ndevice = \"ndarray\"\n\
+                    cors-origin = [\"https://a.example\", \"https://b.example\"]\nartifacts = \"http://me:secret@host/x\"\n";
+        fs::write(&path, text).expect("writes");
+        let path = path.to_string_lossy().into_owned();
+        let config = config(&["serve", "svm", "--config", &path, "--queue", "9", "--port", "5"]).expect("valid");
+        assert_eq!((config.compute.queue, config.compute.threads), (9, 3));
+        assert!(config.artifacts.wait && config.listen == "127.0.0.1:5" && config.access.cors_origins.len() == 2);
+        assert_eq!(config.artifacts.address, "http://me:secret@host/x");
+        let source = |name: &str| config.settings.iter().find(|setting| setting.name == name).expect("is set");
+        assert_eq!(source("queue").source, "command line");
+        assert_eq!(source("threads").source, "file");
+        assert_eq!(source("grace").source, "default");
+        assert_eq!(source("artifacts").values, ["http://***@host/x"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_says_why() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("tonearm.toml");
+        let flag = path.to_string_lossy().into_owned();
+        for (text, words) in [
+            ("queues = 7", "queues"),
+            ("queue = -7", "queue"),
+            ("queue = \"many\"", "many"),
+            ("queue = { n = 1 }", "queue"),
+            ("queue 7", "tonearm.toml"),
+            ("wait-for-artifact = \"yes\"", "wait-for-artifact"),
+            ("config = \"other.toml\"", "config"),
+            // Of a command that reads no file.
+            ("timeout = 3", "timeout"),
+        ] {
+            fs::write(&path, text).expect("writes");
+            let error = config(&["serve", "svm", "--config", &flag]).expect_err("refused").to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let error = config(&["serve", "svm", "--config", "/nowhere/x.toml"]).expect_err("refused").to_string();
+        assert!(error.contains("/nowhere/x.toml"), "{error}");
+    }
+}

@@ -1,0 +1,275 @@
+//! From names on a command line to files and their bytes.
+
+use std::{
+    collections::HashSet,
+    fmt, fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use features::decode;
+
+use super::is_no_audio;
+use crate::{
+    Error, Rejection, Result,
+    api::problem::{self, Problem},
+};
+
+/// Bytes at the start of a file that say whether it is audio.
+const HEAD: usize = 64 << 10;
+
+/// A file to be classified.
+#[derive(Debug)]
+pub(super) struct File {
+    origin: Origin,
+    path: PathBuf,
+}
+
+/// How a file came to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Origin {
+    /// It was named.
+    Named,
+    /// It lies in a folder that was named.
+    Folder,
+    /// It is standard input.
+    Stdin,
+}
+
+/// The files that names lead to, in order, and which names, or folders below them, could not be followed.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    pub(super) files: Vec<File>,
+    pub(super) failures: Vec<String>,
+}
+
+/// Why there is no answer for a file.
+#[derive(Clone, Debug)]
+pub(super) enum Failure {
+    /// The operating system does not give its bytes.
+    Unreadable(Arc<io::Error>),
+    /// They are not what can be classified.
+    Refused(Arc<Rejection>),
+}
+
+/// The files that `names` lead to: each that is named, and of each folder all that are below it, in the order of their
+/// names, hidden ones left out. A folder that links lead back to is walked once.
+///
+/// # Errors
+/// [`Error::Usage`] where standard input is named twice.
+pub(super) fn find(names: &[PathBuf]) -> Result<Found> {
+    let mut found = Found::default();
+    for name in names {
+        if name.as_os_str() == "-" {
+            if found.files.iter().any(|file| file.origin == Origin::Stdin) {
+                return Err(Error::Usage("standard input (`-`) is named twice, and can be read once".to_owned()));
+            }
+            found.files.push(File { origin: Origin::Stdin, path: name.clone() });
+        } else if name.is_dir() {
+            walk(name, &mut found);
+        } else {
+            // One that is not there is reported in its turn.
+            found.files.push(File { origin: Origin::Named, path: name.clone() });
+        }
+    }
+    Ok(found)
+}
+
+/// Adds the files below `root`, depth first.
+fn walk(root: &Path, found: &mut Found) {
+    let mut seen = HashSet::new();
+    // In reverse, so that the first name is on top.
+    let mut left = vec![root.to_owned()];
+    while let Some(path) = left.pop() {
+        if !path.is_dir() {
+            // Neither what is no file (a pipe would be waited for), nor a link that leads nowhere.
+            if path.is_file() {
+                found.files.push(File { origin: Origin::Folder, path });
+            }
+            continue;
+        }
+        match fs::canonicalize(&path).and_then(|real| if seen.insert(real) { entries(&path) } else { Ok(Vec::new()) }) {
+            Ok(entries) => left.extend(entries.into_iter().rev()),
+            Err(error) => found.failures.push(format!("{}: failed to list it: {error}", shown(&path))),
+        }
+    }
+}
+
+/// What is in a folder and not hidden, in the order of names.
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        if !name.as_encoded_bytes().starts_with(b".") {
+            names.push(name);
+        }
+    }
+    names.sort_unstable();
+    Ok(names.into_iter().map(|name| folder.join(name)).collect())
+}
+
+impl File {
+    /// Its name as it was typed or found.
+    pub(super) fn name(&self) -> String {
+        self.path.to_string_lossy().into_owned()
+    }
+
+    /// Its name for a terminal, which characters of a name must not steer.
+    pub(super) fn shown(&self) -> String {
+        match self.origin {
+            Origin::Stdin => "standard input".to_owned(),
+            _ => shown(&self.path),
+        }
+    }
+
+    /// Whether it is no failure when it is not audio.
+    pub(super) fn may_be_skipped(&self) -> bool {
+        self.origin == Origin::Folder
+    }
+
+    /// Its bytes, if there are no more than the limit.
+    pub(super) fn read(&self, limits: &decode::Limits) -> Result<Vec<u8>, Failure> {
+        let unreadable = |error| Failure::Unreadable(Arc::new(error));
+        let mut bytes = Vec::new();
+        let most = limits.max_bytes.saturating_add(1);
+        match self.origin {
+            Origin::Stdin => io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(unreadable)?,
+            _ => {
+                let file = fs::File::open(&self.path).map_err(unreadable)?;
+                file.take(most).read_to_end(&mut bytes).map_err(unreadable)?
+            }
+        };
+        if bytes.len() as u64 <= limits.max_bytes {
+            return Ok(bytes);
+        }
+        // A large file that is no audio is skipped rather than too large.
+        bytes.truncate(HEAD);
+        let refused = match decode::decode(&bytes, limits) {
+            Err(error @ features::Error::NotAudio { .. }) => error.into(),
+            _ => Rejection::BodyTooLarge { limit: limits.max_bytes },
+        };
+        Err(Failure::Refused(Arc::new(refused)))
+    }
+}
+
+fn shown(path: &Path) -> String {
+    path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+impl Failure {
+    /// Whether the bytes are no audio at all.
+    pub(super) fn is_no_audio(&self) -> bool {
+        matches!(self, Self::Refused(rejection) if is_no_audio(rejection.kind()))
+    }
+
+    /// What a server would answer; of a file that cannot be read, what is most like it.
+    pub(super) fn problem(&self) -> Problem {
+        match self {
+            Self::Refused(rejection) => {
+                let mut problem = Problem::from(&**rejection);
+                if let Rejection::Internal { cause } = &**rejection {
+                    // There is no log that has it.
+                    problem.detail.clone_from(cause);
+                }
+                problem
+            }
+            Self::Unreadable(error) => {
+                let (status, title) = match error.kind() {
+                    io::ErrorKind::NotFound => (404, "Not Found"),
+                    io::ErrorKind::PermissionDenied => (403, "Forbidden"),
+                    _ => (500, "Internal Server Error"),
+                };
+                Problem { uri: "about:blank", title, status, detail: self.to_string() }
+            }
+        }
+    }
+
+    /// What to do about it, where its message does not say.
+    fn advice(&self) -> Option<&'static str> {
+        let Self::Refused(rejection) = self else { return None };
+        let kind = rejection.kind();
+        if *kind == problem::BODY_TOO_LARGE {
+            Some("--max-bytes sets another limit")
+        } else if *kind == problem::AUDIO_TOO_LONG {
+            Some("--max-seconds sets another limit")
+        } else if *kind == problem::TRUNCATED_AUDIO || *kind == problem::CORRUPT_AUDIO {
+            Some("copy the file again, or convert it")
+        } else {
+            None
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(error) => write!(f, "failed to read it: {error}")?,
+            Self::Refused(rejection) => match &**rejection {
+                Rejection::Internal { cause } => write!(f, "internal error: {cause}")?,
+                // That of the server is about bodies.
+                Rejection::BodyTooLarge { limit } => write!(f, "the file has over {limit} bytes")?,
+                rejection => rejection.fmt(f)?,
+            },
+        }
+        match self.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn touch(path: &Path) {
+        fs::create_dir_all(path.parent().expect("below a folder")).expect("makes a folder");
+        fs::write(path, "").expect("writes");
+    }
+
+    fn names(root: &Path, found: &Found) -> Vec<String> {
+        let below = |file: &File| file.path.strip_prefix(root).expect("below it").to_string_lossy().into_owned();
+        found.files.iter().map(below).collect()
+    }
+
+    #[test]
+    fn a_folder_is_walked_in_the_order_of_names_without_what_is_hidden() {
+        let root = tempfile::tempdir().expect("a folder");
+        for name in ["b.wav", "a/z.wav", "a/.hidden.wav", ".git/x.wav", "a.wav", "c/d/e.wav", "B.wav"] {
+            touch(&root.path().join(name));
+        }
+        let found = find(&[root.path().to_owned(), root.path().join("a/.hidden.wav"), "-".into()]).expect("found");
+        let (last, walked) = found.files.split_last().expect("not empty");
+        assert!(last.origin == Origin::Stdin && found.failures.is_empty());
+        assert!(walked.iter().rev().skip(1).all(File::may_be_skipped));
+        let found = Found {
+            files: walked.iter().map(|file| File { path: file.path.clone(), ..*file }).collect(),
+            ..Found::default()
+        };
+        let expected = ["B.wav", "a/z.wav", "a.wav", "b.wav", "c/d/e.wav", "a/.hidden.wav"];
+        assert_eq!(names(root.path(), &found), expected);
+        assert!(matches!(find(&["-".into(), "-".into()]), Err(Error::Usage(_))));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_that_lead_round_are_followed_once() {
+        use std::os::unix::fs::symlink;
+        let root = tempfile::tempdir().expect("a folder");
+        touch(&root.path().join("a/x.wav"));
+        touch(&root.path().join("b/y.wav"));
+        symlink(root.path(), root.path().join("a/up")).expect("links");
+        symlink("../b", root.path().join("a/to-b")).expect("links");
+        symlink("nowhere", root.path().join("a/broken.wav")).expect("links");
+        symlink("../b/y.wav", root.path().join("a/y.wav")).expect("links");
+        let found = find(&[root.path().to_owned()]).expect("found");
+        assert_eq!(names(root.path(), &found), ["a/to-b/y.wav", "a/x.wav", "a/y.wav"]);
+        assert!(found.failures.is_empty(), "{:?}", found.failures);
+    }
+
+    #[test]
+    fn a_name_does_not_steer_a_terminal() {
+        assert_eq!(shown(Path::new("a\x1b[31m\n.wav")), "a\u{fffd}[31m\u{fffd}.wav");
+    }
+}

@@ -1,0 +1,188 @@
+//! Standard output: a table for people, JSON or CSV for programs.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use models::{Classifier, Identity};
+use serde::Serialize;
+
+use super::files::{Failure, File};
+use crate::{PredictResponse, api::problem::Problem};
+
+/// Characters of a file's name that are shown on a terminal.
+const NARROW: usize = 48;
+/// Between two columns.
+const GAP: &str = "  ";
+
+/// How answers are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Form {
+    /// In columns; long names cut, if narrow.
+    Table { narrow: bool },
+    /// An object a line.
+    Json,
+    /// RFC 4180, with a header.
+    Csv,
+}
+
+/// What a model said of a file.
+#[derive(Debug)]
+pub(super) struct Row<'a> {
+    pub(super) file: &'a File,
+    pub(super) model: &'a Identity,
+    pub(super) answer: Result<&'a PredictResponse, &'a Failure>,
+}
+
+/// Writes rows.
+#[derive(Debug)]
+pub(super) struct Output<W> {
+    form: Form,
+    writer: W,
+    /// Every label of any model.
+    labels: Vec<String>,
+    /// Widths of the columns of a table: file; model, unless there is one alone; genre.
+    widths: (usize, Option<usize>, usize),
+}
+
+#[derive(Serialize)]
+struct Answered<'a> {
+    file: &'a str,
+    #[serde(flatten)]
+    answer: &'a PredictResponse,
+}
+
+#[derive(Serialize)]
+struct Failed<'a> {
+    file: &'a str,
+    model: &'a Identity,
+    problem: Problem,
+}
+
+impl<W: Write> Output<W> {
+    /// For these models and files; nothing is written yet.
+    pub(super) fn new(form: Form, models: &[Arc<dyn Classifier>], files: &[File], writer: W) -> Self {
+        let mut labels: Vec<String> = Vec::new();
+        for label in models.iter().flat_map(|model| model.labels()) {
+            if !labels.contains(label) {
+                labels.push(label.clone());
+            }
+        }
+        let widest = |names: &mut dyn Iterator<Item = usize>| names.max().unwrap_or_default();
+        let file = widest(&mut files.iter().map(|file| width(&file.shown()))).max(width("file"));
+        let file = if form == (Form::Table { narrow: true }) { file.min(NARROW) } else { file };
+        let model = widest(&mut models.iter().map(|model| width(&model.identity().name))).max(width("model"));
+        let genre = widest(&mut labels.iter().map(|label| width(label))).max(width("genre"));
+        Self { form, writer, labels, widths: (file, (models.len() > 1).then_some(model), genre) }
+    }
+
+    /// Writes what comes before the first row.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        match self.form {
+            Form::Table { .. } => self.line("file", "model", "genre", "probability", "second best"),
+            Form::Json => Ok(()),
+            Form::Csv => {
+                let first = ["file", "model", "genre", "probability"].into_iter();
+                let header = first.chain(self.labels.iter().map(String::as_str)).chain(["error"]);
+                let header = record(header.map(str::to_owned))?;
+                self.put(&header)
+            }
+        }
+    }
+
+    /// Writes a row, so that whoever reads has it at once. Of a failure a table has none: it is told on standard error.
+    pub(super) fn write(&mut self, row: &Row<'_>) -> io::Result<()> {
+        match (self.form, row.answer) {
+            (Form::Table { narrow }, Ok(answer)) => {
+                let mut ranked: Vec<(&str, f64)> = answer.probabilities.iter().collect();
+                // Stable: of equals the first stays first, as in the answer.
+                ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+                let of = |rank: usize| ranked.get(rank).copied().unwrap_or_default();
+                let second = format!("{} {:.3}", of(1).0, of(1).1);
+                let file = row.file.shown();
+                let file = if narrow { cut(&file) } else { file };
+                self.line(&file, &row.model.name, &answer.predicted_genre, &format!("{:.3}", of(0).1), &second)
+            }
+            (Form::Table { .. }, Err(_)) => Ok(()),
+            (Form::Json, Ok(answer)) => self.object(&Answered { file: &row.file.name(), answer }),
+            (Form::Json, Err(failure)) => {
+                self.object(&Failed { file: &row.file.name(), model: row.model, problem: failure.problem() })
+            }
+            (Form::Csv, answer) => {
+                let record = record(self.cells(row, answer).into_iter())?;
+                self.put(&record)
+            }
+        }
+    }
+
+    fn cells(&self, row: &Row<'_>, answer: Result<&PredictResponse, &Failure>) -> Vec<String> {
+        let of = |label: &str| {
+            let mut found = answer.iter().flat_map(|answer| answer.probabilities.iter());
+            found.find(|(name, _)| *name == label).map(|(_, probability)| probability.to_string()).unwrap_or_default()
+        };
+        let genre = answer.map_or("", |answer| answer.predicted_genre.as_str());
+        let mut cells = vec![row.file.name(), row.model.name.clone(), genre.to_owned(), of(genre)];
+        cells.extend(self.labels.iter().map(|label| of(label)));
+        cells.push(answer.err().map(Failure::to_string).unwrap_or_default());
+        cells
+    }
+
+    fn line(&mut self, file: &str, model: &str, genre: &str, probability: &str, second: &str) -> io::Result<()> {
+        let (of_file, of_model, of_genre) = self.widths;
+        let model = of_model.map(|of_model| format!("{model:of_model$}{GAP}")).unwrap_or_default();
+        let line = format!("{file:of_file$}{GAP}{model}{genre:of_genre$}{GAP}{probability:>11}{GAP}{second}\n");
+        self.put(line.as_bytes())
+    }
+
+    fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(object)?;
+        line.push(b'\n');
+        self.put(&line)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.writer.write_all(bytes)?;
+        self.writer.flush()
+    }
+}
+
+/// A line of CSV.
+fn record(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    writer.write_record(cells)?;
+    writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The end of a name, which tells files of a folder apart.
+fn cut(name: &str) -> String {
+    let over = width(name).saturating_sub(NARROW);
+    match over {
+        0 => name.to_owned(),
+        _ => std::iter::once('…').chain(name.chars().skip(over + 1)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_long_name_the_end_is_shown() {
+        assert_eq!(cut("short.wav"), "short.wav");
+        let long = format!("{}é/song.wav", "folder/".repeat(20));
+        assert_eq!(width(&cut(&long)), NARROW);
+        assert!(cut(&long).starts_with('…') && cut(&long).ends_with("é/song.wav"));
+    }
+
+    #[test]
+    fn a_cell_of_csv_is_quoted_where_it_must_be() {
+        let cells = ["a,b", "say \"x\"", "two\nlines", "plain", ""].map(str::to_owned);
+        let line = record(cells.into_iter()).expect("memory");
+        assert_eq!(String::from_utf8(line).expect("text"), "\"a,b\",\"say \"\"x\"\"\",\"two\nlines\",plain,\n");
+    }
+}

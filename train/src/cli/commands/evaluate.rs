@@ -1,0 +1,217 @@
+//! `train evaluate`: how good an artifact is on labelled clips.
+
+use std::{collections::BTreeSet, fmt::Write as _, fs, io::IsTerminal as _, path::Path};
+
+use anyhow::{Context, Result, bail};
+use data::{LabelledDataset, Split};
+use models::{
+    Classifier,
+    artifact::{self, Artifact},
+};
+use serde_json::{Value, json};
+
+use super::{documents::Documents, open_set, print_json, say_rejected};
+use crate::{
+    cli::args::EvaluateArgs,
+    console::{interrupt::Scratch, output, text},
+    evaluation::{
+        metrics::{Evaluation, Paired, Scored},
+        report::Against,
+        scoring::{self, Judged},
+    },
+    source,
+};
+
+/// Every clip of the corpus, whatever part it is in.
+const EVERYTHING: &str = "everything";
+/// What can be evaluated on.
+const SPLITS: &str = "fault-filtered:train|valid|test|all, and everything";
+/// What an artifact says of its training that is too long for a page.
+const LONG: [&str; 2] = ["clip_ids", "fit"];
+
+/// An artifact, and what it says of the clips that it was asked about.
+struct Judge {
+    artifact: Artifact,
+    classifier: Box<dyn Classifier>,
+    judged: Judged,
+    /// Digest of the clips.
+    digest: String,
+    /// Clips of the corpora that are not in the split.
+    left_out: usize,
+    rejected: Vec<(String, String)>,
+    leaks: String,
+}
+
+/// Scores the artifact and prints the figures.
+///
+/// # Errors
+/// When an artifact or a corpus cannot be read, no clip is in the split, or the two artifacts cannot be compared.
+pub fn run(args: &EvaluateArgs) -> Result<()> {
+    if args.data.corpora.is_empty() {
+        bail!("no corpus is named; add --data CORPUS");
+    }
+    let split = chosen(&args.split)?;
+    // What is wrong with either is said before one of them is heard.
+    let open = |path: &Path| Artifact::open(&artifact::resolve(path, None)?);
+    let artifact = open(&args.artifact)?;
+    let other = args.against.as_deref().map(open).transpose()?;
+    let judge = Judge::new(artifact, split, args)?;
+    let Judge { classifier, judged, rejected, leaks, left_out, .. } = &judge;
+    let (identity, scored) = (classifier.identity(), &judged.scored);
+    let evaluation = Evaluation::new(classifier.labels(), scored, args.seed);
+    let seen = seen_in_training(&judge.artifact.manifest().training, scored);
+    let other = other.map(|other| Judge::new(other, split, args)).transpose()?;
+    let compared = other.as_ref().map(|other| -> Result<_> {
+        let paired = Paired::new(classifier.labels(), scored, &other.judged.scored, args.seed)?;
+        Ok((other.classifier.identity(), paired))
+    });
+    let compared = compared.transpose()?;
+    let names = compared.as_ref().map(|(other, _)| (identity.to_string(), other.to_string()));
+
+    if let Some(path) = &args.scores {
+        write(path, &scores_csv(classifier.labels(), scored))?;
+    }
+    let manifest = judge.artifact.manifest();
+    let documents = Documents {
+        model: &manifest.model,
+        split: &args.split,
+        leaks,
+        warning: source::synthetic_warning(scored.iter().map(|clip| clip.clip_id.as_str())),
+        seed: args.seed,
+        judged,
+        evaluation: &evaluation,
+        judged_data: judge.digest.clone(),
+        fingerprint: &manifest.fingerprint,
+        weights: judge.artifact.weights()?,
+        data: &manifest.data,
+        training: &short(&manifest.training),
+        command: &command(args),
+        against: compared
+            .as_ref()
+            .zip(names.as_ref())
+            .map(|((_, paired), (_, other))| Against { model: other, paired }),
+        learning: None,
+        curves: &[],
+    };
+    if let Some(path) = &args.report {
+        write(path, &documents.page())?;
+    }
+    // A program reads what is piped, and figures of an evaluation are what programs want.
+    if args.run.json || !std::io::stdout().is_terminal() {
+        let mut object = serde_json::to_value(documents.metrics())?;
+        if let Value::Object(fields) = &mut object {
+            fields.insert("split".into(), json!(args.split));
+            fields.insert("left_out".into(), json!(left_out));
+            fields.insert("rejected".into(), json!(rejected.len()));
+            fields.insert("seen_in_training".into(), json!(seen));
+            fields.insert("model".into(), json!(identity.name));
+            fields.insert("version".into(), json!(identity.version));
+            fields.insert("fingerprint".into(), json!(identity.fingerprint));
+            if let Some((other, paired)) = &compared {
+                fields.insert(
+                    "against".into(),
+                    json!({ "model": other.name, "version": other.version, "paired": paired }),
+                );
+            }
+        }
+        return print_json(&object);
+    }
+    say_rejected(rejected);
+    output::line(format!("{identity} on {}: {} clips, {left_out} left out", args.split, evaluation.n))?;
+    output::line(format!("This split leaks: {leaks}."))?;
+    if seen > 0 {
+        output::line(format!("Of these clips, {seen} were fitted on: the figures flatter."))?;
+    }
+    output::write(&text::figures(&evaluation))?;
+    match compared.zip(names) {
+        Some(((_, paired), (a, b))) => output::write(&text::paired(&a, &b, &paired)),
+        None => Ok(()),
+    }
+}
+
+impl Judge {
+    /// Asks an artifact about the clips of the split.
+    fn new(artifact: Artifact, split: Option<Split>, args: &EvaluateArgs) -> Result<Self> {
+        let threads = args.run.threads.into();
+        let classifier = models::from_artifact(&artifact, args.device)?;
+        let spec = classifier.extractor().spec();
+        let scratch = Scratch::new().ok();
+        let set = open_set(&args.data.corpora, spec, threads, scratch.as_ref())?;
+        if set.spec() != spec {
+            bail!(
+                "{} hears descriptors that a log-mel store does not hold; evaluate it on an audio tree, or train on the store",
+                classifier.identity()
+            );
+        }
+        let (indices, leaks) = clips_of(split, &set)?;
+        let judged = scoring::judge(classifier.as_ref(), &set, &indices, threads)?;
+        Ok(Self {
+            judged,
+            digest: set.digest_of(&indices)?,
+            left_out: set.len() - indices.len(),
+            rejected: set.rejected().to_vec(),
+            leaks,
+            artifact,
+            classifier,
+        })
+    }
+}
+
+/// The command, without the folders of this machine.
+fn command(args: &EvaluateArgs) -> String {
+    let against = if args.against.is_some() { " --against OTHER" } else { "" };
+    let EvaluateArgs { split, seed, .. } = args;
+    format!("train evaluate --artifact ARTIFACT{against} --data CORPUS --split {split} --seed {seed}")
+}
+
+/// What an artifact says of its training, without long lists.
+fn short(training: &Value) -> Value {
+    let mut training = training.clone();
+    if let Some(fields) = training.as_object_mut() {
+        fields.retain(|field, value| !LONG.contains(&field.as_str()) || value.to_string().len() < 4_000);
+    }
+    training
+}
+
+/// The split that was named; `None` for every clip.
+fn chosen(name: &str) -> Result<Option<Split>> {
+    if name == EVERYTHING {
+        return Ok(None);
+    }
+    match name.parse() {
+        Ok(split @ Split::FaultFiltered(_)) => Ok(Some(split)),
+        Ok(_) => bail!("`{name}` deals clips for a training; evaluate on {SPLITS}"),
+        Err(_) => bail!("`{name}` is no split to evaluate on; there are {SPLITS}"),
+    }
+}
+
+/// The clips of the split, and what it leaks.
+fn clips_of(split: Option<Split>, set: &LabelledDataset) -> Result<(Vec<usize>, String)> {
+    let Some(split) = split else {
+        return Ok(((0..set.len()).collect(), "whatever of these clips was fitted on or chosen by".into()));
+    };
+    let fold = split.folds(&set.items(), 0)?.swap_remove(0);
+    Ok((fold.test, split.leaks().into()))
+}
+
+/// How many of the scored clips the artifact says it was fitted on.
+fn seen_in_training(training: &Value, scored: &[Scored]) -> usize {
+    let fitted: BTreeSet<&str> =
+        training["clip_ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    scored.iter().filter(|clip| fitted.contains(clip.clip_id.as_str())).count()
+}
+
+fn scores_csv(labels: &[String], scored: &[Scored]) -> String {
+    let mut csv = format!("clip_id,genre,predicted,{}\n", labels.join(","));
+    for clip in scored {
+        let probabilities: Vec<_> = clip.probabilities.iter().map(f64::to_string).collect();
+        let (truth, predicted) = (&labels[clip.truth], &labels[clip.predicted()]);
+        let _ =
+            writeln!(csv, "\"{}\",{truth},{predicted},{}", clip.clip_id.replace('"', "\"\""), probabilities.join(","));
+    }
+    csv
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))
+}

@@ -1,0 +1,179 @@
+//! `train promote`: which version of a model is in use.
+
+use std::{fmt::Write as _, path::Path};
+
+use anyhow::{Result, bail};
+use models::{
+    artifact::{self, Artifact, SplitMetrics},
+    vgg19::Backend,
+};
+use serde::Serialize;
+use serde_json::json;
+
+use super::print_json;
+use crate::{
+    cli::args::PromoteArgs,
+    console::{interrupt, output},
+};
+
+/// Puts a version in use, pins it, lets go of the pin, or lists what there is.
+///
+/// # Errors
+/// When the version is not there, is damaged or does not load, or another is pinned; the version in use stays as it was then.
+pub fn run(args: &PromoteArgs) -> Result<()> {
+    let model = args.model.name();
+    let model_dir = args.artifacts.join(model);
+    let there = artifact::versions(&model_dir)?;
+    if args.list {
+        let listing = Listing::read(model, &model_dir, there);
+        return if args.json { print_json(&listing) } else { output::write(&listing.text(&model_dir)) };
+    }
+    let before = artifact::current(&model_dir).ok();
+    let version = match &args.version {
+        Some(version) => Some(version.clone()),
+        None if args.previous => Some(artifact::previous(&model_dir)?),
+        None => None,
+    };
+    if let Some(version) = &version {
+        check(model, &model_dir, version, &there)?;
+    }
+    interrupt::uninterrupted(|| -> Result<()> {
+        if args.unpin {
+            artifact::unpin(&model_dir)?;
+        }
+        if let Some(version) = &version {
+            artifact::set_current(&model_dir, version)?;
+        }
+        if args.pin {
+            let in_use = version.clone().map_or_else(|| artifact::current(&model_dir), Ok)?;
+            artifact::pin(&model_dir, &in_use)?;
+        }
+        Ok(())
+    })?;
+    let (current, pinned) = (artifact::current(&model_dir).ok(), artifact::pinned(&model_dir)?);
+    if args.json {
+        return print_json(&json!({ "model": model, "version": current, "before": before, "pinned": pinned }));
+    }
+    output::line(summary(model, current.as_deref(), before.as_deref(), pinned.as_deref(), args.unpin))
+}
+
+fn summary(model: &str, current: Option<&str>, before: Option<&str>, pinned: Option<&str>, unpinned: bool) -> String {
+    let mut text = match (current, before) {
+        (None, _) => format!("no version of {model} is in use"),
+        (Some(current), Some(before)) if before != current => {
+            format!("{model} {current} is in use; before, it was {before}, to which --previous goes back")
+        }
+        (Some(current), _) => format!("{model} {current} is in use"),
+    };
+    match pinned {
+        Some(pinned) => {
+            let _ = write!(text, "\n{pinned} is pinned: trainings and promotions leave it in use until --unpin");
+        }
+        None if unpinned => text.push_str("\nno version is pinned"),
+        None => {}
+    }
+    text
+}
+
+/// Refuses a version that a server would refuse: its bytes are checked, and its model is loaded.
+fn check(model: &str, model_dir: &Path, version: &str, there: &[String]) -> Result<()> {
+    if !there.iter().any(|known| known == version) {
+        bail!(
+            "no version `{}` of {model} is in {}; there are: {}",
+            version.escape_debug(),
+            model_dir.display(),
+            if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+        );
+    }
+    let artifact = Artifact::open(&model_dir.join(version))?;
+    let found = &artifact.manifest().model;
+    if found != model {
+        bail!(
+            "{} holds a model `{found}`, not `{model}`; move it to the folder of its model",
+            artifact.dir().display()
+        );
+    }
+    models::from_artifact(&artifact, Backend::default())?;
+    Ok(())
+}
+
+/// The versions of a model.
+#[derive(Serialize)]
+struct Listing {
+    model: &'static str,
+    current: Option<String>,
+    previous: Option<String>,
+    pinned: Option<String>,
+    versions: Vec<Version>,
+    /// What of this could not be read.
+    problems: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Version {
+    version: String,
+    current: bool,
+    previous: bool,
+    pinned: bool,
+    /// How good it is, as its training found; none of a damaged one.
+    metrics: Vec<SplitMetrics>,
+    /// Why it cannot be put in use.
+    problem: Option<String>,
+}
+
+impl Listing {
+    /// One looks at a listing when something is wrong, so whatever is wrong becomes part of it.
+    fn read(model: &'static str, model_dir: &Path, there: Vec<String>) -> Self {
+        let mut problems = Vec::new();
+        let mut known = |answer: models::Result<Option<String>>| match answer {
+            Ok(version) => version,
+            Err(models::Error::NotFound { .. }) => None,
+            Err(error) => {
+                problems.push(error.to_string());
+                None
+            }
+        };
+        let current = known(artifact::current(model_dir).map(Some));
+        let previous = if current.is_some() { known(artifact::previous(model_dir).map(Some)) } else { None };
+        let pinned = known(artifact::pinned(model_dir));
+        let is = |of: &Option<String>, version: &str| of.as_deref() == Some(version);
+        let versions = there.into_iter().map(|version| {
+            let (metrics, problem) = match Artifact::open(&model_dir.join(&version)) {
+                Ok(artifact) => (artifact.manifest().metrics.clone(), None),
+                Err(error) => (Vec::new(), Some(error.to_string())),
+            };
+            Version {
+                current: is(&current, &version),
+                previous: is(&previous, &version),
+                pinned: is(&pinned, &version),
+                version,
+                metrics,
+                problem,
+            }
+        });
+        Self { model, versions: versions.collect(), current, previous, pinned, problems }
+    }
+
+    fn text(&self, model_dir: &Path) -> String {
+        let mut text = format!("versions of {} in {}\n", self.model, model_dir.display());
+        for Version { version, current, previous, pinned, metrics, problem } in &self.versions {
+            let marks = [(*current, "in use"), (*previous, "before"), (*pinned, "pinned")];
+            let marks: Vec<_> = marks.into_iter().filter_map(|(is, mark)| is.then_some(mark)).collect();
+            let _ = write!(text, "{version}  {:<14}", marks.join(", "));
+            for SplitMetrics { split, n, accuracy, .. } in metrics {
+                let _ = write!(text, "  accuracy {accuracy:.3} on {split} ({n} clips)");
+            }
+            if let Some(problem) = problem {
+                let _ = write!(text, "  damaged: {problem}");
+            }
+            text.push('\n');
+        }
+        if self.versions.is_empty() {
+            text.push_str("none; `train` makes one\n");
+        }
+        for problem in &self.problems {
+            let _ = writeln!(text, "{problem}");
+        }
+        text
+    }
+}

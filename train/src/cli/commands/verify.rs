@@ -1,0 +1,81 @@
+//! `train verify`: whether the same inputs give the same bytes.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{
+    print_json, read_spec,
+    vgg19::{self, read_recipe},
+};
+use crate::{
+    cli::args::VerifyArgs,
+    console::output,
+    verify::{self, Against, Comparison, Holds, Inputs, Lock, Report},
+};
+
+/// Trains the small configuration in every surroundings, compares, and fails if anything differs.
+///
+/// # Errors
+/// When a training fails, the lock cannot be read or written, or anything differs: which stage did first.
+pub fn run(args: &VerifyArgs) -> Result<()> {
+    let lock = match (args.no_lock, args.write_lock) {
+        (true, _) => None,
+        (_, true) if !args.lock.exists() => Some(Lock::default()),
+        _ => Some(Lock::read(&args.lock)?),
+    };
+    let music = args.data.as_ref().map(|path| {
+        // The runs take place elsewhere.
+        path.canonicalize().with_context(|| format!("failed to find {}", path.display()))
+    });
+    let recipe = args.recipe.as_deref().map_or_else(|| Ok(verify::recipe()), read_recipe)?;
+    vgg19::check(&recipe)?;
+    let inputs = Inputs { music: music.transpose()?, spec: read_spec(&args.spec)?, recipe };
+    let report = verify::run(&inputs, if args.write_lock { None } else { lock.as_ref() })?;
+    if args.json {
+        print_json(&report)?;
+    } else {
+        output::write(&text(&report))?;
+    }
+    if let Some(difference) = report.difference {
+        bail!("not reproducible: {difference}");
+    }
+    if let Some(mut lock) = lock.filter(|_| args.write_lock) {
+        lock.take(&report);
+        lock.write(&args.lock)?;
+        output::remark(&format!("{} holds these digests now", args.lock.display()));
+    }
+    Ok(())
+}
+
+/// A table for people.
+fn text(report: &Report) -> String {
+    let Report { instruction_set: here, items, difference, .. } = report;
+    let mut text = format!("{:<9} {:<19} {:<14} {:<24} sha256\n", "stage", "item", "runs", "lock");
+    for Comparison { stage, item, sha256, lock, .. } in items {
+        let made: Vec<_> = sha256.iter().flatten().collect();
+        let same = made.iter().all(|digest| *digest == made[0]);
+        let runs = format!("{} {}", made.len(), if same { "the same" } else { "different" });
+        let lock = match lock {
+            Against::Same => "the same".to_owned(),
+            Against::Different => "different".to_owned(),
+            Against::Missing => "not in it".to_owned(),
+            Against::OtherMachines => format!("none for {here}"),
+            Against::NotAsked => "not asked".to_owned(),
+        };
+        let stage = stage.name();
+        let digest = made.first().map(ToString::to_string).unwrap_or_default();
+        let _ = writeln!(text, "{stage:<9} {item:<19} {runs:<14} {lock:<24} {digest}");
+    }
+    if difference.is_some() {
+        text.push_str("What follows from that was not made.\n");
+    } else {
+        let bound: Vec<_> = items.iter().filter(|of| of.holds == Holds::SameInstructionSet).map(|of| of.item).collect();
+        let _ = writeln!(
+            text,
+            "On machines of other vectors than {here}, {} may be another; the rest may not.",
+            bound.join(", ")
+        );
+    }
+    text
+}

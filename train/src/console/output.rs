@@ -1,0 +1,87 @@
+//! What `train` says: results on stdout, remarks on stderr, and neither ever panics as `println!` does.
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+    thread,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::console::interrupt;
+
+/// The program that reads stdout has ended, as `head` does when it has enough: no fault, and nothing to say.
+#[derive(Debug, thiserror::Error)]
+#[error("nobody reads the output any more")]
+pub struct ReaderGone;
+
+/// Writes `text` to stdout as it is.
+///
+/// # Errors
+/// [`ReaderGone`]; and what the operating system says, such as that a disk is full.
+pub fn write(text: &str) -> Result<()> {
+    let mut stdout = io::stdout().lock();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(ReaderGone.into()),
+        written => written.context("failed to write to standard output"),
+    }
+}
+
+/// Writes a line to stdout.
+///
+/// # Errors
+/// Those of [`write`](fn@write).
+pub fn line(text: impl Into<String>) -> Result<()> {
+    let mut text = text.into();
+    text.push('\n');
+    write(&text)
+}
+
+/// Writes a line to stderr, if anybody reads it.
+pub fn remark(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// What a program of this name ends with, whose work gave `result`; an error is said on stderr. Does not return while an
+/// interruption cleans up.
+#[must_use]
+pub fn end(program: &str, result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
+        Err(_) if interrupt::is_ending() => loop {
+            // The handler ends the program as soon as it has cleaned up.
+            thread::park();
+        },
+        Err(error) => {
+            remark(&format!("{program}: {}", one_line(&error)));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes in one line. A cause that the message before it ends with is not said again.
+#[must_use]
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut said = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if said.is_empty() {
+            said = cause;
+        } else if !said.contains(&cause) {
+            said = format!("{said}: {cause}");
+        }
+    }
+    // A file's name may hold anything.
+    said.replace(['\n', '\r'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let error = anyhow!("no space").context("failed to write a: no space").context("failed to keep the artifact");
+        assert_eq!(super::one_line(&error), "failed to keep the artifact: failed to write a: no space");
+    }
+}

@@ -1,0 +1,87 @@
+//! `report.html`: one self-contained page that says how good a model is, on what, and how it was made. Pictures are SVG in the page;
+//! there is no script, and nothing comes from elsewhere.
+//!
+//! Each part is a file. Those that need what not every caller has are left out where it is `None`.
+
+mod confusion;
+mod coverage;
+mod curves;
+mod figures;
+mod genres;
+mod learning;
+mod map;
+mod mistakes;
+mod page;
+mod paired;
+mod plot;
+mod provenance;
+mod reliability;
+
+pub use curves::Curve;
+pub use paired::Against;
+pub use provenance::Provenance;
+
+use crate::evaluation::{
+    learning::LearningCurve,
+    map::Map,
+    metrics::{Evaluation, Faults, Scored, coverage_curve},
+};
+
+/// What a report is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// What is judged, such as `svm`.
+    pub model: &'a str,
+    /// Name of the split, such as `fault-filtered:valid`.
+    pub split: &'a str,
+    /// What the split leaks, in a sentence.
+    pub leaks: &'a str,
+    /// What a reader should know before the figures, such as that the music is synthetic; may be empty.
+    pub warnings: &'a [String],
+    /// The figures.
+    pub evaluation: &'a Evaluation,
+    /// The clips behind the figures.
+    pub scored: &'a [Scored],
+    /// Another model on the same clips.
+    pub against: Option<Against<'a>>,
+    /// What more music to fit on is worth.
+    pub learning: Option<&'a LearningCurve>,
+    /// Which clips the model hears alike.
+    pub map: Option<&'a Map>,
+    /// How the training went; may be empty.
+    pub curves: &'a [Curve],
+    /// How it was made.
+    pub provenance: Provenance<'a>,
+}
+
+/// Renders the page. The same report gives the same bytes.
+#[must_use]
+pub fn html(report: &Report<'_>) -> String {
+    let Report { model, split, leaks, warnings, evaluation, scored, against, learning, map, curves, provenance } =
+        report;
+    let faults = Faults::of(scored);
+    let mut page = page::begin(&format!("{model} on {split}"), warnings);
+    page::title(&mut page, model, split, leaks);
+    figures::section(&mut page, evaluation);
+    genres::section(&mut page, evaluation);
+    confusion::section(&mut page, evaluation);
+    reliability::section(&mut page, evaluation);
+    coverage::section(&mut page, evaluation, &coverage_curve(scored));
+    if let Some(against) = against {
+        paired::section(&mut page, model, against);
+    }
+    if let Some(learning) = learning {
+        learning::section(&mut page, learning);
+    }
+    if let Some(map) = map {
+        map::section(&mut page, map, evaluation, scored);
+    }
+    mistakes::section(&mut page, evaluation, scored, &faults);
+    curves::section(&mut page, curves);
+    provenance::section(&mut page, provenance);
+    page::end(&mut page);
+    page
+}
+
+#[cfg(test)]
+mod tests;

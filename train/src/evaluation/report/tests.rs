@@ -1,0 +1,150 @@
+use std::collections::BTreeMap;
+
+use data::rng::Rng;
+use serde_json::json;
+
+use super::*;
+use crate::evaluation::{
+    learning::{LearningPoint, Skipped},
+    metrics::Paired,
+};
+
+/// Sixty clips of three genres by thirty artists, one of whom has a name to be careful with.
+fn clips(seed: u64) -> Vec<Scored> {
+    let mut rng = Rng::new(seed);
+    let clip = |i: usize| {
+        let truth = i % 3;
+        let mut probabilities: Vec<f64> =
+            (0..3).map(|genre| 0.2 + rng.unit() + f64::from(u8::from(genre == truth))).collect();
+        let sum: f64 = probabilities.iter().sum();
+        probabilities.iter_mut().for_each(|p| *p /= sum);
+        Scored {
+            clip_id: format!("mine.{i:05}"),
+            credit: format!("AC<DC> & \"Friends' {i}"),
+            group: (i / 2).to_string(),
+            truth,
+            probabilities,
+        }
+    };
+    (0..60).map(clip).collect()
+}
+
+fn labels() -> Vec<String> {
+    ["blues", "disco", "rock"].map(String::from).to_vec()
+}
+
+/// A page with every part.
+fn page() -> String {
+    let (scored, other) = (clips(1), clips(2));
+    let evaluation = Evaluation::new(&labels(), &scored, 1);
+    let paired = Paired::new(&labels(), &scored, &other, 1).unwrap();
+    let point = |share: f64, accuracy: f64| LearningPoint {
+        share,
+        artists: (20.0 * share) as usize,
+        clips: (100.0 * share) as usize,
+        accuracy,
+        ci95: [accuracy - 0.1, accuracy + 0.1],
+        macro_f1: accuracy,
+    };
+    let learning = LearningCurve {
+        points: vec![point(0.5, 0.5), point(1.0, 0.7)],
+        skipped: vec![Skipped { share: 0.25, genre: "disco".into(), artists: 1 }],
+        left_out: None,
+    };
+    let map = Map::of_probabilities(&scored, 1);
+    html(&Report {
+        model: "svm <1>",
+        split: "everything",
+        leaks: "nothing & all",
+        warnings: &["Careful: <b>".to_owned()],
+        evaluation: &evaluation,
+        scored: &scored,
+        against: Some(Against { model: "vgg19 'x'", paired: &paired }),
+        learning: Some(&learning),
+        map: map.as_ref(),
+        curves: &[Curve { title: "Loss", name: "held out", points: vec![(1.0, 2.0), (2.0, 1.0)] }],
+        provenance: Provenance {
+            command: "train evaluate --split everything",
+            data: "100 clips",
+            digests: &[("training data", "0123abcd".to_owned())],
+            training: &json!({ "note": "</pre><script>alert(1)</script>" }),
+        },
+    })
+}
+
+#[test]
+fn every_part_is_there_once_and_the_same_bytes_again() {
+    let page = page();
+    for heading in [
+        "Each genre",
+        "Confusion matrix",
+        "Reliability",
+        "Confidence against coverage",
+        "Beside vgg19 &#39;x&#39;",
+        "Learning curve",
+        "What sounds alike to it",
+        "Most confident mistakes",
+        "How the training went",
+        "How it was made",
+    ] {
+        assert_eq!(page.matches(&format!("<h2>{heading}</h2>")).count(), 1, "{heading}");
+    }
+    for words in ["0123abcd", "Of disco that is one artist", "McNemar"] {
+        assert!(page.contains(words), "{words}");
+    }
+    assert_eq!(self::page(), page);
+}
+
+#[test]
+fn nothing_comes_from_elsewhere_and_names_are_only_text() {
+    let page = page();
+    assert!(!page.contains("<script") && !page.contains("://") && !page.contains("AC<DC>") && !page.contains("href"));
+    assert!(page.contains("AC&lt;DC&gt; &amp; &quot;Friends&#39;"));
+    assert!(page.contains("svm &lt;1&gt;") && page.contains("Careful: &lt;b&gt;"));
+    // Every element that is opened is closed.
+    let mut open: Vec<&str> = Vec::new();
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for tag in page.split('<').skip(1) {
+        let name = tag.split([' ', '>', '/', '\n']).next().unwrap_or_default();
+        if let Some(closed) = tag.strip_prefix('/') {
+            let closed = closed.split('>').next().unwrap_or_default();
+            assert_eq!(open.pop(), Some(closed), "at <{tag}");
+        } else if !["!doctype", "meta"].contains(&name) && !tag.split('>').next().unwrap_or_default().ends_with('/') {
+            open.push(name);
+            *counts.entry(name).or_default() += 1;
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+    assert!(counts["svg"] >= 6 && counts["table"] >= 6, "{counts:?}");
+}
+
+#[test]
+fn a_report_of_nothing_and_of_what_is_always_right_can_be_drawn() {
+    for scored in [
+        Vec::new(),
+        clips(1)
+            .into_iter()
+            .map(|clip| Scored {
+                probabilities: (0..3).map(|i| f64::from(u8::from(i == clip.truth))).collect(),
+                ..clip
+            })
+            .collect(),
+    ] {
+        let evaluation = Evaluation::new(&labels(), &scored, 1);
+        let page = html(&Report {
+            model: "svm",
+            split: "everything",
+            leaks: "nothing",
+            warnings: &[],
+            evaluation: &evaluation,
+            scored: &scored,
+            against: None,
+            learning: Some(&LearningCurve { left_out: Some("it was tuned"), ..LearningCurve::default() }),
+            map: None,
+            curves: &[],
+            provenance: Provenance { command: "", data: "", digests: &[], training: &json!(null) },
+        });
+        assert!(page.contains("There is none: it was tuned.") && page.contains("There is no mistake."));
+        assert!(!page.contains("NaN") && !page.contains("What sounds alike") && !page.contains("Beside"));
+    }
+}

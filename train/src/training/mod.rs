@@ -1,0 +1,7 @@
+//! From a labelled dataset to a fitted classifier.
+
+pub mod fitting;
+pub mod golden;
+pub mod svm;
+pub mod vgg19;
+pub mod weights;

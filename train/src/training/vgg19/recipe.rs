@@ -1,0 +1,274 @@
+//! [`TrainingConfig`]: every choice of a training, as it stands in the artifact.
+
+use models::vgg19::{Channels, MAX_BAND_UPSAMPLING, Normalisation, Statistic, Vgg19Config, no_normalisation};
+use serde::{Deserialize, Serialize};
+
+/// How the log-mel is brought to about mean 0 and deviation 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Standardisation {
+    /// All bands by one mean and one deviation, those of the clips that are fitted on.
+    Global,
+    /// Each band by its own mean and deviation, those of the clips that are fitted on.
+    Band,
+    /// By the level of music, taken to fall in a straight line from the lowest band to the highest, and one deviation. Nothing is
+    /// learnt, so the embeddings of a clip are the same whichever clips are fitted on, and folds share them.
+    Line {
+        /// Level of the lowest band in dB.
+        low: f32,
+        /// Level of the highest band in dB.
+        high: f32,
+        /// Deviation of every band in dB; over 0.
+        deviation: f32,
+    },
+}
+
+impl Standardisation {
+    /// The line of music, for bands of area 1 (`MelNorm::Slaney`) from 0 to 11 kHz: within 6 dB of the mean of each of 128 bands of
+    /// GTZAN's `train` part but the lowest and the highest seven, with deviations of 11 to 16 dB.
+    pub const MUSIC: Self = Self::Line { low: 4.0, high: -28.0, deviation: 13.5 };
+}
+
+/// What is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainingConfig {
+    /// Seed of everything that is drawn.
+    pub seed: u64,
+    /// How loud a band is taken to be.
+    #[serde(default = "no_normalisation")]
+    pub views: Vec<Normalisation>,
+    /// How one log-mel becomes three planes.
+    pub channels: Channels,
+    /// Rows of a plane for each band.
+    pub band_upsampling: usize,
+    /// How it is standardised.
+    pub standardisation: Standardisation,
+    /// Blocks that the head hears.
+    pub pooled_blocks: Vec<usize>,
+    /// What it takes of their channels.
+    pub statistics: Vec<Statistic>,
+    /// Whether the head is fitted on the shorter windows of the clips too, and not on their passages alone.
+    pub windows: bool,
+    /// How the head is fitted on frozen embeddings.
+    pub head: HeadConfig,
+    /// How the network is tuned after that; `None` leaves it frozen.
+    pub finetune: Option<FinetuneConfig>,
+    /// Folds, by artist, of the cross-validation that fits the temperature.
+    pub folds: usize,
+}
+
+/// How a head is fitted: AdamW on all embeddings at once, cosine schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct HeadConfig {
+    /// Steps.
+    pub steps: usize,
+    /// Highest learning rate; embeddings have a length of about 1.
+    pub learning_rate: f64,
+    /// Weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Share of the dimensions of each embedding that a step does not see.
+    pub dropout: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Heads for each view, each with its own dropout, whose mean is kept.
+    pub heads: usize,
+}
+
+/// How the last blocks are tuned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FinetuneConfig {
+    /// First block that is tuned; those before it stay as they are.
+    pub thaw: usize,
+    /// Times that every clip is seen.
+    pub epochs: usize,
+    /// Clips in a step.
+    pub batch: usize,
+    /// Frames of a crop.
+    pub crop: usize,
+    /// Highest learning rate of the last block.
+    pub learning_rate: f64,
+    /// What the learning rate is multiplied by from a block to the one before it.
+    pub block_decay: f64,
+    /// Highest learning rate of the head.
+    pub head_learning_rate: f64,
+    /// Weight decay of AdamW.
+    pub weight_decay: f64,
+    /// Share of the steps in which the learning rate rises.
+    pub warm_up: f64,
+    /// Largest norm of all gradients of a step together.
+    pub clip_norm: f64,
+    /// Share of the dimensions of an embedding that a step does not see.
+    pub dropout: f64,
+    /// Share of the target that is spread over all classes.
+    pub label_smoothing: f64,
+    /// Decay of the running average of the weights, which is what is kept; 0 keeps the weights themselves.
+    pub averaging: f64,
+    /// What is done to a crop.
+    pub augment: Augment,
+    /// Epochs from one look at the held-out clips to the next.
+    pub look_every: usize,
+    /// Looks without a better log-loss after which the tuning ends.
+    pub patience: usize,
+}
+
+/// What is done to a crop before the network hears it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Augment {
+    /// Both parameters of the beta distribution that two clips are mixed by (Zhang et al. 2018); 0 mixes none.
+    pub mixup: f64,
+    /// Most bands, and most frames, of each of two bands and two stretches that are silenced (Park et al. 2019).
+    pub mask: usize,
+    /// Largest change of tempo: `exp(±stretch)`.
+    pub stretch: f64,
+    /// Most bands that the log-mel is moved up or down.
+    pub shift: usize,
+    /// Deviation in dB of a random equaliser of five points.
+    pub equaliser: f64,
+}
+
+impl Augment {
+    /// Nothing is done.
+    pub const NONE: Self = Self { mixup: 0.0, mask: 0, stretch: 0.0, shift: 0, equaliser: 0.0 };
+}
+
+impl TrainingConfig {
+    /// The frozen regime.
+    #[must_use]
+    pub fn frozen(seed: u64) -> Self {
+        Self {
+            seed,
+            views: vec![Normalisation::None, Normalisation::Cmn],
+            channels: Channels::Repeat,
+            band_upsampling: 2,
+            standardisation: Standardisation::MUSIC,
+            pooled_blocks: vec![1, 2, 3, 4],
+            statistics: vec![Statistic::Average, Statistic::Deviation],
+            windows: true,
+            head: HeadConfig {
+                steps: 200,
+                learning_rate: 0.5,
+                weight_decay: 0.01,
+                dropout: 0.65,
+                label_smoothing: 0.0,
+                heads: 8,
+            },
+            finetune: None,
+            folds: 5,
+        }
+    }
+
+    /// The regime that tunes the last blocks after that.
+    #[must_use]
+    pub fn finetune(seed: u64) -> Self {
+        let finetune = FinetuneConfig {
+            thaw: 4,
+            epochs: 4,
+            batch: 16,
+            crop: 344,
+            learning_rate: 3e-6,
+            block_decay: 0.7,
+            head_learning_rate: 1e-4,
+            weight_decay: 0.05,
+            warm_up: 0.1,
+            clip_norm: 1.0,
+            dropout: 0.8,
+            label_smoothing: 0.0,
+            averaging: 0.98,
+            augment: Augment::NONE,
+            look_every: 2,
+            patience: 3,
+        };
+        Self { finetune: Some(finetune), ..Self::frozen(seed) }
+    }
+
+    /// What network it needs.
+    #[must_use]
+    pub fn network(&self, n_classes: usize) -> Vgg19Config {
+        Vgg19Config {
+            views: self.views.clone(),
+            pooled_blocks: self.pooled_blocks.clone(),
+            statistics: self.statistics.clone(),
+            n_classes,
+        }
+    }
+
+    /// `frozen` or `finetune`.
+    #[must_use]
+    pub fn regime(&self) -> &'static str {
+        if self.finetune.is_some() { "finetune" } else { "frozen" }
+    }
+
+    /// Refuses what cannot be trained.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    pub fn check(&self) -> Result<(), String> {
+        self.network(2).check().map_err(|error| error.to_string())?;
+        let must = |holds: bool, rule: &str| if holds { Ok(()) } else { Err(rule.to_owned()) };
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        must((2..=20).contains(&self.folds), "the folds must be 2 to 20")?;
+        if let Standardisation::Line { low, high, deviation } = self.standardisation {
+            must(low.is_finite() && high.is_finite(), "the levels of the line must be finite")?;
+            must(deviation > 0.0 && deviation.is_finite(), "the deviation of the line must be over 0")?;
+        }
+        must(self.head.steps >= 1, "the head needs a step or more")?;
+        must(
+            (1..=MAX_BAND_UPSAMPLING).contains(&self.band_upsampling),
+            &format!("the rows for each band must be 1 to {MAX_BAND_UPSAMPLING}"),
+        )?;
+        must((1..=1000).contains(&self.head.heads), "the heads must be 1 to 1000")?;
+        must(share(self.head.dropout), "the dropout must be 0 to below 1")?;
+        let Some(tune) = &self.finetune else { return Ok(()) };
+        let blocks = self.pooled_blocks.iter().copied().max().unwrap_or(1);
+        must(
+            (1..=blocks).contains(&tune.thaw),
+            "the first block to thaw must be one that the head hears, or before it",
+        )?;
+        must((1..=10_000).contains(&tune.epochs), "the epochs must be 1 to 10000")?;
+        must((1..=4096).contains(&tune.batch), "the batch must be 1 to 4096")?;
+        must((1 << blocks..=65_536).contains(&tune.crop), "the crop must leave a frame of the last block")?;
+        must(tune.learning_rate > 0.0 && tune.head_learning_rate > 0.0, "learning rates must be over 0")?;
+        must(tune.block_decay > 0.0 && tune.block_decay <= 1.0, "the decay by block must be over 0, to 1")?;
+        must(share(tune.dropout) && share(tune.averaging) && share(tune.warm_up), "shares must be 0 to below 1")?;
+        must(share(tune.label_smoothing) && share(self.head.label_smoothing), "label smoothing must be 0 to below 1")?;
+        must(tune.clip_norm > 0.0, "the norm of the gradients must be over 0")?;
+        must(tune.look_every >= 1 && tune.patience >= 1, "looks and patience must be 1 or more")?;
+        let Augment { mixup, stretch, equaliser, .. } = tune.augment;
+        must((0.0..=100.0).contains(&mixup), "mixup must be 0 to 100")?;
+        must((0.0..=1.0).contains(&stretch), "the stretch must be 0 to 1")?;
+        must((0.0..=24.0).contains(&equaliser), "the equaliser must be 0 to 24 dB")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(standardisation: &str) -> Result<TrainingConfig, String> {
+        let mut recipe = serde_json::to_value(TrainingConfig::frozen(1)).unwrap();
+        recipe["standardisation"] = serde_json::from_str(standardisation).unwrap();
+        let recipe: TrainingConfig = serde_json::from_value(recipe).map_err(|error| error.to_string())?;
+        recipe.check().map(|()| recipe)
+    }
+
+    #[test]
+    fn bands_are_standardised_as_the_recipe_says_or_it_says_what_is_wrong() {
+        assert_eq!(read(r#""band""#).unwrap().standardisation, Standardisation::Band);
+        let music = r#"{"line": {"low": 4.0, "high": -28.0, "deviation": 13.5}}"#;
+        assert_eq!(read(music).unwrap(), TrainingConfig::frozen(1));
+        for (wrong, named) in [
+            (r#"{"line": {"low": 4.0, "high": -28.0, "deviation": 0.0}}"#, "the deviation of the line"),
+            (r#"{"line": {"low": 4.0, "high": -28.0}}"#, "deviation"),
+            (r#"{"line": {"low": 1e39, "high": -28.0, "deviation": 1.0}}"#, "levels of the line"),
+            (r#"{"line": {"low": 4.0, "high": -28.0, "deviation": 1.0, "slope": 2.0}}"#, "slope"),
+            (r#""curve""#, "curve"),
+        ] {
+            let error = read(wrong).unwrap_err();
+            assert!(error.contains(named), "{wrong}: {error}");
+        }
+    }
+}
