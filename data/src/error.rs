@@ -28,7 +28,7 @@ pub enum Error {
     },
     /// A log-mel store is damaged or contradicts itself.
     #[error("the log-mel store {} cannot be read: {problem}", path.display())]
-    Store {
+    FeatureStore {
         /// The file or folder at fault.
         path: PathBuf,
         /// What is wrong, and what was expected.
@@ -113,6 +113,6 @@ impl Error {
     }
 
     pub(crate) fn store(path: &Path, problem: impl Into<String>) -> Self {
-        Self::Store { path: path.to_owned(), problem: problem.into() }
+        Self::FeatureStore { path: path.to_owned(), problem: problem.into() }
     }
 }

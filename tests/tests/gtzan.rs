@@ -58,8 +58,8 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
     // The same clips as audio and as rows of the store.
     train(at, &["extract", "--data", &clips, "--out", "extracted"]);
     let (ours, theirs) = (
-        data::Store::open(&at.join("extracted")).expect("a store"),
-        data::Store::open(Path::new(&store)).expect("a store"),
+        data::FeatureStore::open(&at.join("extracted")).expect("a store"),
+        data::FeatureStore::open(Path::new(&store)).expect("a store"),
     );
     let rows: std::collections::BTreeMap<_, _> =
         (0..theirs.len()).map(|row| (theirs.id(row).to_owned(), row)).collect();

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AudioClip, AudioFolder, Dataset, Error, ExtractOptions, Genre, Result, Store,
+    AudioClip, AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Genre, Result,
     dataset::{
         extract::{for_each_ordered, pool},
         store::hex,
@@ -154,13 +154,13 @@ impl Audit {
 /// for a thousand, minutes for ten thousand.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::Store`] for a store that cannot be read; a file of an audio tree that cannot be read is
+/// [`Error::Io`] and [`Error::FeatureStore`] for a store that cannot be read; a file of an audio tree that cannot be read is
 /// a finding. [`Error::Setting`] for `threads` that cannot be had.
 pub fn audit(corpus: &Dataset, options: &ExtractOptions<'_>) -> Result<Audit> {
     let mut audit = Audit { clips: corpus.len(), ..Audit::default() };
     let heard = match corpus {
         Dataset::AudioFolder(tree) => hear_tree(tree, options, &mut audit)?,
-        Dataset::Store(store) => hear_store(store, options)?,
+        Dataset::FeatureStore(store) => hear_store(store, options)?,
     };
     audit.not_fingerprinted = heard.iter().filter(|clip| clip.print.is_none()).count();
     find_repeats(&heard, options.threads, &mut audit)?;
@@ -177,7 +177,7 @@ struct Heard {
     print: Option<SoundPrint>,
 }
 
-fn hear_store(store: &Store, options: &ExtractOptions<'_>) -> Result<Vec<Heard>> {
+fn hear_store(store: &FeatureStore, options: &ExtractOptions<'_>) -> Result<Vec<Heard>> {
     (0..store.len())
         .map(|row| {
             let analysis = store.analysis(row)?;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{AudioFolder, Error, Result, Store};
+use crate::{AudioFolder, Error, FeatureStore, Result};
 
 /// A folder of clips.
 #[derive(Debug)]
@@ -11,7 +11,7 @@ pub enum Dataset {
     /// Audio files in genre folders.
     AudioFolder(AudioFolder),
     /// Features.
-    Store(Store),
+    FeatureStore(FeatureStore),
 }
 
 impl Dataset {
@@ -20,15 +20,15 @@ impl Dataset {
     /// A folder that has both GTZAN's store in `logmel` and audio in `clips` is opened as the store, which has more.
     ///
     /// # Errors
-    /// [`Error::NoDataset`], naming what was looked for and what is there; those of [`Store::open`] and
+    /// [`Error::NoDataset`], naming what was looked for and what is there; those of [`FeatureStore::open`] and
     /// [`AudioFolder::open`].
     pub fn open(path: &Path) -> Result<Self> {
         let inner = path.join("logmel");
-        if Store::is_at(path) {
-            return Store::open(path).map(Self::Store);
+        if FeatureStore::is_at(path) {
+            return FeatureStore::open(path).map(Self::FeatureStore);
         }
-        if Store::is_at(&inner) && !AudioFolder::has_genres(path) {
-            return Store::open(&inner).map(Self::Store);
+        if FeatureStore::is_at(&inner) && !AudioFolder::has_genres(path) {
+            return FeatureStore::open(&inner).map(Self::FeatureStore);
         }
         match AudioFolder::open(path) {
             Err(Error::NoDataset { path, looked_for, found }) => Err(Error::NoDataset {
@@ -45,7 +45,7 @@ impl Dataset {
     /// Whether `path` holds a corpus at all, broken or not.
     #[must_use]
     pub fn is_at(path: &Path) -> bool {
-        Store::is_at(path) || Store::is_at(&path.join("logmel")) || AudioFolder::open(path).is_ok()
+        FeatureStore::is_at(path) || FeatureStore::is_at(&path.join("logmel")) || AudioFolder::open(path).is_ok()
     }
 
     /// Clips.
@@ -53,7 +53,7 @@ impl Dataset {
     pub fn len(&self) -> usize {
         match self {
             Self::AudioFolder(tree) => tree.clips().len(),
-            Self::Store(store) => store.len(),
+            Self::FeatureStore(store) => store.len(),
         }
     }
 

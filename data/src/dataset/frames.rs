@@ -31,7 +31,7 @@ pub fn manifest(corpus: &Dataset) -> Result<DataFrame> {
                 rows.file.push(Some(file.join("/")));
             }
         }
-        Dataset::Store(store) => {
+        Dataset::FeatureStore(store) => {
             for row in 0..store.len() {
                 rows.push(store.id(row), store.genre(row), store.artist(row), store.title(row));
                 rows.split.push(store.catalogue(row).map(|entry| entry.split.name()));

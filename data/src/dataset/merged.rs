@@ -13,7 +13,8 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::{
-    Credit, Dataset, Error, ExtractOptions, FaultFiltered, Fold, Genre, Result, Split, SplitItem, Store, artist_groups,
+    Dataset, Error, ExtractOptions, FaultFiltered, FeatureStore, Fold, Genre, Result, Split, SplitItem, TrackMetadata,
+    artist_groups,
     dataset::{extract, store::hex},
 };
 
@@ -21,7 +22,7 @@ use crate::{
 #[derive(Debug)]
 pub struct LabelledDataset {
     spec: FeatureSpec,
-    stores: Vec<Store>,
+    stores: Vec<FeatureStore>,
     clips: Vec<LabelledClip>,
     description: Description,
     rejected: Vec<(String, String)>,
@@ -110,7 +111,7 @@ impl LabelledDataset {
         let asked = spec;
         let mut spec = asked.clone();
         for corpus in &corpora {
-            if let Dataset::Store(store) = corpus {
+            if let Dataset::FeatureStore(store) = corpus {
                 let (ours, theirs) = (spec.log_mel_fingerprint(), store.spec().log_mel_fingerprint());
                 if ours != theirs {
                     return Err(Error::Incompatible {
@@ -133,7 +134,7 @@ impl LabelledDataset {
         let mut kinds = Vec::with_capacity(corpora.len());
         for corpus in corpora {
             match corpus {
-                Dataset::Store(store) => {
+                Dataset::FeatureStore(store) => {
                     kinds.push("log-mel store");
                     stores.push(store);
                 }
@@ -146,7 +147,7 @@ impl LabelledDataset {
                     let store = folder.path().join("store");
                     rejected.extend(extract(&tree, &spec, &store, options)?.rejected);
                     kinds.push("audio tree");
-                    stores.push(Store::open(&store)?);
+                    stores.push(FeatureStore::open(&store)?);
                     temporary.push(folder);
                 }
             }
@@ -259,7 +260,7 @@ impl LabelledDataset {
     /// Reads the features of clip `index`; from any thread.
     ///
     /// # Errors
-    /// Those of [`Store::analysis`].
+    /// Those of [`FeatureStore::analysis`].
     ///
     /// # Panics
     /// If `index` is not below [`LabelledDataset::len`].
@@ -317,7 +318,7 @@ impl LabelledDataset {
 }
 
 /// All clips of the stores, the first of each id, and how many were left out for their id.
-fn join(stores: &[Store]) -> (Vec<LabelledClip>, usize) {
+fn join(stores: &[FeatureStore]) -> (Vec<LabelledClip>, usize) {
     let mut seen = BTreeSet::new();
     let mut sources = Vec::new();
     let mut credits = Vec::new();
@@ -329,7 +330,7 @@ fn join(stores: &[Store]) -> (Vec<LabelledClip>, usize) {
                 continue;
             }
             sources.push((index, row));
-            credits.push(Credit {
+            credits.push(TrackMetadata {
                 clip_id: store.id(row),
                 artist: store.artist(row),
                 title: store.title(row),

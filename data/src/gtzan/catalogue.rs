@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::LazyLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Credit, Error, Genre, artist_groups, csv};
+use crate::{Error, Genre, TrackMetadata, artist_groups, csv};
 
 const TABLE: &str = include_str!("../../catalogue/gtzan.csv");
 
@@ -96,9 +96,9 @@ impl Catalogue {
         let rows = csv::parse(text).ok()?;
         let mut entries = rows.iter().skip(1).map(|(_, row)| entry(row)).collect::<Option<Vec<_>>>()?;
         entries.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
-        let credits: Vec<Credit<'_>> = entries
+        let credits: Vec<TrackMetadata<'_>> = entries
             .iter()
-            .map(|e| Credit {
+            .map(|e| TrackMetadata {
                 clip_id: &e.clip_id,
                 artist: e.artist.as_deref(),
                 title: e.title.as_deref(),

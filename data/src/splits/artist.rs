@@ -36,7 +36,7 @@ const GUEST: [&str; 8] = ["feat", "featuring", "ft", "presents", "pres", "versus
 
 /// What is known of who made a clip, for [`artist_groups`].
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Credit<'a> {
+pub struct TrackMetadata<'a> {
     /// The clip; names the group where nothing else is known.
     pub clip_id: &'a str,
     /// As some index spells it.
@@ -65,7 +65,7 @@ pub fn artist_key(name: &str) -> String {
 ///
 /// The group is named after its first artist by key, else `title:…` or `clip:…`.
 #[must_use]
-pub fn artist_groups(credits: &[Credit<'_>]) -> Vec<String> {
+pub fn artist_groups(credits: &[TrackMetadata<'_>]) -> Vec<String> {
     // Nodes: names first, so that the least index of a component is its first name.
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut recordings: BTreeMap<&str, usize> = BTreeMap::new();
@@ -287,10 +287,10 @@ mod tests {
 
     fn groups(artists: &[&str]) -> Vec<String> {
         let ids: Vec<String> = (0..artists.len()).map(|i| i.to_string()).collect();
-        let credits: Vec<Credit<'_>> = artists
+        let credits: Vec<TrackMetadata<'_>> = artists
             .iter()
             .zip(&ids)
-            .map(|(artist, clip_id)| Credit { clip_id, artist: Some(artist), ..Credit::default() })
+            .map(|(artist, clip_id)| TrackMetadata { clip_id, artist: Some(artist), ..TrackMetadata::default() })
             .collect();
         artist_groups(&credits)
     }
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn unknown_artists_group_by_title_or_stand_alone() {
-        let credit = |clip_id, artist, title| Credit { clip_id, artist, title, recording: None };
+        let credit = |clip_id, artist, title| TrackMetadata { clip_id, artist, title, recording: None };
         let found = artist_groups(&[
             credit("a", None, Some("I'll Be Watching You")),
             credit("b", None, Some("Ill be watching you!")),
@@ -375,7 +375,7 @@ mod tests {
 
     #[test]
     fn equal_recordings_are_united_whoever_made_them() {
-        let credit = |clip_id, artist| Credit { clip_id, artist, title: None, recording: Some("md5") };
+        let credit = |clip_id, artist| TrackMetadata { clip_id, artist, title: None, recording: Some("md5") };
         let found = artist_groups(&[credit("a", Some("Queen")), credit("b", None), credit("c", Some("Abba"))]);
         assert_eq!(found, ["abba", "abba", "abba"]);
     }

@@ -118,7 +118,7 @@ fn the_known_repeats_of_gtzan_are_found_and_no_other_song_is_taken_for_one() {
     }
     // Clips with the same MD5, of those that the store has.
     let store_ids: BTreeSet<&str> = match &corpus {
-        Dataset::Store(store) => store.ids().collect(),
+        Dataset::FeatureStore(store) => store.ids().collect(),
         Dataset::AudioFolder(_) => BTreeSet::new(),
     };
     let entries: Vec<_> = catalogue().entries().iter().filter(|e| store_ids.contains(e.clip_id.as_str())).collect();

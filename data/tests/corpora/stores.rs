@@ -7,7 +7,9 @@ use std::{
     sync::OnceLock,
 };
 
-use data::{AudioFolder, Dataset, Error, ExtractOptions, Genre, LabelledDataset, Part, Split, Store, dataset::extract};
+use data::{
+    AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Genre, LabelledDataset, Part, Split, dataset::extract,
+};
 use features::{FeatureSpec, descriptors::descriptor::Needs};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -62,7 +64,7 @@ fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_analyses() {
         assert_eq!(rejected, ["broken", "short"]);
         assert!(report.rejected[1].1.contains("too short"), "{:?}", report.rejected);
 
-        let store = Store::open(&out).unwrap();
+        let store = FeatureStore::open(&out).unwrap();
         assert_eq!(store.spec(), &spec);
         assert_eq!(store.needs(), spec.needs());
         let extractor = features::Extractor::new(spec).unwrap();
@@ -90,7 +92,7 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
     let out = folder.path().join("store");
     let tree = AudioFolder::open(folder.path()).unwrap();
     extract(&tree, &spec, &out, &ExtractOptions::default()).unwrap();
-    let store = Store::open(&out).unwrap();
+    let store = FeatureStore::open(&out).unwrap();
     let extractor = features::Extractor::new(spec).unwrap();
     for (row, (start, frames)) in [(0, 70), (30, 100)].into_iter().enumerate() {
         let decoded = features::decode::decode_file(&tree.clips()[row].path, &Default::default()).unwrap();
@@ -118,7 +120,7 @@ fn only_stores_are_replaced() {
     let out = folder.path().join("a/b/store");
     for spec in [FeatureSpec::librosa(), log_mel_spec()] {
         extract(&tree, &spec, &out, &ExtractOptions::default()).unwrap();
-        assert_eq!(Store::open(&out).unwrap().spec(), &spec);
+        assert_eq!(FeatureStore::open(&out).unwrap().spec(), &spec);
     }
     // What fails leaves the store that was there.
     fs::remove_dir_all(folder.path().join("tree/jazz")).unwrap();
@@ -128,7 +130,7 @@ fn only_stores_are_replaced() {
     let tree = AudioFolder::open(&folder.path().join("tree")).unwrap();
     let failed = extract(&tree, &log_mel_spec(), &out, &ExtractOptions::default()).unwrap_err();
     assert!(matches!(failed, Error::NothingUsable { clips: 2, .. }), "{failed}");
-    assert_eq!(Store::open(&out).unwrap().len(), 3);
+    assert_eq!(FeatureStore::open(&out).unwrap().len(), 3);
 }
 
 #[test]
@@ -202,7 +204,7 @@ fn a_clip_in_pieces_is_its_frames_in_order() {
 #[test]
 fn the_real_store_is_read_as_it_is() {
     let Some(path) = sounds::shared("gtzan/logmel") else { return };
-    let store = Store::open(&path).unwrap();
+    let store = FeatureStore::open(&path).unwrap();
     assert_eq!((store.len(), store.n_frames(0), store.id(0)), (710, 344, "blues.00000"));
     assert_eq!(store.spec(), &log_mel_spec());
     assert!((0..store.len()).all(|row| store.catalogue(row).is_some()));
@@ -279,7 +281,7 @@ impl Parts {
 
 /// Opens a store and reads all of it.
 fn read_all(folder: &Path) -> Result<(), Error> {
-    let store = Store::open(folder)?;
+    let store = FeatureStore::open(folder)?;
     (0..store.len()).try_for_each(|row| store.analysis(row).map(drop))?;
     store.digest().map(drop)
 }
@@ -287,7 +289,7 @@ fn read_all(folder: &Path) -> Result<(), Error> {
 #[test]
 fn a_store_of_another_writer_opens() {
     let folder = Parts::good().write();
-    let store = Store::open(folder.path()).unwrap();
+    let store = FeatureStore::open(folder.path()).unwrap();
     assert_eq!((store.genre(0), store.genre(1), store.artist(1)), (Genre::Blues, Genre::Jazz, Some("Somebody")));
     let analysis = store.analysis(1).unwrap();
     let levels: Vec<f32> = analysis.log_mel().db().iter().copied().collect();
@@ -295,7 +297,7 @@ fn a_store_of_another_writer_opens() {
     let expected = (0..32).flat_map(|band| [96 + 3 * band, 97 + 3 * band]).map(|i| (i % 60) as f32 * 0.5 - 80.0);
     assert_eq!(levels, expected.collect::<Vec<_>>());
     assert_eq!(analysis.series(features::descriptors::descriptor::Descriptor::Rms).unwrap().dim(), (1, 2));
-    let full = Store::open(Parts { n_frames: None, ..Parts::good() }.write().path()).unwrap();
+    let full = FeatureStore::open(Parts { n_frames: None, ..Parts::good() }.write().path()).unwrap();
     assert_eq!(full.n_frames(1), 3);
 }
 
@@ -365,7 +367,7 @@ fn a_store_cut_short_anywhere_is_refused() {
     for length in 0..whole.len() {
         fs::write(&path, &whole[..length]).unwrap();
         let error = read_all(folder.path()).expect_err("cut short");
-        assert!(matches!(error, Error::Store { .. }), "{length}: {error}");
+        assert!(matches!(error, Error::FeatureStore { .. }), "{length}: {error}");
     }
     fs::write(&path, [&whole[..], &[0]].concat()).unwrap();
     assert!(read_all(folder.path()).unwrap_err().to_string().contains("padded"));

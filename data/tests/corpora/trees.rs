@@ -125,5 +125,5 @@ fn the_real_clips_are_found() {
     assert_eq!(tree.clips().len(), 96);
     assert!(tree.clips().iter().all(|clip| clip.catalogue().is_some()));
     let Some(parent) = sounds::shared("gtzan") else { return };
-    assert!(matches!(Dataset::open(&parent).unwrap(), Dataset::Store(store) if store.len() == 710));
+    assert!(matches!(Dataset::open(&parent).unwrap(), Dataset::FeatureStore(store) if store.len() == 710));
 }

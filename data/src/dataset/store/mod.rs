@@ -16,7 +16,7 @@ mod write;
 
 use features::spec::Quantisation;
 
-pub use read::Store;
+pub use read::FeatureStore;
 pub(crate) use read::hex;
 pub(crate) use write::{Row, StoreWriter};
 

@@ -1,4 +1,4 @@
-//! [`Store`]: a log-mel store that is open for reading.
+//! [`FeatureStore`]: a log-mel store that is open for reading.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,7 +30,7 @@ const MAX_FRAMES: usize = 65_536;
 
 /// A log-mel store. Only labels and lengths are in memory; rows are read when they are asked for, from any thread.
 #[derive(Debug)]
-pub struct Store {
+pub struct FeatureStore {
     dir: PathBuf,
     spec: FeatureSpec,
     clips: Vec<StoredClip>,
@@ -57,11 +57,11 @@ struct Slab {
     row_bytes: usize,
 }
 
-impl Store {
+impl FeatureStore {
     /// Opens the store in folder `dir`. Every size, id and label is checked; the values of a row when it is read.
     ///
     /// # Errors
-    /// [`Error::Store`] for a store that is truncated, misshapen, contradicts itself, names a clip twice, holds an
+    /// [`Error::FeatureStore`] for a store that is truncated, misshapen, contradicts itself, names a clip twice, holds an
     /// unknown genre, or was written for another version of this program; [`Error::Table`] for a malformed `clips.csv`;
     /// [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self> {
@@ -157,7 +157,7 @@ impl Store {
     /// The clip id of row `row`.
     ///
     /// # Panics
-    /// If `row` is not below [`Store::len`], as the other methods that take a row do.
+    /// If `row` is not below [`FeatureStore::len`], as the other methods that take a row do.
     #[must_use]
     pub fn id(&self, row: usize) -> &str {
         &self.clips[row].id
@@ -215,7 +215,7 @@ impl Store {
     /// Reads a row.
     ///
     /// # Errors
-    /// [`Error::Io`], and [`Error::Store`] for a value that is not finite.
+    /// [`Error::Io`], and [`Error::FeatureStore`] for a value that is not finite.
     pub fn analysis(&self, row: usize) -> Result<ClipFeatures> {
         let n_frames = self.clips[row].n_frames;
         let bytes = self.trimmed(&self.log_mel, row)?;
@@ -252,7 +252,7 @@ impl Store {
         Ok(hex(&hash.finalize()))
     }
 
-    /// SHA-256, in hexadecimal, of the front end and of [`Store::row_digest`] of every row: equal for two stores that
+    /// SHA-256, in hexadecimal, of the front end and of [`FeatureStore::row_digest`] of every row: equal for two stores that
     /// train the same model.
     ///
     /// # Errors
