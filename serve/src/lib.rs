@@ -4,30 +4,30 @@
 //!
 //! | step | where | on which thread |
 //! |---|---|---|
-//! | connection, time-outs, graceful stop | [`server`] | async |
+//! | connection, time-outs, graceful stop | [`http::server`] | async |
 //! | id, log line, key, route | `middleware`, [`router()`] | async |
-//! | what is asked of whom; body, bounded in bytes and in time, within the [`budget`] of all | `admission`, [`body`] | async |
-//! | form, JSON or raw bytes → audio | [`upload`] | [`pool`] |
-//! | decode → features | [`hear`] | [`pool`] |
-//! | model | [`hear`], or a [`batcher`] for songs that share a network | [`pool`], or the batcher's |
+//! | what is asked of whom; body, bounded in bytes and in time, within the [`http::budget`] of all | `admission`, [`http::body`] | async |
+//! | form, JSON or raw bytes → audio | [`api::upload`] | [`engine::pool`] |
+//! | decode → features | [`engine::hear`] | [`engine::pool`] |
+//! | model | [`engine::hear`], or a [`engine::batcher`] for songs that share a network | [`engine::pool`], or the batcher's |
 //!
 //! Whatever fails on the way is one variant of [`Rejection`], and is answered as a problem of RFC 9457. A model sits in
-//! a [`host::ModelSlot`], where the next version takes its place while requests are under way; each request uses one version
+//! a [`engine::slot::ModelSlot`], where the next version takes its place while requests are under way; each request uses one version
 //! throughout. The role `web` computes nothing: its [`gateway`] forwards to the servers of the models.
 //!
 //! ```no_run
 //! use std::sync::Arc;
 //!
-//! use serve::{App, Limits, Role, config::{Compute, Kind}, host};
+//! use serve::{App, Limits, Role, cli::config::{Compute, Kind}, engine::slot};
 //!
 //! # async fn example() -> Result<(), serve::Error> {
 //! let compute = Compute::default();
 //! let app = Arc::new(App::new(Role::Svm, Limits::default(), &compute, None)?);
-//! let model = host::load("artifacts/svm/0123456789ab".as_ref(), Kind::Svm, compute.device)?;
+//! let model = slot::load("artifacts/svm/0123456789ab".as_ref(), Kind::Svm, compute.device)?;
 //! app.hosts()[0].put(model);
-//! let listener = serve::server::bind("127.0.0.1:8081").await?;
+//! let listener = serve::http::server::bind("127.0.0.1:8081").await?;
 //! let (router, metrics) = (serve::router(Arc::clone(&app)), app.metrics());
-//! serve::server::serve(listener, router, serve::Timeouts::default(), metrics, std::future::pending()).await;
+//! serve::http::server::serve(listener, router, serve::Timeouts::default(), metrics, std::future::pending()).await;
 //! # Ok(()) }
 //! ```
 

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
 
 fn start() -> serve::Result<ExitCode> {
     match Cli::read(env::args_os())? {
-        Task::Serve(config) => serve::cli::run(&config).map(|()| ExitCode::SUCCESS),
+        Task::Serve(config) => serve::run(&config).map(|()| ExitCode::SUCCESS),
         Task::Classify(args) => classify::run(&args),
         Task::Probe(question) => probe::run(&question),
         Task::Print(settings) => {

@@ -90,7 +90,7 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
     assert_eq!(classifier.extractor().spec(), extractor.spec());
     let (mut right, mut agree, mut of) = (0, 0, 0);
     for row in 0..ours.len() {
-        let entry = data::gtzan::catalogue().get(ours.id(row)).expect("a clip of GTZAN");
+        let entry = data::catalogue().get(ours.id(row)).expect("a clip of GTZAN");
         if entry.split != data::FaultFiltered::Valid {
             continue;
         }

@@ -25,7 +25,7 @@ use crate::{
         extract::{for_each_ordered, pool},
         store::hex,
     },
-    gtzan::catalogue,
+    gtzan::catalogue::catalogue,
 };
 use fingerprint::SoundPrint;
 

@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{CatalogueEntry, Error, Genre, Result, csv, gtzan::catalogue};
+use crate::{CatalogueEntry, Error, Genre, Result, csv, gtzan::catalogue::catalogue};
 
 /// Endings of the files that are taken for audio.
 const AUDIO_EXTENSIONS: [&str; 12] =

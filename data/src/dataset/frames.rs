@@ -11,7 +11,7 @@ use polars::prelude::{
     SerWriter, Series,
 };
 
-use crate::{Dataset, Error, Genre, Result, gtzan::catalogue};
+use crate::{Dataset, Error, Genre, Result, gtzan::catalogue::catalogue};
 
 /// One row a clip, in the corpus' order: `clip_id`, `genre`, `artist`, `title`, `split` (fault-filtered; null for what
 /// is not GTZAN's), `n_frames` (of a store; null for audio) and `file` (relative to the tree; null in a store).

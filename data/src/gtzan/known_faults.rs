@@ -8,7 +8,7 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{CatalogueEntry, FaultFiltered, artist_key, gtzan::catalogue};
+use crate::{CatalogueEntry, FaultFiltered, artist_key, gtzan::catalogue::catalogue};
 
 /// Why a figure that counts this clip is to be read with care.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

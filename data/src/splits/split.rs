@@ -263,7 +263,7 @@ fn variance(values: impl Iterator<Item = f64> + Clone) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Genre, gtzan::catalogue};
+    use crate::{Genre, gtzan::catalogue::catalogue};
     use proptest::prelude::*;
 
     fn gtzan() -> Vec<SplitItem<'static>> {

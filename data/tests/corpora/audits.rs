@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 use data::{
     Dataset, ExtractOptions, Fault,
     audit::{Audit, audit, audit_path},
-    gtzan::catalogue,
+    catalogue,
     rng::Rng,
 };
 

@@ -7,7 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-use data::{AudioFolder, ExtractOptions, dataset::extract, synth};
+use data::{AudioFolder, ExtractOptions, extract, synth};
 use features::FeatureSpec;
 use serde_json::Value;
 use tempfile::TempDir;

@@ -12,7 +12,7 @@ use crate::{
     App, Config, Error, Result, Role,
     cli::config::Artifacts,
     engine::slot::{self, ModelSlot, Refreshed, Source},
-    http::{router, server, telemetry},
+    http::{router::router, server, telemetry},
     repository::Repository,
 };
 
@@ -25,7 +25,7 @@ pub fn run(config: &Config) -> Result<()> {
     let system = |what| move |source| Error::System { what, source };
     let has_network = config.role.kinds().iter().any(|kind| kind.batches());
     if has_network {
-        host::open_network(config.compute.device, config.compute.threads)?;
+        slot::open_network(config.compute.device, config.compute.threads)?;
     }
     let source = match config.role.kinds() {
         [] => None,

@@ -122,7 +122,7 @@ fn listen(
 
 /// An answer, unless what the model says makes no sense.
 fn judged(judgement: &PredictOutput, model: &dyn Classifier, audio: AudioInfo) -> Result<PredictResponse, Rejection> {
-    host::check(&judgement.prediction, model.labels().len()).map_err(Rejection::internal)?;
+    slot::check(&judgement.prediction, model.labels().len()).map_err(Rejection::internal)?;
     Ok(PredictResponse::new(judgement, model, audio))
 }
 

@@ -60,14 +60,14 @@ fn computing(kinds: &[Kind]) -> OpenApiRouter<Arc<App>> {
         routes = routes.routes(routes!(predict::vgg)).routes(routes!(batch::vgg_batch));
     }
     routes
-        .routes(routes!(inspect::features))
-        .routes(routes!(catalogue::list))
-        .routes(routes!(catalogue::show))
-        .routes(routes!(catalogue::versions))
+        .routes(routes!(features::features))
+        .routes(routes!(models::list))
+        .routes(routes!(models::show))
+        .routes(routes!(models::versions))
         .routes(routes!(predict::by_model))
         .routes(routes!(predict::by_version))
         .routes(routes!(health::ready))
-        .merge(oip::routes())
+        .merge(handlers::routes())
 }
 
 /// What every role has of its own.

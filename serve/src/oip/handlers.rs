@@ -284,7 +284,7 @@ fn analysis_of(model: &dyn Classifier, song: &[f32], bands: usize, frames: usize
 }
 
 fn verdict(judgement: &PredictOutput, model: &dyn Classifier) -> Result<Verdict, Rejection> {
-    host::check(&judgement.prediction, model.labels().len()).map_err(Rejection::internal)?;
+    slot::check(&judgement.prediction, model.labels().len()).map_err(Rejection::internal)?;
     let genre = model.labels().get(judgement.prediction.best()).cloned().unwrap_or_default();
     Ok(Verdict { genre, probabilities: judgement.prediction.probabilities.clone() })
 }

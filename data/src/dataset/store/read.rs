@@ -20,7 +20,7 @@ use super::{CLIPS, IDS, N_FRAMES, SERIES, SPEC_KEY, STORE_VERSION, TENSORS, VERS
 use crate::{
     CatalogueEntry, Error, Genre, Result,
     dataset::audio_folder::{self, CreditRow},
-    gtzan::catalogue,
+    gtzan::catalogue::catalogue,
 };
 
 /// Most rows (in frequency) of one frame-wise series; the descriptors of this program have a few dozen.
@@ -185,7 +185,7 @@ impl FeatureStore {
     #[must_use]
     pub fn catalogue(&self, row: usize) -> Option<&'static CatalogueEntry> {
         let clip = &self.clips[row];
-        tree::known(&clip.id, clip.genre, clip.artist.as_deref())
+        audio_folder::known(&clip.id, clip.genre, clip.artist.as_deref())
     }
 
     /// Frames of a row.
@@ -353,7 +353,7 @@ fn read_ids(dir: &Path, n_clips: usize) -> Result<Vec<String>> {
 
 fn labelled(dir: &Path, ids: Vec<String>, n_frames: &[usize]) -> Result<Vec<StoredClip>> {
     let table = dir.join(CLIPS);
-    let mut rows = if table.is_file() { tree::read_credit_table(&table)? } else { BTreeMap::new() };
+    let mut rows = if table.is_file() { audio_folder::read_credit_table(&table)? } else { BTreeMap::new() };
     let mut unknown = Vec::new();
     let mut clips = Vec::with_capacity(ids.len());
     for (id, &n_frames) in ids.into_iter().zip(n_frames) {
@@ -363,7 +363,7 @@ fn labelled(dir: &Path, ids: Vec<String>, n_frames: &[usize]) -> Result<Vec<Stor
             unknown.push(id);
             continue;
         };
-        let entry = tree::known(&id, genre, artist.as_deref());
+        let entry = audio_folder::known(&id, genre, artist.as_deref());
         let artist = artist.or_else(|| entry.and_then(|e| e.artist.clone()));
         let title = title.or_else(|| entry.and_then(|e| e.title.clone()));
         clips.push(StoredClip { id, genre, artist, title, n_frames });

@@ -163,7 +163,7 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
 fn load(args: &ClassifyArgs, threads: usize) -> Result<Vec<Arc<dyn Classifier>>> {
     let kinds = args.model.kinds();
     if kinds.contains(&Kind::Vgg19) {
-        host::open_network(args.device, threads)?;
+        slot::open_network(args.device, threads)?;
     }
     let repository =
         Repository::open(&args.artifacts).map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;

@@ -26,7 +26,7 @@ pub fn run(args: &ExtractArgs) -> Result<()> {
         ..ExtractOptions::default()
     };
     let _unfinished = Unfinished::beside(&args.out, format!(".tonearm-store-{}-", std::process::id()));
-    let report = data::dataset::extract(&tree, &spec, &args.out, &options)
+    let report = data::extract(&tree, &spec, &args.out, &options)
         .with_context(|| format!("failed to extract {}", args.data.display()))?;
     drop(stage);
     if args.run.json {

@@ -1,6 +1,6 @@
 //! Which of the judged clips have faults that are known.
 
-use data::{KnownFault, gtzan::catalogue, known_faults};
+use data::{KnownFault, catalogue, known_faults};
 use serde::Serialize;
 
 use super::Scored;
