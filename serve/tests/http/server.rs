@@ -103,7 +103,7 @@ impl Server {
                         let _ = stopped.await;
                         app.stop();
                     };
-                    let router = serve::http::router(Arc::clone(&app));
+                    let router = serve::router(Arc::clone(&app));
                     serve::http::server::serve(listener, router, timeouts, app.metrics(), stop).await;
                 });
                 app.finish();
