@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use crate::{
     Dataset, Error, ExtractOptions, FaultFiltered, FeatureStore, Fold, Genre, Result, Split, SplitItem, TrackMetadata,
     artist_groups,
-    dataset::{extract, store::hex},
+    dataset::{extract::extract, store::hex},
 };
 
 /// Clips of one or several corpora with their labels. Their features are read from stores as they are needed.

@@ -7,9 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-use data::{
-    AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Genre, LabelledDataset, Part, Split, dataset::extract,
-};
+use data::{AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Genre, LabelledDataset, Part, Split, extract};
 use features::{FeatureSpec, descriptors::descriptor::Needs};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
