@@ -1,106 +1,102 @@
-//! [`ResponseCache`]: answers that were computed before, for songs that are sent again.
+//! [`ResponseCache`]: serialised responses, for audio that is sent again.
 
-use std::sync::{Mutex, MutexGuard};
+use std::{
+    num::NonZeroUsize,
+    sync::{Mutex, MutexGuard},
+};
 
 use axum::body::Bytes;
-use lru::LruCache;
+use clru::{CLruCache, CLruCacheConfig, WeightScale};
 
 use crate::engine::sync::lock;
 
 /// What is counted for an entry beside its bytes: its nodes in the map and in the list, and their allocations.
 const OVERHEAD: usize = 256;
-/// An entry that is larger than the bound divided by this is not kept: it would push out too many others.
+/// An entry that is larger than the limit divided by this is not cached: it would evict too many others.
 const LARGEST_SHARE: usize = 4;
 
-/// All that an answer depends on.
+/// All that a response depends on.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ResponseKey {
     /// SHA-256 of the audio as it was sent.
     pub audio: [u8; 32],
     /// Version of the model, which names the artifact by its content.
     pub version: String,
-    /// What else was asked for, such as the label that is explained; empty for the plain answer.
+    /// The options of the request, such as the label that is explained; empty for the plain response.
     pub variant: String,
 }
 
-/// Serialised answers, bounded by their bytes; those that were used longest ago are forgotten first.
+/// Serialised responses, bounded by their bytes; the least recently used are evicted first.
 ///
-/// An answer is a function of its key: equal audio and version give equal bits. So nothing here grows stale, and a new
-/// version of a model needs no emptying; answers of the old one fall out by themselves.
+/// A response is a function of its key: equal audio and version give equal bits. So nothing here grows stale, and a new
+/// version of a model needs no emptying; the responses of the old one are evicted in time.
 pub struct ResponseCache {
     limit: usize,
     entries: Mutex<Entries>,
 }
 
-struct Entries {
-    answers: LruCache<ResponseKey, Bytes>,
-    /// The sum of [`cost`] over `answers`.
-    bytes: usize,
+/// Its capacity bounds the sum of the weights and the number of entries together: see [`Cost`].
+type Entries = CLruCache<ResponseKey, Bytes, std::hash::RandomState, Cost>;
+
+/// Weighs an entry by the bytes that it takes, less the 1 that the cache counts for each.
+struct Cost;
+
+impl WeightScale<ResponseKey, Bytes> for Cost {
+    fn weight(&self, key: &ResponseKey, response: &Bytes) -> usize {
+        cost(key, response) - 1
+    }
 }
 
 impl ResponseCache {
-    /// A cache that takes at most `limit` bytes, keys and bookkeeping included; 0 keeps nothing.
+    /// A cache that takes at most `limit` bytes, keys and bookkeeping included; 0 turns it off.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        // Unbounded in their number: `put` bounds their bytes.
-        Self { limit, entries: Mutex::new(Entries { answers: LruCache::unbounded(), bytes: 0 }) }
+        let capacity = NonZeroUsize::new(limit).unwrap_or(NonZeroUsize::MIN);
+        Self { limit, entries: Mutex::new(CLruCache::with_config(CLruCacheConfig::new(capacity).with_scale(Cost))) }
     }
 
-    /// Whether anything is kept at all.
+    /// Whether anything is cached at all.
     #[must_use]
     pub fn is_on(&self) -> bool {
         self.limit > 0
     }
 
-    /// The answer of that key, which is now the one that was used last.
+    /// The response of that key, which is now the most recently used.
     #[must_use]
     pub fn get(&self, key: &ResponseKey) -> Option<Bytes> {
-        if self.limit == 0 {
-            return None;
-        }
-        self.lock().answers.get(key).cloned()
+        self.lock().get(key).cloned()
     }
 
-    /// Keeps `answer`, in place of what its key had, and forgets as many others as that takes. One that would take more
-    /// than a quarter of the bound is not kept.
-    pub fn put(&self, key: ResponseKey, answer: &[u8]) {
-        let taken = cost(&key, answer);
-        if taken > self.limit / LARGEST_SHARE {
+    /// Caches `response`, in place of what its key had, and evicts as many others as that takes. One that would take more
+    /// than a quarter of the limit is not cached.
+    pub fn put(&self, key: ResponseKey, response: &[u8]) {
+        if cost(&key, response) > self.limit / LARGEST_SHARE {
             return;
         }
-        // A copy: what was given may be a view of a larger buffer, which would be kept with it and not be counted.
-        let answer = Bytes::copy_from_slice(answer);
-        let mut entries = self.lock();
-        if let Some((key, old)) = entries.answers.push(key, answer) {
-            entries.bytes -= cost(&key, &old);
-        }
-        entries.bytes += taken;
-        while entries.bytes > self.limit {
-            // Never empty here: one entry alone is within the bound.
-            let Some((key, old)) = entries.answers.pop_lru() else { break };
-            entries.bytes -= cost(&key, &old);
-        }
+        // A copy: the slice may be a view of a larger buffer, which would be held with it and not be counted. The entry
+        // fits, so that this does not fail.
+        let _ = self.lock().put_with_weight(key, Bytes::copy_from_slice(response));
     }
 
-    /// Bytes taken, keys and bookkeeping included; never more than the bound.
+    /// Bytes taken, keys and bookkeeping included; never more than the limit.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.lock().bytes
+        let entries = self.lock();
+        entries.weight() + entries.len()
     }
 
-    /// How many answers are kept.
+    /// How many responses are cached.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.lock().answers.len()
+        self.lock().len()
     }
 
-    /// Whether none is kept.
+    /// Whether none is cached.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Nothing panics between two halves of a change, so that what a poisoned lock guards is whole.
     fn lock(&self) -> MutexGuard<'_, Entries> {
         lock(&self.entries)
     }
@@ -108,18 +104,17 @@ impl ResponseCache {
 
 impl std::fmt::Debug for ResponseCache {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let entries = self.lock();
         f.debug_struct("ResponseCache")
             .field("limit", &self.limit)
-            .field("bytes", &entries.bytes)
-            .field("len", &entries.answers.len())
+            .field("bytes", &self.bytes())
+            .field("len", &self.len())
             .finish()
     }
 }
 
 /// Bytes that an entry takes.
-fn cost(key: &ResponseKey, answer: &[u8]) -> usize {
-    [key.version.len(), key.variant.len(), answer.len()].into_iter().fold(OVERHEAD, usize::saturating_add)
+fn cost(key: &ResponseKey, response: &[u8]) -> usize {
+    [key.version.len(), key.variant.len(), response.len()].into_iter().fold(OVERHEAD, usize::saturating_add)
 }
 
 #[cfg(test)]
@@ -131,17 +126,17 @@ mod tests {
 
     use super::*;
 
-    fn key(song: u8) -> ResponseKey {
-        ResponseKey { audio: [song; 32], version: "v".to_owned(), variant: String::new() }
+    fn key(track: u8) -> ResponseKey {
+        ResponseKey { audio: [track; 32], version: "v".to_owned(), variant: String::new() }
     }
 
-    /// An answer that takes `bytes` bytes with its key.
-    fn answer(bytes: usize) -> Vec<u8> {
+    /// A response that takes `bytes` bytes with its key.
+    fn response(bytes: usize) -> Vec<u8> {
         vec![7; bytes - cost(&key(0), &[])]
     }
 
     #[test]
-    fn an_answer_is_found_by_all_of_its_key() {
+    fn a_response_is_found_by_all_of_its_key() {
         let cache = ResponseCache::new(1 << 20);
         cache.put(key(1), b"blues");
         assert_eq!(cache.get(&key(1)).as_deref(), Some(&b"blues"[..]));
@@ -154,40 +149,40 @@ mod tests {
     }
 
     #[test]
-    fn those_used_longest_ago_are_forgotten_first() {
+    fn the_least_recently_used_are_evicted_first() {
         let cache = ResponseCache::new(4000);
-        for song in 0..4 {
-            cache.put(key(song), &answer(1000));
+        for track in 0..4 {
+            cache.put(key(track), &response(1000));
         }
         assert_eq!((cache.len(), cache.bytes()), (4, 4000), "filled to the last byte");
         assert!(cache.get(&key(0)).is_some());
-        cache.put(key(4), &answer(500));
-        let kept: Vec<bool> = (0..5).map(|song| cache.get(&key(song)).is_some()).collect();
-        assert_eq!(kept, [true, false, true, true, true]);
+        cache.put(key(4), &response(500));
+        let cached: Vec<bool> = (0..5).map(|track| cache.get(&key(track)).is_some()).collect();
+        assert_eq!(cached, [true, false, true, true, true]);
         assert_eq!((cache.len(), cache.bytes()), (4, 3500));
     }
 
     #[test]
-    fn an_answer_over_a_quarter_of_the_bound_is_not_kept() {
+    fn a_response_over_a_quarter_of_the_limit_is_not_cached() {
         let cache = ResponseCache::new(4000);
-        cache.put(key(1), &answer(1001));
+        cache.put(key(1), &response(1001));
         assert!(cache.is_empty());
-        cache.put(key(1), &answer(1000));
+        cache.put(key(1), &response(1000));
         assert_eq!(cache.len(), 1);
     }
 
     #[test]
-    fn a_bound_of_0_keeps_nothing() {
+    fn a_limit_of_0_turns_it_off() {
         let cache = ResponseCache::new(0);
         cache.put(key(1), b"");
         assert_eq!((cache.get(&key(1)), cache.len(), cache.bytes()), (None, 0, 0));
     }
 
     #[test]
-    fn many_empty_answers_are_bounded_too() {
+    fn many_empty_responses_are_bounded_too() {
         let cache = ResponseCache::new(100_000);
-        for song in 0..2000_u32 {
-            cache.put(ResponseKey { variant: song.to_string(), ..key(0) }, b"");
+        for track in 0..2000_u32 {
+            cache.put(ResponseKey { variant: track.to_string(), ..key(0) }, b"");
         }
         assert!(cache.bytes() <= 100_000 && cache.len() < 400, "{cache:?}");
     }
@@ -200,17 +195,16 @@ mod tests {
                 let cache = &cache;
                 scope.spawn(move || {
                     for round in 0..2000_usize {
-                        let song = ((thread + round * 13) % 40) as u8;
-                        cache.put(key(song), &answer(300 + round % 700));
-                        let _ = cache.get(&key(song / 2));
+                        let track = ((thread + round * 13) % 40) as u8;
+                        cache.put(key(track), &response(300 + round % 700));
+                        let _ = cache.get(&key(track / 2));
                         assert!(cache.bytes() <= 20_000);
                     }
                 });
             }
         });
-        let entries = cache.lock();
-        let sum: usize = entries.answers.iter().map(|(key, answer)| cost(key, answer)).sum();
-        assert_eq!(entries.bytes, sum);
+        let sum: usize = cache.lock().iter().map(|(key, response)| cost(key, response)).sum();
+        assert_eq!(cache.bytes(), sum);
     }
 
     #[test]

@@ -1,54 +1,48 @@
-//! The role `web`: in front of the servers of the models, which it is given by URL.
+//! The role `web`: a reverse proxy in front of the model servers, which it is given by URL.
 //!
-//! | step | where |
+//! | what | where |
 //! |---|---|
 //! | which backend a route is for; what is answered here | [`router`] |
-//! | a request on its way, and its answer on the way back | `forward` |
-//! | what of their headers is passed on | `headers` |
-//! | a connection for each request | `connect` |
-//! | bodies that are streamed, both ways | `bodies` |
-//! | what is known of a backend, and how it is found out | `backend`, `watch` |
+//! | a request on its way, and its response on the way back | `forward` |
+//! | a request's body on its way | `upload` |
+//! | the health of a backend | `backend` |
 //!
-//! Bodies are never held whole. A request is sent once: what is tried again is the connection alone, before a byte of
-//! the body is taken. A client that goes away takes its request with it, and a backend that breaks off its answer is
-//! seen by the client: as 502 before the head, as an answer that breaks off after it.
+//! Bodies are streamed. A request is sent once: only connecting is retried, before a byte of the body is read. A client
+//! that disconnects cancels its request. A backend that breaks off its response is reported to the client: as 502
+//! before the head, as a truncated response after it.
 
 mod backend;
-mod bodies;
-mod connect;
 mod forward;
-mod headers;
 mod routes;
 #[cfg(test)]
 mod tests;
-mod watch;
+mod upload;
 
 use std::{sync::Arc, time::Duration};
 
+use hyper_util::client::legacy::connect::HttpConnector;
+
 pub use backend::{Backend, BadUrl};
-pub(crate) use connect::error_chain;
 pub use routes::router;
 
-use connect::Connector;
-
-/// Bounds in time on what is done with a backend.
+/// Time limits for backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GatewaySettings {
-    /// For one try to connect.
+    /// For one attempt to connect, name resolution included.
     pub connect_timeout: Duration,
-    /// Tries to connect, at least 1; after each that fails there is a pause: 0.1 s, 0.2 s, and so on.
+    /// Attempts to connect, at least 1; the pauses between them are 0.1 s, 0.2 s, 0.4 s, and so on.
     pub connect_attempts: u32,
-    /// From when a backend has the whole of a request, or reads no more of it, to the head of its answer.
+    /// From when a backend has the whole request, or stops reading it, to the head of its response.
     pub response_timeout: Duration,
-    /// How long a body may stand still, a request's or an answer's. Longer than the same bound of a backend, so that it
-    /// is the backend that says what is wrong.
+    /// The longest silence within a body, a request's or a response's. Longer than the same limit of a backend, so that
+    /// the backend reports the problem.
     pub idle_timeout: Duration,
-    /// Between two looks at a backend, while nothing happens.
+    /// Between two health checks of a backend.
     pub health_interval: Duration,
 }
 
 impl Default for GatewaySettings {
-    /// 2 s, 3 tries; 120 s each; a look every 2 s.
+    /// 2 s, 3 attempts; 120 s each; a health check every 2 s.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(2),
@@ -60,19 +54,34 @@ impl Default for GatewaySettings {
     }
 }
 
-/// Forwards requests to backends, and knows how these are.
+/// Forwards requests to backends, and checks their health.
 #[derive(Debug)]
 pub struct Gateway {
     backends: Vec<Arc<Backend>>,
     settings: GatewaySettings,
-    connector: Connector,
+    connector: HttpConnector,
 }
 
 impl Gateway {
-    /// In front of `backends`, one for each model; the first that is up answers what any of them could.
+    /// In front of `backends`, one for each model; the first that is ready serves what any of them could.
     #[must_use]
     pub fn new(backends: Vec<Backend>, settings: GatewaySettings) -> Arc<Self> {
-        let backends = backends.into_iter().map(Arc::new).collect();
-        Arc::new(Self { backends, settings, connector: Connector::new(settings.connect_timeout) })
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        // Shared among the addresses that a name has, so that one which is silent leaves time for the next.
+        connector.set_connect_timeout(Some(settings.connect_timeout));
+        Arc::new(Self { backends: backends.into_iter().map(Arc::new).collect(), settings, connector })
     }
+}
+
+/// An error with its sources, on one line.
+pub(crate) fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(error) = source {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        source = error.source();
+    }
+    text
 }

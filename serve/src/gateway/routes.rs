@@ -1,4 +1,4 @@
-//! Which backend a route is for, and what is answered here.
+//! Which backend a route is for, and what the gateway serves itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,10 +10,11 @@ use axum::{
     routing::{any, get, post},
 };
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use super::{Gateway, backend::Backend, bodies};
+use super::{Gateway, backend::Backend, upload::Upload};
 use crate::{
     Rejection,
     api::models::{Availability, ModelList},
@@ -26,8 +27,7 @@ const MAX_BODY: usize = 64 << 10;
 /// For a body that is read here.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Routes of the role `web` that are about models: those of all servers of models together. What every role has beside
-/// its models, and the page, are not among them.
+/// The routes of the role `web` that concern models: those of all model servers together.
 pub fn router(gateway: Arc<Gateway>) -> Router {
     let to = |kind| post(async move |State(gateway): State<Arc<Gateway>>, request| gateway.to(kind, request).await);
     Router::new()
@@ -38,29 +38,28 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/features", post(to_any))
         .route("/v1/models", get(models))
         .route("/v1/models/{name}", any(to_named))
-        .route("/v1/models/{name}/{*rest}", any(to_named_below))
+        .route("/v1/models/{name}/{*rest}", any(to_named))
         .route("/v2", get(async || Json(ServerMetadata::THIS)))
         .route("/v2/health/live", get(async || Json(Live { live: true })))
         .route("/v2/health/ready", get(ready))
         .route("/v2/models/{name}", any(infer))
-        .route("/v2/models/{name}/{*rest}", any(infer_below))
+        .route("/v2/models/{name}/{*rest}", any(infer))
         .route("/v2/repository/index", post(index))
         .route("/readyz", get(readyz))
         .with_state(gateway)
 }
 
 impl Gateway {
-    /// The backend for what every one can do: the first that is ready, or else that can be reached, or else the first.
+    /// The backend for what every one can do: the first that is ready, else that is reachable, else the first.
     fn any(&self) -> Result<&Arc<Backend>, Rejection> {
-        let ready = self.backends.iter().find(|backend| backend.health().is_ready());
+        let ready = self.backends.iter().find(|backend| backend.problem().is_none());
         let reachable = || self.backends.iter().find(|backend| !backend.is_unreachable());
         ready.or_else(reachable).or(self.backends.first()).ok_or(Rejection::NotFound)
     }
 
     /// Whether any backend is ready.
     fn ready(&self) -> Result<(), Rejection> {
-        let problem =
-            |backend: &Arc<Backend>| Some(format!("{}: {}", backend.kind().name(), backend.health().problem()?));
+        let problem = |backend: &Arc<Backend>| Some(format!("{}: {}", backend.kind().name(), backend.problem()?));
         // One without a problem is enough.
         let Some(problems) = self.backends.iter().map(problem).collect::<Option<Vec<_>>>() else { return Ok(()) };
         Err(Rejection::NotReady { reason: format!("no model is ready: {}", problems.join("; ")).into() })
@@ -70,7 +69,7 @@ impl Gateway {
     async fn to(&self, kind: impl Into<Option<Kind>>, request: Request) -> Result<Response, Rejection> {
         let kind = kind.into();
         let Some(backend) = self.backends.iter().find(|backend| Some(backend.kind()) == kind) else {
-            bodies::refuse(request);
+            Upload::discard(request);
             return Err(Rejection::UnknownModel);
         };
         self.forward(backend, request).await
@@ -78,7 +77,6 @@ impl Gateway {
 }
 
 async fn to_any(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Rejection> {
-    // Where it names a model, that one's server knows it.
     let query = request.uri().query().unwrap_or_default();
     match query.split('&').find_map(|pair| pair.strip_prefix("model=")).map(Kind::named) {
         Some(kind) => gateway.to(kind, request).await,
@@ -86,50 +84,40 @@ async fn to_any(State(gateway): State<Arc<Gateway>>, request: Request) -> Result
     }
 }
 
+/// The model that a path names; what follows it is for the backend.
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
 async fn to_named(
     State(gateway): State<Arc<Gateway>>,
-    Path(name): Path<String>,
+    Path(Named { name }): Path<Named>,
     request: Request,
 ) -> Result<Response, Rejection> {
     gateway.to(Kind::named(&name), request).await
 }
 
-async fn to_named_below(
-    gateway: State<Arc<Gateway>>,
-    Path((name, _)): Path<(String, String)>,
-    request: Request,
-) -> Result<Response, Rejection> {
-    to_named(gateway, Path(name), request).await
-}
-
 /// As [`to_named`], with errors in the form of the Open Inference Protocol.
-async fn infer(gateway: State<Arc<Gateway>>, name: Path<String>, request: Request) -> Result<Response, InferenceError> {
-    Ok(to_named(gateway, name, request).await?)
+async fn infer(gateway: State<Arc<Gateway>>, named: Path<Named>, request: Request) -> Result<Response, InferenceError> {
+    Ok(to_named(gateway, named, request).await?)
 }
 
-async fn infer_below(
-    gateway: State<Arc<Gateway>>,
-    name: Path<(String, String)>,
-    request: Request,
-) -> Result<Response, InferenceError> {
-    Ok(to_named_below(gateway, name, request).await?)
-}
-
-/// `GET /v1/models`: what each backend last said of its model.
+/// `GET /v1/models`: what each backend last reported of its model.
 async fn models(State(gateway): State<Arc<Gateway>>) -> Json<ModelList> {
     Json(ModelList { models: gateway.backends.iter().map(|backend| backend.status()).collect() })
 }
 
-/// `GET /readyz`: 200 while at least one model is ready, and which.
+/// `GET /readyz`: 200 while at least one model is ready, and the state of each.
 async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Rejection> {
     gateway.ready()?;
     let of = |backend: &Arc<Backend>| {
         let status = backend.status();
-        let said = match status.state {
+        let state = match status.state {
             Availability::Ready => json!({ "ready": true, "version": status.version }),
             Availability::Unavailable => json!({ "ready": false, "problem": status.problem }),
         };
-        (status.name, said)
+        (status.name, state)
     };
     let models: Map<String, Value> = gateway.backends.iter().map(of).collect();
     Ok(Json(json!({ "status": "ready", "models": models })))
@@ -141,7 +129,7 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Ready>, Infer
     Ok(Json(Ready { ready: true }))
 }
 
-/// `POST /v2/repository/index`: what each backend last said of its model.
+/// `POST /v2/repository/index`: what each backend last reported of its model.
 async fn index(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Json<Vec<RepositoryEntry>>, InferenceError> {
     let wanted = IndexRequest::parse(&read(body).await?)?;
     let entry = |backend: &Arc<Backend>| {
