@@ -71,7 +71,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             Ok((log_mel, mfcc))
         }),
     );
-    let whole_set = || extractor.passages(&extractor.extract(&decode(&bytes, &limits)?.clip)?);
+    let whole_set = || extractor.segments(&extractor.extract(&decode(&bytes, &limits)?.clip)?);
     times.insert("wav_to_whole_set", time(rounds, whole_set));
     times.insert("decode", time(rounds, || decode(&bytes, &limits).map(|d| d.clip)));
     times.insert("stft_power", time(rounds, || stft.power(samples)));

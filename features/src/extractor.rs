@@ -12,10 +12,10 @@ use crate::{
     descriptors::descriptor::Descriptor,
     dsp::{db::power_to_db, mel::MelFilterbank, memory, stft::Stft},
     series,
-    spec::Cut,
+    spec::SpanSpec,
 };
 
-/// What the analysis of one clip gives, frame by frame: all that its vectors are made from.
+/// The frame-wise features of one clip: the log-mel and the series, from which its vectors are computed.
 ///
 /// A row of a log-mel store is one whose `series` are empty.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +80,7 @@ impl ClipFeatures {
     }
 }
 
-/// One piece of a clip and its vector.
+/// The vector of one span of a clip.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FeatureVector {
     /// Where it starts, in seconds from the start of the clip.
@@ -91,7 +91,7 @@ pub struct FeatureVector {
     pub vector: Vec<f32>,
 }
 
-/// Where a piece of a clip lies.
+/// A range of frames: a segment or a texture window.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Span {
     /// Its first frame.
@@ -146,7 +146,7 @@ impl Extractor {
         self.filterbank.center_frequencies()
     }
 
-    /// Hears a clip: resamples, transforms, and computes the log-mel and every series that the specification names.
+    /// Extracts the features of a clip: resamples, transforms, and computes the log-mel and every series that the specification names.
     ///
     /// # Errors
     /// [`Error::TooShort`] for a clip of fewer than `segment.min_frames` frames.
@@ -164,77 +164,77 @@ impl Extractor {
         ClipFeatures::new(log_mel, series)
     }
 
-    /// The passages of an analysis, whose probabilities are averaged into those of the clip, each with its vector.
+    /// The segments of a clip, whose probabilities are averaged into those of the clip, each with its vector.
     ///
     /// # Errors
-    /// [`Error::TooShort`] for fewer than `segment.min_frames` frames; [`Error::Shape`] when the analysis has another
+    /// [`Error::TooShort`] for fewer than `segment.min_frames` frames; [`Error::Shape`] when `features` has another
     /// number of bands than the specification, or lacks a series that it names.
-    pub fn passages(&self, analysis: &ClipFeatures) -> Result<Vec<FeatureVector>> {
-        self.cut(analysis, self.spec.segment.passage)
+    pub fn segments(&self, features: &ClipFeatures) -> Result<Vec<FeatureVector>> {
+        self.vectors(features, self.spec.segmentation.segment)
     }
 
-    /// The windows of an analysis, which say how it goes on in time, each with its vector.
+    /// The texture windows of a clip, which make its timeline, each with its vector.
     ///
     /// # Errors
-    /// As [`passages`](Self::passages).
-    pub fn windows(&self, analysis: &ClipFeatures) -> Result<Vec<FeatureVector>> {
-        self.cut(analysis, self.spec.segment.window)
+    /// As [`segments`](Self::segments).
+    pub fn windows(&self, features: &ClipFeatures) -> Result<Vec<FeatureVector>> {
+        self.vectors(features, self.spec.segmentation.window)
     }
 
-    /// Where the passages of a clip of `n_frames` frames lie, in the order of time; at least one.
+    /// The spans of the segments of a clip of `n_frames` frames, in the order of time; at least one.
     ///
     /// # Errors
     /// [`Error::TooShort`] for fewer than `segment.min_frames` frames.
     pub fn segment_spans(&self, n_frames: usize) -> Result<Vec<Span>> {
-        self.pieces(n_frames, self.spec.segment.passage)
+        self.spans(n_frames, self.spec.segmentation.segment)
     }
 
-    /// Where its windows lie.
+    /// The spans of its texture windows.
     ///
     /// # Errors
     /// As [`segment_spans`](Self::segment_spans).
     pub fn window_spans(&self, n_frames: usize) -> Result<Vec<Span>> {
-        self.pieces(n_frames, self.spec.segment.window)
+        self.spans(n_frames, self.spec.segmentation.window)
     }
 
-    fn pieces(&self, n_frames: usize, cut: Cut) -> Result<Vec<Span>> {
+    fn spans(&self, n_frames: usize, spans: SpanSpec) -> Result<Vec<Span>> {
         self.check_length(n_frames, self.spec.seconds(n_frames))?;
-        let length = cut.frames.min(n_frames);
-        let piece = |start| {
+        let length = spans.frames.min(n_frames);
+        let span = |start| {
             let start_seconds = start as f64 * self.hop_seconds();
             Span { start, end: start + length, start_seconds, end_seconds: start_seconds + self.spec.seconds(length) }
         };
-        Ok(starts(n_frames, length, cut.hop).into_iter().map(piece).collect())
+        Ok(starts(n_frames, length, spans.hop).into_iter().map(span).collect())
     }
 
-    /// One piece of an analysis, with its vector.
+    /// The vector of one span.
     ///
     /// # Errors
-    /// [`Error::Shape`] when the piece does not lie in the analysis, or as of [`passages`](Self::passages).
-    pub fn segment(&self, analysis: &ClipFeatures, piece: Span) -> Result<FeatureVector> {
-        self.check_bands(analysis)?;
+    /// [`Error::Shape`] when the span does not lie in `features`, or as of [`segments`](Self::segments).
+    pub fn vector(&self, features: &ClipFeatures, span: Span) -> Result<FeatureVector> {
+        self.check_bands(features)?;
         Ok(FeatureVector {
-            start_seconds: piece.start_seconds,
-            end_seconds: piece.end_seconds,
-            vector: self.aggregator.vector(&analysis.frames(piece.start, piece.end)?)?,
+            start_seconds: span.start_seconds,
+            end_seconds: span.end_seconds,
+            vector: self.aggregator.vector(&features.frames(span.start, span.end)?)?,
         })
     }
 
-    fn cut(&self, analysis: &ClipFeatures, cut: Cut) -> Result<Vec<FeatureVector>> {
-        let pieces = self.pieces(analysis.log_mel().n_frames(), cut)?;
-        pieces.into_iter().map(|piece| self.segment(analysis, piece)).collect()
+    fn vectors(&self, features: &ClipFeatures, spans: SpanSpec) -> Result<Vec<FeatureVector>> {
+        let spans = self.spans(features.log_mel().n_frames(), spans)?;
+        spans.into_iter().map(|span| self.vector(features, span)).collect()
     }
 
-    /// Whether an analysis was made to this specification, as far as its log-mel tells.
+    /// Whether `features` were extracted with this specification, as far as its log-mel tells.
     ///
     /// # Errors
     /// [`Error::Shape`] when it has another number of bands.
-    pub fn check_bands(&self, analysis: &ClipFeatures) -> Result<()> {
-        if analysis.log_mel().n_mels() != self.spec.mel.n_mels {
+    pub fn check_bands(&self, features: &ClipFeatures) -> Result<()> {
+        if features.log_mel().n_mels() != self.spec.mel.n_mels {
             return Err(Error::Shape {
                 what: "log-mel",
                 expected: format!("{} bands", self.spec.mel.n_mels),
-                found: format!("{} bands", analysis.log_mel().n_mels()),
+                found: format!("{} bands", features.log_mel().n_mels()),
             });
         }
         Ok(())
@@ -245,7 +245,7 @@ impl Extractor {
     }
 
     fn check_length(&self, n_frames: usize, seconds: f64) -> Result<()> {
-        let minimum = self.spec.segment.min_frames;
+        let minimum = self.spec.segmentation.min_frames;
         if n_frames < minimum {
             return Err(Error::TooShort { seconds, minimum: self.spec.seconds(minimum) });
         }
@@ -253,29 +253,29 @@ impl Extractor {
     }
 }
 
-/// Part of a piece that must be left over at the end of a clip for one more piece to be worth its while.
-const WORTH_A_PIECE: usize = 8;
+/// The last span is added when at least one part in this many of it would be left out otherwise.
+const LEAST_REMAINDER: usize = 8;
 
-/// First frames of the pieces of `length` frames (at most `n_frames`).
+/// First frames of the spans of `length` frames (at most `n_frames`).
 ///
-/// The last is aligned with the end, unless the pieces before it leave less than an eighth of a piece unheard: a clip of
-/// 30.1 s is one passage of 30 s, as it is in a store, and not two that are almost the same.
+/// The last is aligned with the end, unless the spans before it leave out less than an eighth of a span: a clip of
+/// 30.1 s is one segment of 30 s, as it is in a store, and not two that are almost the same.
 fn starts(n_frames: usize, length: usize, hop: usize) -> Vec<usize> {
     let last = n_frames - length;
     let mut starts: Vec<_> = (0..=last).step_by(hop).collect();
-    if starts.last().is_some_and(|start| last > *start && (last - start) * WORTH_A_PIECE >= length) {
+    if starts.last().is_some_and(|start| last > *start && (last - start) * LEAST_REMAINDER >= length) {
         starts.push(last);
     }
     starts
 }
 
-/// SHA-256 of an analysis and its vectors, bit for bit: equal digests mean that two programs heard the same.
+/// SHA-256 of the features and the vectors of a clip: equal digests mean equal bits.
 #[must_use]
-pub fn digest(analysis: &ClipFeatures, segments: &[FeatureVector]) -> Fingerprint {
-    let series = analysis.all_series().flat_map(|(_, values)| values.iter().copied().collect::<Vec<_>>());
+pub fn digest(features: &ClipFeatures, segments: &[FeatureVector]) -> Fingerprint {
+    let series = features.all_series().flat_map(|(_, values)| values.iter().copied().collect::<Vec<_>>());
     let vectors = segments.iter().flat_map(|segment| segment.vector.iter().copied());
     let bytes: Vec<u8> =
-        analysis.log_mel().db().iter().copied().chain(series).chain(vectors).flat_map(f32::to_le_bytes).collect();
+        features.log_mel().db().iter().copied().chain(series).chain(vectors).flat_map(f32::to_le_bytes).collect();
     Fingerprint::of(&bytes)
 }
 
@@ -305,24 +305,24 @@ mod tests {
             .expect("some are left");
         let quantisation = spec.quantisation.expect("a store has levels");
         let extractor = Extractor::new(spec).expect("valid");
-        let analysis = extractor.extract(&clip(5.0)).expect("long enough");
-        let log_mel = analysis.log_mel();
+        let features = extractor.extract(&clip(5.0)).expect("long enough");
+        let log_mel = features.log_mel();
         let row =
             LogMel::from_levels(&log_mel.levels(&quantisation), log_mel.n_mels(), log_mel.n_frames(), &quantisation)
                 .expect("the same shape");
-        let from_store = extractor.passages(&ClipFeatures::from(row)).expect("long enough");
-        assert_eq!(from_store, extractor.passages(&analysis).expect("long enough"));
+        let from_store = extractor.segments(&ClipFeatures::from(row)).expect("long enough");
+        assert_eq!(from_store, extractor.segments(&features).expect("long enough"));
     }
 
     #[test]
-    fn every_preset_hears_sound_silence_and_a_constant_without_a_nan() {
+    fn no_preset_gives_a_nan_for_sound_silence_or_a_constant() {
         for name in crate::spec::PRESETS {
             let extractor = Extractor::new(FeatureSpec::preset(name).expect("a preset")).expect("valid");
             let constant = |value| Clip::new(vec![value; 3 * 22_050], 22_050).expect("samples");
             for clip in [clip(3.0), clip(40.0), constant(0.0), constant(0.5), constant(1e-20)] {
-                let analysis = extractor.extract(&clip).expect("long enough");
-                let passages = extractor.passages(&analysis).expect("long enough");
-                for segment in passages.iter().chain(&extractor.windows(&analysis).expect("long enough")) {
+                let features = extractor.extract(&clip).expect("long enough");
+                let segments = extractor.segments(&features).expect("long enough");
+                for segment in segments.iter().chain(&extractor.windows(&features).expect("long enough")) {
                     assert_eq!(segment.vector.len(), extractor.names().len());
                     let bad = segment.vector.iter().position(|value| !value.is_finite());
                     assert_eq!(bad.map(|i| &extractor.names()[i]), None, "{name}");
@@ -352,8 +352,8 @@ mod tests {
             .into_iter()
             .map(|level| {
                 simd::with_level(level, || {
-                    let analysis = extractor.extract(&clip(4.0)).expect("long enough");
-                    digest(&analysis, &extractor.passages(&analysis).expect("long enough"))
+                    let features = extractor.extract(&clip(4.0)).expect("long enough");
+                    digest(&features, &extractor.segments(&features).expect("long enough"))
                 })
             })
             .collect();
@@ -362,13 +362,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn pieces_leave_less_than_an_eighth_of_one_unheard(n_frames in 1usize..2_000, length in 1usize..400, hop in 1usize..400) {
+        fn spans_leave_out_less_than_an_eighth_of_one(n_frames in 1usize..2_000, length in 1usize..400, hop in 1usize..400) {
             let length = length.min(n_frames);
             let hop = hop.min(length);
             let starts = starts(n_frames, length, hop);
             prop_assert_eq!(starts[0], 0);
-            let unheard = n_frames - (starts[starts.len() - 1] + length);
-            prop_assert!(unheard == 0 || unheard * WORTH_A_PIECE < length);
+            let left_out = n_frames - (starts[starts.len() - 1] + length);
+            prop_assert!(left_out == 0 || left_out * LEAST_REMAINDER < length);
             prop_assert!(starts.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] <= hop));
         }
     }

@@ -42,8 +42,9 @@ pub struct FeatureSpec {
     pub quantisation: Option<Quantisation>,
     /// Coefficients of an MFCC, counted from the 0th.
     pub n_mfcc: usize,
-    /// How a clip is cut into segments, each of which gives one vector.
-    pub segment: SegmentationSpec,
+    /// How a clip is divided into segments and windows, each of which gives one vector.
+    #[serde(rename = "segment")]
+    pub segmentation: SegmentationSpec,
     /// What a vector holds, in this order; empty for a model that hears the log-mel itself.
     pub descriptors: Vec<Descriptor>,
 }
@@ -145,32 +146,33 @@ pub struct Quantisation {
     pub step_db: f64,
 }
 
-/// How a clip is cut, in frames: into passages, whose probabilities are averaged into those of the clip, and into shorter
-/// windows, which say how it goes on in time. Training takes the vectors of both.
+/// How a clip is divided, in frames: into segments, whose probabilities are averaged into those of the clip, and into shorter
+/// texture windows, which make its timeline. Training takes the vectors of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SegmentationSpec {
     /// Fewest frames that make a vector, at least 4; a shorter clip is refused.
     pub min_frames: usize,
-    /// The passages. A clip of no more frames than one is one passage.
-    pub passage: Cut,
-    /// The windows.
-    pub window: Cut,
+    /// The segments. A clip of no more frames than one is one segment.
+    #[serde(rename = "passage")]
+    pub segment: SpanSpec,
+    /// The texture windows.
+    pub window: SpanSpec,
 }
 
-/// Equal pieces of a clip; the last is aligned with its end, unless less than an eighth of a piece would be left out.
+/// Spans of equal length; the last is aligned with the end of the clip, unless less than an eighth of a span would be left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Cut {
-    /// Frames of a piece, `min_frames` to 65536.
+pub struct SpanSpec {
+    /// Frames of a span, `min_frames` to 65536.
     pub frames: usize,
-    /// Frames between the starts of two pieces, 1 to `frames`.
+    /// Frames between the starts of two spans, 1 to `frames`.
     pub hop: usize,
 }
 
 impl FeatureSpec {
     /// What the log-mel store of GTZAN holds: 22 050 Hz, frames of 2048 samples every 1920, not centred, 128 Slaney
-    /// bands, steps of 0.5 dB from −80 dB; passages of 344 frames (30 s), windows of 128 (11 s).
+    /// bands, steps of 0.5 dB from −80 dB; segments of 344 frames (30 s), windows of 128 (11 s).
     #[must_use]
     pub fn gtzan_store() -> Self {
         Self {
@@ -181,10 +183,10 @@ impl FeatureSpec {
             db: DbSpec { amin: 1e-10, top_db: None },
             quantisation: Some(Quantisation { floor_db: -80.0, step_db: 0.5 }),
             n_mfcc: 40,
-            segment: SegmentationSpec {
+            segmentation: SegmentationSpec {
                 min_frames: 16,
-                passage: Cut { frames: 344, hop: 172 },
-                window: Cut { frames: 128, hop: 108 },
+                segment: SpanSpec { frames: 344, hop: 172 },
+                window: SpanSpec { frames: 128, hop: 108 },
             },
             descriptors: Descriptor::ALL.into_iter().filter(|descriptor| !CLASSIC.contains(descriptor)).collect(),
         }
@@ -198,10 +200,10 @@ impl FeatureSpec {
             db: DbSpec { amin: 1e-10, top_db: Some(80.0) },
             quantisation: None,
             n_mfcc: 20,
-            segment: SegmentationSpec {
+            segmentation: SegmentationSpec {
                 min_frames: 44,
-                passage: Cut { frames: 1292, hop: 646 },
-                window: Cut { frames: 480, hop: 405 },
+                segment: SpanSpec { frames: 1292, hop: 646 },
+                window: SpanSpec { frames: 480, hop: 405 },
             },
             descriptors: Descriptor::ALL
                 .into_iter()
@@ -315,7 +317,7 @@ impl FeatureSpec {
         let check = |ok: bool, field: &'static str, problem: String| {
             if ok { Ok(()) } else { Err(Error::Spec { field, problem }) }
         };
-        let Self { stft, mel, db, segment, .. } = self;
+        let Self { stft, mel, db, segmentation, .. } = self;
         let rate = self.sample_rate;
         check((1_000..=768_000).contains(&rate), "sample_rate", format!("is {rate}, not 1000 to 768000 Hz"))?;
         check(
@@ -358,17 +360,17 @@ impl FeatureSpec {
             format!("is {}, not 13 to n_mels ({})", self.n_mfcc, mel.n_mels),
         )?;
         check(
-            (4..=65_536).contains(&segment.min_frames),
+            (4..=65_536).contains(&segmentation.min_frames),
             "segment.min_frames",
-            format!("is {}, not 4 to 65536", segment.min_frames),
+            format!("is {}, not 4 to 65536", segmentation.min_frames),
         )?;
-        for (field, cut) in [("segment.passage", segment.passage), ("segment.window", segment.window)] {
+        for (field, cut) in [("segment.passage", segmentation.segment), ("segment.window", segmentation.window)] {
             check(
-                (segment.min_frames..=65_536).contains(&cut.frames) && (1..=cut.frames).contains(&cut.hop),
+                (segmentation.min_frames..=65_536).contains(&cut.frames) && (1..=cut.frames).contains(&cut.hop),
                 field,
                 format!(
                     "has frames {} (not min_frames, {}, to 65536) or hop {} (not 1 to frames)",
-                    cut.frames, segment.min_frames, cut.hop
+                    cut.frames, segmentation.min_frames, cut.hop
                 ),
             )?;
         }
@@ -451,6 +453,18 @@ mod tests {
         assert_eq!(FeatureSpec::from_json(&spec.canonical_json()).expect("valid"), spec);
         let text = serde_json::to_string(&spec.fingerprint()).expect("a string");
         assert_eq!(serde_json::from_str::<Fingerprint>(&text).expect("hex"), spec.fingerprint());
+    }
+
+    #[test]
+    fn the_canonical_form_of_the_shipped_artifacts_stays() {
+        let spec = FeatureSpec::gtzan_store().log_mel_alone();
+        let front_end = r#"{"revision":{"algorithm":1,"decoder":1,"resampler":1},"sample_rate":22050,"stft":{"n_fft":2048,"hop_length":1920,"window":"hann","center":false},"mel":{"n_mels":128,"f_min":0.0,"f_max":11025.0,"scale":"slaney","norm":"slaney"},"db":{"amin":1e-10,"top_db":null},"quantisation":{"floor_db":-80.0,"step_db":0.5},"n_mfcc":40,"#;
+        let vectors = r#""segment":{"min_frames":16,"passage":{"frames":344,"hop":172},"window":{"frames":128,"hop":108}},"descriptors":[]}"#;
+        assert_eq!(spec.canonical_json(), format!("{front_end}{vectors}"));
+        let fingerprint = |spec: &FeatureSpec| spec.fingerprint().to_string();
+        assert_eq!(fingerprint(&spec), "cdf0a6de9eb0d7d781a68a45a7e26287055c17ef9c242a40f5fc03f34c787e97");
+        let svm = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some are left");
+        assert_eq!(fingerprint(&svm), "0f86e50f58b363e55ce27bd86b664f5fc2cece874eaf9f7588e1a48483a63bc5");
     }
 
     #[test]

@@ -466,7 +466,7 @@ fn a_classifier_refuses_what_its_network_does_not_hear() {
     says(labels()[..2].to_vec(), spec(), &parts(), &["2", "3 classes"]);
     // Windows of 20 frames do not reach through five blocks.
     let mut narrow = spec();
-    narrow.segment.window = features::spec::Cut { frames: 20, hop: 20 };
+    narrow.segmentation.window = features::spec::SpanSpec { frames: 20, hop: 20 };
     let mut deep = parts();
     deep.config.pooled_blocks = vec![5];
     says(labels(), narrow, &deep, &["20 frames"]);

@@ -187,7 +187,7 @@ impl LabelledDataset {
         if !(2..=1000).contains(&pieces) {
             return bad(format!("is {pieces}; a clip is cut into 2 to 1000"));
         }
-        let least = self.spec.segment.min_frames;
+        let least = self.spec.segmentation.min_frames;
         let mut cut = Vec::with_capacity(self.clips.len() * pieces);
         for clip in self.clips {
             let (store, row) = clip.source;

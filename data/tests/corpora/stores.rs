@@ -80,9 +80,9 @@ fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_analyses() {
 fn of_long_clips_the_start_or_the_middle_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut spec = log_mel_spec();
-    spec.segment.passage.frames = 40;
-    spec.segment.passage.hop = 20;
-    spec.segment.window = spec.segment.passage;
+    spec.segmentation.segment.frames = 40;
+    spec.segmentation.segment.hop = 20;
+    spec.segmentation.window = spec.segmentation.segment;
     // 70 and 100 frames.
     let seconds = |frames: usize| spec.seconds(frames) + 0.01;
     sounds::write_wav(&folder.path().join("rock/long.wav"), &sounds::tune(1, seconds(70)), sounds::RATE);
@@ -175,7 +175,7 @@ fn a_clip_in_pieces_is_its_frames_in_order() {
     let folder = tempfile::tempdir().unwrap();
     sounds::write_tree(folder.path(), 2);
     let mut spec = FeatureSpec::gtzan_store();
-    spec.segment.min_frames = 4;
+    spec.segmentation.min_frames = 4;
     let open = || LabelledDataset::open(&[folder.path()], &spec, &ExtractOptions::default()).unwrap();
     let whole = open();
     let pieces = open().in_pieces(2).unwrap();

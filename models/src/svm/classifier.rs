@@ -60,7 +60,7 @@ impl SvmClassifier {
     fn hear(&self, job: &Job<'_>, pieces: Vec<Span>) -> Result<Vec<FeatureVector>> {
         let hear = |piece| {
             job.check_wanted()?;
-            Ok(self.extractor.segment(job.analysis, piece)?)
+            Ok(self.extractor.vector(job.analysis, piece)?)
         };
         pieces.into_iter().map(hear).collect()
     }
@@ -85,7 +85,7 @@ impl SvmClassifier {
         let passages = self.classify(&heard)?;
         // A clip of one short passage is its own only window.
         let segments = match passages.as_slice() {
-            [only] if n_frames <= self.extractor.spec().segment.window.frames => vec![only.clone()],
+            [only] if n_frames <= self.extractor.spec().segmentation.window.frames => vec![only.clone()],
             _ => self.classify(&self.hear(job, self.extractor.window_spans(n_frames)?)?)?,
         };
         let probabilities = pool(passages.iter().map(|passage| passage.probabilities.as_slice()));

@@ -113,7 +113,7 @@ impl Parts {
             band_upsampling: self.band_upsampling,
             mean: self.mean.clone(),
             deviation: self.deviation.clone(),
-            min_frames: spec.segment.window.frames,
+            min_frames: spec.segmentation.window.frames,
         }
     }
 

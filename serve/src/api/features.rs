@@ -229,7 +229,7 @@ fn describe(
         None
     };
     let descriptors = if parts.descriptors {
-        let segments = extractor.passages(analysis)?.into_iter().map(|segment| DescriptorSegment {
+        let segments = extractor.segments(analysis)?.into_iter().map(|segment| DescriptorSegment {
             start_seconds: segment.start_seconds,
             end_seconds: segment.end_seconds,
             values: form.vector(&segment.vector),

@@ -266,7 +266,7 @@ fn warm(model: &dyn Classifier) -> Result<()> {
     let spec = model.extractor().spec();
     let rate = spec.sample_rate;
     // Two frames more than the fewest: centring and rounding may cost one.
-    let seconds = spec.seconds(spec.segment.min_frames + 2);
+    let seconds = spec.seconds(spec.segmentation.min_frames + 2);
     let clip = Clip::new(chord(seconds, rate), rate).map_err(|error| fail(error.to_string()))?;
     let prediction = model.predict_clip(&clip).map_err(|error| fail(error.to_string()))?;
     check(&prediction, model.labels().len()).map_err(|problem| fail(problem.to_owned()))

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, OnceLock},
 };
 
-use features::{Clip, ClipFeatures, Extractor, FeatureSpec, descriptors::descriptor::Needs, spec::Cut};
+use features::{Clip, ClipFeatures, Extractor, FeatureSpec, descriptors::descriptor::Needs, spec::SpanSpec};
 use models::{
     Classifier, Identity, Job, PredictOutput, Prediction, WindowPrediction,
     artifact::{self, DataDescription, Draft, Written},
@@ -22,8 +22,8 @@ use crate::{
 /// Windows of 30 frames (2.6 s), one every 15, so that a short clip has several.
 pub(crate) fn spec() -> FeatureSpec {
     let mut spec = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some descriptors are left");
-    spec.segment.passage = Cut { frames: 60, hop: 30 };
-    spec.segment.window = Cut { frames: 30, hop: 15 };
+    spec.segmentation.segment = SpanSpec { frames: 60, hop: 30 };
+    spec.segmentation.window = SpanSpec { frames: 30, hop: 15 };
     spec
 }
 
@@ -34,7 +34,7 @@ fn machine(extractor: &Extractor, temperature: f64) -> Svm {
     let hear = |sound: Sound, seed: usize, seconds: f64| {
         let clip = Clip::new(sound.samples(seconds, seed as u64 + 1), RATE).expect("finite");
         let analysis = extractor.extract(&clip).expect("long enough");
-        extractor.passages(&analysis).expect("long enough").remove(0).vector
+        extractor.segments(&analysis).expect("long enough").remove(0).vector
     };
     let vectors: Vec<(usize, Vec<f32>)> = (0..Sound::ALL.len())
         .flat_map(|class| SECONDS.into_iter().enumerate().map(move |(seed, seconds)| (class, seed, seconds)))

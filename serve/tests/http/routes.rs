@@ -117,7 +117,7 @@ fn features_are_those_of_the_library() {
     let row = json["mfcc"]["values"][3].as_array().expect("a row");
     let found: Vec<f32> = row.iter().map(|value| value.as_f64().expect("a number") as f32).collect();
     assert_eq!(found, mfcc.row(3).to_vec());
-    let passages = extractor.passages(&analysis).expect("long enough");
+    let passages = extractor.segments(&analysis).expect("long enough");
     assert_eq!(json["descriptors"]["names"].as_array().map(Vec::len), Some(extractor.names().len()));
     let values = json["descriptors"]["segments"][0]["values"].as_array().expect("a list");
     assert_eq!(values[0].as_f64().map(|value| value as f32), Some(passages[0].vector[0]));

@@ -110,7 +110,7 @@ fn what_it_is(manifest: &Manifest) -> String {
         mel.n_mels,
         manifest.labels.len(),
         manifest.labels.join(", "),
-        spec.seconds(spec.segment.window.frames),
+        spec.seconds(spec.segmentation.window.frames),
     )
 }
 

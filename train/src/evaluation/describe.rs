@@ -51,8 +51,8 @@ pub fn training_set(
         let clip = &set.clips()[index];
         let vectors = || -> Result<_> {
             let analysis = set.analysis(index)?;
-            let passages = extractor.passages(&analysis)?;
-            let shorter = analysis.log_mel().n_frames() > extractor.spec().segment.window.frames;
+            let passages = extractor.segments(&analysis)?;
+            let shorter = analysis.log_mel().n_frames() > extractor.spec().segmentation.window.frames;
             let windows = if shorter { extractor.windows(&analysis)? } else { Vec::new() };
             Ok((passages, windows))
         };

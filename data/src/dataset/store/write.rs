@@ -28,7 +28,7 @@ impl Row {
     /// Encodes an analysis. Of a clip that is longer than a passage the first one is kept if it has fewer than
     /// twice as many frames, else the middle one.
     pub(crate) fn encode(analysis: &ClipFeatures, spec: &FeatureSpec) -> Result<Self> {
-        let width = spec.segment.passage.frames;
+        let width = spec.segmentation.segment.frames;
         let found = analysis.log_mel().n_frames();
         let n_frames = found.min(width);
         let start = if found < 2 * width { 0 } else { (found - width) / 2 };
@@ -180,7 +180,7 @@ impl StoreWriter {
 
     /// Puts the store in its place; `ids.txt` comes last, so that a store that was not finished does not open.
     pub(crate) fn finish(self) -> Result<()> {
-        let width = self.spec.segment.passage.frames;
+        let width = self.spec.segmentation.segment.frames;
         let series = self.series.unwrap_or_default();
         // Wide types first, so that every tensor is aligned to its type.
         let mut tensors = vec![(N_FRAMES.to_owned(), Dtype::U32, vec![self.written], self.n_frames.len())];

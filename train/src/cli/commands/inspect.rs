@@ -21,7 +21,7 @@ pub fn run(args: &InspectArgs) -> Result<()> {
     let hear = || -> features::Result<_> {
         let decoded = decode::decode_file(&args.file, &Limits::default())?;
         let analysis = extractor.extract(&decoded.clip)?;
-        let segments = extractor.passages(&analysis)?;
+        let segments = extractor.segments(&analysis)?;
         Ok((decoded, analysis, segments))
     };
     let (decoded, analysis, segments) = hear().with_context(|| format!("failed to inspect {}", args.file.display()))?;

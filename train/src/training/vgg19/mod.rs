@@ -218,7 +218,7 @@ pub fn cache_key(parts: &Parts, spec: &FeatureSpec, backend: Backend) -> Result<
         parts.band_upsampling,
         &parts.mean,
         &parts.deviation,
-        spec.segment,
+        spec.segmentation,
         backend.name(),
     ))?)
 }

@@ -182,7 +182,7 @@ impl<'a> PreparedDataset<'a> {
             Ok(values.chunks(config.embedding_dim()).map(<[f32]>::to_vec).collect())
         };
         let n_frames = log_mel.n_frames();
-        let window = self.extractor.spec().segment.window;
+        let window = self.extractor.spec().segmentation.window;
         let mut embedded = Embedded { passages: Vec::new(), windows: Vec::new() };
         for passage in self.extractor.segment_spans(n_frames)? {
             let z = input.standardise(&log_mel.frames(passage.start, passage.end)?);
