@@ -49,17 +49,18 @@ tool() {
     echo "$root/bin/$name"
 }
 
-# Runs a command that prints what `cargo test` prints, and keeps that as a log and as JUnit's XML under NAME.
+# Runs a command that ends in cargo-nextest with the profile `ci`, and keeps what it prints and its JUnit file under NAME.
 tested() {
-    local name=$1 status=0
+    local name=$1 status=0 results="$CARGO_TARGET_DIR/nextest/ci/junit.xml"
     shift
     mkdir -p "$reports/logs" "$reports/junit"
+    rm -f "$results"
     "$@" 2>&1 | tee "$reports/logs/$name.log" || status=$?
-    .ci/junit "$name" <"$reports/logs/$name.log" >"$reports/junit/$name.xml" || status=$?
+    if [ -f "$results" ]; then cp "$results" "$reports/junit/$name.xml"; else status=1; fi
     return "$status"
 }
 
-# Images and containers of this checkout alone, so that neither those of a person nor those of another build are in the way.
+# Images and containers of this repository alone, so that neither those of a person nor those of another build are in the way.
 name_containers() {
     local checkout
     checkout="$(pwd | cksum | cut -d ' ' -f 1)"

@@ -10,7 +10,7 @@ mod stack;
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
     sync::OnceLock,
     time::Duration,
@@ -36,10 +36,8 @@ struct Music {
 fn music() -> &'static Music {
     static MUSIC: OnceLock<Music> = OnceLock::new();
     MUSIC.get_or_init(|| {
-        let at = Path::new(env!("CARGO_TARGET_TMPDIR")).join("containers");
-        let _ = fs::remove_dir_all(&at);
-        fs::create_dir_all(&at).expect("a folder");
-        let artifacts = small::train_both(&at);
+        let at = small::shared();
+        let artifacts = at.join("artifacts");
         let song = |genre| fs::read(small::song(&at, genre)).expect("a song");
         Music { corpus: at.join("store"), song: song("blues"), other_song: song("jazz"), artifacts }
     })

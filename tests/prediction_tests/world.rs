@@ -2,12 +2,11 @@
 
 use std::{
     fs,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 use serde_json::Value;
-use tempfile::TempDir;
 use tests::{Service, Stack, small};
 
 /// The services, and the songs that are sent to them. Dropped in this order: the servers before the folder that they serve
@@ -17,7 +16,7 @@ pub struct World {
     vgg: Option<Service>,
     web: Option<Service>,
     _own: Option<Stack>,
-    folder: TempDir,
+    folder: PathBuf,
     /// The ten genres, as the original has them.
     pub genres: [&'static str; 10],
 }
@@ -60,15 +59,14 @@ impl Role {
 impl World {
     fn make() -> Self {
         let named = [Role::Svm, Role::Vgg, Role::Web].map(|role| Service::named_by(role.variable()));
-        let folder = tempfile::tempdir().expect("a folder");
+        let folder = small::shared();
         let genres = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"];
         if named.iter().any(Option::is_some) {
-            small::songs(folder.path());
             let [svm, vgg, web] = named;
             return Self { svm, vgg, web, _own: None, folder, genres };
         }
         // Nothing runs: the three are started here, as the containers start them.
-        let own = Stack::start(&small::train_both(folder.path()));
+        let own = Stack::start(&folder.join("artifacts"));
         let [svm, vgg, web] = [&own.svm, &own.vgg, &own.web].map(|server| Some(Service::from(server)));
         Self { svm, vgg, web, _own: Some(own), folder, genres }
     }
@@ -92,7 +90,7 @@ impl World {
     }
 
     fn path(&self, genre: &str) -> impl AsRef<Path> {
-        small::song(self.folder.path(), genre)
+        small::song(&self.folder, genre)
     }
 
     /// What `service` answers to a song in the field `audio_file`: with 200, and a genre among the ten.

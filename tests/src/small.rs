@@ -1,14 +1,15 @@
 //! Small artifacts of both models, trained in seconds on synthetic music.
 
 use std::{
-    fs,
+    fs::{self, File},
     path::{Path, PathBuf},
+    time::UNIX_EPOCH,
 };
 
 use data::synth::{SynthSpec, write_corpus};
 use serde_json::{Value, json};
 
-use crate::train;
+use crate::{binary, train};
 
 /// A recipe of two blocks that trains in seconds.
 fn recipe() -> Value {
@@ -20,26 +21,51 @@ fn recipe() -> Value {
     })
 }
 
-/// Makes music of ten genres below `at`, `songs` among it (a song of 30 s of each), and trains both models on it.
-/// Gives the folder of the artifacts.
+/// A folder that holds `artifacts` of both models, the feature store `store` that they were trained on, and in `songs` a track of
+/// 30 s of each genre. Made once for a build of `train`, whatever process asks first; nobody may change what is in it.
 ///
 /// # Panics
-/// When that fails.
-pub fn train_both(at: &Path) -> PathBuf {
+/// When it cannot be made.
+#[must_use]
+pub fn shared() -> PathBuf {
+    let program = binary("train");
+    let metadata = program.metadata().expect("the program is there");
+    let modified = metadata.modified().expect("a time").duration_since(UNIX_EPOCH).expect("after 1970").as_nanos();
+    let base = program.parent().expect("a folder").join("trained-for-tests");
+    fs::create_dir_all(&base).expect("a folder");
+    let lock = File::create(base.join("lock")).expect("a file");
+    lock.lock().expect("a lock");
+    let folder = base.join(format!("{modified}-{}", metadata.len()));
+    if folder.join("done").is_file() {
+        return folder;
+    }
+    // Those of earlier builds.
+    for entry in fs::read_dir(&base).expect("a folder").flatten() {
+        if entry.path().is_dir() {
+            fs::remove_dir_all(entry.path()).expect("removed");
+        }
+    }
+    fs::create_dir_all(&folder).expect("a folder");
+    train_both(&folder);
+    fs::write(folder.join("done"), "").expect("a file");
+    folder
+}
+
+/// Makes synthetic clips of ten genres below `at`, tracks among them, and trains both models on the clips.
+fn train_both(at: &Path) {
     train(at, &["synth", "--out", "corpus", "--clips-per-genre", "6", "--seconds", "12"]);
     songs(at);
     train(at, &["extract", "--data", "corpus", "--out", "store"]);
     fs::write(at.join("recipe.json"), recipe().to_string()).expect("a file");
     train(at, &["svm", "--data", "store", "--artifacts", "artifacts"]);
     train(at, &["vgg19", "--data", "store", "--recipe", "recipe.json", "--artifacts", "artifacts", "--no-cache"]);
-    at.join("artifacts")
 }
 
 /// Makes a song of 30 s of each of ten genres, in `songs` below `at`.
 ///
 /// # Panics
 /// When they cannot be written.
-pub fn songs(at: &Path) {
+fn songs(at: &Path) {
     let spec = SynthSpec { clips_per_genre: 1, seconds: 30.0, seed: 7 };
     write_corpus(&at.join("songs"), &spec, 2, &|_, _| {}).expect("songs are written");
 }

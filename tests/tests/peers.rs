@@ -11,15 +11,15 @@ fn clients_of_others_are_served() {
         eprintln!("skipped: TONEARM_PEERS is not set; tests/run installs the clients and sets it");
         return;
     };
-    let folder = tempfile::tempdir().expect("a folder");
-    let artifacts = small::train_both(folder.path());
+    let folder = small::shared();
+    let artifacts = folder.join("artifacts");
     let servers = ["svm", "vgg", "all"].map(|role| Server::start(role, &artifacts));
     let urls = servers.each_ref().map(|server| format!("http://{}", server.address));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/run.sh");
     let status = Command::new("sh")
         .arg(script)
         .args(&urls)
-        .arg(small::song(folder.path(), "jazz"))
+        .arg(small::song(&folder, "jazz"))
         .env("TONEARM_PEERS", peers)
         .status()
         .expect("a shell");

@@ -2,7 +2,6 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use tempfile::TempDir;
 use tests::{Service, Stack, small};
 
 use crate::{
@@ -17,7 +16,6 @@ struct Place {
     origin: String,
     song: PathBuf,
     _stack: Option<Stack>,
-    _folder: Option<TempDir>,
     _world: Option<Arc<World>>,
 }
 
@@ -25,14 +23,11 @@ impl Place {
     /// The stack that runs already, if one is named. Nothing is trained for it.
     fn running() -> Option<Self> {
         let web = Service::named_by("TONEARM_WEB_URL")?;
-        let folder = tempfile::tempdir().expect("a folder");
-        small::songs(folder.path());
         Some(Self {
             driver: Arc::new(Driver::start()),
             origin: format!("{}/", web.url()),
-            song: small::song(folder.path(), "disco"),
+            song: small::song(&small::shared(), "disco"),
             _stack: None,
-            _folder: Some(folder),
             _world: None,
         })
     }
@@ -45,7 +40,6 @@ impl Place {
             origin: format!("http://{}/", stack.web.address),
             song: world.song("disco"),
             _stack: Some(stack),
-            _folder: None,
             _world: Some(world),
         }
     }

@@ -7,10 +7,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tests::{
-    Response, Server, multipart, request,
-    small::{self, train_both},
-};
+use tests::{Response, Server, multipart, request, small};
 
 use crate::driver::Driver;
 
@@ -41,14 +38,14 @@ impl World {
     fn make() -> Self {
         let driver = Arc::new(Driver::start());
         let folder = tempfile::tempdir().expect("a folder");
-        let artifacts = train_both(folder.path());
+        let artifacts = small::shared().join("artifacts");
         let server = Server::start("all", &artifacts);
         Self { driver, server, artifacts, folder }
     }
 
     /// A song of 30 s of that genre.
     pub fn song(&self, genre: &str) -> PathBuf {
-        small::song(self.folder.path(), genre)
+        small::song(&small::shared(), genre)
     }
 
     /// A file of that name and content, in a folder of its own.
