@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use train::evaluation::metrics::{Paired, Scored, bootstrap_by_group, differences, pairs};
+use train::evaluation::{
+    comparison::{Paired, differences, pairs},
+    metrics::{Scored, bootstrap_by_group},
+};
 
 use crate::{declarations::declaration::DEFAULT_SEED, results::store::StoredResult};
 
@@ -46,7 +49,7 @@ pub struct OfSeed {
     pub only_a: usize,
     /// Clips that only the second has right.
     pub only_b: usize,
-    /// [`mcnemar`](train::evaluation::metrics::mcnemar) of these two.
+    /// [`mcnemar`](train::evaluation::comparison::mcnemar) of these two.
     pub p: f64,
 }
 

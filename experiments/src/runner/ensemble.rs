@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use train::{
-    evaluation::metrics::{Scored, pairs},
+    evaluation::{comparison::pairs, metrics::Scored},
     training::golden,
 };
 

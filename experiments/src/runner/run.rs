@@ -13,7 +13,10 @@ use serde_json::{Value, json};
 use train::{
     cli::commands::vgg19::Pretrained,
     console::output,
-    evaluation::metrics::{Evaluation, Scored, pairs},
+    evaluation::{
+        comparison::pairs,
+        metrics::{Evaluation, Scored},
+    },
     source::{self, Source},
     training::vgg19::TrainingConfig,
 };

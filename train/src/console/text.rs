@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::evaluation::metrics::{Evaluation, Paired};
+use crate::evaluation::{comparison::Paired, metrics::Evaluation};
 
 /// Accuracy with its interval, recall of each genre, and the confusion matrix.
 #[must_use]

@@ -1,20 +1,9 @@
 //! How good a classifier is: one [`Evaluation`] from the probabilities that it gave to labelled clips.
 
-mod coverage;
-mod faults;
-mod paired;
-
 use std::collections::BTreeMap;
 
-use data::rng::Rng;
+use data::{KnownFault, gtzan::catalogue, known_faults, rng::Rng};
 use serde::{Deserialize, Serialize};
-
-pub use self::{
-    coverage::{Coverage, CoveragePoint, Reached, curve as coverage_curve},
-    faults::{FaultCount, Faults, FaultyClip},
-    paired::{Paired, PairedGenre, differences, mcnemar, pairs},
-};
-use crate::evaluation::learning::LearningCurve;
 
 /// Resamples of the bootstrap behind [`Evaluation::ci95`].
 const BOOTSTRAP_RESAMPLES: usize = 2_000;
@@ -140,41 +129,6 @@ impl Evaluation {
     }
 }
 
-/// The document of `metrics.json`: an [`Evaluation`] and what else is known of the same clips, as fields of one object. Fields are
-/// added to it, and none is taken away.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Metrics<'a> {
-    /// The figures.
-    #[serde(flatten)]
-    pub evaluation: &'a Evaluation,
-    /// How often it is right where it is sure.
-    pub coverage: Coverage,
-    /// What is known against the clips.
-    pub known_faults: Faults,
-    /// What more music to fit on was worth; not in `train evaluate`, which fits nothing.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub learning_curve: Option<&'a LearningCurve>,
-    /// Where the figures come from.
-    pub made_from: MadeFrom,
-}
-
-/// Where figures come from: equal digests and an equal seed give equal figures.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct MadeFrom {
-    /// The split.
-    pub split: String,
-    /// Seed of the bootstrap, and of all that was drawn in the training where there was one.
-    pub seed: u64,
-    /// Digest of the clips that were fitted on.
-    pub training_data: String,
-    /// Digest of the clips that were judged.
-    pub judged_data: String,
-    /// Fingerprint of the features.
-    pub features: String,
-    /// SHA-256 of `weights.safetensors`.
-    pub weights: String,
-}
-
 fn share(part: usize, whole: usize) -> f64 {
     part as f64 / whole.max(1) as f64
 }
@@ -233,6 +187,160 @@ pub fn bootstrap_by_group<'a>(values: impl IntoIterator<Item = (&'a str, f64)>, 
     means.sort_by(f64::total_cmp);
     let percentile = |p: f64| means[((BOOTSTRAP_RESAMPLES - 1) as f64 * p).round() as usize];
     [percentile(0.025), percentile(0.975)]
+}
+
+/// Accuracies of which [`Coverage`] says up to which share of the clips they are reached.
+const TARGETS: [f64; 3] = [0.8, 0.9, 0.95];
+/// Points of [`Coverage::at`].
+const STEPS: usize = 10;
+
+/// The most confident share of the clips, and how often that is right.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct CoveragePoint {
+    /// Share of the clips, over 0, to 1.
+    pub coverage: f64,
+    /// Share of these that is right.
+    pub accuracy: f64,
+    /// The least confidence among them.
+    pub threshold: f64,
+}
+
+/// How far an accuracy goes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Reached {
+    /// The accuracy.
+    pub accuracy: f64,
+    /// The largest share of the most confident clips that has it; `None` where no share has.
+    pub at: Option<CoveragePoint>,
+}
+
+/// A [`coverage_curve`] in a few numbers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Coverage {
+    /// The curve at a tenth of the clips, two tenths, and so on: at the first of its points that cover as many.
+    pub at: Vec<CoveragePoint>,
+    /// How far accuracies of 0.8, 0.9 and 0.95 go.
+    pub reached: Vec<Reached>,
+    /// Mean error (1 − accuracy) over all coverages: the area under the risk–coverage curve (Geifman and El-Yaniv 2017), in steps of
+    /// the points; 0 is best. 0 of no clip.
+    pub mean_risk: f64,
+}
+
+/// A point for each confidence that there is, the highest first: clips of one confidence are taken together, for nothing tells
+/// which of them is to go first.
+#[must_use]
+pub fn coverage_curve(scored: &[Scored]) -> Vec<CoveragePoint> {
+    let mut clips: Vec<_> = scored.iter().map(|clip| (clip.confidence(), clip.right())).collect();
+    clips.sort_by(|a, b| b.0.total_cmp(&a.0));
+    let (mut taken, mut right) = (0usize, 0.0);
+    let of_one_confidence = clips.chunk_by(|a, b| a.0 == b.0);
+    of_one_confidence
+        .map(|chunk| {
+            taken += chunk.len();
+            right += chunk.iter().map(|clip| clip.1).sum::<f64>();
+            CoveragePoint {
+                coverage: taken as f64 / clips.len() as f64,
+                accuracy: right / taken as f64,
+                threshold: chunk[0].0,
+            }
+        })
+        .collect()
+}
+
+impl Coverage {
+    /// Sums a [`coverage_curve`] up.
+    #[must_use]
+    pub fn new(curve: &[CoveragePoint]) -> Self {
+        let at = (1..=STEPS).filter_map(|step| {
+            let least = step as f64 / STEPS as f64 - 1e-9;
+            curve.iter().find(|point| point.coverage >= least).copied()
+        });
+        let reached = TARGETS.map(|accuracy| Reached {
+            accuracy,
+            at: curve.iter().rev().find(|point| point.accuracy >= accuracy - 1e-9).copied(),
+        });
+        let mut before = 0.0;
+        let mean_risk = curve.iter().map(|point| {
+            let width = point.coverage - before;
+            before = point.coverage;
+            width * (1.0 - point.accuracy)
+        });
+        Self { mean_risk: mean_risk.sum(), at: at.collect(), reached: reached.to_vec() }
+    }
+}
+
+/// A judged clip with something against it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FaultyClip {
+    /// Its id.
+    pub clip_id: String,
+    /// Whether it was named rightly.
+    pub right: bool,
+    /// What is known against it; at least one thing.
+    pub faults: Vec<KnownFault>,
+}
+
+/// How many clips have a fault of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FaultCount {
+    /// Of the clips that were judged.
+    pub clips: usize,
+    /// Of those that were named wrongly.
+    pub mistakes: usize,
+}
+
+/// What GTZAN's catalogue knows against the clips that were judged; see [`KnownFault`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Faults {
+    /// Judged clips that are in the catalogue. Nothing is known of others.
+    pub in_catalogue: usize,
+    /// Repeats and faults that Kereliuk, Sturm and Larsen left out.
+    pub excluded: FaultCount,
+    /// Clips of which an artist is in another part of the split too.
+    pub shared_artist: FaultCount,
+    /// Each of them, in the order of the ids.
+    pub clips: Vec<FaultyClip>,
+}
+
+impl Faults {
+    /// Looks every clip up. A piece of a clip (`blues.00000.3`) is looked up as the clip.
+    #[must_use]
+    pub fn of(scored: &[Scored]) -> Self {
+        let mut found = Self::default();
+        for clip in scored {
+            let id = whole(&clip.clip_id);
+            found.in_catalogue += usize::from(catalogue().get(id).is_some());
+            let faults = known_faults(id);
+            if faults.is_empty() {
+                continue;
+            }
+            let right = clip.right() == 1.0;
+            for fault in faults {
+                let count = match fault {
+                    KnownFault::Excluded { .. } => &mut found.excluded,
+                    KnownFault::SharedArtist { .. } => &mut found.shared_artist,
+                };
+                count.clips += 1;
+                count.mistakes += usize::from(!right);
+            }
+            found.clips.push(FaultyClip { clip_id: clip.clip_id.clone(), right, faults: faults.to_vec() });
+        }
+        found.clips.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
+        found
+    }
+
+    /// What is known against a judged clip.
+    #[must_use]
+    pub fn against(&self, clip_id: &str) -> &[KnownFault] {
+        let place = self.clips.binary_search_by(|clip| clip.clip_id.as_str().cmp(clip_id));
+        place.map_or(&[], |place| self.clips[place].faults.as_slice())
+    }
+}
+
+/// The id of the clip that this is a piece of, or itself.
+fn whole(clip_id: &str) -> &str {
+    let piece = clip_id.rsplit_once('.').filter(|(whole, _)| catalogue().get(whole).is_some());
+    piece.map_or(clip_id, |(whole, _)| whole)
 }
 
 #[cfg(test)]
@@ -311,5 +419,71 @@ mod tests {
             prop_assert_eq!(evaluation.confusion.iter().flatten().sum::<usize>(), clips.len());
             prop_assert_eq!(evaluation.reliability.iter().map(|bin| bin.n).sum::<usize>(), clips.len());
         }
+    }
+
+    fn answer(confidence: f64, right: bool) -> Scored {
+        let (clip_id, credit, group) = Default::default();
+        Scored { clip_id, credit, group, truth: usize::from(!right), probabilities: vec![confidence, 1.0 - confidence] }
+    }
+
+    #[test]
+    fn a_hand_counted_curve() {
+        // By confidence: right, right, wrong and right (alike), wrong.
+        let clips = [answer(0.7, false), answer(0.9, true), answer(0.6, false), answer(0.95, true), answer(0.7, true)];
+        let points = coverage_curve(&clips);
+        let point = |coverage, accuracy, threshold| CoveragePoint { coverage, accuracy, threshold };
+        assert_eq!(points, [point(0.2, 1.0, 0.95), point(0.4, 1.0, 0.9), point(0.8, 0.75, 0.7), point(1.0, 0.6, 0.6)]);
+        let coverage = Coverage::new(&points);
+        assert_eq!(
+            coverage.at.iter().map(|point| point.accuracy).collect::<Vec<_>>(),
+            [1.0, 1.0, 1.0, 1.0, 0.75, 0.75, 0.75, 0.75, 0.6, 0.6]
+        );
+        assert_eq!(coverage.reached[1].at, Some(points[1]), "0.9 is reached by two clips of five");
+        assert!((coverage.mean_risk - (0.4 * 0.25 + 0.2 * 0.4)).abs() < 1e-12);
+        let nothing = Coverage::new(&coverage_curve(&[answer(0.8, false)]));
+        assert!(nothing.reached.iter().all(|reached| reached.at.is_none()));
+        assert_eq!(Coverage::new(&coverage_curve(&[])).mean_risk, 0.0);
+    }
+
+    proptest! {
+        #[test]
+        fn it_ends_with_the_accuracy_of_all_and_no_order_matters(
+            clips in proptest::collection::vec((50u32..100, any::<bool>()), 1..60),
+        ) {
+            let mut clips: Vec<_> = clips.iter().map(|&(p, right)| answer(f64::from(p) / 100.0, right)).collect();
+            let points = coverage_curve(&clips);
+            let last = points.last().unwrap();
+            let accuracy = clips.iter().map(Scored::right).sum::<f64>() / clips.len() as f64;
+            prop_assert!(last.coverage == 1.0 && (last.accuracy - accuracy).abs() < 1e-12);
+            prop_assert!(points.is_sorted_by(|a, b| a.coverage < b.coverage && a.threshold > b.threshold));
+            clips.reverse();
+            prop_assert_eq!(coverage_curve(&clips), points);
+        }
+    }
+
+    fn named(clip_id: &str, right: bool) -> Scored {
+        let (credit, group) = Default::default();
+        let truth = usize::from(!right);
+        Scored { clip_id: clip_id.into(), credit, group, truth, probabilities: vec![0.9, 0.1] }
+    }
+
+    #[test]
+    fn faults_are_counted_among_clips_and_among_mistakes() {
+        let excluded = catalogue().entries().iter().find(|entry| entry.split == data::FaultFiltered::Excluded);
+        let excluded = excluded.expect("one of seventy").clip_id.as_str();
+        let piece = format!("{excluded}.2");
+        let clips = [
+            named("disco.00013", false),
+            named(excluded, false),
+            named(&piece, true),
+            named("blues.00000", false),
+            named("mine", false),
+        ];
+        let faults = Faults::of(&clips);
+        assert_eq!(faults.in_catalogue, 4);
+        assert_eq!(faults.excluded, FaultCount { clips: 2, mistakes: 1 });
+        assert_eq!(faults.shared_artist, FaultCount { clips: 1, mistakes: 1 });
+        assert_eq!(faults.against("disco.00013").len(), 1);
+        assert!(faults.against(&piece)[0].name() == "excluded" && faults.against("mine").is_empty());
     }
 }

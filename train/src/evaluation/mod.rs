@@ -1,9 +1,11 @@
-//! How good a classifier is: scoring, metrics, the report, the model card.
+//! How good a classifier is: scoring, metrics, comparison, the report, the model card.
 
 pub mod card;
+pub mod comparison;
 pub mod describe;
+pub mod documents;
 pub mod learning;
-pub mod map;
 pub mod metrics;
+pub mod projection;
 pub mod report;
 pub mod scoring;

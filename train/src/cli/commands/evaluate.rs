@@ -10,12 +10,14 @@ use models::{
 };
 use serde_json::{Value, json};
 
-use super::{documents::Documents, open_set, print_json, say_rejected};
+use super::{open_set, print_json, say_rejected};
 use crate::{
     cli::args::EvaluateArgs,
     console::{interrupt::Scratch, output, text},
     evaluation::{
-        metrics::{Evaluation, Paired, Scored},
+        comparison::Paired,
+        documents::Documents,
+        metrics::{Evaluation, Scored},
         report::Against,
         scoring::{self, Judged},
     },

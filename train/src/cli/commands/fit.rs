@@ -5,17 +5,14 @@ use std::{collections::BTreeSet, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use data::{FaultFiltered, Fold, LabelledDataset, Part, Split};
-use features::{Extractor, FeatureSpec};
+use features::{Extractor, FeatureSpec, spec::PRESETS};
 use models::{
     Classifier,
     artifact::{self, Artifact, DataDescription, Draft, SplitMetrics, Written},
 };
 use serde_json::{Value, json};
 
-use super::{
-    documents::{self, Documents},
-    open_set, read_spec, say_rejected,
-};
+use super::{open_set, read_spec, say_rejected};
 use crate::{
     cli::args::FitArgs,
     console::{
@@ -24,7 +21,8 @@ use crate::{
     },
     evaluation::{
         describe,
-        learning::Learning,
+        documents::Documents,
+        learning::{FittedOn, Learning, LearningCurve},
         metrics::{Evaluation, Scored},
         report::Curve,
         scoring::{self, Judged},
@@ -221,7 +219,7 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
     let fingerprint = spec.fingerprint();
     let judged = model.judged;
     let evaluation = Evaluation::new(labels, &judged.scored, args.seed);
-    let learning = documents::learning(&model.learning, music, &judged, &evaluation, args.seed)?;
+    let learning = learning_curve(&model.learning, music, &judged, &evaluation, args.seed)?;
     let clip_ids: Vec<_> = train.iter().map(|&index| set.clips()[index].clip_id.as_str()).collect();
     let warning = source::synthetic_warning(clip_ids.iter().copied());
     let mut training = model.training;
@@ -271,7 +269,7 @@ pub(super) fn keep(args: &FitArgs, music: &Music, model: Model<'_>) -> Result<Ke
         weights: &model.weights,
         data: &data,
         training: &summarised,
-        command: &(model.command + &documents::spec_flag(args)),
+        command: &(model.command + &spec_flag(args)),
         against: None,
         learning: Some(&learning),
         curves: &model.curves,
@@ -464,4 +462,35 @@ fn can_write_into(folder: &Path) -> Result<()> {
             there.display()
         )
     })
+}
+
+/// What more music to fit on is worth to a model that was fitted on `music`, by the clips that it holds out.
+///
+/// # Errors
+/// Those of [`LearningCurve::new`].
+fn learning_curve(
+    learning: &Learning<'_>,
+    music: &Music,
+    judged: &Judged,
+    evaluation: &Evaluation,
+    seed: u64,
+) -> Result<LearningCurve> {
+    let fitted_on_too =
+        Learning::LeftOut("every clip that judges was fitted on too (--refit), each by a model of its fold");
+    let learning = if music.refit { &fitted_on_too } else { learning };
+    let clips = || music.train.iter().map(|&index| &music.set.clips()[index]);
+    let label = |genre: data::Genre| music.labels.iter().position(|label| label == genre.name());
+    let labels =
+        clips().map(|clip| label(clip.genre).context("a genre without a label")).collect::<Result<Vec<_>>>()?;
+    let groups: Vec<String> = clips().map(|clip| clip.group.clone()).collect();
+    LearningCurve::new(learning, FittedOn { labels: &labels, groups: &groups }, judged, evaluation, seed)
+}
+
+/// What a command that was given these arguments was given beside its split and its seed: no path of this machine.
+fn spec_flag(args: &FitArgs) -> String {
+    match args.spec.as_str() {
+        "gtzan-store" => String::new(),
+        preset if PRESETS.contains(&preset) => format!(" --spec {preset}"),
+        _ => " --spec SPEC".into(),
+    }
 }

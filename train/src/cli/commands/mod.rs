@@ -3,7 +3,6 @@
 pub mod audit;
 pub mod both;
 pub mod card;
-mod documents;
 pub mod evaluate;
 pub mod extract;
 mod fit;

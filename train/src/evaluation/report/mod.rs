@@ -1,30 +1,17 @@
 //! `report.html`: one self-contained page that says how good a model is, on what, and how it was made. Pictures are SVG in the page;
 //! there is no script, and nothing comes from elsewhere.
-//!
-//! Each part is a file. Those that need what not every caller has are left out where it is `None`.
 
-mod confusion;
-mod coverage;
-mod curves;
-mod figures;
-mod genres;
-mod learning;
-mod map;
-mod mistakes;
 mod page;
-mod paired;
-mod plot;
-mod provenance;
-mod reliability;
+mod plots;
+mod sections;
 
-pub use curves::Curve;
-pub use paired::Against;
-pub use provenance::Provenance;
+pub use plots::Curve;
+pub use sections::{Against, Provenance};
 
 use crate::evaluation::{
     learning::LearningCurve,
-    map::Map,
     metrics::{Evaluation, Faults, Scored, coverage_curve},
+    projection::Map,
 };
 
 /// What a report is made from.
@@ -62,23 +49,23 @@ pub fn html(report: &Report<'_>) -> String {
     let faults = Faults::of(scored);
     let mut page = page::begin(&format!("{model} on {split}"), warnings);
     page::title(&mut page, model, split, leaks);
-    figures::section(&mut page, evaluation);
-    genres::section(&mut page, evaluation);
-    confusion::section(&mut page, evaluation);
-    reliability::section(&mut page, evaluation);
-    coverage::section(&mut page, evaluation, &coverage_curve(scored));
+    sections::figures(&mut page, evaluation);
+    sections::classes(&mut page, evaluation);
+    plots::confusion(&mut page, evaluation);
+    plots::reliability(&mut page, evaluation);
+    plots::coverage(&mut page, evaluation, &coverage_curve(scored));
     if let Some(against) = against {
-        paired::section(&mut page, model, against);
+        sections::paired(&mut page, model, against);
     }
     if let Some(learning) = learning {
-        learning::section(&mut page, learning);
+        plots::learning(&mut page, learning);
     }
     if let Some(map) = map {
-        map::section(&mut page, map, evaluation, scored);
+        plots::map(&mut page, map, evaluation, scored);
     }
-    mistakes::section(&mut page, evaluation, scored, &faults);
-    curves::section(&mut page, curves);
-    provenance::section(&mut page, provenance);
+    sections::mistakes(&mut page, evaluation, scored, &faults);
+    plots::curves(&mut page, curves);
+    sections::provenance(&mut page, provenance);
     page::end(&mut page);
     page
 }

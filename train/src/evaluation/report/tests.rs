@@ -5,8 +5,8 @@ use serde_json::json;
 
 use super::*;
 use crate::evaluation::{
+    comparison::Paired,
     learning::{LearningPoint, Skipped},
-    metrics::Paired,
 };
 
 /// Sixty clips of three genres by thirty artists, one of whom has a name to be careful with.

@@ -1,24 +1,55 @@
-//! What is said of judged clips: `metrics.json` and `report.html`, of a training and of `train evaluate` alike.
+//! What is said of scored clips: `metrics.json` and `report.html`, of a training and of `train evaluate` alike.
 
-use anyhow::{Context as _, Result};
-use features::{Fingerprint, spec::PRESETS};
+use features::Fingerprint;
 use models::{artifact::DataDescription, svm::SvmClassifier, vgg19::Vgg19Classifier};
+use serde::Serialize;
 use serde_json::Value;
 
-use super::fit::Music;
-use crate::{
-    cli::args::FitArgs,
-    evaluation::{
-        learning::{FittedOn, Learning, LearningCurve},
-        map::Map,
-        metrics::{Coverage, Evaluation, Faults, MadeFrom, Metrics},
-        report::{self, Against, Curve, Provenance, Report},
-        scoring::Judged,
-    },
+use super::{
+    learning::LearningCurve,
+    metrics::{Coverage, Evaluation, Faults, coverage_curve},
+    projection::Map,
+    report::{self, Against, Curve, Provenance, Report},
+    scoring::Judged,
 };
 
+/// The document of `metrics.json`: an [`Evaluation`] and what else is known of the same clips, as fields of one object. Fields are
+/// added to it, and none is taken away.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Metrics<'a> {
+    /// The figures.
+    #[serde(flatten)]
+    pub evaluation: &'a Evaluation,
+    /// How often it is right where it is sure.
+    pub coverage: Coverage,
+    /// What is known against the clips.
+    pub known_faults: Faults,
+    /// What more music to fit on was worth; not in `train evaluate`, which fits nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub learning_curve: Option<&'a LearningCurve>,
+    /// Where the figures come from.
+    pub made_from: MadeFrom,
+}
+
+/// Where figures come from: equal digests and an equal seed give equal figures.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct MadeFrom {
+    /// The split.
+    pub split: String,
+    /// Seed of the bootstrap, and of all that was drawn in the training where there was one.
+    pub seed: u64,
+    /// Digest of the clips that were fitted on.
+    pub training_data: String,
+    /// Digest of the clips that were judged.
+    pub judged_data: String,
+    /// Fingerprint of the features.
+    pub features: String,
+    /// SHA-256 of `weights.safetensors`.
+    pub weights: String,
+}
+
 /// All that is known of judged clips and of what judged them.
-pub(super) struct Documents<'a> {
+pub struct Documents<'a> {
     /// Kind of model, such as `svm`.
     pub model: &'a str,
     pub split: &'a str,
@@ -45,10 +76,10 @@ pub(super) struct Documents<'a> {
 
 impl Documents<'_> {
     /// The document of `metrics.json`.
-    pub(super) fn metrics(&self) -> Metrics<'_> {
+    pub fn metrics(&self) -> Metrics<'_> {
         Metrics {
             evaluation: self.evaluation,
-            coverage: Coverage::new(&crate::evaluation::metrics::coverage_curve(&self.judged.scored)),
+            coverage: Coverage::new(&coverage_curve(&self.judged.scored)),
             known_faults: Faults::of(&self.judged.scored),
             learning_curve: self.learning,
             made_from: MadeFrom {
@@ -63,7 +94,7 @@ impl Documents<'_> {
     }
 
     /// The page.
-    pub(super) fn page(&self) -> String {
+    pub fn page(&self) -> String {
         let Self {
             model, split, leaks, judged, evaluation, against, learning, curves, command, training, data, ..
         } = self;
@@ -105,36 +136,5 @@ impl Documents<'_> {
 
     fn weights_digest(&self) -> String {
         Fingerprint::of(self.weights).to_string()
-    }
-}
-
-/// What more music to fit on is worth to a model that was fitted on `music`, by the clips that it holds out.
-///
-/// # Errors
-/// Those of [`LearningCurve::new`].
-pub(super) fn learning(
-    learning: &Learning<'_>,
-    music: &Music,
-    judged: &Judged,
-    evaluation: &Evaluation,
-    seed: u64,
-) -> Result<LearningCurve> {
-    let fitted_on_too =
-        Learning::LeftOut("every clip that judges was fitted on too (--refit), each by a model of its fold");
-    let learning = if music.refit { &fitted_on_too } else { learning };
-    let clips = || music.train.iter().map(|&index| &music.set.clips()[index]);
-    let label = |genre: data::Genre| music.labels.iter().position(|label| label == genre.name());
-    let labels =
-        clips().map(|clip| label(clip.genre).context("a genre without a label")).collect::<Result<Vec<_>>>()?;
-    let groups: Vec<String> = clips().map(|clip| clip.group.clone()).collect();
-    LearningCurve::new(learning, FittedOn { labels: &labels, groups: &groups }, judged, evaluation, seed)
-}
-
-/// What a command that was given these arguments was given beside its split and its seed: no path of this machine.
-pub(super) fn spec_flag(args: &FitArgs) -> String {
-    match args.spec.as_str() {
-        "gtzan-store" => String::new(),
-        preset if PRESETS.contains(&preset) => format!(" --spec {preset}"),
-        _ => " --spec SPEC".into(),
     }
 }

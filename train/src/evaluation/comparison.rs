@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
-use super::{Scored, bootstrap_by_group};
+use super::metrics::{Scored, bootstrap_by_group};
 
 /// How the first of two differs from the second.
 #[derive(Clone, Debug, PartialEq, Serialize)]

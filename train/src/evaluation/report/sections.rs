@@ -1,0 +1,224 @@
+//! The parts of the page that are text and tables.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::page::{escape, heading};
+use crate::evaluation::{
+    comparison::{Paired, PairedGenre},
+    metrics::{Evaluation, FaultCount, Faults, Scored},
+};
+
+/// The few numbers that come first.
+pub(super) fn figures(page: &mut String, evaluation: &Evaluation) {
+    let Evaluation { n, accuracy, ci95: [low, high], macro_f1, log_loss, ece, .. } = evaluation;
+    let _ = writeln!(page, "<div class=\"figures\">");
+    for (value, label) in [
+        (
+            format!("{:.1} %", accuracy * 100.0),
+            format!("accuracy, 95 % interval {:.1} to {:.1} % (bootstrap by artist)", low * 100.0, high * 100.0),
+        ),
+        (format!("{macro_f1:.3}"), "macro F1".into()),
+        (format!("{log_loss:.3}"), "log-loss".into()),
+        (format!("{ece:.3}"), "calibration error".into()),
+        (n.to_string(), "clips".into()),
+    ] {
+        let _ = writeln!(page, "<div><b>{value}</b><span>{label}</span></div>");
+    }
+    let _ = writeln!(page, "</div>");
+}
+
+/// Width of a bar of 1.
+const BAR: f64 = 90.0;
+
+/// How well each genre is told.
+pub(super) fn classes(page: &mut String, evaluation: &Evaluation) {
+    heading(page, "Each genre");
+    let _ = writeln!(
+        page,
+        "<p>Precision: of the clips that were called so, the share that is so. Recall: of the clips that are so, the share that was \
+         called so. F1: the harmonic mean of both.</p>\n<div class=\"wide\"><table>\
+         <thead><tr><th>genre</th><th>clips</th><th colspan=\"2\">precision</th><th colspan=\"2\">recall</th><th>F1</th></tr></thead>"
+    );
+    for (label, class) in &evaluation.per_class {
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{}</td>{}{}<td>{:.2}</td></tr>",
+            escape(label),
+            class.support,
+            share(class.precision),
+            share(class.recall),
+            class.f1
+        );
+    }
+    let _ = writeln!(page, "</table></div>");
+}
+
+/// A number, and a bar of it.
+fn share(value: f64) -> String {
+    format!(
+        "<td>{value:.2}</td><td><svg viewBox=\"0 0 {BAR} 12\" width=\"{BAR}\" height=\"12\" aria-hidden=\"true\">\
+         <rect class=\"frame\" x=\".5\" y=\".5\" width=\"{:.1}\" height=\"11\"/>\
+         <rect x=\".5\" y=\".5\" width=\"{:.1}\" height=\"11\" fill=\"var(--blue)\"/></svg></td>",
+        BAR - 1.0,
+        (BAR - 1.0) * value
+    )
+}
+
+/// The other model, and how the two differ.
+#[derive(Clone, Copy, Debug)]
+pub struct Against<'a> {
+    /// What it is called.
+    pub model: &'a str,
+    /// The judged model as the first, this one as the second.
+    pub paired: &'a Paired,
+}
+
+/// Another model on the same clips.
+pub(super) fn paired(page: &mut String, model: &str, Against { model: other, paired }: &Against<'_>) {
+    let (model, other) = (escape(model), escape(other));
+    heading(page, &format!("Beside {other}"));
+    let Paired { n, accuracy, difference, ci95: [low, high], only_a, only_b, p, genres } = paired;
+    let verdict = if *low > 0.0 {
+        format!("{model} is right more often than chance among artists explains.")
+    } else if *high < 0.0 {
+        format!("{other} is right more often than chance among artists explains.")
+    } else {
+        "The interval holds 0: neither is shown to be right more often.".to_owned()
+    };
+    let _ = writeln!(
+        page,
+        "<p>Both judged the same {n} clips: {model} {:.3}, {other} {:.3}.</p>\n<div class=\"figures\">\
+         <div><b>{difference:+.3}</b><span>difference of accuracy, 95 % interval {low:+.3} to {high:+.3} (paired, by artist)</span></div>\
+         <div><b>{p:.3}</b><span>McNemar’s exact p: only {model} is right on {only_a}, only {other} on {only_b}</span></div></div>\n\
+         <p>{verdict} McNemar’s test takes clips as independent; those of one artist are not, so where the two disagree the interval is \
+         the safer guide.</p>",
+        accuracy[0], accuracy[1]
+    );
+    let _ = writeln!(
+        page,
+        "<div class=\"wide\"><table><thead><tr><th>genre</th><th>clips</th><th>both right</th><th>only {model}</th><th>only {other}</th>\
+         <th>neither</th></tr></thead>"
+    );
+    for (genre, of) in genres {
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            escape(genre),
+            of.n,
+            of.both,
+            of.only_a,
+            of.only_b,
+            of.neither()
+        );
+    }
+    let sum = |count: fn(&PairedGenre) -> usize| genres.values().map(count).sum::<usize>();
+    let _ = writeln!(
+        page,
+        "<tr><td>all</td><td>{n}</td><td>{}</td><td>{only_a}</td><td>{only_b}</td><td>{}</td></tr></table></div>",
+        sum(|of| of.both),
+        sum(PairedGenre::neither)
+    );
+}
+
+/// Mistakes that are listed; those with a known fault are listed besides.
+const LISTED: usize = 20;
+
+/// Where it is surest, and wrong; and what is known against the clips.
+pub(super) fn mistakes(page: &mut String, evaluation: &Evaluation, scored: &[Scored], faults: &Faults) {
+    heading(page, "Most confident mistakes");
+    let mut wrong: Vec<_> = scored.iter().filter(|clip| clip.predicted() != clip.truth).collect();
+    wrong.sort_by(|a, b| b.confidence().total_cmp(&a.confidence()).then_with(|| a.clip_id.cmp(&b.clip_id)));
+    known(page, scored.len(), wrong.len(), faults);
+    if wrong.is_empty() {
+        let _ = writeln!(page, "<p>There is no mistake.</p>");
+        return;
+    }
+    let is_listed = |(place, clip): &(usize, &&Scored)| *place < LISTED || !faults.against(&clip.clip_id).is_empty();
+    let listed: Vec<_> = wrong.iter().enumerate().filter(is_listed).map(|(_, clip)| clip).collect();
+    let _ = writeln!(
+        page,
+        "<p>{} of {} mistakes, the most confident first.</p>\n<div class=\"wide\"><table class=\"songs\"><thead><tr><th>clip</th>\
+         <th>song</th><th>is</th><th>was called</th><th>confidence</th><th>known fault</th></tr></thead>",
+        listed.len(),
+        wrong.len()
+    );
+    for clip in listed {
+        let known: Vec<_> = faults.against(&clip.clip_id).iter().map(ToString::to_string).collect();
+        let fault = if known.is_empty() {
+            String::new()
+        } else {
+            format!("<span class=\"fault\">⚑</span> {}", escape(&known.join("; ")))
+        };
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{fault}</td></tr>",
+            escape(&clip.clip_id),
+            escape(&clip.credit),
+            escape(&evaluation.labels[clip.truth]),
+            escape(&evaluation.labels[clip.predicted()]),
+            clip.confidence()
+        );
+    }
+    let _ = writeln!(page, "</table></div>");
+}
+
+/// How many of the clips and of the mistakes have a fault that is known.
+fn known(page: &mut String, clips: usize, mistakes: usize, faults: &Faults) {
+    let text = match faults {
+        Faults { in_catalogue: 0, .. } => {
+            "No fault is known of these clips: none is in GTZAN's catalogue, and faults are known of GTZAN alone.".to_owned()
+        }
+        Faults { excluded: FaultCount { clips: 0, .. }, shared_artist: FaultCount { clips: 0, .. }, .. } => {
+            "No fault is known of these clips: the 70 repeats and faults of GTZAN that Kereliuk, Sturm and Larsen (2015) name are not among \
+             them, nor is one with an artist of another part."
+                .to_owned()
+        }
+        Faults { excluded, shared_artist, .. } => {
+            let none = if excluded.clips == 0 { " (a fault-filtered split has none of them)" } else { "" };
+            format!(
+                "Known faults of GTZAN. Among the 70 repeats and faults that Kereliuk, Sturm and Larsen (2015) left out are {} of {clips} judged \
+                 clips and {} of {mistakes} mistakes{none}. By our audit, {} of the clips and {} of the mistakes have an artist, or a guest, who \
+                 is in another part of the split too. A mistake with a mark (⚑) says less against the model than another, and a right answer \
+                 less for it.",
+                excluded.clips, excluded.mistakes, shared_artist.clips, shared_artist.mistakes
+            )
+        }
+    };
+    let _ = writeln!(page, "<p>{text}</p>");
+}
+
+/// How figures came about.
+#[derive(Clone, Copy, Debug)]
+pub struct Provenance<'a> {
+    /// The command that gives the same figures again; where music and artifacts lie is left to the reader.
+    pub command: &'a str,
+    /// What was fitted on, in words.
+    pub data: &'a str,
+    /// What is digested, and its digest.
+    pub digests: &'a [(&'a str, String)],
+    /// All that decided the training.
+    pub training: &'a Value,
+}
+
+/// How the figures came about, so that they can be had again.
+pub(super) fn provenance(page: &mut String, Provenance { command, data, digests, training }: &Provenance<'_>) {
+    heading(page, "How it was made");
+    let _ = writeln!(
+        page,
+        "<p>Fitted on {}.</p>\n<div class=\"wide\"><table class=\"texts\"><thead><tr><th>what</th><th>digest</th></tr></thead>",
+        escape(data)
+    );
+    for (what, digest) in *digests {
+        let _ = writeln!(page, "<tr><td>{}</td><td><code>{}</code></td></tr>", escape(what), escape(digest));
+    }
+    let training = serde_json::to_string_pretty(training).unwrap_or_default();
+    let _ = writeln!(
+        page,
+        "</table></div>\n<p>The same figures again, with the music and, where it is named, the artifact of these digests:</p>\n<pre>{}</pre>\n\
+         <p>All that decided the training:</p>\n<pre>{}</pre>",
+        escape(command),
+        escape(&training)
+    );
+}
