@@ -9,3 +9,4 @@ pub mod http;
 pub mod source;
 pub mod training;
 pub mod verify;
+pub mod weights;

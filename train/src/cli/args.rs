@@ -189,24 +189,39 @@ impl Vgg19Args {
 /// What can be done about weights.
 #[derive(Debug, Subcommand)]
 pub enum WeightsCommand {
-    /// Download a public VGG19, of a safetensors file the convolutions alone. Goes on where it was cut off.
+    /// Download a public VGG19 and keep its convolutions. A download that was cut goes on where it ended.
+    ///
+    /// The default is torchvision's network as timm publishes it on the Hugging Face hub. HF_ENDPOINT names another hub, HF_TOKEN
+    /// a token for it; a file in the cache of huggingface_hub (HF_HOME) is not downloaded again.
     Fetch(FetchArgs),
 }
+
+/// The repository that `weights fetch` takes where none is named.
+pub const DEFAULT_REPO: &str = "timm/vgg19.tv_in1k";
 
 /// Options of `weights fetch`.
 #[derive(Args, Debug)]
 pub struct FetchArgs {
-    /// Address of a VGG19 of torchvision or timm: a .safetensors or .pth file.
+    /// Repository of a VGG19 of torchvision or timm on the hub [default: timm/vgg19.tv_in1k].
+    #[arg(long, value_name = "OWNER/NAME")]
+    pub repo: Option<String>,
+    /// Branch, tag or commit of the repository.
+    #[arg(long, value_name = "NAME", default_value = "main")]
+    pub revision: String,
+    /// File of the repository: a .safetensors, or what torch.save wrote (.pth, .bin).
+    #[arg(long, value_name = "PATH", default_value = "model.safetensors")]
+    pub file: String,
+    /// Address of such a file elsewhere, instead of a repository.
     #[arg(long, value_name = "URL", env = "TONEARM_WEIGHTS_URL")]
     pub url: Option<String>,
     /// The file to write.
     #[arg(long, value_name = "FILE", default_value = DEFAULT_WEIGHTS)]
     pub out: PathBuf,
-    /// SHA-256 that the written file must have; with --whole, that of the file at the address will do.
+    /// SHA-256 that the downloaded or the written file must have.
     #[arg(long, value_name = "HEX")]
     pub sha256: Option<String>,
-    /// Download all of the file, so that its own digest can be checked.
-    #[arg(long)]
+    /// Accepted for older scripts; the whole file is always downloaded.
+    #[arg(long, hide = true)]
     pub whole: bool,
     /// Print one JSON object instead of text.
     #[arg(long)]

@@ -52,15 +52,21 @@ pub struct MadeFrom {
 pub struct Documents<'a> {
     /// Kind of model, such as `svm`.
     pub model: &'a str,
+    /// Name of the split.
     pub split: &'a str,
+    /// What the split leaks.
     pub leaks: &'a str,
     /// What a reader should know before the figures.
     pub warning: Option<&'a str>,
+    /// Seed of the bootstrap and of the projection.
     pub seed: u64,
+    /// The scored clips.
     pub judged: &'a Judged,
+    /// Their figures.
     pub evaluation: &'a Evaluation,
     /// Digest of the judged clips.
     pub judged_data: String,
+    /// Fingerprint of the features.
     pub fingerprint: &'a Fingerprint,
     /// The bytes of `weights.safetensors`.
     pub weights: &'a [u8],
@@ -68,9 +74,13 @@ pub struct Documents<'a> {
     pub data: &'a DataDescription,
     /// What the training says of itself, without what is too long for a page.
     pub training: &'a Value,
+    /// The command that gives the same again.
     pub command: &'a str,
+    /// Another model on the same clips.
     pub against: Option<Against<'a>>,
+    /// What a larger training set is worth.
     pub learning: Option<&'a LearningCurve>,
+    /// The course of the training; may be empty.
     pub curves: &'a [Curve],
 }
 

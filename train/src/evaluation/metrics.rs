@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use data::{KnownFault, gtzan::catalogue, known_faults, rng::Rng};
+use data::{KnownFault, catalogue, known_faults, rng::Rng};
 use serde::{Deserialize, Serialize};
 
 /// Resamples of the bootstrap behind [`Evaluation::ci95`].

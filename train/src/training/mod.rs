@@ -4,4 +4,3 @@ pub mod fitting;
 pub mod golden;
 pub mod svm;
 pub mod vgg19;
-pub mod weights;

@@ -4,13 +4,10 @@
 //! Each run is the program itself, started as a person would start it, so nothing that it finds in its process, its
 //! folder or its environment is kept out of the comparison.
 
-mod compare;
-mod digest;
 mod lock;
 mod surroundings;
 
-pub use compare::{Against, Comparison, Difference};
-pub use lock::{Lock, instruction_set};
+pub use lock::{Against, Comparison, Difference, Holds, Lock, Stage, instruction_set};
 pub use surroundings::Surroundings;
 
 use std::{
@@ -21,10 +18,9 @@ use std::{
 use anyhow::{Context as _, Result};
 use features::{FeatureSpec, Fingerprint};
 use models::{artifact, svm::SvmClassifier, vgg19::Vgg19Classifier};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use digest::{Files, files};
-
+use self::lock::{Files, PARTS, Part, files};
 use crate::{
     console::progress::Stage as Bar,
     training::vgg19::{Augment, FinetuneConfig, HeadConfig, TrainingConfig},
@@ -36,79 +32,6 @@ const SEED: u64 = 42;
 /// The inputs of a run as files in its folder.
 const SPEC: &str = "spec.json";
 const RECIPE: &str = "recipe.json";
-
-/// A stage of the way from music to a model. Whatever differs in one differs in those after it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Stage {
-    /// The music.
-    Data,
-    /// What is heard of it.
-    Features,
-    /// What was learnt from that.
-    Model,
-}
-
-impl Stage {
-    /// What a person calls it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Data => "data",
-            Self::Features => "features",
-            Self::Model => "model",
-        }
-    }
-}
-
-/// Over which machines an item is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Holds {
-    /// All: every operation is one that IEEE 754 defines, in an order that no width of vectors changes.
-    AnyCpu,
-    /// Those with the same [`instruction_set`]: fused multiply-adds and the order of sums follow it.
-    SameInstructionSet,
-}
-
-/// One thing that a run makes and that is compared.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Item {
-    /// Its stage.
-    pub stage: Stage,
-    /// Its name, which the lock knows it by.
-    pub name: &'static str,
-    /// Over which machines it is the same.
-    pub holds: Holds,
-}
-
-/// What is made in one go, and then compared before the next is begun.
-#[derive(Clone, Copy, Debug)]
-enum Part {
-    Music,
-    LogMels,
-    Svm,
-    Network,
-}
-
-/// In the order in which they are made.
-const PARTS: [Part; 4] = [Part::Music, Part::LogMels, Part::Svm, Part::Network];
-
-impl Part {
-    /// What comes of it.
-    fn items(self) -> &'static [Item] {
-        use {Holds::*, Stage::*};
-        const fn item(stage: Stage, name: &'static str, holds: Holds) -> Item {
-            Item { stage, name, holds }
-        }
-        match self {
-            Self::Music => const { &[item(Data, "corpus", AnyCpu)] },
-            Self::LogMels => const { &[item(Features, "log-mel store", AnyCpu)] },
-            Self::Svm => const { &[item(Features, "vectors of the SVM", AnyCpu), item(Model, "svm", AnyCpu)] },
-            Self::Network => const { &[item(Model, "vgg19", SameInstructionSet)] },
-        }
-    }
-}
 
 /// What goes in.
 #[derive(Clone, Debug)]
@@ -181,7 +104,7 @@ pub fn run(inputs: &Inputs, lock: Option<&Lock>) -> Result<Report> {
         for (index, item) in part.items().iter().enumerate() {
             let of_it = made.iter().map(|files| files.as_ref().and_then(|files| files.get(index)).cloned());
             let (comparison, found) =
-                compare::compare(*item, runs.iter().map(Surroundings::name).zip(of_it), lock, &instruction_set);
+                lock::compare(*item, runs.iter().map(Surroundings::name).zip(of_it), lock, &instruction_set);
             items.push(comparison);
             difference = difference.or(found);
         }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
-use super::Holds;
+use super::lock::Holds;
 use crate::console::{interrupt::Scratch, output};
 
 /// A folder, a user, a time zone, a language, a number of threads and a width of vectors.

@@ -8,8 +8,9 @@ use train::{
     cli::commands::print_json,
     console::output,
     evaluation::{
-        map::Map,
-        metrics::{Coverage, Faults, Paired, coverage_curve},
+        comparison::Paired,
+        metrics::{Coverage, Faults, coverage_curve},
+        projection::Map,
         report::{self, Against, Provenance, Report},
     },
 };

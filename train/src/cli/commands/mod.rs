@@ -1,19 +1,13 @@
-//! The commands of `train`, one in each file.
+//! The commands of `train`.
 
-pub mod audit;
 pub mod both;
-pub mod card;
+pub mod datasets;
 pub mod evaluate;
-pub mod extract;
 mod fit;
-pub mod inspect;
-pub mod manifest;
-pub mod promote;
+pub mod models;
 pub mod svm;
-pub mod synth;
 pub mod verify;
 pub mod vgg19;
-pub mod weights;
 
 use std::path::{Path, PathBuf};
 

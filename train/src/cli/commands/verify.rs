@@ -41,7 +41,7 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
         bail!("not reproducible: {difference}");
     }
     if let Some(mut lock) = lock.filter(|_| args.write_lock) {
-        lock.take(&report);
+        lock.take(&report.items, &report.instruction_set);
         lock.write(&args.lock)?;
         output::remark(&format!("{} holds these digests now", args.lock.display()));
     }

@@ -1,8 +1,8 @@
-//! `train promote`: which version of a model is in use.
+//! `train promote`, `card` and `weights fetch`: the version in use, the model card, and public weights.
 
-use std::{fmt::Write as _, path::Path};
+use std::{fmt::Write as _, fs, path::Path};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use models::{
     artifact::{self, Artifact, SplitMetrics},
     vgg19::Backend,
@@ -12,15 +12,17 @@ use serde_json::json;
 
 use super::print_json;
 use crate::{
-    cli::args::PromoteArgs,
-    console::{interrupt, output},
+    cli::args::{CardArgs, DEFAULT_REPO, FetchArgs, PromoteArgs},
+    console::{interrupt, output, progress::Stage},
+    evaluation,
+    weights::{Fetch, HubFile, Source},
 };
 
 /// Puts a version in use, pins it, lets go of the pin, or lists what there is.
 ///
 /// # Errors
 /// When the version is not there, is damaged or does not load, or another is pinned; the version in use stays as it was then.
-pub fn run(args: &PromoteArgs) -> Result<()> {
+pub fn promote(args: &PromoteArgs) -> Result<()> {
     let model = args.model.name();
     let model_dir = args.artifacts.join(model);
     let there = artifact::versions(&model_dir)?;
@@ -176,4 +178,53 @@ impl Listing {
         }
         text
     }
+}
+
+/// Writes the card to a file, or prints it.
+///
+/// # Errors
+/// When the artifact cannot be read, or the card not written.
+pub fn card(args: &CardArgs) -> Result<()> {
+    let artifact = Artifact::open(&artifact::resolve(&args.artifact, None)?)?;
+    let text = evaluation::card::markdown(&artifact)?;
+    match &args.out {
+        Some(path) => fs::write(path, text).with_context(|| format!("failed to write {}", path.display())),
+        None => output::write(&text),
+    }
+}
+
+/// Fetches public weights of VGG19 and says what was kept.
+///
+/// # Errors
+/// Those of [`Fetch::run`].
+pub fn fetch_weights(args: &FetchArgs) -> Result<()> {
+    let source = match (&args.url, &args.repo) {
+        (Some(url), None) => Source::Url(url.clone()),
+        (_, repo) => Source::Hub(HubFile {
+            repo: repo.clone().unwrap_or_else(|| DEFAULT_REPO.to_owned()),
+            revision: args.revision.clone(),
+            file: args.file.clone(),
+        }),
+    };
+    let stage = Stage::new("downloading weights");
+    let request = Fetch { sha256: args.sha256.clone(), ..Fetch::new(source, args.out.clone()) };
+    let fetched = request.run(&|done, total| stage.at(done as usize, total as usize))?;
+    drop(stage);
+    if args.json {
+        return print_json(&json!({
+            "path": fetched.path,
+            "sha256": fetched.sha256,
+            "source_sha256": fetched.source_sha256,
+            "bytes_downloaded": fetched.bytes_downloaded,
+            "bytes_kept": fetched.bytes_kept,
+        }));
+    }
+    output::line(format!(
+        "weights   {}\nSHA-256   {}\n{:.1} MB downloaded, {:.1} MB kept\ntrain it  cargo run --release -p train -- vgg19 --weights {}",
+        fetched.path.display(),
+        fetched.sha256,
+        fetched.bytes_downloaded as f64 / 1e6,
+        fetched.bytes_kept as f64 / 1e6,
+        fetched.path.display(),
+    ))
 }

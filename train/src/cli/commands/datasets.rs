@@ -1,0 +1,193 @@
+//! `train audit`, `extract`, `manifest`, `synth` and `inspect`: what is in datasets and in audio files.
+
+use std::fmt::Write as _;
+
+use anyhow::{Context as _, Result, bail};
+use data::{Dataset, ExtractOptions, audit, synth::SynthSpec};
+use features::{
+    ClipFeatures, Extractor, FeatureVector,
+    decode::{self, Limits},
+};
+use serde_json::{Map, Value, json};
+
+use super::{print_json, read_spec, say_rejected, write_table};
+use crate::{
+    cli::args::{AuditArgs, ExtractArgs, InspectArgs, ManifestArgs, SynthArgs},
+    console::{interrupt::Unfinished, output, progress::Stage},
+    source,
+};
+
+/// Examines every clip and prints the findings.
+///
+/// # Errors
+/// When the corpus cannot be opened, or the table cannot be written.
+pub fn audit(args: &AuditArgs) -> Result<()> {
+    let dataset = Dataset::open(&args.data)?;
+    let stage = Stage::new("listening");
+    let options = ExtractOptions {
+        threads: args.run.threads.into(),
+        progress: &|done, total| stage.at(done, total),
+        ..ExtractOptions::default()
+    };
+    let found = audit::audit(&dataset, &options).with_context(|| format!("failed to audit {}", args.data.display()))?;
+    drop(stage);
+    if let Some(path) = &args.out {
+        write_table(&mut found.frame()?, path)?;
+    }
+    if args.run.json {
+        return print_json(&found);
+    }
+    for finding in &found.findings {
+        output::line(format!("{:<24} {:<14} {}", finding.clip_id, finding.fault.name(), finding.detail))?;
+    }
+    let counts: Vec<_> = found.counts().into_iter().map(|(fault, n)| format!("{n} {}", fault.name())).collect();
+    let summary = if counts.is_empty() { "no fault found".into() } else { counts.join(", ") };
+    output::line(format!("{} clips: {summary}", found.clips))?;
+    if matches!(dataset, Dataset::Store(_)) {
+        output::line("A log-mel store was compared for repeats only; audit the audio for the rest.")?;
+    }
+    Ok(())
+}
+
+/// Writes the store.
+///
+/// # Errors
+/// When the corpus is no audio tree, the specification is invalid, or the store cannot be written.
+pub fn extract(args: &ExtractArgs) -> Result<()> {
+    let spec = read_spec(&args.spec)?;
+    let Dataset::AudioFolder(tree) = Dataset::open(&args.data)? else {
+        bail!("{} is a log-mel store already; name a folder of genre folders with audio files", args.data.display());
+    };
+    let stage = Stage::new("extracting features");
+    let options = ExtractOptions {
+        threads: args.run.threads.into(),
+        progress: &|done, total| stage.at(done, total),
+        ..ExtractOptions::default()
+    };
+    let _unfinished = Unfinished::beside(&args.out, format!(".tonearm-store-{}-", std::process::id()));
+    let report = data::extract(&tree, &spec, &args.out, &options)
+        .with_context(|| format!("failed to extract {}", args.data.display()))?;
+    drop(stage);
+    if args.run.json {
+        let rejected: Vec<_> =
+            report.rejected.iter().map(|(clip_id, reason)| json!({ "clip_id": clip_id, "reason": reason })).collect();
+        return print_json(&json!({
+            "written": report.written,
+            "rejected": rejected,
+            "fingerprint": spec.fingerprint(),
+            "log_mel_fingerprint": spec.log_mel_fingerprint(),
+        }));
+    }
+    say_rejected(&report.rejected);
+    output::line(format!("{}: {} clips, specification {}", args.out.display(), report.written, spec.fingerprint()))
+}
+
+/// Writes the table.
+///
+/// # Errors
+/// When the corpus cannot be opened, or the table cannot be written.
+pub fn manifest(args: &ManifestArgs) -> Result<()> {
+    let mut frame = data::manifest(&Dataset::open(&args.data)?)?;
+    write_table(&mut frame, &args.out)?;
+    let columns: Vec<_> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
+    if args.json {
+        return print_json(&json!({ "out": args.out, "clips": frame.height(), "columns": columns }));
+    }
+    output::line(format!("{}: {} clips, columns {}", args.out.display(), frame.height(), columns.join(", ")))
+}
+
+/// Writes the corpus.
+///
+/// # Errors
+/// When the settings are out of range, or the folder exists or cannot be written.
+pub fn synth(args: &SynthArgs) -> Result<()> {
+    let spec = SynthSpec { clips_per_genre: args.clips_per_genre, seconds: args.seconds, seed: args.seed };
+    let stage = Stage::new("making music");
+    source::write_synthetic(&args.out, &spec, args.run.threads.into(), &stage)?;
+    drop(stage);
+    if args.run.json {
+        return print_json(
+            &json!({ "out": args.out, "clips_per_genre": spec.clips_per_genre, "seconds": spec.seconds, "seed": spec.seed }),
+        );
+    }
+    output::line(format!(
+        "{}: ten genres of {} clips of {} s, from seed {}",
+        args.out.display(),
+        spec.clips_per_genre,
+        spec.seconds,
+        spec.seed
+    ))
+}
+
+/// Decodes the file, computes every descriptor of the specification, and prints both.
+///
+/// # Errors
+/// When the file cannot be read or decoded, or the specification is invalid.
+pub fn inspect(args: &InspectArgs) -> Result<()> {
+    let extractor = Extractor::new(read_spec(&args.spec)?)?;
+    let hear = || -> features::Result<_> {
+        let decoded = decode::decode_file(&args.file, &Limits::default())?;
+        let analysis = extractor.extract(&decoded.clip)?;
+        let segments = extractor.passages(&analysis)?;
+        Ok((decoded, analysis, segments))
+    };
+    let (decoded, analysis, segments) = hear().with_context(|| format!("failed to inspect {}", args.file.display()))?;
+    let digest = features::digest(&analysis, &segments);
+    if args.json {
+        return print_json(&json!({
+            "audio": decoded.info,
+            "spec": extractor.spec(),
+            "fingerprint": extractor.spec().fingerprint(),
+            "features_digest": digest,
+            "log_mel": { "n_mels": analysis.log_mel().n_mels(), "n_frames": analysis.log_mel().n_frames() },
+            "segments": segments.iter().map(|segment| segment_json(&extractor, segment)).collect::<Vec<_>>(),
+        }));
+    }
+    let mut text = description(&extractor, &decoded.info, &analysis, &segments);
+    let _ = write!(text, "\nfeatures digest {digest}");
+    output::line(text)
+}
+
+fn segment_json(extractor: &Extractor, segment: &FeatureVector) -> Value {
+    let descriptors: Map<String, Value> =
+        extractor.names().iter().zip(&segment.vector).map(|(name, &value)| (name.clone(), json!(value))).collect();
+    json!({
+        "start_seconds": segment.start_seconds,
+        "end_seconds": segment.end_seconds,
+        "descriptors": descriptors,
+    })
+}
+
+fn description(
+    extractor: &Extractor,
+    audio: &decode::AudioInfo,
+    analysis: &ClipFeatures,
+    segments: &[FeatureVector],
+) -> String {
+    let mut text = String::new();
+    let bits = audio.bits_per_sample.map_or(String::new(), |bits| format!(", {bits} bits"));
+    let _ = writeln!(
+        text,
+        "{} ({}): {} Hz, {} channel{}{bits}, {:.2} s",
+        audio.container,
+        audio.codec,
+        audio.sample_rate,
+        audio.channels,
+        if audio.channels == 1 { "" } else { "s" },
+        audio.seconds
+    );
+    let _ = writeln!(
+        text,
+        "log-mel {} bands × {} frames; specification {}",
+        analysis.log_mel().n_mels(),
+        analysis.log_mel().n_frames(),
+        extractor.spec().fingerprint()
+    );
+    for segment in segments {
+        let _ = writeln!(text, "\n{:.2} s to {:.2} s", segment.start_seconds, segment.end_seconds);
+        for (name, value) in extractor.names().iter().zip(&segment.vector) {
+            let _ = writeln!(text, "  {name:<36} {value:>14.6}");
+        }
+    }
+    text
+}
