@@ -18,8 +18,9 @@ use models::vgg19::{BLOCKS, Layer, Weights};
 use safetensors::{Dtype, tensor::TensorView};
 use sha2::{Digest as _, Sha256};
 use ureq::{
-    Agent, Body,
+    Agent, Body, RequestBuilder,
     http::{HeaderMap, Response, header},
+    typestate::WithoutBody,
 };
 
 use crate::http::{Fault, address, agent};
@@ -29,6 +30,8 @@ const ENDPOINT: &str = "https://huggingface.co";
 /// Largest file that is downloaded; torchvision's has 574,673,361 bytes.
 const MAX_BYTES: u64 = 4 << 30;
 const BLOCK: usize = 64 << 10;
+/// Bytes that tell what a file is.
+const SIGNATURE: usize = 9;
 /// The longest wait between two tries.
 const MAX_WAIT: Duration = Duration::from_secs(30);
 
@@ -96,6 +99,8 @@ pub struct Fetch {
     pub retries: u32,
     /// The wait before the first of them; each wait is twice the one before.
     pub wait: Duration,
+    /// Bytes of the largest file that is downloaded.
+    pub max_bytes: u64,
 }
 
 /// What was fetched.
@@ -117,7 +122,7 @@ impl Fetch {
     /// Five retries, after 1, 2, 4, 8 and 16 seconds.
     #[must_use]
     pub fn new(source: Source, out: PathBuf) -> Self {
-        Self { source, out, sha256: None, retries: 5, wait: Duration::from_secs(1) }
+        Self { source, out, sha256: None, retries: 5, wait: Duration::from_secs(1), max_bytes: MAX_BYTES }
     }
 
     /// Downloads the source, checks it, and writes its sixteen convolutions, as F32 and under torchvision's names. `progress` is
@@ -149,8 +154,8 @@ impl Fetch {
             Source::Hub(file) => (file.url(), true),
             Source::Url(url) => (url.clone(), url.contains("/resolve/")),
         };
-        let mut download = Download::new(url, is_hub, &self.out, progress)?;
-        download.to_its_end(self.retries, self.wait)?;
+        let mut download = Download::new(self, url, is_hub, progress)?;
+        download.to_its_end()?;
         let converted = self.convert(&download.part, download.digest.as_deref(), wanted.as_deref(), &download.url);
         download.remove();
         let (bytes, sha256) = converted?;
@@ -229,6 +234,8 @@ fn to_safetensors(weights: &Weights) -> Result<Vec<u8>> {
 enum Failure {
     /// It may not be so the next time.
     Passing(Error),
+    /// The server was never reached: what arrived in an earlier call is still good.
+    Unreached(Error),
     /// It would be so again.
     Lasting(Error),
 }
@@ -239,8 +246,11 @@ impl<E: Into<Error>> From<E> for Failure {
     }
 }
 
+type Step<T> = std::result::Result<T, Failure>;
+
 /// A file on its way from an address to `FILE.part`.
 struct Download<'a> {
+    fetch: &'a Fetch,
     agent: Agent,
     url: String,
     is_hub: bool,
@@ -255,30 +265,44 @@ struct Download<'a> {
 }
 
 impl<'a> Download<'a> {
-    fn new(url: String, is_hub: bool, out: &Path, progress: &'a dyn Fn(u64, u64)) -> Result<Self> {
+    fn new(fetch: &'a Fetch, url: String, is_hub: bool, progress: &'a dyn Fn(u64, u64)) -> Result<Self> {
         let uri = address(&url).map_err(|detail| anyhow!("the address `{url}` {detail}"))?;
         let agent = agent(&uri).build().new_agent();
-        let beside = |suffix: &str| PathBuf::from([out.as_os_str(), suffix.as_ref()].join("".as_ref()));
+        let beside = |suffix: &str| PathBuf::from([fetch.out.as_os_str(), suffix.as_ref()].join("".as_ref()));
         let (part, tag) = (beside(".part"), beside(".part.tag"));
-        Ok(Self { agent, url, is_hub, part, tag, digest: None, reached: Cell::new(false), received: 0, progress })
+        let (digest, reached, received) = (None, Cell::new(false), 0);
+        Ok(Self { fetch, agent, url, is_hub, part, tag, digest, reached, received, progress })
     }
 
-    fn to_its_end(&mut self, retries: u32, wait: Duration) -> Result<()> {
+    /// Downloads all that is missing. What has arrived stays where a later call can go on from it.
+    fn to_its_end(&mut self) -> Result<()> {
+        let Fetch { retries, wait, .. } = *self.fetch;
         for retry in 0.. {
-            match self.step() {
+            let error = match self.step() {
                 Ok(()) => break,
-                Err(Failure::Lasting(error)) => return Err(error),
-                Err(Failure::Passing(error)) if retry >= retries => {
-                    return Err(error.context(format!("failed to download {}", self.url)));
+                Err(Failure::Passing(_)) if retry < retries => {
+                    thread::sleep(wait.saturating_mul(1 << retry.min(5)).min(MAX_WAIT));
+                    continue;
                 }
-                Err(Failure::Passing(_)) => thread::sleep(wait.saturating_mul(1 << retry.min(5)).min(MAX_WAIT)),
-            }
+                Err(Failure::Passing(error)) => {
+                    if !self.tag.exists() {
+                        self.remove();
+                    }
+                    error.context(format!("failed to download {}", self.url))
+                }
+                Err(Failure::Unreached(error)) => error,
+                Err(Failure::Lasting(error)) => {
+                    self.remove();
+                    error
+                }
+            };
+            return Err(error);
         }
         Ok(())
     }
 
     /// One request for what is missing.
-    fn step(&mut self) -> std::result::Result<(), Failure> {
+    fn step(&mut self) -> Step<()> {
         if self.is_hub && self.digest.is_none() {
             // A hub says the digest and then redirects to where its files are.
             let response = self.send(self.agent.get(&self.url).config().max_redirects(0).build())?;
@@ -291,20 +315,25 @@ impl<'a> Download<'a> {
             request = request.header(header::RANGE, format!("bytes={have}-")).header(header::IF_RANGE, tag);
         }
         let mut response = self.send(request)?;
+        let headers = response.headers();
         let (start, total) = match response.status().as_u16() {
-            200 => (0, length(response.headers(), header::CONTENT_LENGTH.as_str())),
-            206 if part_from(response.headers()) == Some(have) => (have, length(response.headers(), "content-range")),
+            200 => (0, length(headers, header::CONTENT_LENGTH.as_str())),
+            206 if have > 0 && part_from(headers) == Some(have) => (have, length(headers, "content-range")),
             // Not what was asked for, or nothing is left of it: from the beginning.
-            206 | 416 => {
+            206 | 416 if have > 0 => {
                 self.remove();
-                return Err(Failure::Passing(anyhow!("{} does not go on where it was cut off", self.url)));
+                return Err(Failure::Passing(anyhow!("the server does not go on where it was cut off")));
             }
-            status => return Err(refused(status, &self.url)),
+            status => return Err(self.refused(status)),
         };
+        let limit = total.unwrap_or(self.fetch.max_bytes);
+        if limit > self.fetch.max_bytes {
+            return Err(self.too_large());
+        }
         let failed = || format!("failed to write {}", self.part.display());
         let mut file = if start == 0 {
             let file = File::create(&self.part).with_context(failed)?;
-            match response.headers().get(header::ETAG).and_then(|tag| tag.to_str().ok()) {
+            match headers.get(header::ETAG).and_then(|tag| tag.to_str().ok()) {
                 Some(tag) if !tag.starts_with("W/") => fs::write(&self.tag, tag).with_context(failed)?,
                 _ => drop(fs::remove_file(&self.tag)),
             }
@@ -312,49 +341,64 @@ impl<'a> Download<'a> {
         } else {
             OpenOptions::new().append(true).open(&self.part).with_context(failed)?
         };
-        let (mut at, mut block) = (start, vec![0; BLOCK]);
+        let (mut at, mut block) = (start, Vec::with_capacity(BLOCK));
         let mut body = response.body_mut().as_reader();
         loop {
-            let n = body.read(&mut block).map_err(|error| Failure::Passing(error.into()))?;
-            if n == 0 {
-                break;
+            block.clear();
+            let read = (&mut body).take(BLOCK as u64).read_to_end(&mut block);
+            if at == 0 && (read.is_ok() || block.len() >= SIGNATURE) {
+                recognise(&block).map_err(|what| anyhow!("{} {what}", self.url))?;
             }
-            at += n as u64;
-            self.received += n as u64;
-            ensure_lasting(at <= MAX_BYTES.min(total.unwrap_or(MAX_BYTES)), || {
-                format!("{} sends more than the {} bytes that it may have", self.url, total.unwrap_or(MAX_BYTES))
-            })?;
-            file.write_all(&block[..n]).with_context(failed)?;
+            at += block.len() as u64;
+            self.received += block.len() as u64;
+            if at > limit {
+                return Err(self.too_large());
+            }
+            file.write_all(&block).with_context(failed)?;
             (self.progress)(at, total.unwrap_or(0));
+            match read {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => return Err(Failure::Passing(error.into())),
+            }
         }
         match total {
-            Some(total) if at < total => {
-                Err(Failure::Passing(anyhow!("the connection ended {} bytes early", total - at)))
-            }
+            Some(total) if at < total => Err(Failure::Passing(anyhow!("the connection ended {} bytes early", total - at))),
             _ => Ok(()),
         }
     }
 
-    fn send(
-        &self,
-        request: ureq::RequestBuilder<ureq::typestate::WithoutBody>,
-    ) -> std::result::Result<Response<Body>, Failure> {
+    fn send(&self, request: RequestBuilder<WithoutBody>) -> Step<Response<Body>> {
         // Not sent on to where a hub redirects.
-        let token = token().filter(|_| self.is_hub);
-        let request = match token {
+        let request = match token().filter(|_| self.is_hub) {
             Some(token) => request.header(header::AUTHORIZATION, format!("Bearer {token}")),
             None => request,
         };
-        let response = request.call().map_err(|error| match Fault::of(error, self.url.starts_with("https")) {
+        let url = &self.url;
+        let response = request.call().map_err(|error| match Fault::of(error, url.starts_with("https")) {
             Fault::Unreached(detail) if !self.reached.get() => {
-                Failure::Lasting(anyhow!("failed to connect to {}: {detail}", self.url))
+                Failure::Unreached(anyhow!("failed to connect to {url}: {detail}"))
             }
             Fault::Unreached(detail) | Fault::Cut(detail) => Failure::Passing(anyhow!(detail)),
-            Fault::Tls(detail) => Failure::Lasting(anyhow!("failed to connect securely to {}: {detail}", self.url)),
-            Fault::Other(error) => Failure::Lasting(anyhow!("failed to download {}: {error}", self.url)),
+            Fault::Tls(detail) => Failure::Unreached(anyhow!("failed to connect securely to {url}: {detail}")),
+            Fault::Other(error) => Failure::Lasting(anyhow!("failed to download {url}: {error}")),
         })?;
         self.reached.set(true);
         Ok(response)
+    }
+
+    fn refused(&self, status: u16) -> Failure {
+        let says = match status {
+            401 | 403 => "may not be read; set HF_TOKEN if its hub asks for a token",
+            404 | 410 => "was not found; check the address, or --repo, --revision and --file",
+            408 | 425 | 429 | 500..=599 => return Failure::Passing(anyhow!("the server answered with status {status}")),
+            _ => "cannot be downloaded",
+        };
+        Failure::Lasting(anyhow!("{} {says} (status {status})", self.url))
+    }
+
+    fn too_large(&self) -> Failure {
+        Failure::Lasting(anyhow!("{} has more bytes than it said or than {}", self.url, self.fetch.max_bytes))
     }
 
     /// Removes what has arrived.
@@ -365,18 +409,16 @@ impl<'a> Download<'a> {
     }
 }
 
-fn ensure_lasting(holds: bool, says: impl FnOnce() -> String) -> std::result::Result<(), Failure> {
-    if holds { Ok(()) } else { Err(Failure::Lasting(anyhow!(says()))) }
-}
-
-fn refused(status: u16, url: &str) -> Failure {
-    let says = match status {
-        401 | 403 => "is not allowed to be read; set HF_TOKEN if its hub asks for a token",
-        404 | 410 => "was not found; check the address, or --repo, --revision and --file",
-        408 | 425 | 429 | 500..=599 => return Failure::Passing(anyhow!("the server answered with status {status}")),
-        _ => "cannot be downloaded",
-    };
-    Failure::Lasting(anyhow!("{url} {says} (status {status})"))
+/// Refuses what is no file of weights by its first bytes, before the rest is downloaded.
+fn recognise(start: &[u8]) -> std::result::Result<(), &'static str> {
+    let is_torch = start.starts_with(b"PK\x03\x04") || start.starts_with(b"\x80\x02");
+    if start.get(8) == Some(&b'{') || is_torch {
+        Ok(())
+    } else if start.trim_ascii_start().starts_with(b"<") {
+        Err("is an HTML page, not a file of weights; is it the address of the file itself?")
+    } else {
+        Err("is neither a safetensors file nor one of torch.save")
+    }
 }
 
 /// The SHA-256 that a hub publishes of a file.
