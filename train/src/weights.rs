@@ -363,7 +363,9 @@ impl<'a> Download<'a> {
             }
         }
         match total {
-            Some(total) if at < total => Err(Failure::Passing(anyhow!("the connection ended {} bytes early", total - at))),
+            Some(total) if at < total => {
+                Err(Failure::Passing(anyhow!("the connection ended {} bytes early", total - at)))
+            }
             _ => Ok(()),
         }
     }
@@ -391,7 +393,9 @@ impl<'a> Download<'a> {
         let says = match status {
             401 | 403 => "may not be read; set HF_TOKEN if its hub asks for a token",
             404 | 410 => "was not found; check the address, or --repo, --revision and --file",
-            408 | 425 | 429 | 500..=599 => return Failure::Passing(anyhow!("the server answered with status {status}")),
+            408 | 425 | 429 | 500..=599 => {
+                return Failure::Passing(anyhow!("the server answered with status {status}"));
+            }
             _ => "cannot be downloaded",
         };
         Failure::Lasting(anyhow!("{} {says} (status {status})", self.url))

@@ -43,7 +43,7 @@ pub fn audit(args: &AuditArgs) -> Result<()> {
     let counts: Vec<_> = found.counts().into_iter().map(|(fault, n)| format!("{n} {}", fault.name())).collect();
     let summary = if counts.is_empty() { "no fault found".into() } else { counts.join(", ") };
     output::line(format!("{} clips: {summary}", found.clips))?;
-    if matches!(dataset, Dataset::Store(_)) {
+    if matches!(dataset, Dataset::FeatureStore(_)) {
         output::line("A log-mel store was compared for repeats only; audit the audio for the rest.")?;
     }
     Ok(())
