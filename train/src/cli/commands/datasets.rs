@@ -125,13 +125,13 @@ pub fn synth(args: &SynthArgs) -> Result<()> {
 /// When the file cannot be read or decoded, or the specification is invalid.
 pub fn inspect(args: &InspectArgs) -> Result<()> {
     let extractor = Extractor::new(read_spec(&args.spec)?)?;
-    let hear = || -> features::Result<_> {
+    let extract = || -> features::Result<_> {
         let decoded = decode::decode_file(&args.file, &Limits::default())?;
         let analysis = extractor.extract(&decoded.clip)?;
-        let segments = extractor.passages(&analysis)?;
+        let segments = extractor.segments(&analysis)?;
         Ok((decoded, analysis, segments))
     };
-    let (decoded, analysis, segments) = hear().with_context(|| format!("failed to inspect {}", args.file.display()))?;
+    let (decoded, analysis, segments) = extract().with_context(|| format!("failed to inspect {}", args.file.display()))?;
     let digest = features::digest(&analysis, &segments);
     if args.json {
         return print_json(&json!({
