@@ -32,23 +32,23 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     /// Each job has its own. [`Error::Features`] for an analysis that is too short or was made to another specification;
     /// [`Error::NoSuchClass`] for a class to explain that the model does not have; [`Error::Cancelled`] for a job that was
     /// not wanted any more.
-    fn predict_batch(&self, jobs: &[Job<'_>]) -> Vec<Result<PredictOutput>>;
+    fn predict_batch(&self, requests: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>>;
 
     /// Names the genre of one song.
     ///
     /// # Errors
     /// Those of [`Classifier::predict_batch`].
-    fn judge(&self, job: Job<'_>) -> Result<PredictOutput> {
-        // One job has one answer.
-        self.predict_batch(&[job]).pop().unwrap_or(Err(Error::Cancelled))
+    fn predict_one(&self, request: PredictRequest<'_>) -> Result<PredictOutput> {
+        // One request has one answer.
+        self.predict_batch(&[request]).pop().unwrap_or(Err(Error::Cancelled))
     }
 
     /// Names the genre of an analysis made by [`Classifier::extractor`].
     ///
     /// # Errors
     /// [`Error::Features`] for an analysis that is too short or was made to another specification.
-    fn predict(&self, analysis: &ClipFeatures) -> Result<Prediction> {
-        Ok(self.judge(Job::new(analysis))?.prediction)
+    fn predict(&self, features: &ClipFeatures) -> Result<Prediction> {
+        Ok(self.predict_one(PredictRequest::new(features))?.prediction)
     }
 
     /// Names the genre of a clip of any rate.
@@ -65,40 +65,42 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// Those of [`Classifier::predict`].
-    fn predict_and_embed(&self, analysis: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
-        Ok((self.predict(analysis)?, Vec::new()))
+    fn predict_and_embed(&self, features: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
+        Ok((self.predict(features)?, Vec::new()))
     }
 
     /// Says where in a song the class of index `label` was heard; `None` from a model that cannot say.
     ///
     /// # Errors
     /// Those of [`Classifier::predict`]; [`Error::NoSuchClass`].
-    fn explain(&self, analysis: &ClipFeatures, label: usize) -> Result<Option<Explanation>> {
-        Ok(self.judge(Job { explain: Some(Explain::Label(label)), ..Job::new(analysis) })?.explanation)
+    fn explain(&self, features: &ClipFeatures, label: usize) -> Result<Option<Explanation>> {
+        Ok(self
+            .predict_one(PredictRequest { explain: Some(Explain::Label(label)), ..PredictRequest::new(features) })?
+            .explanation)
     }
 }
 
 /// A song to be judged.
 #[derive(Clone, Copy)]
-pub struct Job<'a> {
+pub struct PredictRequest<'a> {
     /// What [`Classifier::extractor`] made of it.
-    pub analysis: &'a ClipFeatures,
+    pub features: &'a ClipFeatures,
     /// What is to be explained, if anything.
     pub explain: Option<Explain>,
-    /// Whether anybody still waits for the answer: asked before each passage, from the thread that called.
-    pub wanted: &'a (dyn Fn() -> bool + Sync),
+    /// Whether the request was cancelled: asked before each segment, on the thread that called.
+    pub cancelled: &'a (dyn Fn() -> bool + Sync),
 }
 
-impl<'a> Job<'a> {
+impl<'a> PredictRequest<'a> {
     /// A job that is wanted to its end, with nothing to explain.
     #[must_use]
-    pub fn new(analysis: &'a ClipFeatures) -> Self {
-        Self { analysis, explain: None, wanted: &|| true }
+    pub fn new(features: &'a ClipFeatures) -> Self {
+        Self { features, explain: None, cancelled: &|| false }
     }
 
     /// Refuses to go on with a job that nobody waits for.
-    pub(crate) fn check_wanted(&self) -> Result<()> {
-        if (self.wanted)() { Ok(()) } else { Err(Error::Cancelled) }
+    pub(crate) fn check_cancelled(&self) -> Result<()> {
+        if (self.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
     }
 
     /// Refuses a class that a model of `n_classes` does not have.
@@ -110,10 +112,10 @@ impl<'a> Job<'a> {
     }
 }
 
-impl std::fmt::Debug for Job<'_> {
+impl std::fmt::Debug for PredictRequest<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job")
-            .field("n_frames", &self.analysis.log_mel().n_frames())
+        f.debug_struct("PredictRequest")
+            .field("n_frames", &self.features.log_mel().n_frames())
             .field("explain", &self.explain)
             .finish_non_exhaustive()
     }

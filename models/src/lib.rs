@@ -25,7 +25,7 @@ mod prediction;
 pub mod svm;
 pub mod vgg19;
 
-pub use classifier::{Classifier, Identity, Job, PredictOutput, from_artifact, load};
+pub use classifier::{Classifier, Identity, PredictOutput, PredictRequest, from_artifact, load};
 pub use error::{Error, Result};
 pub use explanation::{Explain, Explanation};
 pub use prediction::{Prediction, WindowPrediction, most_probable, pool};

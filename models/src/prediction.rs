@@ -3,18 +3,19 @@
 use features::Fingerprint;
 use serde::Serialize;
 
-/// Calibrated probabilities of a clip, and of each of its segments in time.
+/// Calibrated probabilities of a clip, and of each of its windows in time.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Prediction {
     /// One for each label, in the order of [`Classifier::labels`](crate::Classifier::labels); they sum to 1.
     pub probabilities: Vec<f64>,
     /// The same for each window of the clip in time; at least one.
-    pub segments: Vec<WindowPrediction>,
+    #[serde(rename = "segments")]
+    pub windows: Vec<WindowPrediction>,
     /// [`features::digest`] of what was heard: training and serving give the same for the same file.
     pub features_digest: Fingerprint,
 }
 
-/// Calibrated probabilities of one segment.
+/// Calibrated probabilities of one window.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct WindowPrediction {
     /// Where it starts, in seconds from the start of the clip.

@@ -9,12 +9,12 @@ use std::{
 
 use features::{Clip, Extractor, FeatureSpec, Fingerprint, descriptors::descriptor::Needs};
 use models::{
-    Error, Explain, Job,
+    Error, Explain, PredictRequest,
     artifact::{
         Artifact, CURRENT, DataDescription, Draft, HISTORY, MANIFEST, METRICS, PINNED, REPORT, SplitMetrics, WEIGHTS,
         Written, current, history, pin, pinned, previous, resolve, set_current, unpin, versions,
     },
-    svm::{Parts, Svm},
+    svm::{Svm, SvmParameters},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ fn spec() -> FeatureSpec {
 /// A machine of two classes for the vectors of `spec`.
 fn weights() -> Vec<u8> {
     let dim = Extractor::new(spec()).expect("valid").names().len();
-    let svm = Svm::new(Parts {
+    let svm = Svm::new(SvmParameters {
         mean: vec![0.5; dim],
         inverse_deviation: vec![1e-3; dim],
         gamma: 1.0 / dim as f64,
@@ -516,8 +516,8 @@ fn a_loaded_model_names_the_genre_of_a_clip() {
     let clip = Clip::new(samples, 22_050).expect("samples");
     let prediction = model.predict_clip(&clip).expect("predicted");
     assert_eq!(prediction, model.predict(&model.extractor().extract(&clip).expect("heard")).expect("predicted"));
-    assert!(!prediction.segments.is_empty() && prediction.best() < 2);
-    let all = prediction.segments.iter().map(|segment| &segment.probabilities).chain([&prediction.probabilities]);
+    assert!(!prediction.windows.is_empty() && prediction.best() < 2);
+    let all = prediction.windows.iter().map(|segment| &segment.probabilities).chain([&prediction.probabilities]);
     for probabilities in all {
         assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
     }
@@ -536,12 +536,12 @@ fn a_machine_judges_several_songs_and_leaves_those_that_nobody_waits_for() {
         model.extractor().extract(&clip).expect("heard")
     });
     let asked = AtomicUsize::new(0);
-    let once = || asked.fetch_add(1, Ordering::Relaxed) < 1;
+    let at_the_second_time = || asked.fetch_add(1, Ordering::Relaxed) >= 1;
     let answers = model.predict_batch(&[
-        Job { wanted: &once, ..Job::new(&songs[2]) },
-        Job { explain: Some(Explain::Predicted), ..Job::new(&songs[0]) },
-        Job { explain: Some(Explain::Label(2)), ..Job::new(&songs[0]) },
-        Job::new(&songs[1]),
+        PredictRequest { cancelled: &at_the_second_time, ..PredictRequest::new(&songs[2]) },
+        PredictRequest { explain: Some(Explain::Predicted), ..PredictRequest::new(&songs[0]) },
+        PredictRequest { explain: Some(Explain::Label(2)), ..PredictRequest::new(&songs[0]) },
+        PredictRequest::new(&songs[1]),
     ]);
     assert!(matches!(answers[0], Err(Error::Cancelled)), "{answers:?}");
     assert_eq!(asked.load(Ordering::Relaxed), 2, "it is left at its second passage");

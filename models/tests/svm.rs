@@ -2,7 +2,7 @@
 
 use models::{
     Error,
-    svm::{Parts, Svm},
+    svm::{Svm, SvmParameters},
 };
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -25,7 +25,7 @@ struct Golden {
 
 fn golden() -> (Golden, Svm) {
     let golden: Golden = serde_json::from_str(include_str!("golden/svc.json")).expect("the golden values");
-    let svm = Svm::new(Parts {
+    let svm = Svm::new(SvmParameters {
         mean: golden.mean.clone(),
         inverse_deviation: golden.deviation.iter().map(|deviation| 1.0 / deviation).collect(),
         gamma: golden.gamma,

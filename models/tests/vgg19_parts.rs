@@ -10,8 +10,8 @@ use models::{
     Classifier, Error, Identity,
     artifact::{DataDescription, Draft, SplitMetrics},
     vgg19::{
-        Backend, Channels, ConvWeights, HeadParts, Normalisation, Parts, Statistic, Vgg19Classifier, Vgg19Config,
-        Weights, embed, softmax,
+        BackboneWeights, Backend, Channels, ConvWeights, HeadParameters, Normalisation, Statistic, Vgg19Classifier,
+        Vgg19Config, Vgg19Parameters, embed, softmax,
     },
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -23,27 +23,27 @@ const N_CLASSES: usize = 3;
 const CONFIG: &str = "tonearm.vgg19";
 
 /// A network of one block that has learnt nothing. The weights of its second convolution need 32 bits.
-fn parts() -> Parts {
+fn parts() -> Vgg19Parameters {
     let mut draws = noise(1, 1 << 16).into_iter().map(f64::from).cycle();
-    let weights = Weights::random(1, || (0..3).filter_map(|_| draws.next()).sum());
+    let weights = BackboneWeights::random(1, || (0..3).filter_map(|_| draws.next()).sum());
     let second = &weights.convs()[1];
     let weight = second.weight.iter().map(|value| value * 1.0001).collect();
     let second = ConvWeights { weight, ..second.clone() };
     let config = Vgg19Config {
-        views: vec![Normalisation::None, Normalisation::Cmn],
+        normalisations: vec![Normalisation::None, Normalisation::Cmn],
         pooled_blocks: vec![1],
         statistics: vec![Statistic::Average, Statistic::Deviation],
         n_classes: N_CLASSES,
     };
     let dim = config.embedding_dim();
-    Parts {
+    Vgg19Parameters {
         config,
         channels: Channels::Deltas,
         band_upsampling: 2,
         mean: noise(2, 128).into_iter().map(|value| value * 10.0 - 40.0).collect(),
         deviation: noise(3, 128).into_iter().map(|value| value * 2.0 + 10.0).collect(),
         weights: weights.with(vec![second]),
-        head: HeadParts {
+        head: HeadParameters {
             mean: noise(4, dim),
             scale: noise(5, dim),
             weight: noise(6, dim * N_CLASSES),
@@ -81,7 +81,7 @@ fn with(name: &str, change: impl FnOnce(&mut Stored)) -> Vec<u8> {
 }
 
 fn refusal(bytes: &[u8]) -> Error {
-    Parts::from_tensors(bytes).expect_err("refused")
+    Vgg19Parameters::from_tensors(bytes).expect_err("refused")
 }
 
 #[track_caller]
@@ -100,7 +100,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn parts_survive_their_bytes_and_equal_parts_give_equal_bytes() {
     let parts = parts();
     let bytes = parts.to_tensors().expect("bytes");
-    let again = Parts::from_tensors(&bytes).expect("readable");
+    let again = Vgg19Parameters::from_tensors(&bytes).expect("readable");
     assert_eq!(again, parts);
     // Equality takes -0 for 0.
     for (again, parts) in [
@@ -138,8 +138,8 @@ fn an_artifact_of_parts_gives_its_convolutions_to_the_next_training() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("weights.safetensors");
     std::fs::write(&path, parts().to_tensors().expect("bytes")).expect("written");
-    assert_eq!(Weights::read(&path, 1).expect("weights"), parts().weights);
-    let said = Weights::read(&path, 2).expect_err("one block alone").to_string();
+    assert_eq!(BackboneWeights::read(&path, 1).expect("weights"), parts().weights);
+    let said = BackboneWeights::read(&path, 2).expect_err("one block alone").to_string();
     assert!(said.contains("features.5.weight"), "{said}");
 }
 
@@ -274,7 +274,7 @@ fn a_network_that_cannot_be_made_is_refused() {
 
 #[test]
 fn the_tensors_of_another_model_are_refused() {
-    let svm = models::svm::Svm::new(models::svm::Parts {
+    let svm = models::svm::Svm::new(models::svm::SvmParameters {
         mean: vec![0.5; 2],
         inverse_deviation: vec![1e-3; 2],
         gamma: 0.5,
@@ -312,7 +312,7 @@ fn flipped_bits_are_never_a_panic() {
     for (at, bit) in places.flat_map(|at| [0, 1, 3, 5, 6, 7].map(|bit| (at, bit))) {
         let mut flipped = bytes.clone();
         flipped[at] ^= 1 << bit;
-        match Parts::from_tensors(&flipped) {
+        match Vgg19Parameters::from_tensors(&flipped) {
             Ok(parts) if at < data => {
                 parts.network(&device).expect("a network");
                 taken += 1;
@@ -340,7 +340,7 @@ fn labels() -> Vec<String> {
     ["blues", "jazz", "metal"].map(str::to_owned).to_vec()
 }
 
-fn classifier_of(labels: Vec<String>, spec: FeatureSpec, parts: &Parts) -> models::Result<Vgg19Classifier> {
+fn classifier_of(labels: Vec<String>, spec: FeatureSpec, parts: &Vgg19Parameters) -> models::Result<Vgg19Classifier> {
     let device = Backend::Flex.open().expect("the CPU");
     Vgg19Classifier::new(identity(), labels, Extractor::new(spec).expect("valid"), parts, &device)
 }
@@ -371,9 +371,9 @@ fn a_short_clip_is_heard_over_and_over() {
     let tiled =
         classifier.predict(&joined(&[&short, &short, &short, &short, &short, &short, &tail])).expect("a prediction");
     assert_eq!(prediction.probabilities, tiled.probabilities);
-    assert_eq!(prediction.segments.len(), 1);
-    assert_eq!(prediction.segments[0].start_seconds, 0.0);
-    assert!((prediction.segments[0].end_seconds - spec().seconds(20)).abs() < 1e-9);
+    assert_eq!(prediction.windows.len(), 1);
+    assert_eq!(prediction.windows[0].start_seconds, 0.0);
+    assert!((prediction.windows[0].end_seconds - spec().seconds(20)).abs() < 1e-9);
     let other = classifier.predict(&clip(1, 19).into()).expect("a prediction");
     assert_ne!(other.probabilities, prediction.probabilities);
     classifier.predict(&clip(1, 15).into()).expect_err("fewer frames than the specification takes");
@@ -383,7 +383,7 @@ fn a_short_clip_is_heard_over_and_over() {
 fn a_clip_of_thirty_seconds_has_three_windows() {
     let (classifier, parts, log_mel) = (classifier(), parts(), clip(2, 344));
     let prediction = classifier.predict(&log_mel.clone().into()).expect("a prediction");
-    assert_eq!(prediction.segments.len(), 3);
+    assert_eq!(prediction.windows.len(), 3);
 
     // The same by hand, from the parts.
     let device = Backend::Flex.open().expect("the CPU");
@@ -396,12 +396,12 @@ fn a_clip_of_thirty_seconds_has_three_windows() {
     let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
     assert!(near(&prediction.probabilities, &probabilities(None)));
     let hop = 1920.0 / 22_050.0;
-    for (segment, start) in prediction.segments.iter().zip([0_u16, 108, 216]) {
+    for (segment, start) in prediction.windows.iter().zip([0_u16, 108, 216]) {
         assert!((segment.start_seconds - f64::from(start) * hop).abs() < 1e-9);
         let frames = usize::from(start)..usize::from(start) + 128;
         assert!(near(&segment.probabilities, &probabilities(Some(frames))), "{start}");
     }
-    assert!(!near(&prediction.segments[0].probabilities, &prediction.segments[1].probabilities), "they are told apart");
+    assert!(!near(&prediction.windows[0].probabilities, &prediction.windows[1].probabilities), "they are told apart");
 }
 
 #[test]
@@ -412,20 +412,20 @@ fn the_windows_of_a_long_clip_are_in_order_and_leave_no_gap() {
     let quieter = LogMel::new(third.db().mapv(|db| db - 15.0)).expect("a log-mel");
     let analysis = joined(&[&first, &second]);
     let prediction = classifier.predict(&analysis).expect("a prediction");
-    let segments = &prediction.segments;
-    assert_eq!(segments.len(), 9);
-    assert_eq!(segments[0].start_seconds, 0.0);
-    for pair in segments.windows(2) {
+    let windows = &prediction.windows;
+    assert_eq!(windows.len(), 9);
+    assert_eq!(windows[0].start_seconds, 0.0);
+    for pair in windows.windows(2) {
         assert!(pair[0].start_seconds < pair[1].start_seconds);
         assert!(pair[1].start_seconds <= pair[0].end_seconds, "a gap");
     }
     let end = spec().seconds(918);
-    assert!((segments[8].end_seconds - end).abs() < 1e-9, "{} {end}", segments[8].end_seconds);
+    assert!((windows[8].end_seconds - end).abs() < 1e-9, "{} {end}", windows[8].end_seconds);
 
     // Another end changes the windows of the end alone.
     let other = classifier.predict(&joined(&[&first, &quieter])).expect("a prediction");
-    assert_eq!(other.segments[..2], segments[..2]);
-    for (a, b) in other.segments[5..].iter().zip(&segments[5..]) {
+    assert_eq!(other.windows[..2], windows[..2]);
+    for (a, b) in other.windows[5..].iter().zip(&windows[5..]) {
         assert_eq!(a.start_seconds, b.start_seconds);
         assert_ne!(a.probabilities, b.probabilities, "{}", a.start_seconds);
     }
@@ -438,7 +438,7 @@ fn probabilities_sum_to_one_and_are_the_same_again_in_any_thread() {
     for frames in [16, 100, 344, 700] {
         let analysis = ClipFeatures::from(clip(6, frames));
         let prediction = classifier.predict(&analysis).expect("a prediction");
-        let rows = prediction.segments.iter().map(|segment| &segment.probabilities);
+        let rows = prediction.windows.iter().map(|segment| &segment.probabilities);
         for row in rows.chain([&prediction.probabilities]) {
             assert_eq!(row.len(), N_CLASSES);
             assert!(row.iter().all(|&p| p > 0.0 && p < 1.0), "{row:?}");
@@ -455,7 +455,7 @@ fn probabilities_sum_to_one_and_are_the_same_again_in_any_thread() {
 
 #[test]
 fn a_classifier_refuses_what_its_network_does_not_hear() {
-    let says = |labels, spec, parts: &Parts, words: &[&str]| {
+    let says = |labels, spec, parts: &Vgg19Parameters, words: &[&str]| {
         let said = classifier_of(labels, spec, parts).expect_err("refused").to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{said}");
     };

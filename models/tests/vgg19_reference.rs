@@ -10,8 +10,8 @@ use burn::{
     tensor::{Device, Int, Tensor, TensorData, activation::log_softmax},
 };
 use models::vgg19::{
-    BLOCKS, Backend, Block, ConvWeights, Head, HeadParts, Layer, Statistic, Vgg19Config, Weights, activations,
-    channels, embed, no_normalisation,
+    BLOCKS, BackboneWeights, Backend, Block, ConvLayer, ConvWeights, Head, HeadParameters, Statistic, Vgg19Config,
+    activations, channels, embed, no_normalisation,
 };
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -69,15 +69,15 @@ fn draws(seed: u32, width: i32, n: usize) -> Vec<f32> {
 }
 
 /// The weights of the script, by way of a file.
-fn golden_weights() -> Weights {
-    let width = |layer: &Layer| match layer.in_channels {
+fn golden_weights() -> BackboneWeights {
+    let width = |layer: &ConvLayer| match layer.in_channels {
         3 => 60,
         64 => 13,
         _ => 9,
     };
     let bytes = |values: Vec<f32>| values.into_iter().flat_map(f32::to_le_bytes).collect::<Vec<u8>>();
     let tensors = BLOCKS[..2].iter().copied().flatten().flat_map(|layer| {
-        let Layer { index, in_channels, out_channels } = *layer;
+        let ConvLayer { index, in_channels, out_channels } = *layer;
         let seed = u32::try_from(index).expect("small");
         let weight = draws(100 + seed, width(layer), out_channels * in_channels * 9);
         let bias = draws(200 + seed, 8, out_channels);
@@ -93,22 +93,22 @@ fn golden_weights() -> Weights {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("weights");
     std::fs::write(&path, safetensors::serialize(views, None).expect("bytes")).expect("written");
-    Weights::read(&path, 2).expect("weights")
+    BackboneWeights::read(&path, 2).expect("weights")
 }
 
 fn golden_config() -> Vgg19Config {
     Vgg19Config {
-        views: no_normalisation(),
+        normalisations: no_normalisation(),
         pooled_blocks: vec![1, 2],
         statistics: vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation],
         n_classes: N_CLASSES,
     }
 }
 
-fn golden_head() -> HeadParts {
+fn golden_head() -> HeadParameters {
     let dim = golden_config().embedding_dim();
     assert_eq!(dim, 3 * (64 + 128));
-    HeadParts {
+    HeadParameters {
         mean: draws(301, 32, dim),
         scale: draws(302, 16, dim).into_iter().map(|value| value + 0.25).collect(),
         weight: draws(303, 32, dim * N_CLASSES),
@@ -162,7 +162,7 @@ fn cross_entropy(logits: Tensor<2>, labels: &[i64], device: &Device) -> Tensor<1
 /// Loss and gradients of one batch, as training computes them: blocks and head are leaves, the input is not.
 struct Step {
     loss: f32,
-    convs: Vec<(Layer, Vec<f32>, Vec<f32>)>,
+    convs: Vec<(ConvLayer, Vec<f32>, Vec<f32>)>,
     /// Row-major `[dim, n_classes]`.
     head_weight: Vec<f32>,
     head_bias: Vec<f32>,
@@ -170,8 +170,8 @@ struct Step {
 
 fn step(
     config: &Vgg19Config,
-    weights: &Weights,
-    head: &HeadParts,
+    weights: &BackboneWeights,
+    head: &HeadParameters,
     x: Tensor<4>,
     labels: &[i64],
     device: &Device,
@@ -220,7 +220,7 @@ fn gradients_are_those_of_pytorch() {
         let x = golden_input(2, &device);
         let step = step(&golden_config(), &golden_weights(), &golden_head(), x, &LABELS, &device);
         check(backend, "the loss", &[step.loss], &stored(&file, "loss"), TOLERANCE);
-        for (Layer { index, .. }, weight, bias) in step.convs {
+        for (ConvLayer { index, .. }, weight, bias) in step.convs {
             let name = format!("grad.features.{index}");
             let length = weight.iter().map(|&value| f64::from(value).powi(2)).sum::<f64>().sqrt() as f32;
             let compare = |part: &str, found: &[f32]| {
@@ -263,11 +263,11 @@ fn the_imagenet_weights_give_the_reference_activations() {
     let weights = shared("vgg19_imagenet_conv.f16.safetensors");
     let reference = shared("vgg19_reference_activations.safetensors");
     let (Some(weights), Some(reference)) = (weights, reference) else { return };
-    let weights = Weights::read(&weights, 5).expect("weights");
+    let weights = BackboneWeights::read(&weights, 5).expect("weights");
     let bytes = std::fs::read(reference).expect("read");
     let file = SafeTensors::deserialize(&bytes).expect("the reference");
     let config = Vgg19Config {
-        views: no_normalisation(),
+        normalisations: no_normalisation(),
         pooled_blocks: vec![5],
         statistics: vec![Statistic::Average],
         n_classes: 2,
@@ -287,10 +287,10 @@ fn the_imagenet_weights_give_the_reference_activations() {
 }
 
 /// Random weights of the first `blocks` blocks, with biases.
-fn random_weights(blocks: usize) -> Weights {
+fn random_weights(blocks: usize) -> BackboneWeights {
     let mut uniform = draws(5, 64, 1 << 16).into_iter().cycle();
     let mut normal = || (0..4).filter_map(|_| uniform.next()).map(f64::from).sum::<f64>() * 3.0_f64.sqrt();
-    let weights = Weights::random(blocks, &mut normal);
+    let weights = BackboneWeights::random(blocks, &mut normal);
     let with_bias = |conv: &ConvWeights| {
         let seed = u32::try_from(conv.layer.index).expect("small");
         ConvWeights { bias: draws(400 + seed, 4, conv.bias.len()), ..conv.clone() }
@@ -314,7 +314,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
 fn embeddings_have_the_same_bits_for_any_number_of_threads() {
     let weights = random_weights(4);
     let config = Vgg19Config {
-        views: no_normalisation(),
+        normalisations: no_normalisation(),
         pooled_blocks: vec![3, 4],
         statistics: vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation],
         n_classes: 2,
@@ -339,13 +339,13 @@ fn embeddings_have_the_same_bits_for_any_number_of_threads() {
 fn gradients_have_the_same_bits_for_any_number_of_threads() {
     let weights = random_weights(4);
     let config = Vgg19Config {
-        views: no_normalisation(),
+        normalisations: no_normalisation(),
         pooled_blocks: vec![4],
         statistics: vec![Statistic::Deviation],
         n_classes: N_CLASSES,
     };
     let dim = config.embedding_dim();
-    let head = HeadParts {
+    let head = HeadParameters {
         mean: draws(501, 32, dim),
         scale: vec![1.0; dim],
         weight: draws(503, 32, dim * N_CLASSES),

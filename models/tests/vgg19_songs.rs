@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use features::{ClipFeatures, Extractor, FeatureSpec, LogMel, dsp::mel};
 use models::{
-    Classifier, Error, Explain, Explanation, Identity, Job, PredictOutput,
+    Classifier, Error, Explain, Explanation, Identity, PredictOutput, PredictRequest,
     vgg19::{
-        BATCH_FRAMES, Backend, Channels, ConvWeights, HeadParts, Normalisation, Parts, Statistic, Vgg19Classifier,
-        Vgg19Config, Weights, no_normalisation,
+        BATCH_FRAMES, BackboneWeights, Backend, Channels, ConvWeights, HeadParameters, Normalisation, Statistic,
+        Vgg19Classifier, Vgg19Config, Vgg19Parameters, no_normalisation,
     },
 };
 
@@ -20,7 +20,7 @@ fn spec() -> FeatureSpec {
     FeatureSpec::gtzan_store().log_mel_alone()
 }
 
-fn classifier(parts: &Parts, backend: Backend) -> Vgg19Classifier {
+fn classifier(parts: &Vgg19Parameters, backend: Backend) -> Vgg19Classifier {
     let labels = (0..parts.config.n_classes).map(|class| format!("genre {class}")).collect();
     let identity = Identity { name: "vgg19".into(), version: "0".repeat(12), fingerprint: spec().fingerprint() };
     let device = backend.open().expect("a CPU");
@@ -29,26 +29,26 @@ fn classifier(parts: &Parts, backend: Backend) -> Vgg19Classifier {
 }
 
 /// A network of random weights whose head hears all of its `blocks` blocks.
-fn random_parts(blocks: usize) -> Parts {
+fn random_parts(blocks: usize) -> Vgg19Parameters {
     random_parts_of(no_normalisation(), blocks)
 }
 
-fn random_parts_of(views: Vec<Normalisation>, blocks: usize) -> Parts {
+fn random_parts_of(normalisations: Vec<Normalisation>, blocks: usize) -> Vgg19Parameters {
     let mut draws = noise(1, 1 << 16).into_iter().map(f64::from).cycle();
     let config = Vgg19Config {
-        views,
+        normalisations,
         pooled_blocks: (1..=blocks).collect(),
         statistics: vec![Statistic::Average, Statistic::Deviation],
         n_classes: 3,
     };
     let dim = config.embedding_dim();
-    Parts {
-        weights: Weights::random(blocks, || (0..3).filter_map(|_| draws.next()).sum()),
+    Vgg19Parameters {
+        weights: BackboneWeights::random(blocks, || (0..3).filter_map(|_| draws.next()).sum()),
         channels: Channels::Repeat,
         band_upsampling: 2,
         mean: vec![-40.0; 128],
         deviation: vec![12.0; 128],
-        head: HeadParts {
+        head: HeadParameters {
             mean: vec![0.0; dim],
             scale: vec![0.05; dim],
             weight: noise(6, dim * config.n_classes),
@@ -70,7 +70,7 @@ fn song(seed: u32, frames: usize) -> ClipFeatures {
 #[test]
 fn each_song_of_a_batch_gets_the_bits_that_it_gets_alone() {
     for views in [no_normalisation(), vec![Normalisation::None, Normalisation::Cmn]] {
-        let parts = Parts { band_upsampling: 1, ..random_parts_of(views, 4) };
+        let parts = Vgg19Parameters { band_upsampling: 1, ..random_parts_of(views, 4) };
         a_batch_changes_no_bit(&classifier(&parts, Backend::Flex));
     }
 }
@@ -80,9 +80,9 @@ fn a_batch_changes_no_bit(classifier: &Vgg19Classifier) {
     let songs: Vec<_> =
         [344, 16, 700, 128, 100, 344, 300].into_iter().zip(1..).map(|(n, seed)| song(seed, n)).collect();
     let explain = [None, Some(Explain::Predicted), Some(Explain::Label(2))];
-    let job = |index: usize| Job { explain: explain[index % 3], ..Job::new(&songs[index]) };
+    let job = |index: usize| PredictRequest { explain: explain[index % 3], ..PredictRequest::new(&songs[index]) };
     let alone: Vec<PredictOutput> =
-        (0..songs.len()).map(|index| classifier.judge(job(index)).expect("an answer")).collect();
+        (0..songs.len()).map(|index| classifier.predict_one(job(index)).expect("an answer")).collect();
     assert!(alone.windows(2).all(|pair| pair[0].prediction != pair[1].prediction), "the songs are told apart");
     assert_eq!(classifier.predict(&songs[1]).expect("an answer"), alone[1].prediction);
 
@@ -104,11 +104,11 @@ fn a_job_that_cannot_be_judged_leaves_the_others_alone() {
     let half = LogMel::new(ndarray::Array2::zeros((64, 344))).expect("a log-mel").into();
     let (good, short) = (song(1, 344), song(2, 15));
     let answers = classifier.predict_batch(&[
-        Job::new(&short),
-        Job::new(&good),
-        Job { explain: Some(Explain::Label(3)), ..Job::new(&good) },
-        Job::new(&half),
-        Job::new(&good),
+        PredictRequest::new(&short),
+        PredictRequest::new(&good),
+        PredictRequest { explain: Some(Explain::Label(3)), ..PredictRequest::new(&good) },
+        PredictRequest::new(&half),
+        PredictRequest::new(&good),
     ]);
     assert!(matches!(answers[0], Err(Error::Features(features::Error::TooShort { .. }))), "{answers:?}");
     assert!(matches!(answers[2], Err(Error::NoSuchClass { index: 3, n_classes: 3 })), "{answers:?}");
@@ -125,12 +125,12 @@ fn a_song_that_nobody_waits_for_is_left_at_its_next_passage() {
     // 40 passages.
     let (long, short) = (song(1, 172 * 41), song(2, 344));
     let asked = AtomicUsize::new(0);
-    let until_the_third_time = || asked.fetch_add(1, Ordering::Relaxed) < 2;
-    let never = || false;
+    let at_the_third_time = || asked.fetch_add(1, Ordering::Relaxed) >= 2;
+    let already = || true;
     let answers = classifier.predict_batch(&[
-        Job { wanted: &until_the_third_time, ..Job::new(&long) },
-        Job { wanted: &never, ..Job::new(&short) },
-        Job::new(&short),
+        PredictRequest { cancelled: &at_the_third_time, ..PredictRequest::new(&long) },
+        PredictRequest { cancelled: &already, ..PredictRequest::new(&short) },
+        PredictRequest::new(&short),
     ]);
     assert!(matches!(answers[0], Err(Error::Cancelled)));
     assert!(matches!(answers[1], Err(Error::Cancelled)));
@@ -142,33 +142,33 @@ fn a_song_that_nobody_waits_for_is_left_at_its_next_passage() {
     assert_eq!(asked.load(Ordering::Relaxed), 3, "two batches were heard, and no more");
 
     asked.store(0, Ordering::Relaxed);
-    let counted = || asked.fetch_add(1, Ordering::Relaxed) < usize::MAX;
-    classifier.judge(Job { wanted: &counted, ..Job::new(&long) }).expect("an answer");
+    let counted = || asked.fetch_add(1, Ordering::Relaxed) == usize::MAX;
+    classifier.predict_one(PredictRequest { cancelled: &counted, ..PredictRequest::new(&long) }).expect("an answer");
     assert_eq!(asked.load(Ordering::Relaxed), 40_usize.div_ceil(BATCH_FRAMES / 344), "asked before each batch");
 }
 
 /// A network of one block whose channel 0 is the standardised log-mel where it is over 0, and whose other channels are silent.
 /// Its head hears the average of channel 0: class 1 likes it, class 0 does not, class 2 hears nothing.
-fn listening_to_one_channel(statistics: Vec<Statistic>) -> Parts {
-    let blank = Weights::random(1, || 0.0);
+fn listening_to_one_channel(statistics: Vec<Statistic>) -> Vgg19Parameters {
+    let blank = BackboneWeights::random(1, || 0.0);
     let tap = |conv: &ConvWeights| {
         let mut weight = vec![0.0; conv.weight.len()];
         weight[4] = 1.0;
         ConvWeights { weight, bias: vec![0.0; conv.bias.len()], ..conv.clone() }
     };
-    let config = Vgg19Config { views: no_normalisation(), pooled_blocks: vec![1], statistics, n_classes: 3 };
+    let config = Vgg19Config { normalisations: no_normalisation(), pooled_blocks: vec![1], statistics, n_classes: 3 };
     let dim = config.embedding_dim();
     let mut weight = vec![0.0; 3 * dim];
     for first in (0..dim).step_by(64) {
         (weight[first], weight[dim + first]) = (-1.0, 1.0);
     }
-    Parts {
+    Vgg19Parameters {
         weights: blank.with(blank.convs().iter().map(tap).collect()),
         channels: Channels::Repeat,
         band_upsampling: 2,
         mean: vec![-40.0; 128],
         deviation: vec![10.0; 128],
-        head: HeadParts { mean: vec![0.0; dim], scale: vec![1.0; dim], weight, bias: vec![0.0; 3] },
+        head: HeadParameters { mean: vec![0.0; dim], scale: vec![1.0; dim], weight, bias: vec![0.0; 3] },
         config,
         temperature: 1.0,
     }
@@ -217,8 +217,9 @@ fn a_head_that_hears_one_channel_is_explained_by_where_that_channel_speaks() {
             for other in [0, 2] {
                 assert!(explained(&classifier, &song, other).values.iter().all(|&value| value == 0.0), "{backend}");
             }
-            let judged =
-                classifier.judge(Job { explain: Some(Explain::Predicted), ..Job::new(&song) }).expect("an answer");
+            let judged = classifier
+                .predict_one(PredictRequest { explain: Some(Explain::Predicted), ..PredictRequest::new(&song) })
+                .expect("an answer");
             assert_eq!(judged.prediction, classifier.predict(&song).expect("an answer"));
             assert_eq!(judged.prediction.best(), 1);
             assert_eq!(judged.explanation, Some(map));

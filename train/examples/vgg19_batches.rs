@@ -14,8 +14,8 @@ use anyhow::{Context as _, Result};
 use data::rng::Rng;
 use features::{ClipFeatures, Extractor, FeatureSpec, LogMel};
 use models::{
-    Classifier as _, Identity, Job,
-    vgg19::{Backend, HeadParts, Parts, Vgg19Classifier, Weights},
+    Classifier as _, Identity, PredictRequest,
+    vgg19::{BackboneWeights, Backend, HeadParameters, Vgg19Classifier, Vgg19Parameters},
 };
 use train::training::vgg19::TrainingConfig;
 
@@ -33,13 +33,13 @@ fn main() -> Result<()> {
     let config = recipe.network(N_CLASSES);
     let dim = config.embedding_dim();
     let spec = FeatureSpec::gtzan_store().log_mel_alone();
-    let parts = Parts {
-        weights: Weights::random(config.n_blocks(), || rng.normal()),
+    let parts = Vgg19Parameters {
+        weights: BackboneWeights::random(config.n_blocks(), || rng.normal()),
         channels: recipe.channels,
         band_upsampling: recipe.band_upsampling,
         mean: vec![-40.0; spec.mel.n_mels],
         deviation: vec![12.0; spec.mel.n_mels],
-        head: HeadParts {
+        head: HeadParameters {
             mean: vec![0.0; dim],
             scale: vec![0.05; dim],
             weight: (0..dim * N_CLASSES).map(|_| rng.normal() as f32).collect(),
@@ -60,7 +60,7 @@ fn main() -> Result<()> {
     };
     let songs = (0..8).map(|_| song()).collect::<Result<Vec<_>>>()?;
     let judge = |n: usize| -> Result<f64> {
-        let jobs: Vec<_> = songs.iter().take(n).map(Job::new).collect();
+        let jobs: Vec<_> = songs.iter().take(n).map(PredictRequest::new).collect();
         let start = Instant::now();
         for answer in classifier.predict_batch(&jobs) {
             answer?;

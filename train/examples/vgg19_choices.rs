@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use data::{ExtractOptions, LabelledDataset, Part, Split};
 use features::{Extractor, FeatureSpec};
-use models::vgg19::{Backend, Channels, Normalisation, Statistic, Weights, no_normalisation, softmax};
+use models::vgg19::{BackboneWeights, Backend, Channels, Normalisation, Statistic, no_normalisation, softmax};
 use rayon::prelude::*;
 use train::{
     evaluation::{
@@ -35,11 +35,11 @@ const CHANGES: &[Change] = &[
     ("two rows a band", |r| r.band_upsampling = 2),
     ("eight heads", |r| r.head.heads = 8),
     ("two rows a band, 11-s windows too, eight heads with dropout 0.8", |r| {
-        *r = TrainingConfig { views: no_normalisation(), ..by_band(r.seed) };
+        *r = TrainingConfig { normalisations: no_normalisation(), ..by_band(r.seed) };
         r.head.dropout = 0.8;
     }),
     ("the same, relative view", |r| {
-        *r = TrainingConfig { views: vec![Normalisation::Cmn], ..by_band(r.seed) };
+        *r = TrainingConfig { normalisations: vec![Normalisation::Cmn], ..by_band(r.seed) };
         r.head.dropout = 0.8;
     }),
     ("the same, both views", |r| {
@@ -60,8 +60,8 @@ const CHANGES: &[Change] = &[
         (r.head.dropout, r.head.heads) = (0.0, 1);
     }),
     ("the same, both views, dropout 0.65, by the line of music (the default)", |r| *r = TrainingConfig::frozen(r.seed)),
-    ("relative view", |r| r.views = vec![Normalisation::Cmn]),
-    ("both views", |r| r.views = vec![Normalisation::None, Normalisation::Cmn]),
+    ("relative view", |r| r.normalisations = vec![Normalisation::Cmn]),
+    ("both views", |r| r.normalisations = vec![Normalisation::None, Normalisation::Cmn]),
     ("10 folds", |r| r.folds = 10),
     ("average alone", |r| r.statistics = vec![Statistic::Average]),
     ("average and maximum", |r| r.statistics = vec![Statistic::Average, Statistic::Maximum]),
@@ -111,11 +111,11 @@ fn main() -> Result<()> {
     for (name, change) in CHANGES.iter().filter(|(name, _)| name.contains(&only)) {
         let one = |seed: u64| -> Result<[f64; 5]> {
             let mut recipe = by_band(seed);
-            recipe.views = no_normalisation();
+            recipe.normalisations = no_normalisation();
             (recipe.band_upsampling, recipe.windows, recipe.head.dropout, recipe.head.heads) = (1, false, 0.5, 1);
             change(&mut recipe);
             let blocks = recipe.network(labels.len()).n_blocks();
-            let weights = Weights::read(Path::new(&weights), blocks)?;
+            let weights = BackboneWeights::read(Path::new(&weights), blocks)?;
             let fitted = fit(&sounds, &valid, labels.len(), &spec, &weights, &recipe, &workplace)?;
             let parts = &fitted.parts;
             let input = parts.input(&spec);

@@ -16,7 +16,7 @@ use burn::{
     tensor::{Device, Tensor, TensorData},
 };
 use data::rng::Rng;
-use models::vgg19::{Backend, Statistic, Vgg19Config, Weights, no_normalisation};
+use models::vgg19::{BackboneWeights, Backend, Statistic, Vgg19Config, no_normalisation};
 use serde_json::json;
 use train::training::vgg19::AdamW;
 
@@ -33,8 +33,8 @@ fn main() -> Result<()> {
     let device = backend.open()?;
     let mut rng = Rng::new(1);
     let weights = match weights.first() {
-        Some(path) => Weights::read(Path::new(path), 5)?,
-        None => Weights::random(5, || rng.normal()),
+        Some(path) => BackboneWeights::read(Path::new(path), 5)?,
+        None => BackboneWeights::random(5, || rng.normal()),
     };
     let (answer, seconds) = match work.as_str() {
         "forward" => forward(weights, shape, &device, repeats)?,
@@ -52,21 +52,21 @@ fn parse_shape(text: &str) -> Result<[usize; 4]> {
 
 fn config() -> Vgg19Config {
     Vgg19Config {
-        views: no_normalisation(),
+        normalisations: no_normalisation(),
         pooled_blocks: vec![5],
         statistics: vec![Statistic::Average],
         n_classes: 10,
     }
 }
 
-fn forward(weights: Weights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {
+fn forward(weights: BackboneWeights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {
     let network = config().init(&weights, device)?;
     drop(weights);
     let x = images(shape, device);
     measure(repeats, || read(network.activations(x.clone()).pop().context("a network has blocks")?.mean()))
 }
 
-fn training(weights: Weights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {
+fn training(weights: BackboneWeights, shape: [usize; 4], device: &Device, repeats: usize) -> Result<(f64, Vec<f64>)> {
     let autodiff = device.clone().autodiff();
     let x = Tensor::from_inner(images(shape, device));
     let mut optimiser = ModuleOptimizer::from(AdamW::new(1e-4));

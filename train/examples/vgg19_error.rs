@@ -14,7 +14,7 @@ use features::{Extractor, FeatureSpec};
 use models::{
     Classifier as _,
     artifact::{self, Artifact},
-    vgg19::{BLOCKS, Backend, Channels, ConvWeights, Input, Vgg19Classifier, Weights, no_normalisation},
+    vgg19::{BLOCKS, BackboneWeights, Backend, Channels, ConvWeights, Preprocessor, Vgg19Classifier, no_normalisation},
 };
 use rayon::prelude::*;
 use train::{
@@ -36,15 +36,15 @@ fn main() -> Result<()> {
     let labels = describe::labels(&set, &fold.train);
     let sounds = PreparedDataset::new(&set, &fold.test, &labels, &extractor)?;
     let (mean, deviation) = sounds.standardisation(Standardisation::Band)?;
-    let input = Input {
-        views: no_normalisation(),
+    let input = Preprocessor {
+        normalisations: no_normalisation(),
         channels: Channels::Repeat,
         mean,
         deviation,
         min_frames: 128,
         band_upsampling: 2,
     };
-    let weights = Weights::read(Path::new(&weights), BLOCKS.len())?;
+    let weights = BackboneWeights::read(Path::new(&weights), BLOCKS.len())?;
 
     let ways = [Some(Method::F4), Some(Method::F2), Some(Method::Direct), None];
     let mut errors = [[0.0f64; BLOCKS.len()]; 4];
@@ -105,7 +105,7 @@ impl<T: Copy> Image<T> {
 /// What each block gives.
 fn blocks<T: Clone>(
     mut image: Image<T>,
-    weights: &Weights,
+    weights: &BackboneWeights,
     conv_relu: impl Fn(&Image<T>, &ConvWeights, bool) -> Image<T>,
 ) -> Vec<Image<T>> {
     let mut convs = weights.convs().iter();

@@ -10,7 +10,7 @@ use std::{
 use features::{Extractor, FeatureSpec, descriptors::descriptor::Needs};
 use models::{
     artifact::{DataDescription, Draft, SplitMetrics, set_current},
-    svm::{Parts, Svm},
+    svm::{Svm, SvmParameters},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -43,7 +43,7 @@ fn json_of(at: &Path, arguments: &[&str]) -> Value {
 fn draft(accuracy: f64) -> Draft {
     let spec = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some descriptors are left");
     let dim = Extractor::new(spec.clone()).expect("valid").names().len();
-    let svm = Svm::new(Parts {
+    let svm = Svm::new(SvmParameters {
         mean: vec![0.5; dim],
         inverse_deviation: vec![1e-3; dim],
         gamma: 1.0 / dim as f64,

@@ -4,7 +4,8 @@ use features::{ClipFeatures, Extractor, FeatureVector, Span};
 
 use super::Svm;
 use crate::{
-    Classifier, Error, Identity, Job, PredictOutput, Prediction, Result, WindowPrediction, artifact::Artifact, pool,
+    Classifier, Error, Identity, PredictOutput, PredictRequest, Prediction, Result, WindowPrediction,
+    artifact::Artifact, pool,
 };
 
 /// The classifier of an artifact of model `svm`.
@@ -57,10 +58,10 @@ impl SvmClassifier {
     }
 
     /// The vectors of pieces of a song, as long as it is wanted.
-    fn hear(&self, job: &Job<'_>, pieces: Vec<Span>) -> Result<Vec<FeatureVector>> {
+    fn hear(&self, job: &PredictRequest<'_>, pieces: Vec<Span>) -> Result<Vec<FeatureVector>> {
         let hear = |piece| {
-            job.check_wanted()?;
-            Ok(self.extractor.vector(job.analysis, piece)?)
+            job.check_cancelled()?;
+            Ok(self.extractor.vector(job.features, piece)?)
         };
         pieces.into_iter().map(hear).collect()
     }
@@ -77,19 +78,19 @@ impl SvmClassifier {
     }
 
     /// The answer, and the passages that it is made of.
-    fn judge_one(&self, job: &Job<'_>) -> Result<(PredictOutput, Vec<FeatureVector>)> {
+    fn judge_one(&self, job: &PredictRequest<'_>) -> Result<(PredictOutput, Vec<FeatureVector>)> {
         job.check_class(self.labels.len())?;
-        let n_frames = job.analysis.log_mel().n_frames();
+        let n_frames = job.features.log_mel().n_frames();
         let heard = self.hear(job, self.extractor.segment_spans(n_frames)?)?;
-        let features_digest = features::digest(job.analysis, &heard);
+        let features_digest = features::digest(job.features, &heard);
         let passages = self.classify(&heard)?;
         // A clip of one short passage is its own only window.
-        let segments = match passages.as_slice() {
+        let windows = match passages.as_slice() {
             [only] if n_frames <= self.extractor.spec().segmentation.window.frames => vec![only.clone()],
             _ => self.classify(&self.hear(job, self.extractor.window_spans(n_frames)?)?)?,
         };
         let probabilities = pool(passages.iter().map(|passage| passage.probabilities.as_slice()));
-        let prediction = Prediction { probabilities, segments, features_digest };
+        let prediction = Prediction { probabilities, windows, features_digest };
         Ok((PredictOutput { prediction, explanation: None }, heard))
     }
 
@@ -114,12 +115,12 @@ impl Classifier for SvmClassifier {
     }
 
     /// One job after the other. Nothing is explained: a support vector machine hears a song as one vector.
-    fn predict_batch(&self, jobs: &[Job<'_>]) -> Vec<Result<PredictOutput>> {
+    fn predict_batch(&self, jobs: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
         jobs.iter().map(|job| Ok(self.judge_one(job)?.0)).collect()
     }
 
-    fn predict_and_embed(&self, analysis: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
-        let (judgement, passages) = self.judge_one(&Job::new(analysis))?;
+    fn predict_and_embed(&self, features: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
+        let (judgement, passages) = self.judge_one(&PredictRequest::new(features))?;
         Ok((judgement.prediction, passages.into_iter().map(|passage| passage.vector).collect()))
     }
 }

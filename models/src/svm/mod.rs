@@ -24,7 +24,7 @@ use crate::{Error, Result};
 
 /// Every number of an [`Svm`], not yet checked.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parts {
+pub struct SvmParameters {
     /// Mean of each dimension; `[D]`.
     pub mean: Vec<f64>,
     /// What a dimension is multiplied by after the mean is taken off: 1 / deviation, with any weight of the dimension;
@@ -50,13 +50,13 @@ pub struct Parts {
 /// A fitted support vector machine; see the [module](self).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Svm {
-    parts: Parts,
+    parts: SvmParameters,
     n_classes: usize,
     /// Standardised support vectors, row-major `[n_sv, D]`.
     scaled: Vec<f64>,
 }
 
-/// Pairs of `n_classes` classes, in the order of [`Parts::rho`].
+/// Pairs of `n_classes` classes, in the order of [`SvmParameters::rho`].
 pub fn pairs(n_classes: usize) -> impl Iterator<Item = (usize, usize)> {
     (0..n_classes).flat_map(move |a| (a + 1..n_classes).map(move |b| (a, b)))
 }
@@ -71,8 +71,8 @@ impl Svm {
     /// Checks the parts against each other.
     ///
     /// # Errors
-    /// [`Error::Tensor`] for the first part whose size or values are not as [`Parts`] says.
-    pub fn new(parts: Parts) -> Result<Self> {
+    /// [`Error::Tensor`] for the first part whose size or values are not as [`SvmParameters`] says.
+    pub fn new(parts: SvmParameters) -> Result<Self> {
         let dim = parts.mean.len();
         let n_pairs = parts.rho.len();
         let n_classes = (2..=1024).find(|k| k * (k - 1) / 2 == n_pairs).ok_or_else(|| {
@@ -115,7 +115,7 @@ impl Svm {
 
     /// Every number of this machine.
     #[must_use]
-    pub fn parts(&self) -> &Parts {
+    pub fn parts(&self) -> &SvmParameters {
         &self.parts
     }
 
@@ -151,7 +151,7 @@ impl Svm {
                 detail: format!("has a value that is not finite ({}) at {index}", vector[index]),
             });
         }
-        let Parts { mean, inverse_deviation, gamma, coefficients, rho, .. } = &self.parts;
+        let SvmParameters { mean, inverse_deviation, gamma, coefficients, rho, .. } = &self.parts;
         let z = standardise(vector, mean, inverse_deviation);
         let similar: Vec<f64> = self
             .scaled

@@ -5,7 +5,7 @@ use safetensors::{
     tensor::{TensorView, serialize},
 };
 
-use super::{Parts, Svm};
+use super::{Svm, SvmParameters};
 use crate::{Error, Result};
 
 const MEAN: &str = "scaler.mean";
@@ -34,8 +34,17 @@ impl Svm {
     /// [`Error::Weights`] should the format not hold it.
     pub fn to_tensors(&self) -> Result<Vec<u8>> {
         let (dim, n_sv, n_pairs) = (self.dim(), self.n_support_vectors(), self.parts().rho.len());
-        let Parts { mean, inverse_deviation, gamma, support_vectors, coefficients, rho, platt_a, platt_b, temperature } =
-            self.parts();
+        let SvmParameters {
+            mean,
+            inverse_deviation,
+            gamma,
+            support_vectors,
+            coefficients,
+            rho,
+            platt_a,
+            platt_b,
+            temperature,
+        } = self.parts();
         let f64s = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
         let tensors = [
             (MEAN, Dtype::F64, vec![dim], f64s(mean)),
@@ -77,7 +86,7 @@ impl Svm {
         let dim = Some(mean.1[0]);
         let (support_vectors, [n_sv, _]) = tensor(&file, SUPPORT_VECTORS, Dtype::F32, [None, dim], f32::from_le_bytes)?;
         let [gamma, temperature] = [f64s(&file, GAMMA, [Some(1)])?.0[0], f64s(&file, TEMPERATURE, [Some(1)])?.0[0]];
-        Self::new(Parts {
+        Self::new(SvmParameters {
             mean: mean.0,
             inverse_deviation: f64s(&file, INVERSE_DEVIATION, [dim])?.0,
             gamma,

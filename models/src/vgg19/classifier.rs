@@ -4,12 +4,12 @@ use burn::tensor::{Device, Tensor};
 use features::{ClipFeatures, Extractor, Span};
 
 use super::{
-    Backend, Columns, Input, Parts, Vgg19, Vgg19Config,
+    Backend, Columns, Preprocessor, Vgg19, Vgg19Config, Vgg19Parameters,
     gradcam::{GradCam, Map},
 };
 use crate::{
-    Classifier, Error, Explain, Identity, Job, PredictOutput, Prediction, Result, WindowPrediction, artifact::Artifact,
-    pool,
+    Classifier, Error, Explain, Identity, PredictOutput, PredictRequest, Prediction, Result, WindowPrediction,
+    artifact::Artifact, pool,
 };
 
 /// Frames, of all views, that go through the convolutions together at most, unless a single passage has more: of one view two
@@ -24,7 +24,7 @@ pub struct Vgg19Classifier {
     labels: Vec<String>,
     extractor: Extractor,
     config: Vgg19Config,
-    input: Input,
+    input: Preprocessor,
     network: Vgg19,
     grad_cam: GradCam,
     temperature: f64,
@@ -33,7 +33,7 @@ pub struct Vgg19Classifier {
 
 /// A song on its way through the network.
 struct Song<'a> {
-    job: Job<'a>,
+    job: PredictRequest<'a>,
     /// All of one length.
     passages: Vec<Span>,
     /// The windows of the timeline, each with the place of the passage that it is heard in.
@@ -48,7 +48,7 @@ struct Heard {
     /// What the head decided by; `[1, dim]`.
     embedding: Tensor<2>,
     /// Of the windows that are heard in it.
-    segments: Vec<WindowPrediction>,
+    windows: Vec<WindowPrediction>,
     /// Where an explanation is asked for.
     map: Option<Map>,
 }
@@ -81,7 +81,7 @@ impl Vgg19Classifier {
         identity: Identity,
         labels: Vec<String>,
         extractor: Extractor,
-        parts: &Parts,
+        parts: &Vgg19Parameters,
         device: &Device,
     ) -> Result<Self> {
         if labels.len() != parts.config.n_classes {
@@ -120,7 +120,7 @@ impl Vgg19Classifier {
     /// Reads the network of an artifact.
     ///
     /// # Errors
-    /// Those of [`Parts::from_tensors`], [`Backend::open`], [`Extractor::new`] and [`Vgg19Classifier::new`].
+    /// Those of [`Vgg19Parameters::from_tensors`], [`Backend::open`], [`Extractor::new`] and [`Vgg19Classifier::new`].
     pub fn from_artifact(artifact: &Artifact, backend: Backend) -> Result<Self> {
         let manifest = artifact.manifest();
         let identity = Identity {
@@ -128,15 +128,15 @@ impl Vgg19Classifier {
             version: artifact.version().to_owned(),
             fingerprint: manifest.fingerprint.clone(),
         };
-        let parts = Parts::from_tensors(artifact.weights()?)?;
+        let parts = Vgg19Parameters::from_tensors(artifact.weights()?)?;
         Self::new(identity, manifest.labels.clone(), Extractor::new(manifest.spec.clone())?, &parts, &backend.open()?)
     }
 
     /// Takes up a job.
-    fn begin<'a>(&self, job: &Job<'a>) -> Result<Song<'a>> {
+    fn begin<'a>(&self, job: &PredictRequest<'a>) -> Result<Song<'a>> {
         job.check_class(self.labels.len())?;
-        self.extractor.check_bands(job.analysis)?;
-        let n_frames = job.analysis.log_mel().n_frames();
+        self.extractor.check_bands(job.features)?;
+        let n_frames = job.features.log_mel().n_frames();
         let passages = self.extractor.segment_spans(n_frames)?;
         // Where passages overlap, the later one hears more of what comes next. A window that no passage holds whole is heard in
         // the one that holds its start.
@@ -160,7 +160,7 @@ impl Vgg19Classifier {
         };
         let Some(first) = not_heard().next() else { return Vec::new() };
         let width_of_all = width(&first);
-        let passages = (BATCH_FRAMES / (width_of_all * self.config.views.len()).max(1)).max(1);
+        let passages = (BATCH_FRAMES / (width_of_all * self.config.normalisations.len()).max(1)).max(1);
         not_heard().filter(|next| width(next) == width_of_all).take(passages).collect()
     }
 
@@ -168,13 +168,13 @@ impl Vgg19Classifier {
     fn hear(&self, batch: &[Next<'_, '_>]) -> Vec<Result<Heard>> {
         let standardised = batch.iter().map(|next| {
             let passage = next.passage();
-            self.input.standardise_part(next.song.job.analysis.log_mel(), passage.start..passage.end)
+            self.input.standardise_part(next.song.job.features.log_mel(), passage.start..passage.end)
         });
         let planes = self.input.planes(&standardised.collect::<Vec<_>>(), &self.device);
         let given = self.network.activations(planes);
         let hear = |(position, next): (usize, &Next<'_, '_>)| {
-            let views = self.config.views.len();
-            let alone: Vec<_> = given.iter().map(|block| block.clone().narrow(0, position * views, views)).collect();
+            let n = self.config.normalisations.len();
+            let alone: Vec<_> = given.iter().map(|block| block.clone().narrow(0, position * n, n)).collect();
             self.hear_one(next, &alone)
         };
         batch.iter().enumerate().map(hear).collect()
@@ -201,7 +201,7 @@ impl Vgg19Classifier {
         }
         let mut rows = logits.chunks(self.labels.len()).map(|row| softmax(row, self.temperature));
         let probabilities = rows.next().unwrap_or_default();
-        let segments = windows.into_iter().zip(rows).map(|(window, probabilities)| WindowPrediction {
+        let windows = windows.into_iter().zip(rows).map(|(window, probabilities)| WindowPrediction {
             start_seconds: window.start_seconds,
             end_seconds: window.end_seconds,
             probabilities,
@@ -210,14 +210,14 @@ impl Vgg19Classifier {
             (Some(_), Some(last)) => Some(self.grad_cam.map(passage, last)?),
             _ => None,
         };
-        Ok(Heard { probabilities, embedding, segments: segments.collect(), map })
+        Ok(Heard { probabilities, embedding, windows: windows.collect(), map })
     }
 
     /// Hears all songs to their ends, but those that nobody waits for.
     ///
     /// Each passage goes through the network once, with others of its width, whichever song they are of; the windows of the
     /// timeline are pooled from what the blocks say of their part of it.
-    fn listen<'a>(&self, jobs: &[Job<'a>]) -> Vec<Result<Song<'a>>> {
+    fn listen<'a>(&self, jobs: &[PredictRequest<'a>]) -> Vec<Result<Song<'a>>> {
         let mut songs: Vec<_> = jobs.iter().map(|job| self.begin(job)).collect();
         loop {
             leave_unwanted(&mut songs);
@@ -240,19 +240,19 @@ impl Vgg19Classifier {
     fn finish(&self, song: Song<'_>) -> PredictOutput {
         let Song { job, heard, .. } = song;
         let probabilities = pool(heard.iter().map(|heard| heard.probabilities.as_slice()));
-        let (mut segments, mut maps) = (Vec::new(), Vec::new());
+        let (mut windows, mut maps) = (Vec::new(), Vec::new());
         for heard in heard {
-            segments.extend(heard.segments);
+            windows.extend(heard.windows);
             maps.extend(heard.map);
         }
-        let features_digest = features::digest(job.analysis, &[]);
-        let prediction = Prediction { probabilities, segments, features_digest };
+        let features_digest = features::digest(job.features, &[]);
+        let prediction = Prediction { probabilities, windows, features_digest };
         let explanation = job.explain.map(|explain| {
             let label = match explain {
                 Explain::Predicted => prediction.best(),
                 Explain::Label(label) => label,
             };
-            let n_frames = job.analysis.log_mel().n_frames();
+            let n_frames = job.features.log_mel().n_frames();
             self.grad_cam.explain(&maps, label, n_frames, &self.input, self.extractor.spec())
         });
         PredictOutput { prediction, explanation }
@@ -264,7 +264,7 @@ fn leave_unwanted(songs: &mut [Result<Song<'_>>]) {
     for slot in songs {
         if let Ok(song) = slot
             && song.heard.len() < song.passages.len()
-            && let Err(abandoned) = song.job.check_wanted()
+            && let Err(abandoned) = song.job.check_cancelled()
         {
             *slot = Err(abandoned);
         }
@@ -294,12 +294,12 @@ impl Classifier for Vgg19Classifier {
         &self.extractor
     }
 
-    fn predict_batch(&self, jobs: &[Job<'_>]) -> Vec<Result<PredictOutput>> {
+    fn predict_batch(&self, jobs: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
         self.listen(jobs).into_iter().map(|song| Ok(self.finish(song?))).collect()
     }
 
-    fn predict_and_embed(&self, analysis: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
-        let song = self.listen(&[Job::new(analysis)]).pop().unwrap_or(Err(Error::Cancelled))?;
+    fn predict_and_embed(&self, features: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
+        let song = self.listen(&[PredictRequest::new(features)]).pop().unwrap_or(Err(Error::Cancelled))?;
         let values = |heard: &Heard| {
             heard.embedding.clone().into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
                 detail: format!("the device gives embeddings that are not f32: {error:?}"),

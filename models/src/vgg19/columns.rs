@@ -17,7 +17,7 @@ const EPSILON: f32 = 1e-5;
 pub struct Columns {
     blocks: Vec<BlockColumns>,
     /// Views of each passage.
-    views: usize,
+    normalisations: usize,
 }
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Columns {
     ///
     /// # Shapes
     /// - `activations`: as of [`Vgg19::activations`](super::Vgg19::activations), one for each block; the views of a passage lie
-    ///   together, as [`Input::planes`](super::Input::planes) gives them
+    ///   together, as [`Preprocessor::planes`](super::Preprocessor::planes) gives them
     #[must_use]
     pub fn new(config: &Vgg19Config, activations: &[Tensor<4>]) -> Self {
         let of_block = |&block: &usize| {
@@ -59,7 +59,10 @@ impl Columns {
             };
             BlockColumns { block, statistics: config.statistics.iter().map(of_columns).collect(), mean }
         };
-        Self { blocks: config.pooled_blocks.iter().map(of_block).collect(), views: config.views.len() }
+        Self {
+            blocks: config.pooled_blocks.iter().map(of_block).collect(),
+            normalisations: config.normalisations.len(),
+        }
     }
 
     /// The embedding of the part `frames` of the input, or of all of it: the statistics of each pooled block of each view, in their
@@ -95,9 +98,9 @@ impl Columns {
                 parts.push(part.reshape([n, channels]));
             }
         }
-        let of_views = Tensor::cat(parts, 1);
-        let [n, dim] = of_views.dims();
-        of_views.reshape([n / self.views, self.views * dim])
+        let concatenated = Tensor::cat(parts, 1);
+        let [n, dim] = concatenated.dims();
+        concatenated.reshape([n / self.normalisations, self.normalisations * dim])
     }
 }
 

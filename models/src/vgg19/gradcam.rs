@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
 use features::{FeatureSpec, Span, dsp::mel};
 
-use super::{HeadParts, Input, Statistic, Vgg19Config, channels};
+use super::{HeadParameters, Preprocessor, Statistic, Vgg19Config, channels};
 use crate::{Error, Explanation, Result};
 
 /// Grad-CAM of the last block that the head hears: Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via
@@ -18,13 +18,13 @@ use crate::{Error, Explanation, Result};
 /// over its `Z` positions. The head is linear in statistics of each channel, so the gradients are known without computing them:
 /// an average gives `1/Z` at every position, a maximum 1 at one of them, and a deviation, which no even rise of a channel
 /// changes, a sum of 0. With the head's weight `w` and scale `s` of a statistic, `α_k = 1/Z · (w·s of the average + w·s of the
-/// maximum)`. Where a passage is heard in several views, `k` goes over the channels of all of them. A head that hears deviations
+/// maximum)`. Where a passage is heard in several normalisations, `k` goes over the channels of all of them. A head that hears deviations
 /// alone has nothing to show.
 #[derive(Debug)]
 pub(super) struct GradCam {
     /// The last block, 1 to 5.
     block: usize,
-    /// `Z · α`, of the channels of one view after those of another; `[views · channels, n_classes]`.
+    /// `Z · α`, of the channels of one view after those of another; `[normalisations · channels, n_classes]`.
     weights: Tensor<2>,
 }
 
@@ -39,38 +39,41 @@ pub(super) struct Map {
 
 impl GradCam {
     /// Of the head of a network.
-    pub(super) fn new(config: &Vgg19Config, head: &HeadParts, device: &Device) -> Self {
+    pub(super) fn new(config: &Vgg19Config, head: &HeadParameters, device: &Device) -> Self {
         let block = config.n_blocks();
         let (channels, n_classes) = (channels(block), config.n_classes);
-        let (dim, views) = (config.embedding_dim(), config.views.len());
+        let (dim, normalisations) = (config.embedding_dim(), config.normalisations.len());
         // Of each view, the last block comes last.
-        let first = config.view_dim() - channels * config.statistics.len();
-        let mut weights = vec![0.0; views * channels * n_classes];
+        let first = config.dim_per_normalisation() - channels * config.statistics.len();
+        let mut weights = vec![0.0; normalisations * channels * n_classes];
         for (row, weights) in weights.chunks_mut(n_classes).enumerate() {
             let (view, channel) = (row / channels, row % channels);
             for (position, statistic) in config.statistics.iter().enumerate() {
                 if *statistic == Statistic::Deviation {
                     continue;
                 }
-                let at = view * config.view_dim() + first + position * channels + channel;
+                let at = view * config.dim_per_normalisation() + first + position * channels + channel;
                 for (class, weight) in weights.iter_mut().enumerate() {
                     *weight += head.weight[class * dim + at] * head.scale[at];
                 }
             }
         }
-        Self { block, weights: Tensor::from_data(TensorData::new(weights, [views * channels, n_classes]), device) }
+        Self {
+            block,
+            weights: Tensor::from_data(TensorData::new(weights, [normalisations * channels, n_classes]), device),
+        }
     }
 
     /// The maps of all classes over one passage.
     ///
     /// # Shapes
-    /// - `activations`: what the last block gave for each view, `[views, channels, rows, columns]`
+    /// - `activations`: what the last block gave for each view, `[normalisations, channels, rows, columns]`
     ///
     /// # Errors
     /// [`Error::Network`] for maps that are not finite, or a device that does not compute in `f32`.
     pub(super) fn map(&self, passage: Span, activations: &Tensor<4>) -> Result<Map> {
-        let [views, channels, rows, columns] = activations.dims();
-        let positions = activations.clone().permute([2, 3, 0, 1]).reshape([rows * columns, views * channels]);
+        let [normalisations, channels, rows, columns] = activations.dims();
+        let positions = activations.clone().permute([2, 3, 0, 1]).reshape([rows * columns, normalisations * channels]);
         let maps = relu(positions.matmul(self.weights.clone()).div_scalar((rows * columns) as f32));
         let values = maps.into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
             detail: format!("the device gives activations that are not f32: {error:?}"),
@@ -92,7 +95,7 @@ impl GradCam {
         maps: &[Map],
         label: usize,
         n_frames: usize,
-        input: &Input,
+        input: &Preprocessor,
         spec: &FeatureSpec,
     ) -> Explanation {
         let n_classes = self.weights.dims()[1];
@@ -129,7 +132,7 @@ impl GradCam {
     }
 
     /// Edges of the rows in Hz. Two bands meet halfway, in mel, between their centres.
-    fn row_edges_hz(&self, rows: usize, input: &Input, spec: &FeatureSpec) -> Vec<f64> {
+    fn row_edges_hz(&self, rows: usize, input: &Preprocessor, spec: &FeatureSpec) -> Vec<f64> {
         let bands = &spec.mel;
         let [low, high] = [bands.f_min, bands.f_max].map(|hz| mel::hz_to_mel(hz, bands.scale));
         let step = (high - low) / (bands.n_mels + 1) as f64;
@@ -146,7 +149,7 @@ impl GradCam {
 }
 
 /// Each frame of each passage as the network heard it: the map, the frame of the passage, and that of the song.
-fn for_frames(maps: &[Map], input: &Input, mut each: impl FnMut(&Map, usize, usize)) {
+fn for_frames(maps: &[Map], input: &Preprocessor, mut each: impl FnMut(&Map, usize, usize)) {
     for map in maps {
         let length = map.passage.end - map.passage.start;
         for frame in 0..length.max(input.min_frames) {
@@ -176,7 +179,7 @@ mod tests {
     /// The gradient of the logit of `class` by the activations of block 2, by way of the whole head.
     fn gradient(
         config: &Vgg19Config,
-        head: &HeadParts,
+        head: &HeadParameters,
         activations: &Tensor<4>,
         class: usize,
         device: &Device,
@@ -186,9 +189,11 @@ mod tests {
         head.scale = Tensor::from_inner(head.scale);
         head.linear.weight = head.linear.weight.map(Tensor::from_inner);
         head.linear.bias = head.linear.bias.map(|bias| bias.map(Tensor::from_inner));
-        let views = config.views.len();
-        let before =
-            Tensor::<4>::from_data(TensorData::new(noise(9, views * 64 * 10 * 14), [views, 64, 10, 14]), device);
+        let normalisations = config.normalisations.len();
+        let before = Tensor::<4>::from_data(
+            TensorData::new(noise(9, normalisations * 64 * 10 * 14), [normalisations, 64, 10, 14]),
+            device,
+        );
         let leaf = Tensor::from_inner(activations.clone()).require_grad();
         let logits = head.forward(embed(config, &[Tensor::from_inner(before), leaf.clone()], None));
         let gradients = logits.narrow(1, class, 1).sum().backward();
@@ -201,19 +206,19 @@ mod tests {
         let device = Device::flex();
         let passage = Span { start: 0, end: 28, start_seconds: 0.0, end_seconds: 1.0 };
         for statistics in [vec![Average], vec![Maximum], vec![Average, Deviation], vec![Deviation, Maximum, Average]] {
-            for (pooled_blocks, views) in [
+            for (pooled_blocks, normalisations) in [
                 (vec![2], vec![Normalisation::None]),
                 (vec![1, 2], vec![Normalisation::Cmn]),
                 (vec![1, 2], vec![Normalisation::None, Normalisation::Cmn]),
             ] {
-                let shape = [views.len(), SHAPE[1], SHAPE[2], SHAPE[3]];
+                let shape = [normalisations.len(), SHAPE[1], SHAPE[2], SHAPE[3]];
                 let values = noise(1, shape.iter().product()).into_iter().map(|value| value.max(0.0));
                 let values: Vec<f32> = values.collect();
                 let activations = Tensor::<4>::from_data(TensorData::new(values.clone(), shape), &device);
                 let statistics = statistics.clone();
-                let config = Vgg19Config { views, pooled_blocks, statistics, n_classes: N_CLASSES };
+                let config = Vgg19Config { normalisations, pooled_blocks, statistics, n_classes: N_CLASSES };
                 let dim = config.embedding_dim();
-                let head = HeadParts {
+                let head = HeadParameters {
                     mean: noise(2, dim),
                     scale: noise(3, dim),
                     weight: noise(4, dim * N_CLASSES),

@@ -1,4 +1,4 @@
-//! [`Input`]: from a log-mel to the three planes that the network sees.
+//! [`Preprocessor`]: from a log-mel to the three planes that the network sees.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -29,9 +29,9 @@ const COARSE: usize = 9;
 
 /// How the network hears a log-mel.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Input {
+pub struct Preprocessor {
     /// How loud a band is taken to be; each view is a picture of its own.
-    pub views: Vec<Normalisation>,
+    pub normalisations: Vec<Normalisation>,
     /// The planes.
     pub channels: Channels,
     /// Mean of each band in dB.
@@ -48,7 +48,7 @@ pub struct Input {
 /// Most rows that a band may be drawn as.
 pub const MAX_BAND_UPSAMPLING: usize = 8;
 
-impl Input {
+impl Preprocessor {
     /// Bands.
     #[must_use]
     pub fn n_mels(&self) -> usize {
@@ -89,10 +89,13 @@ impl Input {
     pub fn planes(&self, batch: &[Array2<f32>], device: &Device) -> Tensor<4> {
         let (n_mels, frames) = batch.first().map_or((0, 0), Array2::dim);
         let rows = n_mels * self.band_upsampling;
-        let n = batch.len() * self.views.len();
+        let n = batch.len() * self.normalisations.len();
         let mut values: Vec<f32> = Vec::with_capacity(n * 3 * rows * frames);
-        for (log_mel, view) in batch.iter().flat_map(|log_mel| self.views.iter().map(move |view| (log_mel, view))) {
-            let log_mel = &match view {
+        for (log_mel, normalisation) in batch
+            .iter()
+            .flat_map(|log_mel| self.normalisations.iter().map(move |normalisation| (log_mel, normalisation)))
+        {
+            let log_mel = &match normalisation {
                 Normalisation::None => Cow::Borrowed(log_mel),
                 Normalisation::Cmn => Cow::Owned(less_its_mean(log_mel.view())),
             };
@@ -145,9 +148,9 @@ fn smoothed(values: ArrayView2<'_, f32>, axis: Axis) -> Array2<f32> {
 mod tests {
     use super::*;
 
-    fn input(channels: Channels) -> Input {
-        Input {
-            views: vec![Normalisation::None],
+    fn input(channels: Channels) -> Preprocessor {
+        Preprocessor {
+            normalisations: vec![Normalisation::None],
             channels,
             mean: vec![-10.0, -20.0],
             deviation: vec![2.0, 4.0],
@@ -165,7 +168,7 @@ mod tests {
 
     #[test]
     fn rows_between_bands_are_interpolated() {
-        let upsampled = Input { band_upsampling: 2, ..input(Channels::Repeat) };
+        let upsampled = Preprocessor { band_upsampling: 2, ..input(Channels::Repeat) };
         let tensor = upsampled.planes(&[ndarray::array![[0.0, 8.0], [4.0, 8.0]]], &Device::flex());
         assert_eq!((tensor.dims(), upsampled.rows()), ([1, 3, 4, 2], 4));
         // Centres of the rows, in bands: −1/4, 1/4, 3/4, 5/4.
@@ -175,8 +178,8 @@ mod tests {
 
     #[test]
     fn a_relative_view_does_not_hear_what_an_equaliser_does() {
-        let views = vec![Normalisation::None, Normalisation::Cmn];
-        let input = Input { views, min_frames: 3, ..input(Channels::Repeat) };
+        let normalisations = vec![Normalisation::None, Normalisation::Cmn];
+        let input = Preprocessor { normalisations, min_frames: 3, ..input(Channels::Repeat) };
         let plain = LogMel::new(ndarray::array![[-8.0, -10.0, -6.0], [-16.0, -28.0, -22.0]]).unwrap();
         let equalised = LogMel::new(ndarray::array![[-5.0, -7.0, -3.0], [-26.0, -38.0, -32.0]]).unwrap();
         let tensor = input.planes(&[input.standardise(&plain), input.standardise(&equalised)], &Device::flex());

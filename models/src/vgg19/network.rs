@@ -8,7 +8,7 @@ use burn::{
 use convolution::burn::Conv3x3;
 use serde::{Deserialize, Serialize};
 
-use super::weights::{BLOCKS, ConvWeights, Layer, Weights};
+use super::weights::{BLOCKS, BackboneWeights, ConvLayer, ConvWeights};
 use crate::{Error, Result};
 
 /// Channels that a block, 1 to 5, gives.
@@ -52,9 +52,9 @@ pub fn no_normalisation() -> Vec<Normalisation> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Vgg19Config {
-    /// How it hears a passage; each at most once, at least one. Every view goes through the same convolutions by itself.
-    #[serde(default = "no_normalisation")]
-    pub views: Vec<Normalisation>,
+    /// How a segment is normalised; each at most once, at least one. Every normalised input goes through the same convolutions by itself.
+    #[serde(rename = "views", alias = "normalisations", default = "no_normalisation")]
+    pub normalisations: Vec<Normalisation>,
     /// Blocks that the head hears, 1 to 5, rising. Blocks behind the last of them are left out of the network.
     pub pooled_blocks: Vec<usize>,
     /// What it takes of their channels; each at most once, at least one.
@@ -79,8 +79,8 @@ impl Vgg19Config {
         if !each_once(&self.statistics) {
             return wrong("the statistics of the head are none, or one is named twice".into());
         }
-        if !each_once(&self.views) {
-            return wrong("the views of the network are none, or one is named twice".into());
+        if !each_once(&self.normalisations) {
+            return wrong("the normalisations (`views`) of the network are none, or one is named twice".into());
         }
         if !(2..=65_536).contains(&self.n_classes) {
             return wrong(format!("there are {} classes, not 2 to 65536", self.n_classes));
@@ -97,12 +97,12 @@ impl Vgg19Config {
     /// Dimensions of what the head hears: those of one view after those of another.
     #[must_use]
     pub fn embedding_dim(&self) -> usize {
-        self.views.len() * self.view_dim()
+        self.normalisations.len() * self.dim_per_normalisation()
     }
 
     /// Dimensions of what the head hears of one view.
     #[must_use]
-    pub fn view_dim(&self) -> usize {
+    pub fn dim_per_normalisation(&self) -> usize {
         self.pooled_blocks.iter().map(|block| channels(*block) * self.statistics.len()).sum()
     }
 
@@ -116,7 +116,7 @@ impl Vgg19Config {
     ///
     /// # Errors
     /// Those of [`Vgg19Config::check`]; [`Error::Network`] when `weights` have fewer blocks.
-    pub fn init(&self, weights: &Weights, device: &Device) -> Result<Vgg19> {
+    pub fn init(&self, weights: &BackboneWeights, device: &Device) -> Result<Vgg19> {
         self.check()?;
         let mut convs = weights.convs().iter();
         let blocks = (0..self.n_blocks()).map(|index| Block::new(index, &mut convs, device)).collect::<Result<_>>()?;
@@ -160,7 +160,7 @@ impl Block {
 }
 
 fn conv3x3(weights: &ConvWeights, device: &Device) -> Conv3x3 {
-    let Layer { in_channels: inputs, out_channels: outputs, .. } = weights.layer;
+    let ConvLayer { in_channels: inputs, out_channels: outputs, .. } = weights.layer;
     Conv3x3::new(
         Param::from_data(TensorData::new(weights.weight.clone(), [outputs, inputs, 3, 3]), device),
         Param::from_data(TensorData::new(weights.bias.clone(), [outputs]), device),
@@ -267,9 +267,9 @@ mod tests {
             let config: Vgg19Config = serde_json::from_str(&json).expect("a configuration");
             config.check().map(|()| config)
         };
-        assert_eq!(read("").unwrap().views, [Normalisation::None]);
+        assert_eq!(read("").unwrap().normalisations, [Normalisation::None]);
         let both = read(r#""views": ["relative", "absolute"], "#).unwrap();
-        assert_eq!((both.view_dim(), both.embedding_dim()), (64, 128));
+        assert_eq!((both.dim_per_normalisation(), both.embedding_dim()), (64, 128));
         for wrong in [r#""views": [], "#, r#""views": ["relative", "relative"], "#] {
             assert!(read(wrong).unwrap_err().to_string().contains("views"));
         }

@@ -1,4 +1,4 @@
-//! [`Parts`]: every number of a trained network, as a safetensors file.
+//! [`Vgg19Parameters`]: every number of a trained network, as a safetensors file.
 
 use std::collections::HashMap;
 
@@ -16,9 +16,9 @@ use safetensors::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Channels, Head, Input, Vgg19, Vgg19Config,
+    Channels, Head, Preprocessor, Vgg19, Vgg19Config,
     input::MAX_BAND_UPSAMPLING,
-    weights::{Layer, Weights},
+    weights::{BackboneWeights, ConvLayer},
 };
 use crate::{Error, Result};
 
@@ -34,28 +34,28 @@ const OWN: [&str; 7] = [INPUT_MEAN, INPUT_DEVIATION, HEAD_MEAN, HEAD_SCALE, HEAD
 
 /// Every number of a trained network, in memory; what an artifact holds.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Parts {
+pub struct Vgg19Parameters {
     /// What the network is made of.
     pub config: Vgg19Config,
     /// How a log-mel becomes three planes.
     pub channels: Channels,
-    /// Rows of a plane for each band; see [`Input`].
+    /// Rows of a plane for each band; see [`Preprocessor`].
     pub band_upsampling: usize,
     /// Mean of each band in dB; `[n_mels]`.
     pub mean: Vec<f32>,
     /// Deviation of each band in dB, over 0; `[n_mels]`.
     pub deviation: Vec<f32>,
     /// The convolutions.
-    pub weights: Weights,
+    pub weights: BackboneWeights,
     /// See [`Head`].
-    pub head: HeadParts,
+    pub head: HeadParameters,
     /// Over 1 flattens the probabilities, under 1 sharpens them; over 0.
     pub temperature: f64,
 }
 
 /// The numbers of a [`Head`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct HeadParts {
+pub struct HeadParameters {
     /// `[dim]`.
     pub mean: Vec<f32>,
     /// `[dim]`.
@@ -75,7 +75,7 @@ struct Header {
     band_upsampling: usize,
 }
 
-impl HeadParts {
+impl HeadParameters {
     /// The head on a device.
     #[must_use]
     pub fn head(&self, device: &Device) -> Head {
@@ -93,7 +93,7 @@ impl HeadParts {
     }
 }
 
-impl Parts {
+impl Vgg19Parameters {
     /// The network on a device.
     ///
     /// # Errors
@@ -106,9 +106,9 @@ impl Parts {
 
     /// How the network hears the log-mels of `spec`: clips shorter than a window are repeated.
     #[must_use]
-    pub fn input(&self, spec: &FeatureSpec) -> Input {
-        Input {
-            views: self.config.views.clone(),
+    pub fn input(&self, spec: &FeatureSpec) -> Preprocessor {
+        Preprocessor {
+            normalisations: self.config.normalisations.clone(),
             channels: self.channels,
             band_upsampling: self.band_upsampling,
             mean: self.mean.clone(),
@@ -141,7 +141,7 @@ impl Parts {
             (TEMPERATURE.to_owned(), Dtype::F64, vec![1], self.temperature.to_le_bytes().to_vec()),
         ];
         for conv in self.weights.convs() {
-            let Layer { index, in_channels, out_channels } = conv.layer;
+            let ConvLayer { index, in_channels, out_channels } = conv.layer;
             let shape = vec![out_channels, in_channels, 3, 3];
             for (part, shape, values) in [("weight", shape, &conv.weight), ("bias", vec![out_channels], &conv.bias)] {
                 let halves: Vec<_> = values.iter().map(|&value| f16::from_f32(value)).collect();
@@ -166,7 +166,7 @@ impl Parts {
         serialize(views, Some(HashMap::from([(CONFIG.to_owned(), header)]))).map_err(weights)
     }
 
-    /// Reads a safetensors file of [`Parts::to_tensors`].
+    /// Reads a safetensors file of [`Vgg19Parameters::to_tensors`].
     ///
     /// # Errors
     /// [`Error::Weights`] for bytes that are no safetensors file, or not one of a network; [`Error::Tensor`] for a tensor
@@ -187,7 +187,7 @@ impl Parts {
             let detail = format!("a band is drawn as {band_upsampling} rows, not 1 to {MAX_BAND_UPSAMPLING}");
             return Err(Error::Network { detail });
         }
-        let convolutions = Weights::from_bytes(bytes, config.n_blocks())?;
+        let convolutions = BackboneWeights::from_bytes(bytes, config.n_blocks())?;
         let known = |name: &str| {
             OWN.contains(&name)
                 || convolutions.convs().iter().any(|conv| {
@@ -210,7 +210,7 @@ impl Parts {
         Ok(Self {
             mean,
             deviation,
-            head: HeadParts {
+            head: HeadParameters {
                 mean: f32s(&file, HEAD_MEAN, &[dim])?,
                 scale: f32s(&file, HEAD_SCALE, &[dim])?,
                 weight: f32s(&file, HEAD_WEIGHT, &[n_classes, dim])?,

@@ -35,7 +35,7 @@ const ADVICE: &str = "give a vgg19 of torchvision or timm";
 
 /// One convolution of VGG19: 3×3, stride 1, padding 1, and a ReLU after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Layer {
+pub struct ConvLayer {
     /// Its place in torchvision's `features`.
     pub index: usize,
     /// Channels that it takes.
@@ -47,7 +47,7 @@ pub struct Layer {
 /// The convolutions of VGG19, block by block from the input on; a block ends with a pooling of 2×2 by the maximum.
 ///
 /// Configuration E of Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", 2015.
-pub const BLOCKS: [&[Layer]; 5] = [
+pub const BLOCKS: [&[ConvLayer]; 5] = [
     &[layer(0, 3, 64), layer(2, 64, 64)],
     &[layer(5, 64, 128), layer(7, 128, 128)],
     &[layer(10, 128, 256), layer(12, 256, 256), layer(14, 256, 256), layer(16, 256, 256)],
@@ -55,15 +55,15 @@ pub const BLOCKS: [&[Layer]; 5] = [
     &[layer(28, 512, 512), layer(30, 512, 512), layer(32, 512, 512), layer(34, 512, 512)],
 ];
 
-const fn layer(index: usize, in_channels: usize, out_channels: usize) -> Layer {
-    Layer { index, in_channels, out_channels }
+const fn layer(index: usize, in_channels: usize, out_channels: usize) -> ConvLayer {
+    ConvLayer { index, in_channels, out_channels }
 }
 
 /// The numbers of one convolution, all of them finite.
 #[derive(Clone, PartialEq)]
 pub struct ConvWeights {
     /// Which convolution.
-    pub layer: Layer,
+    pub layer: ConvLayer,
     /// `[out_channels, in_channels, 3, 3]`, row-major.
     pub weight: Vec<f32>,
     /// `[out_channels]`.
@@ -72,12 +72,12 @@ pub struct ConvWeights {
 
 /// The convolutions of the first blocks of a VGG19.
 #[derive(Clone, PartialEq)]
-pub struct Weights {
+pub struct BackboneWeights {
     convs: Vec<ConvWeights>,
     digest: String,
 }
 
-impl Weights {
+impl BackboneWeights {
     /// Reads the first `blocks` blocks, 1 to 5, from `path`: a safetensors file; a file of `torch.save` with a state dict,
     /// a checkpoint that holds one, or a whole module; an artifact of ours, as [`artifact::resolve`] finds it.
     ///
@@ -190,9 +190,9 @@ impl Weights {
     }
 }
 
-impl std::fmt::Debug for Weights {
+impl std::fmt::Debug for BackboneWeights {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Weights").field("digest", &self.digest).finish_non_exhaustive()
+        f.debug_struct("BackboneWeights").field("digest", &self.digest).finish_non_exhaustive()
     }
 }
 
@@ -272,7 +272,7 @@ fn assemble<S>(
     entries: &HashMap<&str, Entry<'_, S>>,
     blocks: usize,
     mut bytes_of: impl FnMut(&S) -> io::Result<Vec<u8>>,
-) -> Result<Weights> {
+) -> Result<BackboneWeights> {
     let refuse =
         |name: &str, detail: String| Error::PretrainedTensor { path: path.to_owned(), name: name.to_owned(), detail };
     // `DataParallel` puts `module.` before every name.
@@ -309,12 +309,12 @@ fn assemble<S>(
     let mut digest = Sha256::new();
     let mut convs = Vec::new();
     for &layer in BLOCKS.iter().take(blocks).copied().flatten() {
-        let Layer { index, in_channels, out_channels } = layer;
+        let ConvLayer { index, in_channels, out_channels } = layer;
         let weight = tensor(&format!("features.{index}.weight"), &[out_channels, in_channels, 3, 3], &mut digest)?;
         let bias = tensor(&format!("features.{index}.bias"), &[out_channels], &mut digest)?;
         convs.push(ConvWeights { layer, weight, bias });
     }
-    Ok(Weights { convs, digest: hex(digest) })
+    Ok(BackboneWeights { convs, digest: hex(digest) })
 }
 
 /// Adds a tensor to the digest of the weights.

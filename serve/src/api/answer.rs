@@ -98,7 +98,7 @@ impl PredictResponse {
     pub(crate) fn new(judgement: &PredictOutput, model: &dyn Classifier, audio: AudioInfo) -> Self {
         let (labels, prediction) = (model.labels(), &judgement.prediction);
         let probabilities = Probabilities::new(labels, &prediction.probabilities);
-        let segments = prediction.segments.iter().map(|segment| {
+        let segments = prediction.windows.iter().map(|segment| {
             let probabilities = Probabilities::new(labels, &segment.probabilities);
             WindowResponse {
                 start_seconds: segment.start_seconds,

@@ -13,7 +13,7 @@ use std::{
 };
 
 use features::ClipFeatures;
-use models::{Classifier, Explain, Job, PredictOutput};
+use models::{Classifier, Explain, PredictOutput, PredictRequest};
 use tokio::sync::oneshot;
 
 use crate::{Rejection, engine::sync::lock, http::metrics::Metrics};
@@ -168,9 +168,10 @@ impl Shared {
 }
 
 fn judge(model: &dyn Classifier, songs: &[Song]) -> Vec<models::Result<PredictOutput>> {
-    let wanted: Vec<_> = songs.iter().map(|song| move || !song.reply.is_closed()).collect();
-    let jobs = songs.iter().zip(&wanted);
-    let jobs: Vec<Job<'_>> =
-        jobs.map(|(song, wanted)| Job { analysis: &song.analysis, explain: song.explain, wanted }).collect();
-    model.predict_batch(&jobs)
+    let cancelled: Vec<_> = songs.iter().map(|song| move || song.reply.is_closed()).collect();
+    let requests = songs.iter().zip(&cancelled);
+    let requests: Vec<PredictRequest<'_>> = requests
+        .map(|(song, cancelled)| PredictRequest { features: &song.analysis, explain: song.explain, cancelled })
+        .collect();
+    model.predict_batch(&requests)
 }

@@ -11,7 +11,7 @@ use features::{
     decode::{self, AudioInfo},
     dsp::resample::SAMPLE_RATES,
 };
-use models::{Classifier, Explain, Job, PredictOutput};
+use models::{Classifier, Explain, PredictOutput, PredictRequest};
 use prometheus_client::metrics::histogram::Histogram;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
@@ -78,9 +78,10 @@ impl Stages<'_> {
         analysis: &ClipFeatures,
         explain: Option<Explain>,
     ) -> Result<PredictOutput, Rejection> {
-        let wanted = || !self.is_for_nobody();
+        let cancelled = || self.is_for_nobody();
         let start = Instant::now();
-        let judged = telemetry::step("judge").in_scope(|| model.judge(Job { analysis, explain, wanted: &wanted }));
+        let judged = telemetry::step("judge")
+            .in_scope(|| model.predict_one(PredictRequest { features: analysis, explain, cancelled: &cancelled }));
         if let Some(metrics) = self.metrics {
             metrics.inference(&model.identity().name, start.elapsed());
         }

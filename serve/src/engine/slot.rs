@@ -291,11 +291,11 @@ fn chord(seconds: f64, rate: u32) -> Vec<f32> {
 /// # Errors
 /// What is wrong, for a log.
 pub(crate) fn check(prediction: &Prediction, labels: usize) -> Result<(), &'static str> {
-    if prediction.segments.is_empty() {
+    if prediction.windows.is_empty() {
         return Err("it has no segment");
     }
-    let of_segments = prediction.segments.iter().map(|segment| &segment.probabilities);
-    for probabilities in std::iter::once(&prediction.probabilities).chain(of_segments) {
+    let of_windows = prediction.windows.iter().map(|segment| &segment.probabilities);
+    for probabilities in std::iter::once(&prediction.probabilities).chain(of_windows) {
         if probabilities.len() != labels {
             return Err("it has not one probability for each label");
         }
@@ -319,7 +319,7 @@ mod tests {
     fn prediction(probabilities: &[f64]) -> Prediction {
         let segment = WindowPrediction { start_seconds: 0.0, end_seconds: 1.0, probabilities: probabilities.to_vec() };
         let features_digest = Fingerprint::of(b"a test");
-        Prediction { probabilities: probabilities.to_vec(), segments: vec![segment], features_digest }
+        Prediction { probabilities: probabilities.to_vec(), windows: vec![segment], features_digest }
     }
 
     #[test]
@@ -328,7 +328,7 @@ mod tests {
         for bad in [vec![], vec![1.0], vec![0.5, 0.6], vec![f64::NAN, 1.0], vec![-0.5, 1.5], vec![f64::INFINITY, 0.0]] {
             assert!(check(&prediction(&bad), 2).is_err(), "{bad:?}");
         }
-        assert!(check(&Prediction { segments: vec![], ..prediction(&[0.5, 0.5]) }, 2).is_err());
+        assert!(check(&Prediction { windows: vec![], ..prediction(&[0.5, 0.5]) }, 2).is_err());
     }
 
     #[test]

@@ -40,8 +40,8 @@ impl Reply {
             }
         };
         assert_same(&json["probabilities"], &expected.probabilities);
-        assert_eq!(json["segments"].as_array().map(Vec::len), Some(expected.segments.len()), "{json}");
-        for (found, expected) in json["segments"].as_array().expect("a list").iter().zip(&expected.segments) {
+        assert_eq!(json["segments"].as_array().map(Vec::len), Some(expected.windows.len()), "{json}");
+        for (found, expected) in json["segments"].as_array().expect("a list").iter().zip(&expected.windows) {
             assert_same(&found["probabilities"], &expected.probabilities);
         }
         assert_eq!(json["features_digest"], expected.features_digest.to_string());

@@ -7,9 +7,9 @@ use std::{
 
 use features::{Clip, ClipFeatures, Extractor, FeatureSpec, descriptors::descriptor::Needs, spec::SpanSpec};
 use models::{
-    Classifier, Identity, Job, PredictOutput, Prediction, WindowPrediction,
+    Classifier, Identity, PredictOutput, PredictRequest, Prediction, WindowPrediction,
     artifact::{self, DataDescription, Draft, Written},
-    svm::{Parts, Svm, pairs},
+    svm::{Svm, SvmParameters, pairs},
     vgg19::Backend,
 };
 use serve::cli::config::Kind;
@@ -67,7 +67,7 @@ fn machine(extractor: &Extractor, temperature: f64) -> Svm {
         class if class == b => -1.0,
         _ => 0.0,
     };
-    Svm::new(Parts {
+    Svm::new(SvmParameters {
         mean,
         inverse_deviation,
         gamma: 0.5 / seen as f64,
@@ -164,8 +164,8 @@ impl Classifier for Scripted {
         &self.extractor
     }
 
-    fn predict_batch(&self, jobs: &[Job<'_>]) -> Vec<models::Result<PredictOutput>> {
-        jobs.iter().map(|job| Ok(PredictOutput { prediction: self.script(job.analysis), explanation: None })).collect()
+    fn predict_batch(&self, jobs: &[PredictRequest<'_>]) -> Vec<models::Result<PredictOutput>> {
+        jobs.iter().map(|job| Ok(PredictOutput { prediction: self.script(job.features), explanation: None })).collect()
     }
 }
 
@@ -180,7 +180,7 @@ impl Scripted {
         }
         let segment = WindowPrediction { start_seconds: 0.0, end_seconds, probabilities: probabilities.clone() };
         let features_digest = features::digest(analysis, &[]);
-        Prediction { probabilities, segments: vec![segment], features_digest }
+        Prediction { probabilities, windows: vec![segment], features_digest }
     }
 }
 

@@ -1,7 +1,10 @@
 //! A real VGG19 of two blocks, whose random convolutions tell the three sounds apart.
 
 use features::{Clip, Extractor, FeatureSpec};
-use models::vgg19::{Backend, Channels, HeadParts, Parts, Statistic, Vgg19Config, Weights, embed, no_normalisation};
+use models::vgg19::{
+    BackboneWeights, Backend, Channels, HeadParameters, Statistic, Vgg19Config, Vgg19Parameters, embed,
+    no_normalisation,
+};
 
 use crate::{
     model,
@@ -37,24 +40,24 @@ fn mean(vectors: &[Vec<f32>]) -> Vec<f32> {
 }
 
 /// A network whose head finds the sound with the nearest mean embedding.
-pub(crate) fn parts() -> Parts {
+pub(crate) fn parts() -> Vgg19Parameters {
     let spec = spec();
     let (n_mels, n_classes) = (spec.mel.n_mels, Sound::ALL.len());
     let config = Vgg19Config {
-        views: no_normalisation(),
+        normalisations: no_normalisation(),
         pooled_blocks: vec![1, 2],
         statistics: vec![Statistic::Average, Statistic::Deviation],
         n_classes,
     };
-    let mut parts = Parts {
+    let mut parts = Vgg19Parameters {
         config,
         channels: Channels::Repeat,
         band_upsampling: 2,
         // What is loud counts for less in a high band, so that a network that forgets where hears where.
         mean: (0..n_mels).map(|band| -70.0 + 60.0 * band as f32 / n_mels as f32).collect(),
         deviation: vec![20.0; n_mels],
-        weights: Weights::random(2, normal()),
-        head: HeadParts { mean: vec![], scale: vec![], weight: vec![], bias: vec![] },
+        weights: BackboneWeights::random(2, normal()),
+        head: HeadParameters { mean: vec![], scale: vec![], weight: vec![], bias: vec![] },
         temperature: 1.5,
     };
     let device = Backend::default().open().expect("the CPU is always there");
@@ -75,7 +78,7 @@ pub(crate) fn parts() -> Parts {
     let away = heard.map(|own| own.iter().zip(&centre).map(|(own, centre)| own - centre).collect::<Vec<_>>());
     let longest = away.iter().map(|own| dot(own, own).sqrt()).fold(0.0, f32::max);
     let means = away.map(|own| own.iter().map(|x| x / longest).collect::<Vec<_>>());
-    parts.head = HeadParts {
+    parts.head = HeadParameters {
         scale: vec![longest.recip(); centre.len()],
         mean: centre,
         // |x − m|² is least where x·m − |m|²/2 is greatest.

@@ -85,7 +85,7 @@ fn what_it_is(manifest: &Manifest) -> String {
     } else {
         let recipe: Option<TrainingConfig> = serde_json::from_value(training["fit"]["recipe"].clone()).ok();
         let blocks = recipe.as_ref().and_then(|recipe| recipe.pooled_blocks.last()).copied().unwrap_or_default();
-        let views = recipe.as_ref().map_or(&[][..], |recipe| &recipe.views);
+        let views = recipe.as_ref().map_or(&[][..], |recipe| &recipe.normalisations);
         let picture = match views {
             [Normalisation::Cmn] => "as a picture in which each band is less its mean",
             [] | [Normalisation::None] => "as a picture",

@@ -8,7 +8,7 @@ use features::{Extractor, FeatureSpec, Fingerprint};
 use models::{
     Identity,
     svm::SvmClassifier,
-    vgg19::{Backend, Vgg19Classifier, Weights},
+    vgg19::{BackboneWeights, Backend, Vgg19Classifier},
 };
 use serde_json::json;
 
@@ -39,7 +39,7 @@ pub struct Network<'a> {
     /// Every choice.
     pub recipe: &'a TrainingConfig,
     /// The convolutions to begin with.
-    pub weights: &'a Weights,
+    pub weights: &'a BackboneWeights,
     /// What computes.
     pub backend: Backend,
     /// Folder of embeddings and unfinished trainings; `None` keeps none.

@@ -5,14 +5,14 @@ use std::path::Path;
 use half::f16;
 use sha2::{Digest as _, Sha256};
 
-use super::{BLOCKS, ConvWeights, Layer, Weights};
+use super::{BLOCKS, BackboneWeights, ConvLayer, ConvWeights};
 use crate::Result;
 
-impl Weights {
+impl BackboneWeights {
     /// The convolutions of the first blocks, from the input on.
     fn new(convs: Vec<ConvWeights>) -> Self {
         let mut digest = Sha256::new();
-        for ConvWeights { layer: Layer { index, in_channels, out_channels }, weight, bias } in &convs {
+        for ConvWeights { layer: ConvLayer { index, in_channels, out_channels }, weight, bias } in &convs {
             super::note(&mut digest, &format!("features.{index}.weight"), &[*out_channels, *in_channels, 3, 3], weight);
             super::note(&mut digest, &format!("features.{index}.bias"), &[*out_channels], bias);
         }
@@ -31,8 +31,8 @@ impl Weights {
     /// `normal` gives draws of the standard normal distribution.
     #[must_use]
     pub fn random(blocks: usize, mut normal: impl FnMut() -> f64) -> Self {
-        let mut conv = |&layer: &Layer| {
-            let Layer { in_channels, out_channels, .. } = layer;
+        let mut conv = |&layer: &ConvLayer| {
+            let ConvLayer { in_channels, out_channels, .. } = layer;
             let deviation = libm::sqrt(2.0 / (9.0 * out_channels as f64));
             let weight = (0..out_channels * in_channels * 9).map(|_| half(normal() * deviation)).collect();
             ConvWeights { layer, weight, bias: vec![0.0; out_channels] }
@@ -83,7 +83,7 @@ mod tests {
             (state >> 11) as f64 / (1u64 << 53) as f64
         };
         // The sum of twelve draws is as good a normal as is needed here.
-        let weights = Weights::random(2, move || (0..12).map(|_| uniform()).sum::<f64>() - 6.0);
+        let weights = BackboneWeights::random(2, move || (0..12).map(|_| uniform()).sum::<f64>() - 6.0);
         assert_eq!(weights.convs().len(), 4);
         let values = &weights.convs()[3].weight;
         let variance = values.iter().map(|value| f64::from(value * value)).sum::<f64>() / values.len() as f64;

@@ -54,12 +54,12 @@ fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/vgg19").join(name)
 }
 
-fn read(bytes: &[u8], blocks: usize) -> Result<Weights> {
+fn read(bytes: &[u8], blocks: usize) -> Result<BackboneWeights> {
     let dir = TempDir::new().expect("a folder");
     // The name says nothing of the content.
     let path = dir.path().join("weights.bin");
     fs::write(&path, bytes).expect("writes");
-    Weights::read(&path, blocks)
+    BackboneWeights::read(&path, blocks)
 }
 
 /// The message with which these bytes are refused; it names the file.
@@ -79,7 +79,7 @@ fn the_table_is_configuration_e() {
     let (mut index, mut channels, mut layers) = (0, 3, Vec::new());
     for (n_convs, out_channels) in [(2, 64), (2, 128), (4, 256), (4, 512), (4, 512)] {
         for _ in 0..n_convs {
-            layers.push(Layer { index, in_channels: channels, out_channels });
+            layers.push(ConvLayer { index, in_channels: channels, out_channels });
             channels = out_channels;
             // The convolution and its ReLU.
             index += 2;
@@ -112,7 +112,7 @@ fn the_same_values_give_the_same_weights_from_every_type() {
 fn every_container_of_pytorch_gives_the_same_weights() {
     let weights = read(&safetensors(&tensors(Dtype::F32)), 1).expect("reads");
     for name in ["block1.pth", "block1_legacy.pth", "block1_checkpoint.pth", "block1_module.pth"] {
-        let other = Weights::read(&golden(name), 1).expect("reads");
+        let other = BackboneWeights::read(&golden(name), 1).expect("reads");
         assert!(other == weights, "{name}");
     }
     let copy = read(&fs::read(golden("block1.pth")).expect("reads"), 1).expect("reads");
@@ -131,7 +131,7 @@ fn names_of_checkpoints_are_understood_in_safetensors() {
 
 #[test]
 fn other_networks_are_told_by_their_tensors() {
-    let message = Weights::read(&golden("block1_bn.pth"), 1).expect_err("refused").to_string();
+    let message = BackboneWeights::read(&golden("block1_bn.pth"), 1).expect_err("refused").to_string();
     says(&message, &["block1_bn.pth", "`features.1.running_mean`", "batch normalization"]);
     for (index, network) in [(3, "vgg11"), (15, "vgg13"), (17, "vgg16"), (40, "another")] {
         let bytes =
@@ -243,8 +243,8 @@ fn files_that_hold_no_weights_are_told_apart() {
     let dir = TempDir::new().expect("a folder");
     let path = dir.path().join("large.pth");
     File::create(&path).and_then(|file| file.set_len(FILE_LIMIT + 1)).expect("a file of holes");
-    says(&Weights::read(&path, 1).expect_err("refused").to_string(), &["large.pth", "over 4294967296 bytes"]);
-    let nowhere = Weights::read(&dir.path().join("none.pth"), 1).expect_err("refused");
+    says(&BackboneWeights::read(&path, 1).expect_err("refused").to_string(), &["large.pth", "over 4294967296 bytes"]);
+    let nowhere = BackboneWeights::read(&dir.path().join("none.pth"), 1).expect_err("refused");
     assert!(matches!(nowhere, Error::Io { .. }), "{nowhere}");
 }
 
@@ -305,12 +305,12 @@ fn an_artifact_gives_its_convolutions_and_one_of_another_model_is_refused() {
     }
     let weights = read(&safetensors(&tensors(Dtype::F32)), 1).expect("reads");
     for path in [root.path(), &root.path().join("vgg19"), &written.dir] {
-        assert!(Weights::read(path, 1).expect("reads") == weights, "{}", path.display());
+        assert!(BackboneWeights::read(path, 1).expect("reads") == weights, "{}", path.display());
     }
-    let message = Weights::read(&written.dir, 2).expect_err("one block of two").to_string();
+    let message = BackboneWeights::read(&written.dir, 2).expect_err("one block of two").to_string();
     says(&message, &["weights.safetensors", "`features.5.weight` is missing"]);
     for path in [&root.path().join("svm"), &svm.dir] {
-        let message = Weights::read(path, 1).expect_err("refused").to_string();
+        let message = BackboneWeights::read(path, 1).expect_err("refused").to_string();
         says(&message, &["artifact of the model `svm`, not `vgg19`", &svm.version]);
     }
 }

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use data::rng::Rng;
 use models::{
     artifact::{self, Artifact},
-    vgg19::{BLOCKS, Backend, Vgg19Classifier, Weights},
+    vgg19::{BLOCKS, BackboneWeights, Backend, Vgg19Classifier},
 };
 use serde_json::json;
 
@@ -141,14 +141,14 @@ const PRETRAINED: &str = "pretrained";
 /// The convolutions that a training begins with.
 #[derive(Debug)]
 pub struct Pretrained {
-    weights: Weights,
+    weights: BackboneWeights,
     is_random: bool,
 }
 
 impl Pretrained {
     /// The values.
     #[must_use]
-    pub fn weights(&self) -> &Weights {
+    pub fn weights(&self) -> &BackboneWeights {
         &self.weights
     }
 
@@ -187,11 +187,11 @@ impl Pretrained {
             None => untuned(&artifacts.join(Vgg19Classifier::NAME), blocks),
         };
         if let Some(path) = file {
-            let weights = Weights::read(&path, blocks)?;
+            let weights = BackboneWeights::read(&path, blocks)?;
             return Ok(Self { weights, is_random: false });
         }
         let mut rng = Rng::stream(recipe.seed, 0x5EED);
-        Ok(Self { weights: Weights::random(blocks, || rng.normal()), is_random: true })
+        Ok(Self { weights: BackboneWeights::random(blocks, || rng.normal()), is_random: true })
     }
 }
 

@@ -19,7 +19,7 @@ mod score;
 mod search;
 mod set;
 
-use models::svm::{Parts, Svm, kernel::rbf, pairs, platt::Sigmoid};
+use models::svm::{Svm, SvmParameters, kernel::rbf, pairs, platt::Sigmoid};
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -179,7 +179,7 @@ fn fit_all(
         }
     }
     let support: Vec<usize> = all.into_iter().filter(|&i| rows.iter().any(|row| row[i] != 0.0)).collect();
-    let svm = Svm::new(Parts {
+    let svm = Svm::new(SvmParameters {
         mean: scaler.mean,
         inverse_deviation: scaler.inverse_deviation,
         gamma,

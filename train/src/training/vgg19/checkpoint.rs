@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, io::Write as _, path::Path};
 
 use anyhow::Result;
-use models::vgg19::Parts;
+use models::vgg19::Vgg19Parameters;
 use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
@@ -29,7 +29,12 @@ pub(super) struct Checkpoint {
 
 impl Checkpoint {
     /// Writes a checkpoint; a reader sees the one before it or this one, never a part.
-    pub(super) fn write(path: &Path, progress: &Progress, tensors: Vec<Named>, best: Option<&Parts>) -> Result<()> {
+    pub(super) fn write(
+        path: &Path,
+        progress: &Progress,
+        tensors: Vec<Named>,
+        best: Option<&Vgg19Parameters>,
+    ) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut stored: Vec<_> = tensors
@@ -75,9 +80,9 @@ impl Checkpoint {
     }
 
     /// The best network so far, if it is one of the same kind as `like`.
-    pub(super) fn best(&self, like: &Parts) -> Option<Parts> {
+    pub(super) fn best(&self, like: &Vgg19Parameters) -> Option<Vgg19Parameters> {
         let file = SafeTensors::deserialize(&self.bytes).ok()?;
-        let best = Parts::from_tensors(file.tensor(BEST).ok()?.data()).ok()?;
+        let best = Vgg19Parameters::from_tensors(file.tensor(BEST).ok()?.data()).ok()?;
         (best.config == like.config && best.channels == like.channels).then_some(best)
     }
 }

@@ -6,13 +6,13 @@ use burn::{
     tensor::{Device, Tensor, TensorData, activation::log_softmax},
 };
 use data::rng::Rng;
-use models::vgg19::{HeadParts, Vgg19Config};
+use models::vgg19::{HeadParameters, Vgg19Config};
 use rayon::prelude::*;
 
 use super::{adamw::AdamW, recipe::HeadConfig, regression::Regression, sounds::values};
 
 /// Mean of each dimension, and 1 / deviation, so scaled that what a typical embedding holds of each view has a length of 1.
-fn scaler(rows: &[Vec<f32>], view_dim: usize) -> (Vec<f32>, Vec<f32>) {
+fn scaler(rows: &[Vec<f32>], dim_per_normalisation: usize) -> (Vec<f32>, Vec<f32>) {
     let dim = rows.first().map_or(0, Vec::len);
     let n = rows.len().max(1) as f64;
     (0..dim)
@@ -21,7 +21,8 @@ fn scaler(rows: &[Vec<f32>], view_dim: usize) -> (Vec<f32>, Vec<f32>) {
             let variance = rows.iter().map(|row| (f64::from(row[i]) - mean).powi(2)).sum::<f64>() / n;
             let deviation = libm::sqrt(variance);
             // A channel that never speaks says nothing.
-            let scale = if deviation > 1e-6 { 1.0 / (deviation * libm::sqrt(view_dim as f64)) } else { 0.0 };
+            let scale =
+                if deviation > 1e-6 { 1.0 / (deviation * libm::sqrt(dim_per_normalisation as f64)) } else { 0.0 };
             (mean as f32, scale as f32)
         })
         .unzip()
@@ -80,7 +81,7 @@ impl Heads {
     ///
     /// # Panics
     /// When one is not below the number of clips.
-    pub fn fit(&self, clips: &[usize]) -> Result<HeadParts> {
+    pub fn fit(&self, clips: &[usize]) -> Result<HeadParameters> {
         let rows: Vec<_> = clips.iter().flat_map(|&clip| self.embeddings[clip].iter().cloned()).collect();
         let labels: Vec<_> =
             clips.iter().flat_map(|&clip| vec![self.labels[clip]; self.embeddings[clip].len()]).collect();
@@ -101,31 +102,35 @@ pub fn fit(
     recipe: &HeadConfig,
     seed: u64,
     device: &Device,
-) -> Result<HeadParts> {
-    let (view_dim, views) = (config.view_dim(), config.views.len());
-    let (mean, scale) = scaler(rows, view_dim);
+) -> Result<HeadParameters> {
+    let (dim_per_normalisation, normalisations) = (config.dim_per_normalisation(), config.normalisations.len());
+    let (mean, scale) = scaler(rows, dim_per_normalisation);
     let of_view = |view: usize| -> Vec<f32> {
-        let dims = view * view_dim..(view + 1) * view_dim;
+        let dims = view * dim_per_normalisation..(view + 1) * dim_per_normalisation;
         let row = |row: &Vec<f32>| dims.clone().map(|i| (row[i] - mean[i]) * scale[i]).collect::<Vec<_>>();
         rows.iter().flat_map(row).collect()
     };
-    let heard: Vec<_> = (0..views).map(of_view).collect();
+    let heard: Vec<_> = (0..normalisations).map(of_view).collect();
     let t = targets(labels, config.n_classes, recipe.label_smoothing);
     let one = |number: usize| {
-        let shape = [view_dim, config.n_classes];
+        let shape = [dim_per_normalisation, config.n_classes];
         let regression = Regression::new(&heard[number / recipe.heads], &t, shape, recipe.dropout);
         fit_one(&regression, recipe, Rng::stream(seed, 0x4EAD + number as u64), device)
     };
-    let heads = (0..views * recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
+    let heads = (0..normalisations * recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
     let (weights, biases): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
     // A head says nothing of the views that it does not hear: its weights there are 0.
     let of_views: Vec<_> = weights.chunks(recipe.heads).map(average).collect();
     let weight = (0..config.n_classes)
-        .flat_map(|class| of_views.iter().map(move |weights| &weights[class * view_dim..(class + 1) * view_dim]))
+        .flat_map(|class| {
+            of_views
+                .iter()
+                .map(move |weights| &weights[class * dim_per_normalisation..(class + 1) * dim_per_normalisation])
+        })
         .flatten()
-        .map(|weight| weight / views as f32)
+        .map(|weight| weight / normalisations as f32)
         .collect();
-    Ok(HeadParts { mean, scale, weight, bias: average(&biases) })
+    Ok(HeadParameters { mean, scale, weight, bias: average(&biases) })
 }
 
 /// The mean of rows of one length, summed in their order, so that the number of threads changes no bit.
@@ -158,7 +163,7 @@ fn fit_one(
 
 /// Logits of an embedding, as [`Head`](models::vgg19::Head) gives them.
 #[must_use]
-pub fn logits(head: &HeadParts, embedding: &[f32]) -> Vec<f32> {
+pub fn logits(head: &HeadParameters, embedding: &[f32]) -> Vec<f32> {
     let z: Vec<f32> = embedding.iter().zip(&head.mean).zip(&head.scale).map(|((x, m), s)| (x - m) * s).collect();
     let row = |(weights, bias): (&[f32], &f32)| {
         bias + weights.iter().zip(&z).map(|(w, z)| f64::from(*w) * f64::from(*z)).sum::<f64>() as f32
@@ -173,13 +178,13 @@ mod tests {
     use super::*;
 
     /// A head of 3 classes on 12 embeddings of the averages of block 1.
-    fn fitted(views: &[Normalisation], rows: &[Vec<f32>], heads: usize) -> HeadParts {
+    fn fitted(normalisations: &[Normalisation], rows: &[Vec<f32>], heads: usize) -> HeadParameters {
         let device = models::vgg19::Backend::Flex.open().unwrap();
         let labels: Vec<_> = (0..12).map(|i| i % 3).collect();
         let recipe =
             HeadConfig { steps: 20, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.5, label_smoothing: 0.0, heads };
-        let (views, statistics) = (views.to_vec(), vec![Statistic::Average]);
-        let config = Vgg19Config { views, pooled_blocks: vec![1], statistics, n_classes: 3 };
+        let (normalisations, statistics) = (views.to_vec(), vec![Statistic::Average]);
+        let config = Vgg19Config { normalisations, pooled_blocks: vec![1], statistics, n_classes: 3 };
         fit(rows, &labels, &config, &recipe, 1, &device).unwrap()
     }
 
@@ -212,7 +217,7 @@ mod tests {
         assert_ne!(one.weight, two.weight);
         let second = |i: usize| 2.0 * two.weight[i] - one.weight[i];
         let embedding = &rows[5];
-        let other = HeadParts {
+        let other = HeadParameters {
             weight: (0..3 * 64).map(second).collect(),
             bias: (0..3).map(|i| 2.0 * two.bias[i] - one.bias[i]).collect(),
             ..one.clone()

@@ -24,7 +24,7 @@ use anyhow::{Context as _, Result};
 use burn::tensor::Device;
 use data::grouped_kfold;
 use features::FeatureSpec;
-use models::vgg19::{Backend, HeadParts, Input, Parts, Weights, softmax};
+use models::vgg19::{BackboneWeights, Backend, HeadParameters, Preprocessor, Vgg19Parameters, softmax};
 use serde::Serialize;
 
 pub use adamw::AdamW;
@@ -54,7 +54,7 @@ pub struct FitContext {
 #[derive(Debug)]
 pub struct Fitted {
     /// What an artifact keeps.
-    pub parts: Parts,
+    pub parts: Vgg19Parameters,
     /// What the artifact says of the fit.
     pub report: FitReport,
     /// Probabilities of each clip by the networks that did not see its artist; none for a clip that all have seen.
@@ -92,20 +92,20 @@ pub fn fit(
     held_out: &PreparedDataset<'_>,
     n_classes: usize,
     spec: &FeatureSpec,
-    weights: &Weights,
+    weights: &BackboneWeights,
     recipe: &TrainingConfig,
     workplace: &FitContext,
 ) -> Result<Fitted> {
     let FitContext { backend, device, .. } = workplace;
     let config = recipe.network(n_classes);
     let (mean, deviation) = sounds.standardisation(recipe.standardisation)?;
-    let blank = HeadParts {
+    let blank = HeadParameters {
         mean: vec![0.0; config.embedding_dim()],
         scale: vec![1.0; config.embedding_dim()],
         weight: vec![0.0; config.embedding_dim() * n_classes],
         bias: vec![0.0; n_classes],
     };
-    let mut parts = Parts {
+    let mut parts = Vgg19Parameters {
         config,
         channels: recipe.channels,
         band_upsampling: recipe.band_upsampling,
@@ -119,7 +119,7 @@ pub fn fit(
 
     let cache = Cache::new(workplace.embeddings.clone(), &cache_key(&parts, spec, *backend)?);
     let embedded = sounds.embed(&parts.network(device)?, &parts.config, &input, &cache, device)?;
-    let head_of = |members: &[usize], seed: u64| -> Result<HeadParts> {
+    let head_of = |members: &[usize], seed: u64| -> Result<HeadParameters> {
         let (rows, labels) = rows(&parts, &embedded, sounds, members, recipe.windows);
         fit_head(&rows, &labels, &parts.config, &recipe.head, seed, device)
     };
@@ -129,7 +129,7 @@ pub fn fit(
 
     let tuned = match &recipe.finetune {
         Some(tuning) => {
-            let began = Parts { head: head.clone(), ..parts.clone() };
+            let began = Vgg19Parameters { head: head.clone(), ..parts.clone() };
             Some(tune::tune(&began, &job(0, sounds, Some(held_out), tuning.epochs, tuning, &input, recipe, workplace))?)
         }
         None => None,
@@ -145,7 +145,7 @@ pub fn fit(
         let head = head_of(&train, recipe.seed)?;
         let said = match (&recipe.finetune, &tuned) {
             (Some(tuning), Some(tuned)) => {
-                let began = Parts { head, ..parts.clone() };
+                let began = Vgg19Parameters { head, ..parts.clone() };
                 let learners = sounds.some(&train);
                 let fold = tune::tune(
                     &began,
@@ -209,11 +209,11 @@ pub fn fit(
 ///
 /// # Errors
 /// Should JSON not hold it.
-pub fn cache_key(parts: &Parts, spec: &FeatureSpec, backend: Backend) -> Result<String> {
+pub fn cache_key(parts: &Vgg19Parameters, spec: &FeatureSpec, backend: Backend) -> Result<String> {
     Ok(serde_json::to_string(&(
         parts.weights.digest(),
         parts.config.n_blocks(),
-        &parts.config.views,
+        &parts.config.normalisations,
         parts.channels,
         parts.band_upsampling,
         &parts.mean,
@@ -231,7 +231,7 @@ fn job<'a>(
     held_out: Option<&'a PreparedDataset<'a>>,
     stop_after: usize,
     tuning: &'a FinetuneConfig,
-    input: &'a Input,
+    input: &'a Preprocessor,
     recipe: &TrainingConfig,
     workplace: &'a FitContext,
 ) -> Job<'a> {
@@ -249,13 +249,13 @@ fn job<'a>(
 }
 
 /// Convolutions are kept, and used from here on, with the precision of 16-bit floats: half the size.
-fn rounded(parts: Parts) -> Parts {
-    Parts { weights: parts.weights.rounded(), ..parts }
+fn rounded(parts: Vgg19Parameters) -> Vgg19Parameters {
+    Vgg19Parameters { weights: parts.weights.rounded(), ..parts }
 }
 
 /// The embeddings that a head is fitted on, and their classes.
 fn rows(
-    parts: &Parts,
+    parts: &Vgg19Parameters,
     embedded: &[Embedded],
     sounds: &PreparedDataset<'_>,
     members: &[usize],

@@ -36,8 +36,8 @@ pub struct TrainingConfig {
     /// Seed of everything that is drawn.
     pub seed: u64,
     /// How loud a band is taken to be.
-    #[serde(default = "no_normalisation")]
-    pub views: Vec<Normalisation>,
+    #[serde(rename = "views", alias = "normalisations", default = "no_normalisation")]
+    pub normalisations: Vec<Normalisation>,
     /// How one log-mel becomes three planes.
     pub channels: Channels,
     /// Rows of a plane for each band.
@@ -141,7 +141,7 @@ impl TrainingConfig {
     pub fn frozen(seed: u64) -> Self {
         Self {
             seed,
-            views: vec![Normalisation::None, Normalisation::Cmn],
+            normalisations: vec![Normalisation::None, Normalisation::Cmn],
             channels: Channels::Repeat,
             band_upsampling: 2,
             standardisation: Standardisation::MUSIC,
@@ -189,7 +189,7 @@ impl TrainingConfig {
     #[must_use]
     pub fn network(&self, n_classes: usize) -> Vgg19Config {
         Vgg19Config {
-            views: self.views.clone(),
+            normalisations: self.normalisations.clone(),
             pooled_blocks: self.pooled_blocks.clone(),
             statistics: self.statistics.clone(),
             n_classes,

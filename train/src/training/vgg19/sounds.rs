@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};
 use data::LabelledDataset;
 use features::{Extractor, LogMel};
-use models::vgg19::{Columns, Input, Vgg19, Vgg19Config};
+use models::vgg19::{Columns, Preprocessor, Vgg19, Vgg19Config};
 use ndarray::Array2;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -137,7 +137,7 @@ impl<'a> PreparedDataset<'a> {
     }
 
     /// The standardised log-mels of the clips of a batch.
-    pub(super) fn standardised(&self, members: &[usize], input: &Input) -> Result<Vec<Array2<f32>>> {
+    pub(super) fn standardised(&self, members: &[usize], input: &Preprocessor) -> Result<Vec<Array2<f32>>> {
         members.par_iter().map(|&member| Ok(input.standardise(&self.log_mel(member)?))).collect()
     }
 
@@ -151,7 +151,7 @@ impl<'a> PreparedDataset<'a> {
         &self,
         network: &Vgg19,
         config: &Vgg19Config,
-        input: &Input,
+        input: &Preprocessor,
         cache: &Cache,
         device: &Device,
     ) -> Result<Vec<Embedded>> {
@@ -174,7 +174,7 @@ impl<'a> PreparedDataset<'a> {
         log_mel: &LogMel,
         network: &Vgg19,
         config: &Vgg19Config,
-        input: &Input,
+        input: &Preprocessor,
         device: &Device,
     ) -> Result<Embedded> {
         let rows = |tensor: Tensor<2>| -> Result<Vec<Vec<f32>>> {
@@ -213,7 +213,7 @@ pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
 pub(super) fn everything(config: &Vgg19Config) -> Vgg19Config {
     use models::vgg19::Statistic::{Average, Deviation, Maximum};
     Vgg19Config {
-        views: config.views.clone(),
+        normalisations: config.normalisations.clone(),
         pooled_blocks: (1..=config.n_blocks()).collect(),
         statistics: vec![Average, Maximum, Deviation],
         n_classes: config.n_classes,
@@ -225,7 +225,7 @@ pub(super) fn everything(config: &Vgg19Config) -> Vgg19Config {
 pub fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
     let all = everything(config);
     let mut chosen = Vec::with_capacity(config.embedding_dim());
-    for view in largest.chunks(all.view_dim()) {
+    for view in largest.chunks(all.dim_per_normalisation()) {
         for block in &config.pooled_blocks {
             for statistic in &config.statistics {
                 let mut offset = 0;

@@ -9,7 +9,8 @@ use burn::{
 use convolution::burn::Conv3x3;
 use data::rng::Rng;
 use models::vgg19::{
-    Block, ConvWeights, Head, HeadParts, Input, Layer, Parts, Vgg19, Vgg19Config, activations, embed, softmax,
+    Block, ConvLayer, ConvWeights, Head, HeadParameters, Preprocessor, Vgg19, Vgg19Config, Vgg19Parameters,
+    activations, embed, softmax,
 };
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -50,7 +51,7 @@ pub struct Look {
 #[derive(Debug)]
 pub struct Tuned {
     /// The network with the tuned blocks.
-    pub parts: Parts,
+    pub parts: Vgg19Parameters,
     /// Every epoch.
     pub history: Vec<Epoch>,
     /// Epochs that the kept weights have seen.
@@ -123,7 +124,7 @@ impl<const D: usize> Slot<D> {
 
 /// A convolution that is tuned.
 struct ConvSlot {
-    layer: Layer,
+    layer: ConvLayer,
     weight: Slot<4>,
     bias: Slot<1>,
     /// What its learning rate is multiplied by.
@@ -176,7 +177,7 @@ struct Trainee {
 }
 
 impl Trainee {
-    fn new(parts: &Parts, recipe: &FinetuneConfig, device: &Device) -> Result<Self> {
+    fn new(parts: &Vgg19Parameters, recipe: &FinetuneConfig, device: &Device) -> Result<Self> {
         let network = parts.network(device)?;
         let mut frozen = network.blocks;
         let template = frozen.split_off(recipe.thaw - 1);
@@ -212,7 +213,7 @@ impl Trainee {
     }
 
     /// What the frozen blocks say of a standardised log-mel, in all views.
-    fn hear(&self, crop: Array2<f32>, input: &Input, device: &Device) -> Heard {
+    fn hear(&self, crop: Array2<f32>, input: &Preprocessor, device: &Device) -> Heard {
         let planes = input.planes(&[crop], device);
         let heard = activations(&self.frozen, planes.clone());
         let frozen = self.pooled(|block| block <= self.frozen.len());
@@ -254,7 +255,7 @@ impl Trainee {
     }
 
     /// The averaged network, as it would be kept now.
-    fn parts(&self, parts: &Parts) -> Result<Parts> {
+    fn parts(&self, parts: &Vgg19Parameters) -> Result<Vgg19Parameters> {
         let mut kept = parts.clone();
         let tuned = self
             .convs
@@ -268,7 +269,7 @@ impl Trainee {
             })
             .collect::<Result<Vec<_>>>()?;
         kept.weights = parts.weights.with(tuned);
-        kept.head = HeadParts {
+        kept.head = HeadParameters {
             weight: values(self.head_weight.average.clone().transpose())?,
             bias: values(self.head_bias.average.clone())?,
             ..kept.head
@@ -302,7 +303,7 @@ pub(super) struct Job<'a> {
     /// Clips that are looked at now and then, for early stopping.
     pub held_out: Option<&'a PreparedDataset<'a>>,
     pub recipe: &'a FinetuneConfig,
-    pub input: &'a Input,
+    pub input: &'a Preprocessor,
     pub seed: u64,
     pub device: &'a Device,
     /// Ends after this epoch, with the schedule of the whole recipe.
@@ -316,11 +317,11 @@ pub(super) struct Job<'a> {
 ///
 /// Everything that is drawn comes from the seed and the number of the epoch, so a tuning that was killed and is taken up
 /// from its checkpoint ends with the same bits.
-pub(super) fn tune(parts: &Parts, job: &Job<'_>) -> Result<Tuned> {
+pub(super) fn tune(parts: &Vgg19Parameters, job: &Job<'_>) -> Result<Tuned> {
     let Job { sounds, recipe, device, .. } = job;
     let mut trainee = Trainee::new(parts, recipe, device)?;
     let mut progress = Progress { history: Vec::new(), steps: 0, best: None, worse: 0 };
-    let mut best: Option<Parts> = None;
+    let mut best: Option<Vgg19Parameters> = None;
     if let Some(saved) = job.checkpoint.as_deref().and_then(Checkpoint::read) {
         let kept = saved.best(parts);
         if trainee.restore(&saved, device) && kept.is_some() == saved.progress.best.is_some() {
@@ -384,7 +385,7 @@ pub(super) struct Progress {
 fn one_epoch(
     trainee: &mut Trainee,
     kept: &mut Kept,
-    parts: &Parts,
+    parts: &Vgg19Parameters,
     job: &Job<'_>,
     epoch: usize,
     steps: &mut usize,
@@ -440,7 +441,8 @@ fn one_epoch(
         let blocks = trainee.blocks(Slot::leaf, Slot::leaf);
         let mut embedding = learner.tuned_embedding(&blocks, Tensor::from_inner(first));
         if !frozen.is_empty() {
-            embedding = joined(Tensor::from_inner(Tensor::cat(frozen, 0)), embedding, parts.config.views.len());
+            embedding =
+                joined(Tensor::from_inner(Tensor::cat(frozen, 0)), embedding, parts.config.normalisations.len());
         }
         let lift = |tensor: &Tensor<2>| Tensor::from_inner(tensor.clone());
         let z = (embedding - lift(&trainee.head_template.mean)) * lift(&trainee.head_template.scale);
@@ -525,7 +527,7 @@ fn squared<const D: usize>(gradient: Option<Tensor<D>>) -> Result<f64> {
 }
 
 /// How good a network is on the clips that are held out.
-fn look(parts: &Parts, held_out: &PreparedDataset<'_>, job: &Job<'_>) -> Result<Look> {
+fn look(parts: &Vgg19Parameters, held_out: &PreparedDataset<'_>, job: &Job<'_>) -> Result<Look> {
     let logits = logits_of(&parts.network(job.device)?, parts, held_out, job.input, job.device)?;
     let (mut loss, mut right) = (0.0, 0);
     for (passages, &label) in logits.iter().zip(&held_out.labels) {
@@ -541,9 +543,9 @@ fn look(parts: &Parts, held_out: &PreparedDataset<'_>, job: &Job<'_>) -> Result<
 /// Logits of each passage of each clip.
 pub(super) fn logits_of(
     network: &Vgg19,
-    parts: &Parts,
+    parts: &Vgg19Parameters,
     sounds: &PreparedDataset<'_>,
-    input: &Input,
+    input: &Preprocessor,
     device: &Device,
 ) -> Result<Vec<Vec<Vec<f32>>>> {
     let one = |member: usize| -> Result<Vec<Vec<f32>>> {
