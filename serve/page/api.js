@@ -1,14 +1,14 @@
-// The service: requests, problems, and patience with a server that is busy.
+// The API: requests, problems, and retries while the server is busy.
 
 import { byteFloats } from "./floats.js";
 
 const KEY = "tonearm-key";
-/** How often a request is sent in all, when the server says that it is busy. */
-const TRIES = 12;
-/** The longest wait between two tries, whatever the server says, in seconds. */
-const LONGEST_WAIT = 30;
+/** How often a request is sent in all while the server is busy. */
+const MAX_ATTEMPTS = 12;
+/** The longest wait between two attempts, whatever the server requests, in seconds. */
+const MAX_WAIT = 30;
 
-/** What went wrong with a request: of the server's own words (RFC 9457), or that there was no answer. */
+/** Why a request failed: the server's problem document (RFC 9457), or that there was no response. */
 export class Problem extends Error {
   /**
    * @param {{slug: string, status?: number, detail?: string, retryAfter?: number}} problem
@@ -49,11 +49,11 @@ async function send(path, options) {
       throw new Problem({ slug: "broken-body", status: response.status, detail: String(error.message ?? error) });
     }
   }
-  const said = await response.json().catch(() => ({}));
+  const body = await response.json().catch(() => ({}));
   throw new Problem({
-    slug: String(said.type ?? "").replace(/^.*\//, "") || "unknown",
+    slug: String(body.type ?? "").replace(/^.*\//, "") || "unknown",
     status: response.status,
-    detail: said.detail ?? said.title ?? `HTTP ${response.status}`,
+    detail: body.detail ?? body.title ?? `HTTP ${response.status}`,
     retryAfter: Number(response.headers.get("Retry-After")) || 0,
   });
 }
@@ -70,15 +70,15 @@ function wait(seconds, signal) {
 }
 
 /**
- * Sends a song and gives the answer; a server that answers 503 is asked again when it said.
+ * Sends a track and returns the response; after 503 it is sent again when the server says.
  *
  * The body is the bytes alone: not even the file's name leaves the browser.
  * @param {string} path
  * @param {Blob} file
  * @param {{signal?: AbortSignal, onWait?: (seconds: number) => void, onSend?: () => void}} [options]
  */
-export async function ask(path, file, { signal, onWait, onSend } = {}) {
-  for (let tries = 1; ; tries += 1) {
+export async function post(path, file, { signal, onWait, onSend } = {}) {
+  for (let attempt = 1; ; attempt += 1) {
     try {
       onSend?.();
       return await send(path, {
@@ -88,30 +88,30 @@ export async function ask(path, file, { signal, onWait, onSend } = {}) {
         signal,
       });
     } catch (problem) {
-      if (!(problem instanceof Problem) || problem.status !== 503 || tries === TRIES) throw problem;
-      const seconds = Math.min(LONGEST_WAIT, problem.retryAfter || 2 ** (tries - 1));
+      if (!(problem instanceof Problem) || problem.status !== 503 || attempt === MAX_ATTEMPTS) throw problem;
+      const seconds = Math.min(MAX_WAIT, problem.retryAfter || 2 ** (attempt - 1));
       onWait?.(seconds);
       await wait(seconds, signal);
     }
   }
 }
 
-/** `GET /v1/models`: every model as it stands. */
+/** `GET /v1/models`: the status of every model. */
 export const models = async () => (await send("/v1/models", {})).models;
 
-/** Log-mel and waveform of a song, with `Float32Array`s in them. */
+/** Log-mel and waveform of a track, as `Float32Array`s. */
 export async function features(file, options) {
-  const answer = await ask("/features?include=log_mel,waveform&encoding=base64", file, options);
-  const { log_mel: logMel, waveform } = answer;
+  const response = await post("/features?include=log_mel,waveform&encoding=base64", file, options);
+  const { log_mel: logMel, waveform } = response;
   return {
-    audio: answer.audio,
+    audio: response.audio,
     logMel: { ...logMel, values: byteFloats(logMel.values) },
     waveform: { ...waveform, min: byteFloats(waveform.min), max: byteFloats(waveform.max) },
   };
 }
 
-/** What VGG19 listened to for a label, or for its own answer (`predicted`). */
+/** VGG19's Grad-CAM map for a label, or for the predicted one (`predicted`). */
 export async function explanation(file, label, options) {
-  const { explanation: map } = await ask(`/vgg?explain=${encodeURIComponent(label)}`, file, options);
+  const { explanation: map } = await post(`/vgg?explain=${encodeURIComponent(label)}`, file, options);
   return { ...map, values: byteFloats(map.values) };
 }

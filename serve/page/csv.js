@@ -1,4 +1,4 @@
-// A table for a spreadsheet (RFC 4180).
+// CSV for spreadsheets (RFC 4180).
 
 /**
  * One field. A text that a spreadsheet would take for a formula gets an apostrophe before it.
@@ -14,7 +14,7 @@ function field(value) {
 /** @param {(string | number | null | undefined)[][]} rows */
 export const csv = (rows) => rows.map((row) => `${row.map(field).join(",")}\r\n`).join("");
 
-/** Hands a text to the reader as a file. */
+/** Downloads a text as a file. */
 export function save(name, text) {
   const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
   const link = document.createElement("a");
@@ -23,6 +23,6 @@ export function save(name, text) {
   document.body.append(link);
   link.click();
   link.remove();
-  // The download has begun by then; the browser holds what it needs.
+  // The download has begun by then.
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

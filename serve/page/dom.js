@@ -1,4 +1,4 @@
-// The little of a library that this page needs.
+// Helpers for the document.
 
 /** The element with that id, which the page has. */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
@@ -27,7 +27,7 @@ export function later(work) {
   else requestAnimationFrame(work);
 }
 
-/** A function that calls `work` later, once for all its calls until then. */
+/** A function that attempts `work` later, once for all its attempts until then. */
 export function coalesced(work) {
   let isDue = false;
   return () => {
@@ -40,7 +40,7 @@ export function coalesced(work) {
   };
 }
 
-/** Tells those who listen to the page rather than look at it. */
+/** Tells users of a screen reader. */
 export function announce(text) {
   byId("announcer").textContent = text;
 }

@@ -1,4 +1,4 @@
-// Numbers as the service writes them: base64 of little-endian f32.
+// Numbers as the API writes them: base64 of little-endian f32.
 
 /**
  * @param {string} text base64

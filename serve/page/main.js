@@ -1,67 +1,67 @@
-// Wires the page: what the reader does, to the songs; what changes about these, to the page.
+// Connects the page: user input to the tracks, and their changes to the page.
 
 import { useKey } from "./api.js";
-import { setUpCrate } from "./crate.js";
+import { Analysis } from "./analysis.js";
 import { announce, byId, coalesced, make } from "./dom.js";
 import { clock, current, genre, has, languages, number, t, translate, use } from "./i18n.js";
 import { MODELS, watch } from "./models.js";
 import { Player } from "./player.js";
 import { explain } from "./problems.js";
 import { setUpRecorder } from "./recorder-view.js";
-import { songs } from "./songs.js";
-import { Stage } from "./stage.js";
+import { tracks } from "./tracks.js";
 import { isDark, themes, toggle } from "./theme.js";
 import { mostProbable } from "./timeline.js";
+import { setUpTrackList } from "./track-list.js";
 import { moveArm, print, turn } from "./turntable.js";
-import { againButton, drawVerdicts, sharedProblem, summary } from "./verdicts.js";
+import { retryButton, drawPredictions, sharedProblem, summary } from "./predictions.js";
 
 const player = new Player(/** @type {HTMLAudioElement} */ (byId("player")));
-const stage = new Stage(player);
-/** @type {import("./songs.js").Song | null} whose file is in the player */
+const analysis = new Analysis(player);
+/** @type {import("./tracks.js").Track | null} whose file is in the player */
 let loaded = null;
 
-/** One file is opened at once; of many, the table is shown first. */
+/** A single file is opened; of several, the table is shown first. */
 function add(files) {
   if (files.length === 0) return;
-  const added = songs.add(files);
-  if (added.length === 1) songs.show(added[0]);
+  const added = tracks.add(files);
+  if (added.length === 1) tracks.show(added[0]);
   announce(added.length === 1 ? t("added-1", { name: added[0].name }) : t("added", { n: added.length }));
 }
 
-// The song that is open.
+// The open track.
 
-const drawSong = coalesced(() => {
-  const song = songs.open;
-  if (song !== loaded) {
-    loaded = song;
-    player.load(song?.file ?? null);
+const drawTrack = coalesced(() => {
+  const track = tracks.open;
+  if (track !== loaded) {
+    loaded = track;
+    player.load(track?.file ?? null);
   }
-  byId("intro").hidden = Boolean(song);
-  byId("song-head").hidden = !song;
-  const shared = song && sharedProblem(song);
-  byId("song").hidden = !song;
-  byId("song-problem").hidden = !shared;
-  byId("answers").hidden = Boolean(shared);
-  stage.show(song && !shared ? song : null);
+  byId("intro").hidden = Boolean(track);
+  byId("track-head").hidden = !track;
+  const shared = track && sharedProblem(track);
+  byId("track").hidden = !track;
+  byId("track-problem").hidden = !shared;
+  byId("results").hidden = Boolean(shared);
+  analysis.show(track && !shared ? track : null);
   drawPlayer();
-  if (!song) return print("", "");
-  byId("song-title").textContent = song.name;
-  byId("song-about").textContent = song.audio ? about(song.audio) : "";
+  if (!track) return print("", "");
+  byId("track-title").textContent = track.name;
+  byId("track-about").textContent = track.audio ? about(track.audio) : "";
   if (shared) {
-    drawProblem(song, shared);
+    drawProblem(track, shared);
   }
-  drawVerdicts(song);
-  const words = summary(song);
+  drawPredictions(track);
+  const words = summary(track);
   if (byId("summary").textContent !== words) byId("summary").textContent = words;
-  const first = MODELS.find(({ name }) => songs.wanted.includes(name) && song.asks[name].value);
-  print(first ? genre(mostProbable(song.asks[first.name].value.probabilities)) : "", first ? t(`model-${first.name}`) : "");
+  const first = MODELS.find(({ name }) => tracks.selected.includes(name) && track.requests[name].value);
+  print(first ? genre(mostProbable(track.requests[first.name].value.probabilities)) : "", first ? t(`model-${first.name}`) : "");
 });
 
-/** What is wrong with the song; asked again it may be right, if it was the server's fault. */
-function drawProblem(song, problem) {
+/** The problem of the track; a retry may help if it was the server's fault. */
+function drawProblem(track, problem) {
   const canChange = problem.status === 0 || problem.status === 401 || problem.status >= 500;
-  byId("song-problem").replaceChildren(
-    make("h2", {}, t("problem-title", { name: song.name })), explain(problem), ...(canChange ? [make("p", {}, againButton(song))] : []));
+  byId("track-problem").replaceChildren(
+    make("h2", {}, t("problem-title", { name: track.name })), explain(problem), ...(canChange ? [make("p", {}, retryButton(track))] : []));
 }
 
 function about({ container, sample_rate: rate, channels, seconds }) {
@@ -75,7 +75,7 @@ function about({ container, sample_rate: rate, channels, seconds }) {
 }
 
 function drawPlayer() {
-  const { open } = songs;
+  const { open } = tracks;
   byId("unplayable").hidden = player.canPlay || !open || Boolean(sharedProblem(open));
   byId("player").hidden = !player.canPlay;
   byId("spin").setAttribute("aria-label", open ? t(player.isPlaying ? "pause" : "play") : t("choose"));
@@ -84,15 +84,15 @@ function drawPlayer() {
 }
 
 function drawArm() {
-  moveArm(songs.open && stage.duration ? player.time / stage.duration : null);
+  moveArm(tracks.open && analysis.duration ? player.time / analysis.duration : null);
 }
 
 player.addEventListener("state", drawPlayer);
 player.addEventListener("time", drawArm);
-songs.addEventListener("change", ({ detail: song }) => {
-  if (!song || song === songs.open) drawSong();
+tracks.addEventListener("change", ({ detail: track }) => {
+  if (!track || track === tracks.open) drawTrack();
 });
-byId("spin").addEventListener("click", () => (songs.open ? player.toggle() : byId("files").click()));
+byId("spin").addEventListener("click", () => (tracks.open ? player.toggle() : byId("files").click()));
 
 // Files.
 
@@ -130,7 +130,7 @@ setUpRecorder((file) => add([file]));
 for (const radio of document.querySelectorAll("input[name=models]")) {
   radio.addEventListener("change", () => {
     const { value } = /** @type {HTMLInputElement} */ (radio);
-    songs.want(MODELS.map(({ name }) => name).filter((name) => value === "both" || value === name));
+    tracks.select(MODELS.map(({ name }) => name).filter((name) => value === "both" || value === name));
   });
 }
 
@@ -167,8 +167,8 @@ watch.addEventListener("ready", ({ detail: { name, wasDown } }) => {
 byId("key-box").addEventListener("submit", async (event) => {
   event.preventDefault();
   useKey(/** @type {HTMLInputElement} */ (byId("key")).value.trim());
-  await watch.look();
-  if (!watch.needsKey) songs.again();
+  await watch.check();
+  if (!watch.needsKey) tracks.retry();
 });
 
 // Language and theme.
@@ -177,7 +177,7 @@ function drawLanguage() {
   translate();
   for (const name of ["en", "fr"]) byId(`language-${name}`).setAttribute("aria-pressed", String(current() === name));
   drawModels();
-  drawSong();
+  drawTrack();
 }
 
 for (const name of ["en", "fr"]) byId(`language-${name}`).addEventListener("click", () => use(/** @type {any} */ (name)));
@@ -186,11 +186,11 @@ const drawTheme = () => byId("theme").setAttribute("aria-pressed", String(isDark
 languages.addEventListener("change", drawLanguage);
 themes.addEventListener("change", () => {
   drawTheme();
-  drawSong();
+  drawTrack();
 });
 
-setUpCrate();
+setUpTrackList();
 drawTheme();
 drawLanguage();
-watch.look();
+watch.check();
 document.documentElement.dataset.ready = "true";

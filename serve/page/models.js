@@ -1,28 +1,28 @@
-// Which models answer, looked at again and again.
+// The status of the models, polled.
 
 import { Problem, models as fetchModels } from "./api.js";
 
-/** The models that the page knows, in the order of their columns, with the routes that answer for a song. */
+/** The models that the page knows, in the order of their columns, with their routes. */
 export const MODELS = [
   { name: "svm", route: "/predict" },
   { name: "vgg19", route: "/vgg" },
 ];
 
-/** Between two looks, in milliseconds: while all is well, and while something is down. */
-const CALM = 20_000;
-const UNEASY = 3_000;
+/** Between two polls, in milliseconds: while all models are ready, and while one is down. */
+const READY_INTERVAL = 20_000;
+const DOWN_INTERVAL = 3_000;
 
-/** Watches the models. Fires `change` when something changed, `back` with a model's name when it answers again. */
+/** Polls the models. Fires `change` when something changed, `ready` with the name of each model that is ready. */
 class Watch extends EventTarget {
   constructor() {
     super();
     /** @type {Map<string, {state: string, version: string | null, problem: string | null, labels: string[]}>} */
     this.status = new Map();
-    /** Whether the page's own server answers; `null` before the first look. */
+    /** Whether the page's own server responds; `null` before the first poll. */
     this.isServerUp = null;
     this.needsKey = false;
     this.timer = 0;
-    this.looking = null;
+    this.checking = null;
   }
 
   /** @returns {"ready" | "unavailable" | "unknown"} */
@@ -34,18 +34,18 @@ class Watch extends EventTarget {
     return this.state(name) === "unavailable";
   }
 
-  /** Looks now, and then from time to time. */
-  look() {
-    this.looking ??= this.#look().finally(() => {
-      this.looking = null;
+  /** Polls now, and then at an interval. */
+  check() {
+    this.checking ??= this.#check().finally(() => {
+      this.checking = null;
       clearTimeout(this.timer);
-      const isWell = this.isServerUp && MODELS.every(({ name }) => this.state(name) === "ready");
-      this.timer = setTimeout(() => this.look(), isWell ? CALM : UNEASY);
+      const isReady = this.isServerUp && MODELS.every(({ name }) => this.state(name) === "ready");
+      this.timer = setTimeout(() => this.check(), isReady ? READY_INTERVAL : DOWN_INTERVAL);
     });
-    return this.looking;
+    return this.checking;
   }
 
-  async #look() {
+  async #check() {
     const before = JSON.stringify([[...this.status], this.isServerUp, this.needsKey]);
     const down = MODELS.filter(({ name }) => this.state(name) === "unavailable");
     try {

@@ -1,4 +1,4 @@
-// Colours that tell things apart for every eye, and that say nothing alone: each comes with a word or a number.
+// Colours that everyone can tell apart; each comes with a word or a number.
 
 import { isDark } from "./theme.js";
 
@@ -7,7 +7,7 @@ const ON_LIGHT = ["#332288", "#2d86b8", "#b5602d", "#117733", "#7d7d1f", "#cc5c7
 const ON_DARK = ["#9a90f0", "#88ccee", "#e69f6b", "#5fbf7f", "#c6c65a", "#f09aa8", "#d0638f", "#4dbba9", "#d58fca", "#b5afa6"];
 
 /**
- * A colour for each label: that of its place in the list of labels.
+ * A colour for each label, by its index in the list of labels.
  * @param {string[]} labels
  * @param {string} label
  */
@@ -42,10 +42,10 @@ function ramp(stops) {
   return table;
 }
 
-// matplotlib's “magma” and “inferno” (CC0): lightness rises evenly, so that they can be read in grey and by every eye.
+// matplotlib's “magma” and “inferno” (CC0): lightness rises evenly, so that they are readable in grey and with colour blindness.
 /** For loudness. */
 export const MAGMA = ramp(["#000004", "#140e36", "#3b0f70", "#641a80", "#8c2981", "#b73779", "#de4968", "#f7705c", "#fe9f6d", "#fecf92", "#fcfdbf"]);
 /** For loudness, under a map in colour. */
 export const GREY = ramp(["#08080a", "#66666b", "#c2c2c6"]);
-/** For the weight of a place: the upper part of inferno. */
+/** For weights: the upper part of inferno. */
 export const INFERNO = ramp(["#420a68", "#6a176e", "#932667", "#bc3754", "#dd513a", "#f37819", "#fca50a", "#f6d746", "#fcffa4"]);

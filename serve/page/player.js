@@ -1,4 +1,4 @@
-// The player: plays what the browser can, and keeps a position in the song where it cannot.
+// The player: plays what the browser can, and holds a position in the track where it cannot.
 
 /** Fires `time` whenever the position moves, `state` when it plays, pauses, or turns out unplayable. */
 export class Player extends EventTarget {
@@ -8,8 +8,8 @@ export class Player extends EventTarget {
     this.audio = audio;
     /** Whether the browser can play the file, as far as is known. */
     this.canPlay = true;
-    /** Where the reader went, in seconds, when it cannot. */
-    this.place = 0;
+    /** The position in seconds, when it cannot. */
+    this.position = 0;
     this.url = "";
     const moved = () => this.dispatchEvent(new Event("time"));
     const changed = () => this.dispatchEvent(new Event("state"));
@@ -23,11 +23,11 @@ export class Player extends EventTarget {
     });
   }
 
-  /** @param {File | null} file nothing takes the record off */
+  /** @param {File | null} file null removes the track */
   load(file) {
     if (this.url) URL.revokeObjectURL(this.url);
     this.canPlay = true;
-    this.place = 0;
+    this.position = 0;
     this.url = file ? URL.createObjectURL(file) : "";
     if (file) this.audio.src = this.url;
     else this.audio.removeAttribute("src");
@@ -38,18 +38,18 @@ export class Player extends EventTarget {
 
   /** In seconds. */
   get time() {
-    return this.canPlay ? this.audio.currentTime : this.place;
+    return this.canPlay ? this.audio.currentTime : this.position;
   }
 
   get isPlaying() {
     return !this.audio.paused && !this.audio.ended;
   }
 
-  /** @param {number} seconds @param {number} duration of the song */
+  /** @param {number} seconds @param {number} duration of the track */
   seek(seconds, duration) {
-    const place = Math.max(0, Math.min(duration, seconds));
-    if (this.canPlay) this.audio.currentTime = place;
-    this.place = place;
+    const position = Math.max(0, Math.min(duration, seconds));
+    if (this.canPlay) this.audio.currentTime = position;
+    this.position = position;
     this.dispatchEvent(new Event("time"));
   }
 

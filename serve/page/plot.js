@@ -3,18 +3,18 @@
 import { clock, number, t } from "./i18n.js";
 import { colour } from "./theme.js";
 
-/** Room around a plot for its axes, in CSS pixels. */
-export const room = (width) => ({ left: width < 520 ? 48 : 60, right: 10, top: 6, bottom: 20 });
+/** Margins of a plot for its axes, in CSS pixels. */
+export const margins = (width) => ({ left: width < 520 ? 48 : 60, right: 10, top: 6, bottom: 20 });
 
 /**
  * A plot, ready to be drawn on: cleared, and with one unit for each CSS pixel.
  * @typedef {{context: CanvasRenderingContext2D, ratio: number, left: number, top: number, width: number, height: number}} Plot
  * @param {HTMLCanvasElement} canvas
- * @returns {Plot | null} nothing while the canvas is not on the page
+ * @returns {Plot | null} null while the canvas is not on the page
  */
 export function prepare(canvas) {
   const { clientWidth, clientHeight } = canvas;
-  const margin = room(clientWidth);
+  const margin = margins(clientWidth);
   const [width, height] = [clientWidth - margin.left - margin.right, clientHeight - margin.top - margin.bottom];
   if (width <= 0 || height <= 0) return null;
   const ratio = window.devicePixelRatio || 1;
@@ -26,7 +26,7 @@ export function prepare(canvas) {
   return { context, ratio, left: margin.left, top: margin.top, width, height };
 }
 
-/** The first step of 1, 2, 5, 10, 15, 30 … seconds that leaves room for labels. */
+/** The first step of 1, 2, 5, 10, 15, 30 … seconds that leaves space for labels. */
 function timeStep(duration, width) {
   const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600];
   return steps.find((step) => (step / duration) * width >= 60) ?? 1200;

@@ -1,4 +1,4 @@
-// What went wrong, in plain words, with the server's own words below.
+// Problems as text, with the server's message below.
 
 import { make } from "./dom.js";
 import { has, t } from "./i18n.js";
@@ -14,12 +14,12 @@ export function sentence({ slug }) {
   return has(`problem-${slug}`) ? t(`problem-${slug}`) : t("problem-unknown");
 }
 
-/** A sentence, and the server's words where it said any. */
+/** A sentence, and the server's message if there is one. */
 export function explain(problem) {
   const box = make("div", { class: "problem", "data-testid": "problem", "data-slug": problem.slug }, make("p", {}, sentence(problem)));
   if (problem.detail) {
-    const words = problem.status ? `${problem.status}: ${problem.detail}` : problem.detail;
-    box.append(make("details", {}, make("summary", {}, t("problem-details")), make("p", { lang: "en" }, words)));
+    const message = problem.status ? `${problem.status}: ${problem.detail}` : problem.detail;
+    box.append(make("details", {}, make("summary", {}, t("problem-details")), make("p", { lang: "en" }, message)));
   }
   return box;
 }

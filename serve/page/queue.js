@@ -1,4 +1,4 @@
-// Requests that wait for their turn, so that a full crate does not push everybody else aside.
+// A queue of requests, so that a long list does not occupy the server alone.
 
 /** Runs at most `width` jobs at a time. */
 export class Queue {

@@ -1,15 +1,15 @@
-// The panel in which a recording is under way.
+// The panel of a recording.
 
 import { announce, byId } from "./dom.js";
 import { clock, languages, number, t } from "./i18n.js";
 import { LONGEST, NoRecording, Recording } from "./recorder.js";
 
-/** The softest level that the meter shows, in dBFS. */
+/** The lowest level that the meter shows, in dBFS. */
 const FLOOR = -60;
 
-/** @param {(file: File) => void} onFile is given what was recorded */
+/** @param {(file: File) => void} onFile receives the recording */
 export function setUpRecorder(onFile) {
-  const [panel, start, complaint] = [byId("recorder"), byId("record"), byId("record-problem")];
+  const [panel, start, problem] = [byId("recorder"), byId("record"), byId("record-problem")];
   /** @type {Recording | null} */
   let recording = null;
   let isBusy = false;
@@ -19,8 +19,8 @@ export function setUpRecorder(onFile) {
   const show = () => {
     panel.hidden = !recording;
     start.toggleAttribute("disabled", Boolean(recording) || isBusy);
-    complaint.hidden = !reason;
-    complaint.textContent = reason ? t(`record-${reason}`) : "";
+    problem.hidden = !reason;
+    problem.textContent = reason ? t(`record-${reason}`) : "";
     byId("record-limit").textContent = t("record-limit", { minutes: LONGEST / 60 });
   };
 
@@ -36,17 +36,17 @@ export function setUpRecorder(onFile) {
     if (recording.seconds >= LONGEST) end(true);
   };
 
-  const end = async (isKept) => {
+  const end = async (isUsed) => {
     const ended = recording;
     if (!ended) return;
     recording = null;
     show();
     start.focus();
-    if (!isKept) return ended.discard();
-    const sound = await ended.stop();
+    if (!isUsed) return ended.discard();
+    const audio = await ended.stop();
     const time = new Date(Date.now() - new Date().getTimezoneOffset() * 60_000);
     const stamp = time.toISOString().slice(0, 19).replace("T", " ").replaceAll(":", "-");
-    onFile(new File([sound], `${t("record-name")} ${stamp}.wav`, { type: "audio/wav" }));
+    onFile(new File([audio], `${t("record-name")} ${stamp}.wav`, { type: "audio/wav" }));
   };
 
   start.addEventListener("click", async () => {
@@ -56,7 +56,7 @@ export function setUpRecorder(onFile) {
     show();
     try {
       recording = await Recording.start();
-      recording.addEventListener("heard", meter);
+      recording.addEventListener("samples", meter);
       announce(t("recording"));
     } catch (error) {
       reason = error instanceof NoRecording ? error.reason : "failed";

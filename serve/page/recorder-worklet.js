@@ -1,4 +1,4 @@
-// On the audio thread: hands the samples of the microphone over, mixed to one channel, in blocks of some 40 ms.
+// On the audio thread: passes on the samples of the microphone, mixed to one channel, in blocks of some 40 ms.
 
 const BLOCK = 2048;
 
@@ -10,7 +10,7 @@ class Recorder extends AudioWorkletProcessor {
     this.isOver = false;
     this.port.onmessage = () => {
       this.port.postMessage(this.block.slice(0, this.filled));
-      this.port.postMessage(null); // the last word
+      this.port.postMessage(null); // the end
       this.isOver = true;
     };
   }

@@ -2,13 +2,13 @@
 
 import { wav } from "./wav.js";
 
-/** The longest recording, in seconds: a server takes 900 by default. */
+/** The longest recording, in seconds: a server accepts 900 by default. */
 export const LONGEST = 600;
 
-/** How far the level falls from one block of silence to the next, in dB. */
+/** How far the level falls per block of silence, in dB. */
 const FALL = 1.5;
 
-/** Why there is no recording; `reason` ends the key of a sentence. */
+/** Why there is no recording; `reason` is the end of a key of the texts. */
 export class NoRecording extends Error {
   /** @param {"denied" | "missing" | "insecure" | "failed"} reason */
   constructor(reason) {
@@ -17,15 +17,15 @@ export class NoRecording extends Error {
   }
 }
 
-/** A recording under way. Fires `heard` as samples arrive. */
+/** A recording. Fires `samples` as they arrive. */
 export class Recording extends EventTarget {
-  /** Asks for the microphone and begins. Music is wanted as it is, so that nothing is filtered out of it. */
+  /** Requests the microphone and begins, without the browser's speech filters. */
   static async start() {
     if (!navigator.mediaDevices?.getUserMedia || !globalThis.AudioWorkletNode) throw new NoRecording("insecure");
-    const wish = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
+    const constraints = { echoCancellation: false, noiseSuppression: false, autoGainControl: false };
     let stream;
     try {
-      stream = await navigator.mediaDevices.getUserMedia({ audio: wish });
+      stream = await navigator.mediaDevices.getUserMedia({ audio: constraints });
     } catch (error) {
       const reasons = { NotAllowedError: "denied", SecurityError: "denied", NotFoundError: "missing" };
       throw new NoRecording(reasons[error.name] ?? "failed");
@@ -54,10 +54,10 @@ export class Recording extends EventTarget {
     this.level = -Infinity;
     this.over = new Promise((resolve) => {
       this.node = new AudioWorkletNode(context, "recorder");
-      this.node.port.onmessage = ({ data }) => (data ? this.#hear(data) : resolve(undefined));
+      this.node.port.onmessage = ({ data }) => (data ? this.#receive(data) : resolve(undefined));
     });
     this.source = context.createMediaStreamSource(stream);
-    // It writes silence; without a way to the output some browsers would not run it.
+    // It outputs silence; unconnected, some browsers would not run it.
     this.source.connect(this.node).connect(context.destination);
   }
 
@@ -74,7 +74,7 @@ export class Recording extends EventTarget {
     return wav(this.blocks, rate);
   }
 
-  /** Ends it and lets go of the microphone. */
+  /** Ends it and releases the microphone. */
   async discard() {
     this.source.disconnect();
     this.node.disconnect();
@@ -82,12 +82,12 @@ export class Recording extends EventTarget {
     if (this.context.state !== "closed") await this.context.close();
   }
 
-  #hear(block) {
+  #receive(block) {
     this.blocks.push(block);
     this.samples += block.length;
     const power = block.reduce((sum, sample) => sum + sample * sample, 0) / Math.max(1, block.length);
-    // As a needle falls: at once up, slowly down.
+    // Like a needle: up at once, down slowly.
     this.level = Math.max(10 * Math.log10(power), this.level - FALL);
-    this.dispatchEvent(new Event("heard"));
+    this.dispatchEvent(new Event("samples"));
   }
 }

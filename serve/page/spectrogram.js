@@ -1,13 +1,13 @@
-// The log-mel spectrogram, and the map of what VGG19 listened to that lies over it.
+// The log-mel spectrogram, and VGG19's Grad-CAM map over it.
 
 import { number, t } from "./i18n.js";
 import { GREY, INFERNO, MAGMA } from "./palette.js";
 import { frame, prepare, sideAxis, timeAxis } from "./plot.js";
 
-/** Loudness is shown from the loudest place down to so many dB below it. */
+/** Dynamic range that is shown, in dB below the maximum. */
 const RANGE = 80;
-/** How the cover of the map rises with the weight: slowly at first, so that what weighs little lets the sound be seen. */
-const COVER = 1.5;
+/** How the opacity of the map rises with the weight: slowly at first, so that the spectrogram shows below small weights. */
+const OPACITY_EXPONENT = 1.5;
 const TICKS = [60, 125, 250, 500, 1000, 2000, 4000, 8000, 16000];
 
 /**
@@ -16,7 +16,7 @@ const TICKS = [60, 125, 250, 500, 1000, 2000, 4000, 8000, 16000];
  */
 
 /**
- * The loudest value, and the softest that is told from silence, in dB.
+ * The largest value, and the smallest that is shown, in dB.
  * @param {LogMel} logMel
  */
 export function loudness({ values }) {
@@ -26,8 +26,8 @@ export function loudness({ values }) {
 }
 
 /**
- * Where a frequency lies among the rows: 0 is the centre of the lowest. Rows are equally far apart in mel, so that it is
- * a place on the axis too; beyond the outermost centres it goes on by the nearest distance.
+ * The row of a frequency: 0 is the centre of the lowest. Rows are equally far apart in mel, so that it is a position on
+ * the axis too; beyond the outermost centres it is extrapolated.
  * @param {number[]} rowHz rising
  * @param {number} hz
  */
@@ -43,7 +43,7 @@ function rowOf(rowHz, hz) {
  * @param {HTMLCanvasElement} canvas
  * @param {LogMel} logMel
  * @param {number} duration of the axis, in seconds
- * @param {boolean} isGrey for a map in colour that lies over it
+ * @param {boolean} isGrey under a map in colour
  */
 export function drawLogMel(canvas, logMel, duration, isGrey) {
   const plot = prepare(canvas);
@@ -51,17 +51,17 @@ export function drawLogMel(canvas, logMel, duration, isGrey) {
   const { context, left, top, width, height, ratio } = plot;
   const pixels = Math.max(1, Math.round(width * ratio));
   context.imageSmoothingEnabled = false;
-  context.drawImage(picture(logMel, pixels, duration, isGrey ? GREY : MAGMA), left, top, width, height);
+  context.drawImage(logMelImage(logMel, pixels, duration, isGrey ? GREY : MAGMA), left, top, width, height);
   frame(plot);
   const ticks = TICKS.map((hz) => ({ hz, at: top + height * (1 - (rowOf(logMel.row_hz, hz) + 0.5) / logMel.rows) }));
   const shown = ticks.filter(({ hz }) => hz >= logMel.row_hz[0] && hz <= logMel.row_hz[logMel.rows - 1]);
-  const spaced = shown.reduce((kept, tick) => (kept.length > 0 && kept.at(-1).at - tick.at < 12 ? kept : [...kept, tick]), []);
+  const spaced = shown.reduce((ticks, tick) => (ticks.length > 0 && ticks.at(-1).at - tick.at < 12 ? ticks : [...ticks, tick]), []);
   sideAxis(plot, spaced.map(({ hz, at }) => ({ at, label: number(hz) })), "Hz");
   timeAxis(plot, duration);
 }
 
-/** A picture with a row for each row, and a column for each pixel: the mean of what falls in it. */
-function picture({ rows, columns, seconds_per_column: hop, values }, pixels, duration, table) {
+/** An image with a row for each row, and a column for each pixel: the mean of the columns in it. */
+function logMelImage({ rows, columns, seconds_per_column: hop, values }, pixels, duration, table) {
   const { low, high } = loudness({ values });
   const canvas = document.createElement("canvas");
   [canvas.width, canvas.height] = [pixels, rows];
@@ -88,7 +88,7 @@ function picture({ rows, columns, seconds_per_column: hop, values }, pixels, dur
 }
 
 /**
- * Lays the map over a spectrogram of the same size: colour and cover both rise with the weight, as in the legend.
+ * Draws the map over a spectrogram of the same size: colour and opacity rise with the weight, as in the legend.
  * @param {HTMLCanvasElement} canvas
  * @param {Explanation} map
  * @param {LogMel} logMel whose rows are the axis
@@ -111,7 +111,7 @@ export function drawExplanation(canvas, map, logMel, duration) {
       const level = Math.round(255 * Math.max(0, Math.min(1, weight)));
       const at = 4 * ((logMel.rows - 1 - row) * map.columns + column);
       image.data.set(INFERNO.subarray(3 * level, 3 * level + 3), at);
-      image.data[at + 3] = 255 * (level / 255) ** COVER;
+      image.data[at + 3] = 255 * (level / 255) ** OPACITY_EXPONENT;
     }
   }
   small.getContext("2d").putImageData(image, 0, 0);
@@ -137,7 +137,7 @@ function between(centres, at) {
 /**
  * Where the map is strongest, or nothing where it is 0 throughout.
  * @param {Explanation} map
- * @returns {{seconds: number, hz: number} | null} the middle of that place
+ * @returns {{seconds: number, hz: number} | null} the middle of that cell
  */
 export function peak({ rows, columns, seconds_per_column: hop, row_edges_hz: edges, values }) {
   let best = 0;

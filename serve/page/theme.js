@@ -1,6 +1,6 @@
-// Light or dark: the system's choice, until the reader makes one here.
+// Light or dark: the system's choice, until the user makes one here.
 
-const KEPT = "tonearm-theme";
+const STORAGE_KEY = "tonearm-theme";
 const system = matchMedia("(prefers-color-scheme: dark)");
 
 /** Fires `change` when the colours do. */
@@ -10,7 +10,7 @@ let chosen = read();
 
 function read() {
   try {
-    return localStorage.getItem(KEPT);
+    return localStorage.getItem(STORAGE_KEY);
   } catch {
     return null; // storage may be forbidden; the system's choice holds
   }
@@ -24,13 +24,13 @@ function apply() {
   themes.dispatchEvent(new Event("change"));
 }
 
-/** From light to dark and back; remembered in this browser. */
+/** From light to dark and back; stored in this browser. */
 export function toggle() {
   chosen = isDark() ? "light" : "dark";
   try {
-    localStorage.setItem(KEPT, chosen);
+    localStorage.setItem(STORAGE_KEY, chosen);
   } catch {
-    // not remembered, then
+    // not stored, then
   }
   apply();
 }

@@ -1,20 +1,20 @@
-// Genres over the song: passages may overlap, and are averaged where they do.
+// Genres over time: segments may overlap, and are averaged where they do.
 
 import { genre, number, percent, t } from "./i18n.js";
 import { genreColour, inkOn } from "./palette.js";
 import { frame, prepare, sideAxis, timeAxis } from "./plot.js";
 import { colour } from "./theme.js";
 
-/** Height of the band of the likeliest genre, in CSS pixels. */
+/** Height of the band of the most probable genre, in CSS pixels. */
 const BAND = 22;
 
 /**
- * The song in pieces that do not overlap.
- * @typedef {{start: number, end: number, best: string, probabilities: Record<string, number>}} Piece
+ * The track in intervals that do not overlap.
+ * @typedef {{start: number, end: number, best: string, probabilities: Record<string, number>}} Interval
  * @param {{start_seconds: number, end_seconds: number, probabilities: Record<string, number>}[]} segments
- * @returns {Piece[]} in the order of time; where no segment is, there is no piece
+ * @returns {Interval[]} in the order of time; where no segment is, there is no interval
  */
-export function pieces(segments) {
+export function intervals(segments) {
   const edges = segments.flatMap(({ start_seconds: start, end_seconds: end }) => [start, end]);
   const times = [...new Set(edges)].sort((a, b) => a - b);
   const found = [];
@@ -30,11 +30,11 @@ export function pieces(segments) {
   return found;
 }
 
-/** Of equals the first, as the service has it. */
+/** Of equals the first, as in the API. */
 export const mostProbable = (probabilities) =>
   Object.keys(probabilities).reduce((best, label) => (probabilities[label] > probabilities[best] ? label : best));
 
-/** Neighbours with the same likeliest genre, joined. */
+/** Neighbours with the same most probable genre, joined. */
 export function bands(found) {
   const joined = [];
   for (const { start, end, best } of found) {
@@ -45,13 +45,13 @@ export function bands(found) {
   return joined;
 }
 
-/** The piece at a time; of the last moment the last one. */
-export const pieceAt = (found, seconds) =>
+/** The interval at a time; at the very end the last one. */
+export const intervalAt = (found, seconds) =>
   found.find(({ start, end }) => seconds >= start && seconds < end) ?? (found.at(-1)?.end <= seconds ? found.at(-1) : null);
 
 /**
  * @param {HTMLCanvasElement} canvas
- * @param {Piece[]} found
+ * @param {Interval[]} found
  * @param {string[]} labels of all models, which give each its colour
  * @param {number} duration of the axis, in seconds
  * @param {boolean} isLast whether the axis gets its title
@@ -94,7 +94,7 @@ export function drawTimeline(canvas, found, labels, duration, isLast) {
   timeAxis(plot, duration, isLast);
 }
 
-/** Names in the layers that have room for them. */
+/** Names in the layers that are high enough. */
 function nameLayers(context, probabilities, labels, { x, width, yOf }) {
   let sum = 0;
   for (const [label, share] of Object.entries(probabilities)) {

@@ -1,11 +1,11 @@
-// The turntable: the record turns while the song plays, and the arm is where the song is.
+// The turntable: the record turns while the track plays, and the arm shows its position.
 
 import { byId } from "./dom.js";
 
 /** Degrees clockwise from straight down: at rest, over the first groove, over the last. */
 const [REST, FIRST, LAST] = [3, 29, 48.5];
 
-/** @param {number | null} share of the song that has been played, or nothing to put the arm on its rest */
+/** @param {number | null} played share of the track; null puts the arm on its rest */
 export function moveArm(share) {
   const degrees = share === null ? REST : FIRST + Math.max(0, Math.min(1, share)) * (LAST - FIRST);
   byId("arm").style.transform = `rotate(${degrees.toFixed(2)}deg)`;

@@ -1,4 +1,4 @@
-// The waveform: least and largest sample of each part of the song.
+// The waveform: smallest and largest sample of each column.
 
 import { number, t } from "./i18n.js";
 import { frame, prepare, sideAxis, timeAxis } from "./plot.js";

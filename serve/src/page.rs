@@ -27,8 +27,8 @@ macro_rules! files {
 
 /// Every file of the page, by its name below `/page/`.
 const FILES: &[File] = files![
+    "analysis.js" "text/javascript; charset=utf-8",
     "api.js" "text/javascript; charset=utf-8",
-    "crate.js" "text/javascript; charset=utf-8",
     "csv.js" "text/javascript; charset=utf-8",
     "dom.js" "text/javascript; charset=utf-8",
     "favicon.svg" "image/svg+xml",
@@ -41,18 +41,18 @@ const FILES: &[File] = files![
     "palette.js" "text/javascript; charset=utf-8",
     "player.js" "text/javascript; charset=utf-8",
     "plot.js" "text/javascript; charset=utf-8",
+    "predictions.js" "text/javascript; charset=utf-8",
     "problems.js" "text/javascript; charset=utf-8",
     "queue.js" "text/javascript; charset=utf-8",
     "recorder-view.js" "text/javascript; charset=utf-8",
     "recorder-worklet.js" "text/javascript; charset=utf-8",
     "recorder.js" "text/javascript; charset=utf-8",
-    "songs.js" "text/javascript; charset=utf-8",
     "spectrogram.js" "text/javascript; charset=utf-8",
-    "stage.js" "text/javascript; charset=utf-8",
     "theme.js" "text/javascript; charset=utf-8",
     "timeline.js" "text/javascript; charset=utf-8",
+    "track-list.js" "text/javascript; charset=utf-8",
+    "tracks.js" "text/javascript; charset=utf-8",
     "turntable.js" "text/javascript; charset=utf-8",
-    "verdicts.js" "text/javascript; charset=utf-8",
     "wav.js" "text/javascript; charset=utf-8",
     "waveform.js" "text/javascript; charset=utf-8",
 ];

@@ -25,7 +25,7 @@ pub struct Setup {
     pub width: u32,
     pub height: u32,
     pub is_dark: bool,
-    /// WAV file that the microphone hears.
+    /// WAV file that the microphone plays.
     pub microphone: Option<PathBuf>,
 }
 
@@ -80,7 +80,7 @@ impl Browser {
             .connect(&format!("http://{}", driver.address))
             .await
             .expect("a browser");
-        let session = client.session_id().await.expect("an answer").expect("a session");
+        let session = client.session_id().await.expect("a response").expect("a session");
         let (driver, width, height) = (Arc::clone(driver), setup.width, setup.height);
         let browser = Self { client, session, driver, width, height, downloads };
         let scheme = if setup.is_dark { "dark" } else { "light" };
@@ -103,10 +103,10 @@ impl Browser {
     fn drive(&self, command: &str, body: &Value) -> Value {
         let path = format!("/session/{}/{command}", self.session);
         let body = body.to_string();
-        let answer = request(self.driver.address, "POST", &path, Some("application/json"), body.as_bytes());
-        let answer = answer.expect("the driver answers").json();
-        assert!(answer["value"]["error"].is_null(), "{command}: {answer}");
-        answer["value"].clone()
+        let response = request(self.driver.address, "POST", &path, Some("application/json"), body.as_bytes());
+        let response = response.expect("the driver responds").json();
+        assert!(response["value"]["error"].is_null(), "{command}: {response}");
+        response["value"].clone()
     }
 
     fn resize(&self, width: u32, height: u32) {
@@ -141,20 +141,20 @@ impl Browser {
         while self.value(&format!("Boolean({expression})")).await != true {
             if start.elapsed() > PATIENCE {
                 let page = self.text("document.body.innerText").await;
-                panic!("in vain: {what}; the page says:\n{page}\nand its console {:?}", self.console());
+                panic!("timed out: {what}; the page shows:\n{page}\nand its console {:?}", self.console());
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
 
-    /// Waits until a song is open, and every answer about it is there.
-    pub async fn until_heard(&self, models: &[&str]) {
+    /// Waits until a track is open, with the predictions of these models.
+    pub async fn until_predicted(&self, models: &[&str]) {
         let done: String =
-            models.iter().map(|name| format!(" && by('verdict-{name}')?.dataset.state === 'done'")).collect();
-        self.until("every model answers", &format!("!by('song').hidden{done}")).await;
+            models.iter().map(|name| format!(" && by('prediction-{name}')?.dataset.state === 'done'")).collect();
+        self.until("every model has predicted", &format!("!by('track').hidden{done}")).await;
         self.until(
-            "the sound is drawn",
-            "!by('stage').hidden && by('waveform').checkVisibility() && by('waveform').width > 300",
+            "the plots are drawn",
+            "!by('analysis').hidden && by('waveform').checkVisibility() && by('waveform').width > 300",
         )
         .await;
     }
@@ -192,7 +192,7 @@ impl Browser {
         let start = Instant::now();
         // The browser writes under another name, and renames it at the end.
         while !path.is_file() {
-            assert!(start.elapsed() < PATIENCE, "in vain: {name} is downloaded");
+            assert!(start.elapsed() < PATIENCE, "timed out: {name} is downloaded");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         fs::read_to_string(&path).expect("a text file")
@@ -220,16 +220,16 @@ impl Browser {
     /// Clicks a canvas, at that share of its width and height.
     pub async fn click_at(&self, id: &str, (x, y): (f64, f64)) {
         self.value(&format!("by('{id}').scrollIntoView({{ block: 'center' }})")).await;
-        let place = self.value(&format!("(({{ x, y, width, height }}) => [x + {x} * width, y + {y} * height])(by('{id}').getBoundingClientRect())")).await;
+        let at = self.value(&format!("(({{ x, y, width, height }}) => [x + {x} * width, y + {y} * height])(by('{id}').getBoundingClientRect())")).await;
         for kind in ["mousePressed", "mouseReleased"] {
             self.develop(
                 "Input.dispatchMouseEvent",
-                json!({ "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1 }),
+                json!({ "type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1 }),
             );
         }
     }
 
-    /// What the browser has complained about since it was last asked.
+    /// Warnings and errors of the browser's console since the last call.
     pub fn console(&self) -> Vec<String> {
         let entries = self.drive("se/log", &json!({ "type": "browser" }));
         let entries = entries.as_array().cloned().unwrap_or_default();
@@ -237,13 +237,13 @@ impl Browser {
         bad.map(|entry| entry["message"].to_string()).collect()
     }
 
-    /// Nothing was complained about, and nothing was loaded from anywhere but the page's own server.
+    /// The console is empty, and everything was loaded from the page's own server.
     pub async fn is_clean(&self) {
         assert_eq!(self.console(), Vec::<String>::new());
         self.is_alone().await;
     }
 
-    /// Nothing was loaded from anywhere but the page's own server.
+    /// Everything was loaded from the page's own server.
     pub async fn is_alone(&self) {
         let elsewhere = "performance.getEntriesByType('resource').map(({ name }) => name)
             .filter((name) => !name.startsWith(`${location.origin}/`) && !name.startsWith(`blob:${location.origin}/`))";
@@ -262,17 +262,17 @@ impl Browser {
         );
     }
 
-    /// Keeps a picture of the whole page, where pictures are wanted.
-    pub async fn picture(&self, name: &str) {
+    /// Writes a screenshot of the whole page, if `TONEARM_SCREENSHOTS` is set.
+    pub async fn screenshot(&self, name: &str) {
         let Some(folder) = std::env::var_os("TONEARM_SCREENSHOTS") else { return };
-        fs::create_dir_all(&folder).expect("a folder for pictures");
+        fs::create_dir_all(&folder).expect("a folder for screenshots");
         self.value("scrollTo(0, 0)").await;
         let height = self.number("document.documentElement.scrollHeight").await as u32;
         self.resize(self.width, height);
         self.value("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))").await;
-        let picture = self.client.screenshot().await.expect("a picture");
+        let image = self.client.screenshot().await.expect("a screenshot");
         self.resize(self.width, self.height);
-        fs::write(Path::new(&folder).join(format!("{name}.png")), picture).expect("a file");
+        fs::write(Path::new(&folder).join(format!("{name}.png")), image).expect("a file");
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[tokio::test]
-async fn a_model_that_is_down_is_named_and_the_other_goes_on() {
+async fn a_model_that_is_down_is_named_and_the_other_still_works() {
     let world = world();
     let artifacts = &world.artifacts;
     let svm = Server::start("svm", artifacts);
@@ -30,42 +30,42 @@ async fn a_model_that_is_down_is_named_and_the_other_goes_on() {
     );
     let browser = Browser::open(&world.driver, &format!("http://{}/", web.address), &Setup::default()).await;
     browser
-        .until("the page says which", "by('banner').checkVisibility() && by('status-svm').dataset.state === 'ready'")
+        .until("the page names it", "by('banner').checkVisibility() && by('status-svm').dataset.state === 'ready'")
         .await;
-    let said = browser.text("by('banner').textContent").await;
-    assert!(said.starts_with("VGG19's server is down."), "{said}");
+    let text = browser.text("by('banner').textContent").await;
+    assert!(text.starts_with("VGG19's server is down."), "{text}");
     assert_eq!(browser.text("by('status-vgg19').dataset.state").await, "unavailable");
 
-    browser.choose(&[world.song("reggae")]).await;
-    browser.until_heard(&["svm"]).await;
-    browser.until("VGG19 is waited for", "by('verdict-vgg19').dataset.state === 'down'").await;
+    browser.choose(&[world.track("reggae")]).await;
+    browser.until_predicted(&["svm"]).await;
+    browser.until("VGG19 is awaited", "by('prediction-vgg19').dataset.state === 'down'").await;
     assert!(browser.colours("timeline-svm").await > 3);
     assert!(browser.colours("log-mel").await > 100);
-    browser.picture("down").await;
+    browser.screenshot("down").await;
 
-    // It comes back, and is asked what it missed, without a hand.
+    // It comes back, and gets the pending request by itself.
     let _vgg = Server::start_with(artifacts, &["vgg", "--listen", &down.to_string(), "--artifacts", "."]);
-    browser.until_heard(&["svm", "vgg19"]).await;
+    browser.until_predicted(&["svm", "vgg19"]).await;
     browser.until("the banner is gone", "!by('banner').checkVisibility()").await;
     assert_eq!(browser.text("by('announcer').textContent").await, "VGG19 is back.");
     browser.is_alone().await;
 
     // The other one goes.
     drop(svm);
-    browser.until("the page says which", "by('banner').textContent.startsWith(\"The SVM's server is down.\")").await;
-    browser.choose(&[world.song("country")]).await;
-    browser.until_heard(&["vgg19"]).await;
-    browser.until("the SVM is waited for", "by('verdict-svm').dataset.state === 'down'").await;
+    browser.until("the page names it", "by('banner').textContent.startsWith(\"The SVM's server is down.\")").await;
+    browser.choose(&[world.track("country")]).await;
+    browser.until_predicted(&["vgg19"]).await;
+    browser.until("the SVM is awaited", "by('prediction-svm').dataset.state === 'down'").await;
 }
 
 #[tokio::test]
-async fn a_busy_server_is_asked_again() {
+async fn requests_to_a_busy_server_are_retried() {
     let world = world();
     // One worker and no queue: of two requests at a time, one is refused.
     let arguments = ["all", "--listen", "127.0.0.1:0", "--artifacts", ".", "--threads", "1", "--queue", "0"];
     let server = Server::start_with(&world.artifacts, &arguments);
     let browser = Browser::open(&world.driver, &format!("http://{}/", server.address), &Setup::default()).await;
-    browser.choose(&["blues", "disco", "jazz", "metal"].map(|genre| world.song(genre))).await;
+    browser.choose(&["blues", "disco", "jazz", "metal"].map(|genre| world.track(genre))).await;
     let done = "document.querySelectorAll('[data-testid=row][data-state=done]').length === 4";
     browser.until("all are done", done).await;
     let refused =

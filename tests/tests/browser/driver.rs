@@ -27,11 +27,11 @@ impl Driver {
             Err(error) => panic!("chromedriver does not start: {error}"),
         };
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut said = String::new();
+        let mut text = String::new();
         let port: u16 = loop {
-            let start = said.len();
-            assert!(stdout.read_line(&mut said).expect("it is UTF-8") > 0, "chromedriver ended: {said}");
-            let started = said[start..].split_once("successfully on port ");
+            let start = text.len();
+            assert!(stdout.read_line(&mut text).expect("it is UTF-8") > 0, "chromedriver ended: {text}");
+            let started = text[start..].split_once("successfully on port ");
             if let Some(port) = started.and_then(|(_, port)| port.trim_end_matches(['.', '\n']).parse().ok()) {
                 break port;
             }
@@ -46,8 +46,8 @@ impl Drop for Driver {
     fn drop(&mut self) {
         // Asked rather than killed, so that no browser is left behind.
         let _ = request(self.address, "GET", "/shutdown", None, b"");
-        let asked = Instant::now();
-        while matches!(self.child.try_wait(), Ok(None)) && asked.elapsed() < Duration::from_secs(10) {
+        let start = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && start.elapsed() < Duration::from_secs(10) {
             std::thread::sleep(Duration::from_millis(10));
         }
         let _ = self.child.kill();

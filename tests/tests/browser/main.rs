@@ -1,6 +1,6 @@
 //! The page in a real browser, in front of the real server.
 //!
-//! `TONEARM_SCREENSHOTS=DIR` keeps pictures of the page in that folder. `stack` alone takes a server that runs already:
+//! `TONEARM_SCREENSHOTS=DIR` writes screenshots of the page to that folder. `stack` alone uses a server that runs already:
 //! `TONEARM_WEB_URL=http://127.0.0.1:8083 cargo test --release --workspace --locked --test browser stack`.
 
 mod browser;
@@ -9,6 +9,6 @@ mod driver;
 mod key;
 mod many;
 mod reach;
-mod song;
 mod stack;
+mod track;
 mod world;

@@ -1,4 +1,4 @@
-//! Many songs at once: the table, its file, and what stops and goes on.
+//! Many tracks: the table, its CSV file, cancelling and retrying.
 
 use std::fs;
 
@@ -27,29 +27,29 @@ fn fields(line: &str) -> Vec<String> {
 async fn many_files_make_a_table_and_a_csv() {
     let world = world();
     let browser = Browser::open(&world.driver, &format!("http://{}/", world.server.address), &Setup::default()).await;
-    let song = |genre: &str| fs::read(world.song(genre)).expect("a song");
+    let track = |genre: &str| fs::read(world.track(genre)).expect("a track");
     let files = [
-        world.file("Night bus.wav", &song("jazz")),
-        world.file("=HYPERLINK(1), \"now\".wav", &song("rock")),
+        world.file("Night bus.wav", &track("jazz")),
+        world.file("=HYPERLINK(1), \"now\".wav", &track("rock")),
         world.file("notes.txt", b"no music"),
-        world.file("Low tide.wav", &song("classical")),
+        world.file("Low tide.wav", &track("classical")),
     ];
     browser.choose(&files).await;
     browser
         .until(
             "the table is there",
-            "by('crate').checkVisibility() && document.querySelectorAll('[data-testid=row]').length === 4",
+            "by('track-list').checkVisibility() && document.querySelectorAll('[data-testid=row]').length === 4",
         )
         .await;
     browser.until("all are done", "by('progress').value === 8 && by('progress').max === 8").await;
-    assert_eq!(browser.text("by('progress-text').textContent").await, "8 of 8 answers");
+    assert_eq!(browser.text("by('progress-text').textContent").await, "8 of 8 predictions");
     let cells = "[...document.querySelectorAll('[data-testid=row]')].map((row) => ['cell-length', 'cell-svm', 'cell-vgg19', 'cell-state'].map((id) => row.querySelector(`[data-testid=${id}]`).textContent))";
     browser
-        .until("every row says so", "document.querySelectorAll('[data-testid=row][data-state=done]').length === 3")
+        .until("every row shows it", "document.querySelectorAll('[data-testid=row][data-state=done]').length === 3")
         .await;
     let rows = browser.value(cells).await;
-    let answer = world.ask("/predict", &files[0]).json();
-    let genre = answer["predicted_genre"].as_str().expect("a genre");
+    let response = world.post("/predict", &files[0]).json();
+    let genre = response["predicted_genre"].as_str().expect("a genre");
     assert_eq!(rows[0][0], "0:30");
     assert!(
         rows[0][1]
@@ -58,7 +58,7 @@ async fn many_files_make_a_table_and_a_csv() {
         "{rows}"
     );
     assert!(rows[2][3].as_str().is_some_and(|cell| cell.contains("not audio")), "{rows}");
-    browser.picture("many").await;
+    browser.screenshot("many").await;
 
     browser.click("csv").await;
     let csv = browser.downloaded("genres.csv").await;
@@ -81,29 +81,29 @@ async fn many_files_make_a_table_and_a_csv() {
     assert!(lines.iter().all(|line| line.len() == 9) && lines.len() == 5, "{csv}");
     assert_eq!(lines[1][..3], ["Night bus.wav".to_owned(), "30".to_owned(), genre.to_owned()]);
     let probability: f64 = lines[1][3].parse().expect("a number");
-    assert_eq!(Some(probability), answer["probabilities"][genre].as_f64());
+    assert_eq!(Some(probability), response["probabilities"][genre].as_f64());
     assert_eq!(lines[2][0], "'=HYPERLINK(1), \"now\".wav", "a spreadsheet must not take it for a formula");
     assert_eq!(lines[3], ["notes.txt", "", "", "", "", "", "", "", "not-audio"]);
 
-    // A row leads to the whole of its song.
+    // A row opens its track.
     browser.value("document.querySelectorAll('[data-testid=row]')[3].querySelector('button').click()").await;
-    browser.until_heard(&["svm", "vgg19"]).await;
-    assert_eq!(browser.text("by('song-title').textContent").await, "Low tide.wav");
-    assert_eq!(browser.focused().await, "song-title");
+    browser.until_predicted(&["svm", "vgg19"]).await;
+    assert_eq!(browser.text("by('track-title').textContent").await, "Low tide.wav");
+    assert_eq!(browser.focused().await, "track-title");
     assert_eq!(browser.text("document.querySelector('[aria-current=true]').textContent").await, "Low tide.wav");
     browser.is_alone().await;
 }
 
 #[tokio::test]
-async fn what_was_cancelled_can_be_asked_again() {
+async fn what_was_cancelled_can_be_retried() {
     let world = world();
     let browser = Browser::open(&world.driver, &format!("http://{}/", world.server.address), &Setup::default()).await;
     let genres = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"];
-    browser.choose(&genres.map(|genre| world.song(genre))).await;
-    browser.until("the table is there", "by('crate').checkVisibility() && !by('cancel').disabled").await;
+    browser.choose(&genres.map(|genre| world.track(genre))).await;
+    browser.until("the table is there", "by('track-list').checkVisibility() && !by('cancel').disabled").await;
     browser.value("by('cancel').click()").await;
     browser.until("nothing is under way", "by('cancel').disabled && by('progress').value === by('progress').max").await;
-    browser.until("rows say so", "document.querySelector('[data-testid=row][data-state=cancelled]')").await;
+    browser.until("rows show it", "document.querySelector('[data-testid=row][data-state=cancelled]')").await;
     assert_eq!(
         browser
             .value(
@@ -117,10 +117,10 @@ async fn what_was_cancelled_can_be_asked_again() {
         .until("all are done", "document.querySelectorAll('[data-testid=row][data-state=done]').length === 10")
         .await;
     assert_eq!(browser.value("by('retry-all').hidden").await, true);
-    assert_eq!(browser.text("by('announcer').textContent").await, "All songs are done.");
+    assert_eq!(browser.text("by('announcer').textContent").await, "All tracks are done.");
 
     browser.click("clear").await;
-    browser.until("the list is empty", "!by('crate').checkVisibility() && by('song').hidden").await;
+    browser.until("the list is empty", "!by('track-list').checkVisibility() && by('track').hidden").await;
     assert_eq!(browser.focused().await, "choose");
     browser.is_clean().await;
 }

@@ -1,4 +1,4 @@
-//! The page for everybody: by keyboard, in French, on a phone, in the dark.
+//! Accessibility: keyboard, French, small screens, dark mode.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ fn origin(world: &World) -> String {
     format!("http://{}/", world.server.address)
 }
 
-/// What a reader who cannot see the page needs of it.
+/// What a screen reader needs.
 async fn is_accessible(browser: &Browser) {
     let nameless = "[...document.querySelectorAll('button, input, select, canvas, audio, progress, [role=meter]')]
         .filter((element) => element.checkVisibility() && !element.closest('.unseen'))
@@ -47,8 +47,8 @@ async fn is_accessible(browser: &Browser) {
 async fn the_keyboard_reaches_everything() {
     let world = world();
     let browser = Browser::open(&world.driver, &origin(&world), &Setup::default()).await;
-    browser.choose(&[world.song("hiphop")]).await; // what the button opens is the browser's own dialogue
-    browser.until_heard(&["svm", "vgg19"]).await;
+    browser.choose(&[world.track("hiphop")]).await; // what the button opens is the browser's own dialogue
+    browser.until_predicted(&["svm", "vgg19"]).await;
     is_accessible(&browser).await;
 
     browser.value("(document.activeElement.blur(), scrollTo(0, 0))").await;
@@ -62,7 +62,7 @@ async fn the_keyboard_reaches_everything() {
             break;
         }
         if here != "player" {
-            assert_eq!(browser.value(visible).await, true, "the focus on {here} is not to be seen");
+            assert_eq!(browser.value(visible).await, true, "the focus on {here} is not visible");
         }
         match here.as_str() {
             "explain" => {
@@ -77,9 +77,9 @@ async fn the_keyboard_reaches_everything() {
             }
             "models-both" => {
                 browser.press("\u{E014}").await; // arrow to the right
-                browser.until("the SVM alone is shown", "!by('verdict-vgg19')").await;
+                browser.until("the SVM alone is shown", "!by('prediction-vgg19')").await;
                 browser.press("\u{E012}").await; // arrow to the left
-                browser.until("both are shown", "by('verdict-vgg19')").await;
+                browser.until("both are shown", "by('prediction-vgg19')").await;
             }
             _ => {}
         }
@@ -107,27 +107,27 @@ async fn the_keyboard_reaches_everything() {
 }
 
 #[tokio::test]
-async fn french_is_spoken() {
+async fn the_page_is_translated_to_french() {
     let world = world();
     let setup = Setup { language: "fr-FR", ..Setup::default() };
     let browser = Browser::open(&world.driver, &origin(&world), &setup).await;
     assert_eq!(browser.text("document.documentElement.lang").await, "fr");
     assert_eq!(browser.text("by('choose').textContent").await, "Choisir des fichiers");
-    browser.choose(&[world.song("classical")]).await;
-    browser.until_heard(&["svm", "vgg19"]).await;
+    browser.choose(&[world.track("classical")]).await;
+    browser.until_predicted(&["svm", "vgg19"]).await;
     let value = browser.text("by('bars-svm').querySelector('.value').textContent").await;
     assert!(value.contains(',') && value.ends_with("\u{a0}%") || value.ends_with("\u{202f}%"), "{value:?}");
     let names = browser.text("by('bars-svm').textContent").await;
     assert!(names.contains("classique") && !names.contains("classical"), "{names}");
     browser.click("explain").await;
     browser.until("the map is drawn", "by('grad-cam').checkVisibility()").await;
-    browser.picture("french").await;
+    browser.screenshot("french").await;
 
-    // Nothing is left of the other language, in either, and the choice is remembered.
+    // Nothing of the other language is left, in either, and the choice is stored.
     browser.click("language-en").await;
-    browser.until("English is spoken", "document.documentElement.lang === 'en'").await;
+    browser.until("English is shown", "document.documentElement.lang === 'en'").await;
     let english = browser.text("document.querySelector('main').innerText").await;
-    for word in ["Choisir", "Forme d’onde", "classique", "Raisons pour", "Qui écoute"] {
+    for word in ["Choisir", "Forme d’onde", "classique", "Expliquer le genre", "Modèles"] {
         assert!(!english.contains(word), "{word} in {english}");
     }
     browser.reload().await;
@@ -135,54 +135,54 @@ async fn french_is_spoken() {
     browser.click("language-fr").await;
     let untranslated = "[...document.querySelectorAll('[data-text]')].filter((element) => element.textContent === element.dataset.text).map(({ outerHTML }) => outerHTML)";
     assert_eq!(browser.value(untranslated).await, serde_json::json!([]));
-    assert_eq!(browser.text("document.title").await, "Tonearm : le genre d’un morceau");
+    assert_eq!(browser.text("document.title").await, "Tonearm : classification de la musique par genre");
     browser.is_clean().await;
 }
 
 #[tokio::test]
-async fn a_phone_is_wide_enough() {
+async fn the_page_fits_a_phone() {
     let world = world();
     let setup = Setup { width: 360, height: 740, ..Setup::default() };
     let browser = Browser::open(&world.driver, &origin(&world), &setup).await;
     browser.fits("the empty page").await;
-    browser.choose(&[world.song("jazz")]).await;
-    browser.until_heard(&["svm", "vgg19"]).await;
+    browser.choose(&[world.track("jazz")]).await;
+    browser.until_predicted(&["svm", "vgg19"]).await;
     browser.click("explain").await;
     browser.until("the map is drawn", "by('grad-cam').checkVisibility()").await;
-    browser.fits("a song").await;
-    browser.picture("phone").await;
+    browser.fits("a track").await;
+    browser.screenshot("phone").await;
     browser.click("language-fr").await;
-    browser.fits("a song in French").await;
+    browser.fits("a track in French").await;
     let name = format!("{}.wav", "a_long_name_without_a_place_to_break_it".repeat(3));
     browser
         .choose(&[
             world.file("notes.txt", b"no music"),
-            world.file(&name, &std::fs::read(world.song("pop")).expect("a song")),
+            world.file(&name, &std::fs::read(world.track("pop")).expect("a track")),
         ])
         .await;
     browser.until("all are done", "document.querySelectorAll('[data-testid=row]').length === 3 && by('progress').value === by('progress').max").await;
-    browser.fits("many songs").await;
+    browser.fits("many tracks").await;
     is_accessible(&browser).await;
-    browser.picture("phone-many").await;
+    browser.screenshot("phone-many").await;
 }
 
 #[tokio::test]
-async fn the_dark_is_the_systems_choice_or_the_readers() {
+async fn dark_mode_is_the_systems_choice_or_the_users() {
     let world = world();
     let setup = Setup { is_dark: true, ..Setup::default() };
     let browser = Browser::open(&world.driver, &origin(&world), &setup).await;
     let theme = "document.documentElement.dataset.theme";
     assert_eq!(browser.text(theme).await, "dark");
-    browser.choose(&[world.song("rock")]).await;
-    browser.until_heard(&["svm", "vgg19"]).await;
+    browser.choose(&[world.track("rock")]).await;
+    browser.until_predicted(&["svm", "vgg19"]).await;
     is_accessible(&browser).await;
-    browser.picture("dark").await;
-    let picture = "by('timeline-svm').toDataURL()";
-    let dark = browser.text(picture).await;
+    browser.screenshot("dark").await;
+    let image = "by('timeline-svm').toDataURL()";
+    let dark = browser.text(image).await;
     browser.click("theme").await;
     assert_eq!(browser.text(theme).await, "light");
-    browser.until("the plots follow", &format!("{picture} !== '{dark}'")).await;
+    browser.until("the plots follow", &format!("{image} !== '{dark}'")).await;
     browser.reload().await;
-    assert_eq!(browser.text(theme).await, "light", "the choice is remembered");
+    assert_eq!(browser.text(theme).await, "light", "the choice is stored");
     browser.is_clean().await;
 }

@@ -1,4 +1,4 @@
-//! The page of a stack: of the one that `TONEARM_WEB_URL` names, which runs already, or of one that is started here.
+//! The page of a stack: of the running one that `TONEARM_WEB_URL` names, or of one that is started here.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -10,23 +10,23 @@ use crate::{
     world::{World, world},
 };
 
-/// What the page is of, and what keeps that alive; dropped in this order.
-struct Place {
+/// A stack and what it needs; dropped in this order.
+struct Target {
     driver: Arc<Driver>,
     origin: String,
-    song: PathBuf,
+    track: PathBuf,
     _stack: Option<Stack>,
     _world: Option<Arc<World>>,
 }
 
-impl Place {
+impl Target {
     /// The stack that runs already, if one is named. Nothing is trained for it.
     fn running() -> Option<Self> {
         let web = Service::named_by("TONEARM_WEB_URL")?;
         Some(Self {
             driver: Arc::new(Driver::start()),
             origin: format!("{}/", web.url()),
-            song: small::song(&small::shared(), "disco"),
+            track: small::song(&small::shared(), "disco"),
             _stack: None,
             _world: None,
         })
@@ -38,7 +38,7 @@ impl Place {
         Self {
             driver: Arc::clone(&world.driver),
             origin: format!("http://{}/", stack.web.address),
-            song: world.song("disco"),
+            track: world.track("disco"),
             _stack: Some(stack),
             _world: Some(world),
         }
@@ -46,14 +46,14 @@ impl Place {
 }
 
 #[tokio::test]
-async fn a_song_goes_through_the_whole_stack() {
-    let place = Place::running().unwrap_or_else(Place::own);
-    let browser = Browser::open(&place.driver, &place.origin, &Setup::default()).await;
+async fn a_track_passes_through_the_whole_stack() {
+    let target = Target::running().unwrap_or_else(Target::own);
+    let browser = Browser::open(&target.driver, &target.origin, &Setup::default()).await;
     for model in ["svm", "vgg19"] {
         browser.until("both models are ready", &format!("by('status-{model}').dataset.state === 'ready'")).await;
     }
-    browser.choose(std::slice::from_ref(&place.song)).await;
-    browser.until_heard(&["svm", "vgg19"]).await;
+    browser.choose(std::slice::from_ref(&target.track)).await;
+    browser.until_predicted(&["svm", "vgg19"]).await;
     for model in ["svm", "vgg19"] {
         let genre = browser.text(&format!("by('genre-{model}').dataset.genre")).await;
         assert!(data::Genre::ALL.iter().any(|known| known.name() == genre), "{model}: {genre}");
@@ -61,8 +61,8 @@ async fn a_song_goes_through_the_whole_stack() {
         let label = browser.text(&format!("by('timeline-{model}').getAttribute('aria-label')")).await;
         assert!(label.contains("0:00 to "), "{model}: {label}");
     }
-    assert_eq!(browser.text("by('song-about').textContent").await, "WAV · 22.05 kHz · mono · 0:30");
+    assert_eq!(browser.text("by('track-about').textContent").await, "WAV · 22.05 kHz · mono · 0:30");
     assert!(browser.colours("waveform").await > 3 && browser.colours("log-mel").await > 100);
-    browser.picture("stack").await;
+    browser.screenshot("stack").await;
     browser.is_clean().await;
 }

@@ -1,4 +1,4 @@
-//! What the tests share: small artifacts, songs, a server of both models, and a driver of browsers.
+//! What the tests share: small artifacts, tracks, a server of both models, and a browser driver.
 
 use std::{
     fs,
@@ -43,8 +43,8 @@ impl World {
         Self { driver, server, artifacts, folder }
     }
 
-    /// A song of 30 s of that genre.
-    pub fn song(&self, genre: &str) -> PathBuf {
+    /// A track of 30 s of that genre.
+    pub fn track(&self, genre: &str) -> PathBuf {
         small::song(&small::shared(), genre)
     }
 
@@ -56,10 +56,10 @@ impl World {
         path
     }
 
-    /// What the server says of a song.
-    pub fn ask(&self, route: &str, song: &Path) -> Response {
-        let (content_type, form) = multipart("audio_file", "song.wav", &fs::read(song).expect("a song"));
-        request(self.server.address, "POST", route, Some(&content_type), &form).expect("an answer")
+    /// The server's response for a track.
+    pub fn post(&self, route: &str, track: &Path) -> Response {
+        let (content_type, form) = multipart("audio_file", "track.wav", &fs::read(track).expect("a track"));
+        request(self.server.address, "POST", route, Some(&content_type), &form).expect("a response")
     }
 }
 

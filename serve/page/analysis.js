@@ -1,32 +1,32 @@
-// The song from left to right: waveform, spectrogram and genres over the same seconds, with one cursor.
+// The open track over time: waveform, spectrogram and genres on the same time axis, with one cursor.
 
 import { byId, coalesced, make } from "./dom.js";
 import { clock, genre, languages, number, percent, seconds, t } from "./i18n.js";
 import { MODELS } from "./models.js";
-import { room } from "./plot.js";
+import { margins } from "./plot.js";
 import { explain } from "./problems.js";
-import { songs } from "./songs.js";
+import { tracks } from "./tracks.js";
 import { drawExplanation, drawLogMel, loudness, peak } from "./spectrogram.js";
 import { themes } from "./theme.js";
-import { bands, drawTimeline, mostProbable, pieceAt, pieces } from "./timeline.js";
-import { againButton, labelsOf } from "./verdicts.js";
+import { bands, drawTimeline, mostProbable, intervalAt, intervals } from "./timeline.js";
+import { retryButton, labelsOf } from "./predictions.js";
 import { drawWaveform } from "./waveform.js";
 
 const canvas = (id) => /** @type {HTMLCanvasElement} */ (byId(id));
 const input = (id) => /** @type {HTMLInputElement} */ (byId(id));
 
-/** The stage of the open song. */
-export class Stage {
+/** The plots of the open track. */
+export class Analysis {
   /** @param {import("./player.js").Player} player */
   constructor(player) {
     this.player = player;
-    /** @type {import("./songs.js").Song | null} */
-    this.song = null;
+    /** @type {import("./tracks.js").Track | null} */
+    this.track = null;
     this.isExplaining = false;
-    /** Label whose reasons are shown; `predicted` is the model's own answer. */
+    /** Label that is explained; `predicted` is the predicted one. */
     this.label = "predicted";
     this.draw = coalesced(() => this.#draw());
-    new ResizeObserver(this.draw).observe(byId("score"));
+    new ResizeObserver(this.draw).observe(byId("plots"));
     themes.addEventListener("change", this.draw);
     languages.addEventListener("change", this.draw);
     this.#watchRatio();
@@ -34,23 +34,23 @@ export class Stage {
     this.#listen();
   }
 
-  /** @param {import("./songs.js").Song | null} song */
-  show(song) {
-    if (song !== this.song) this.label = "predicted";
-    this.song = song;
-    this.#ask(false);
+  /** @param {import("./tracks.js").Track | null} track */
+  show(track) {
+    if (track !== this.track) this.label = "predicted";
+    this.track = track;
+    this.#request(false);
     this.draw();
   }
 
-  /** Asks for the reasons that are to be shown, if any are. */
-  #ask(isAgain) {
-    if (!this.song || !this.isExplaining || !songs.wanted.includes("vgg19")) return;
-    songs.askExplanation(this.song, this.label, isAgain);
+  /** Requests the explanation that is to be shown, if any. */
+  #request(isRetry) {
+    if (!this.track || !this.isExplaining || !tracks.selected.includes("vgg19")) return;
+    tracks.requestExplanation(this.track, this.label, isRetry);
   }
 
-  /** Length of the song in seconds, as far as anyone knows. */
+  /** Length of the track in seconds; 0 while unknown. */
   get duration() {
-    return this.song?.seconds || this.player.audio.duration || 0;
+    return this.track?.seconds || this.player.audio.duration || 0;
   }
 
   #listen() {
@@ -66,7 +66,7 @@ export class Stage {
     for (const plot of document.querySelectorAll(".plot")) {
       const go = (event) => {
         const box = plot.getBoundingClientRect();
-        const { left, right } = room(box.width);
+        const { left, right } = margins(box.width);
         const share = (event.clientX - box.left - left) / (box.width - left - right);
         this.player.seek(share * this.duration, this.duration);
       };
@@ -81,12 +81,12 @@ export class Stage {
     this.player.addEventListener("state", () => this.#drawButton());
     byId("explain").addEventListener("change", () => {
       this.isExplaining = input("explain").checked;
-      this.#ask(true);
+      this.#request(true);
       this.draw();
     });
     byId("explain-genre").addEventListener("change", () => {
       this.label = input("explain-genre").value;
-      this.#ask(true);
+      this.#request(true);
       this.draw();
     });
     byId("explain-opacity").addEventListener("input", () => this.#fade());
@@ -108,74 +108,74 @@ export class Stage {
   }
 
   #draw() {
-    const { song, duration } = this;
-    byId("stage").hidden = !song;
-    if (!song) return;
+    const { track, duration } = this;
+    byId("analysis").hidden = !track;
+    if (!track) return;
     const scrub = input("scrub");
     scrub.max = String(duration || 1);
     scrub.disabled = !duration;
-    this.#drawSound(song, duration);
-    this.#drawExplanation(song, duration);
-    this.#drawTimelines(song, duration);
+    this.#drawAudio(track, duration);
+    this.#drawExplanation(track, duration);
+    this.#drawTimelines(track, duration);
     this.#drawButton();
     this.#move();
   }
 
-  #drawSound(song, duration) {
-    const { state, value } = song.asks.features;
-    byId("sound-wait").replaceChildren(...this.#wait(song));
-    byId("sound-wait").hidden = state === "done";
-    byId("sound").hidden = state !== "done";
+  #drawAudio(track, duration) {
+    const { state, value } = track.requests.features;
+    byId("audio-plots-wait").replaceChildren(...this.#wait(track));
+    byId("audio-plots-wait").hidden = state === "done";
+    byId("audio-plots").hidden = state !== "done";
     if (state !== "done") return;
     const { logMel, waveform } = value;
     const length = seconds(duration);
     drawWaveform(canvas("waveform"), waveform, duration);
-    canvas("waveform").setAttribute("aria-label", t("waveform-label", { name: song.name, length }));
-    drawLogMel(canvas("log-mel"), logMel, duration, this.#map(song) !== null);
+    canvas("waveform").setAttribute("aria-label", t("waveform-label", { name: track.name, length }));
+    drawLogMel(canvas("log-mel"), logMel, duration, this.#map(track) !== null);
     const [low, high] = [logMel.row_hz[0], logMel.row_hz[logMel.rows - 1]].map((hz) => number(hz));
-    canvas("log-mel").setAttribute("aria-label", t("log-mel-label", { name: song.name, low, high, length }));
+    canvas("log-mel").setAttribute("aria-label", t("log-mel-label", { name: track.name, low, high, length }));
     const { low: softest, high: loudest } = loudness(logMel);
     byId("db-low").textContent = number(softest);
     byId("db-high").textContent = number(loudest);
   }
 
-  /** What is said while there is no waveform and no spectrogram. */
-  #wait(song) {
-    const { state, problem, seconds: wait } = song.asks.features;
+  /** What is shown while there is no waveform and no spectrogram. */
+  #wait(track) {
+    const { state, problem, seconds: wait } = track.requests.features;
     if (state === "done") return [];
-    if (state === "failed") return [explain(problem), againButton(song)];
-    if (state === "cancelled") return [make("p", {}, t("cancelled")), againButton(song)];
-    return [make("p", { class: "pending" }, t(state === "retrying" ? "retrying" : "asking", { seconds: wait }))];
+    if (state === "failed") return [explain(problem), retryButton(track)];
+    if (state === "cancelled") return [make("p", {}, t("cancelled")), retryButton(track)];
+    return [make("p", { class: "pending" }, t(state === "retrying" ? "retrying" : "running", { seconds: wait }))];
   }
 
-  /** The map that is to be seen, if there is one. */
-  #map(song) {
-    if (!this.isExplaining || !songs.wanted.includes("vgg19")) return null;
-    return song.explanations.get(this.label)?.value ?? null;
+  /** The map that is to be shown, if there is one. */
+  #map(track) {
+    if (!this.isExplaining || !tracks.selected.includes("vgg19")) return null;
+    return track.explanations.get(this.label)?.value ?? null;
   }
 
-  #drawExplanation(song, duration) {
-    const answer = song.asks.vgg19.value;
-    const canExplain = songs.wanted.includes("vgg19") && Boolean(answer);
-    byId("explain-box").hidden = !songs.wanted.includes("vgg19");
+  #drawExplanation(track, duration) {
+    const prediction = track.requests.vgg19.value;
+    const canExplain = tracks.selected.includes("vgg19") && Boolean(prediction);
+    byId("explain-box").hidden = !tracks.selected.includes("vgg19");
     input("explain").disabled = !canExplain && !this.isExplaining;
     byId("explain-more").hidden = !this.isExplaining || !canExplain;
-    const map = this.#map(song);
-    const isDrawn = map !== null && song.asks.features.state === "done";
+    const map = this.#map(track);
+    const isDrawn = map !== null && track.requests.features.state === "done";
     canvas("grad-cam").hidden = !isDrawn;
     byId("explain-legend").hidden = !isDrawn;
     byId("log-mel-legend").classList.toggle("grey", isDrawn);
-    if (answer) this.#drawChoice(answer);
-    this.#sayReasons(song, map);
+    if (prediction) this.#drawChoice(prediction);
+    this.#describe(track, map);
     if (!isDrawn) return;
-    drawExplanation(canvas("grad-cam"), map, song.asks.features.value.logMel, duration);
+    drawExplanation(canvas("grad-cam"), map, track.requests.features.value.logMel, duration);
     this.#fade();
   }
 
-  /** The genres that can be explained: the answer first. */
-  #drawChoice(answer) {
-    const best = mostProbable(answer.probabilities);
-    const labels = Object.keys(answer.probabilities).filter((label) => label !== best);
+  /** The genres that can be explained: the predicted one first. */
+  #drawChoice(prediction) {
+    const best = mostProbable(prediction.probabilities);
+    const labels = Object.keys(prediction.probabilities).filter((label) => label !== best);
     const options = [["predicted", t("explain-predicted", { genre: genre(best) })], ...labels.map((label) => [label, genre(label)])];
     const choice = byId("explain-genre");
     const signature = JSON.stringify(options);
@@ -187,46 +187,46 @@ export class Stage {
   }
 
   /** What the map shows, in words. */
-  #sayReasons(song, map) {
-    const entry = song.explanations.get(this.label);
-    const said = byId("explain-said");
-    if (!this.isExplaining || !entry) return said.replaceChildren();
-    if (entry.state === "failed") return said.replaceChildren(explain(entry.problem));
+  #describe(track, map) {
+    const entry = track.explanations.get(this.label);
+    const text = byId("explain-status");
+    if (!this.isExplaining || !entry) return text.replaceChildren();
+    if (entry.state === "failed") return text.replaceChildren(explain(entry.problem));
     if (!map) {
-      const words = { retrying: "retrying", cancelled: "cancelled" }[entry.state] ?? "explain-asking";
-      return said.replaceChildren(make("p", { class: "pending" }, t(words, entry)));
+      const words = { retrying: "retrying", cancelled: "cancelled" }[entry.state] ?? "explain-running";
+      return text.replaceChildren(make("p", { class: "pending" }, t(words, entry)));
     }
-    const place = peak(map);
-    const values = { genre: genre(map.genre), seconds: seconds(place?.seconds ?? 0), hz: number(place?.hz ?? 0) };
-    said.replaceChildren(make("p", {}, t(place ? "explain-peak" : "explain-nothing", values)));
-    canvas("grad-cam").setAttribute("aria-label", t(place ? "explain-label" : "explain-nothing", values));
+    const strongest = peak(map);
+    const values = { genre: genre(map.genre), seconds: seconds(strongest?.seconds ?? 0), hz: number(strongest?.hz ?? 0) };
+    text.replaceChildren(make("p", {}, t(strongest ? "explain-peak" : "explain-nothing", values)));
+    canvas("grad-cam").setAttribute("aria-label", t(strongest ? "explain-label" : "explain-nothing", values));
   }
 
-  #drawTimelines(song, duration) {
-    const labels = labelsOf(song);
-    const done = MODELS.filter(({ name }) => songs.wanted.includes(name) && song.asks[name].state === "done");
+  #drawTimelines(track, duration) {
+    const labels = labelsOf(track);
+    const done = MODELS.filter(({ name }) => tracks.selected.includes(name) && track.requests[name].state === "done");
     for (const { name } of MODELS) {
       const panel = byId(`panel-${name}`);
       panel.hidden = !done.some((model) => model.name === name);
       if (panel.hidden) continue;
-      const found = pieces(song.asks[name].value.segments);
+      const found = intervals(track.requests[name].value.segments);
       drawTimeline(canvas(`timeline-${name}`), found, labels, duration, name === done.at(-1).name);
       const words = bands(found).map(({ start, end, best }) =>
         t("band", { start: clock(start), end: clock(end), genre: genre(best) }));
       canvas(`timeline-${name}`).setAttribute("aria-label", t("timeline-label", { model: t(`model-${name}`), bands: words.join("; ") }));
     }
-    this.#drawPassages(song, done);
+    this.#drawSegments(track, done);
   }
 
-  /** The passages as a table, for those who read rather than look. */
-  #drawPassages(song, done) {
-    const rows = done.flatMap(({ name }) => song.asks[name].value.segments.map((segment) => make("tr", {},
+  /** The segments as a table, for those who cannot see the plots. */
+  #drawSegments(track, done) {
+    const rows = done.flatMap(({ name }) => track.requests[name].value.segments.map((segment) => make("tr", {},
       make("td", {}, t(`model-${name}`)),
       make("td", {}, `${seconds(segment.start_seconds)} – ${seconds(segment.end_seconds)}`),
       make("td", {}, genre(segment.predicted_genre)),
       make("td", {}, percent(segment.probabilities[segment.predicted_genre])))));
-    byId("passages-rows").replaceChildren(...rows);
-    byId("passages").hidden = rows.length === 0;
+    byId("segment-rows").replaceChildren(...rows);
+    byId("segments").hidden = rows.length === 0;
   }
 
   #drawButton() {
@@ -237,25 +237,25 @@ export class Stage {
     button.setAttribute("aria-label", t(isPlaying ? "pause" : "play"));
   }
 
-  /** Puts the cursor where the song is. */
+  /** Moves the cursor to the position in the track. */
   #move() {
-    const { song, duration } = this;
-    if (!song || !duration) return;
+    const { track, duration } = this;
+    if (!track || !duration) return;
     const time = Math.min(this.player.time, duration);
-    const { left, right } = room(byId("score").clientWidth);
-    const width = byId("score").clientWidth - left - right;
-    const { style } = byId("score");
+    const { left, right } = margins(byId("plots").clientWidth);
+    const width = byId("plots").clientWidth - left - right;
+    const { style } = byId("plots");
     style.setProperty("--left", `${left}px`);
     style.setProperty("--right", `${right}px`);
     style.setProperty("--at", `${left + (time / duration) * width}px`);
     const scrub = input("scrub");
     scrub.value = String(time);
-    const heard = MODELS.map(({ name }) => {
-      const { value, state } = song.asks[name];
-      const piece = state === "done" && songs.wanted.includes(name) ? pieceAt(pieces(value.segments), time) : null;
-      return piece && t("now", { model: t(`model-${name}`), genre: genre(piece.best), percent: percent(piece.probabilities[piece.best]) });
+    const genres = MODELS.map(({ name }) => {
+      const { value, state } = track.requests[name];
+      const interval = state === "done" && tracks.selected.includes(name) ? intervalAt(intervals(value.segments), time) : null;
+      return interval && t("now", { model: t(`model-${name}`), genre: genre(interval.best), percent: percent(interval.probabilities[interval.best]) });
     });
-    const words = [`${clock(time)} / ${clock(duration)}`, ...heard.filter(Boolean)].join(" · ");
+    const words = [`${clock(time)} / ${clock(duration)}`, ...genres.filter(Boolean)].join(" · ");
     byId("now").textContent = words;
     byId("now").dataset.seconds = time.toFixed(3);
     scrub.setAttribute("aria-valuetext", words);
