@@ -1,7 +1,7 @@
-# What the scripts of this folder share; each begins with `. "$(dirname "$0")/common.sh"`.
+# Shared by the scripts of this folder; each begins with `. "$(dirname "$0")/common.sh"`.
 #
-# It goes to the root of the repository, and finds the programs that the scripts need, each in its own function, so that a
-# script asks for what it uses alone.
+# Changes to the root of the repository, and finds the programs that the scripts need, each in its own function, so that a
+# script checks only for what it uses.
 # shellcheck shell=bash
 # shellcheck disable=SC2034 # the scripts use what is set here
 set -euo pipefail
@@ -9,13 +9,13 @@ docker=docker buildkit=docker compose=()
 self="$(realpath "$0")"
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# EX_USAGE and EX_UNAVAILABLE of sysexits.h: wrong usage; no engine, or no client that can do what is needed. Whoever calls
-# a script can tell a machine without containers from a failure.
+# EX_USAGE and EX_UNAVAILABLE of sysexits.h: wrong usage; no engine, or no client with the required features. So a caller can
+# tell a machine without containers from a failure.
 readonly wrong_usage=64 unavailable=69
 
 note() { echo "${0##*/}: $*" >&2; }
 usage() {
-    note "$*; ${0##*/} --help says what there is"
+    note "$*; ${0##*/} --help lists the options"
     exit "$wrong_usage"
 }
 lacks() {
@@ -28,17 +28,17 @@ have() { command -v "$1" >/dev/null; }
 # The comment at the head of the script is its help.
 help() { awk 'NR > 1 { if (!/^#/) exit; sub(/^# ?/, ""); if (/^shellcheck /) exit; print }' "$self"; }
 
-# Says so and ends where no engine answers.
+# Fails if no engine responds.
 need_engine() {
-    local client=${TONEARM_DOCKER:-docker} said
+    local client=${TONEARM_DOCKER:-docker} message
     have "$client" || lacks "there is no $client: install Docker, or name its client in TONEARM_DOCKER"
-    said="$("$client" version --format '{{.Server.Version}}' 2>&1 >/dev/null)" ||
-        lacks "the engine does not answer: ${said:-no reason was given}"
+    message="$("$client" version --format '{{.Server.Version}}' 2>&1 >/dev/null)" ||
+        lacks "the engine does not respond: ${message:-no reason was given}"
     docker="$client"
 }
 
-# A client that builds with BuildKit, which builds the stages that are needed alone. Of two on a machine, the first in the
-# path may be a new one without its plug-in, and the second an old one that needs none.
+# A client that builds with BuildKit, which builds only the required stages. Of two on a machine, the first in the path may be
+# a new one without its plug-in, and the second an old one that needs none.
 need_buildkit() {
     local client
     need_engine
