@@ -14,7 +14,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Error, Result, anyhow, bail, ensure};
-use models::vgg19::{BLOCKS, Layer, Weights};
+use models::vgg19::{BLOCKS, BackboneWeights, ConvLayer};
 use safetensors::{Dtype, tensor::TensorView};
 use sha2::{Digest as _, Sha256};
 use ureq::{
@@ -130,7 +130,7 @@ impl Fetch {
     ///
     /// # Errors
     /// When the address cannot be used, the server refuses or cannot be reached, the digest is another, the source is not a VGG19
-    /// (see [`Weights::read`]), or `out` exists with other contents or cannot be written. What had arrived stays for the next call
+    /// (see [`BackboneWeights::read`]), or `out` exists with other contents or cannot be written. What had arrived stays for the next call
     /// where only the connection failed.
     pub fn run(&self, progress: &dyn Fn(u64, u64)) -> Result<Fetched> {
         let wanted = self.sha256.as_ref().map(|digest| digest.trim().to_ascii_lowercase());
@@ -187,8 +187,8 @@ impl Fetch {
         if let Some(published) = published.filter(|published| *published != found) {
             bail!("{from} has the SHA-256 {found}, and its hub says {published}: the download is damaged; try again");
         }
-        let weights =
-            Weights::read(source, BLOCKS.len()).with_context(|| format!("{from} is not a VGG19 that can be used"))?;
+        let weights = BackboneWeights::read(source, BLOCKS.len())
+            .with_context(|| format!("{from} is not a VGG19 that can be used"))?;
         let bytes = to_safetensors(&weights)?;
         let written = hex(Sha256::digest(&bytes));
         if let Some(wanted) = wanted.filter(|wanted| *wanted != found && *wanted != written) {
@@ -214,11 +214,11 @@ impl Fetch {
 }
 
 /// The convolutions as a safetensors file of F32, named as torchvision names them.
-fn to_safetensors(weights: &Weights) -> Result<Vec<u8>> {
+fn to_safetensors(weights: &BackboneWeights) -> Result<Vec<u8>> {
     let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     for conv in weights.convs() {
-        let Layer { index, in_channels, out_channels } = conv.layer;
+        let ConvLayer { index, in_channels, out_channels } = conv.layer;
         let shape = vec![out_channels, in_channels, 3, 3];
         tensors.push((format!("features.{index}.weight"), shape, bytes(&conv.weight)));
         tensors.push((format!("features.{index}.bias"), vec![out_channels], bytes(&conv.bias)));

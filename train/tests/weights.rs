@@ -17,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use models::vgg19::{BLOCKS, Weights};
+use models::vgg19::{BLOCKS, BackboneWeights};
 use safetensors::{Dtype, SafeTensors, serialize, tensor::TensorView};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
@@ -291,7 +291,7 @@ impl Call {
         assert_eq!(file.tensor("features.28.weight").unwrap().shape(), [512, 512, 3, 3]);
         assert!(!String::from_utf8_lossy(&written[..8192]).contains("example.org"));
         fs::write(&source, &*VGG19).unwrap();
-        let read = |path| Weights::read(path, BLOCKS.len()).unwrap();
+        let read = |path| BackboneWeights::read(path, BLOCKS.len()).unwrap();
         assert_eq!(read(&self.fetch.out).digest(), read(&source).digest());
     }
 }

@@ -131,7 +131,8 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         let segments = extractor.segments(&analysis)?;
         Ok((decoded, analysis, segments))
     };
-    let (decoded, analysis, segments) = extract().with_context(|| format!("failed to inspect {}", args.file.display()))?;
+    let (decoded, analysis, segments) =
+        extract().with_context(|| format!("failed to inspect {}", args.file.display()))?;
     let digest = features::digest(&analysis, &segments);
     if args.json {
         return print_json(&json!({
