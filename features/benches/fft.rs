@@ -7,11 +7,9 @@
 
 use std::{hint::black_box, time::Instant};
 
-use features::{
-    dsp::fft::RealFft,
-    simd::{self, Level, Simd, WithSimd},
-};
+use features::dsp::fft::RealFft;
 use rustfft::{FftPlannerScalar, num_complex::Complex};
+use simd::{Level, Simd, WithSimd};
 
 #[path = "fft/lanes.rs"]
 mod lanes;

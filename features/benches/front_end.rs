@@ -18,8 +18,8 @@ use features::{
         mel::MelFilterbank,
         stft::Stft,
     },
-    simd::Level,
 };
+use simd::Level;
 
 /// Milliseconds of the median and of the fastest of `rounds` runs.
 fn time<T>(rounds: usize, mut f: impl FnMut() -> T) -> (f64, f64) {
@@ -93,12 +93,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     times.insert("hpss_waveforms", time(rounds, || separate(&stft, samples)));
     let (median, fastest): (BTreeMap<_, _>, BTreeMap<_, _>) =
         times.into_iter().map(|(step, (median, fastest))| ((step, median), (step, fastest))).unzip();
-    let passages = whole_set()?;
-    let vector = passages.first().map(|passage| passage.vector.as_slice()).unwrap_or_default();
+    let segments = whole_set()?;
+    let vector = segments.first().map(|segment| segment.vector.as_slice()).unwrap_or_default();
     let vector: BTreeMap<_, _> = extractor.names().iter().zip(vector).collect();
     let report = serde_json::json!({
         "level": Level::current().name(), "rounds": rounds, "median_ms": median, "fastest_ms": fastest,
-        "vectors": passages.len(), "vector": vector,
+        "vectors": segments.len(), "vector": vector,
     });
     println!("{report}");
     Ok(())

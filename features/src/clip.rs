@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 
-/// Largest absolute value of a sample: files whose full scale is 2³¹ are heard, and no power overflows an `f32`.
+/// Largest absolute value of a sample: files whose full scale is 2³¹ pass, and no power overflows an `f32`.
 const MAX_AMPLITUDE: f32 = 1e10;
 
 /// Mono audio: at least one sample, all finite and within ±1e10, at a known rate.

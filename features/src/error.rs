@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Why audio could not be decoded, or features could not be computed.
 ///
-/// Every message says what was tried and what was found; the caller adds on which file.
+/// Every message says what was tried and what was found; callers add the file.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -49,7 +49,7 @@ pub enum Error {
         /// What was wrong.
         detail: String,
     },
-    /// The file is larger than the caller allows.
+    /// The file is larger than [`Limits`](crate::decode::Limits) allow.
     #[error("the audio has {bytes} bytes, over the limit of {limit}")]
     TooLarge {
         /// Its size in bytes.
@@ -57,7 +57,7 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The decoded audio is longer than the caller allows.
+    /// The decoded audio is longer than [`Limits`](crate::decode::Limits) allow.
     #[error("the audio is longer than the limit of {limit} s (decoding stopped at {seconds:.1} s)")]
     TooLong {
         /// Seconds decoded, or announced, when it was refused.
@@ -65,7 +65,7 @@ pub enum Error {
         /// The limit in seconds.
         limit: f64,
     },
-    /// The audio is too short for a single analysis segment.
+    /// The audio is too short for a single segment.
     #[error("the audio is too short: {seconds:.3} s, at least {minimum:.3} s is needed")]
     TooShort {
         /// Its length in seconds.
@@ -96,7 +96,7 @@ pub enum Error {
     Revision {
         /// The fingerprint asked for.
         theirs: String,
-        /// The fingerprint that this program has for the same settings.
+        /// The fingerprint that this program has for the same fields.
         ours: String,
         /// What to do.
         advice: &'static str,

@@ -1,22 +1,38 @@
-//! Audio bytes → [`Clip`] → [`LogMel`] and frame-wise series → feature vectors.
+//! Audio bytes → [`Clip`] → [`ClipFeatures`] (log-mel and frame-wise series) → feature vectors.
 //!
-//! The one implementation of Tonearm's preprocessing: training and serving both call it, and a [`Fingerprint`] of the
-//! [`FeatureSpec`] says whether two of them hear the same thing.
+//! The one implementation of Tonearm's preprocessing, which training and serving share. The [`Fingerprint`] of a [`FeatureSpec`] tells
+//! whether two programs compute the same features: equal fingerprints give the same bits for the same file.
+//!
+//! ```no_run
+//! use features::{Extractor, FeatureSpec, decode};
+//!
+//! # fn main() -> features::Result<()> {
+//! let decoded = decode::decode_file("track.flac".as_ref(), &decode::Limits::default())?;
+//! let extractor = Extractor::new(FeatureSpec::gtzan_store())?;
+//! let features = extractor.extract(&decoded.clip)?;
+//! // A vector for each segment of 30 s, with a name for each dimension.
+//! for segment in extractor.segments(&features)? {
+//!     println!("{:.1} s: {} = {}", segment.start_seconds, extractor.names()[0], segment.vector[0]);
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`decode`] reads the files, [`dsp`] transforms the samples, and [`descriptors`] has librosa's features one by one.
 
 mod aggregate;
 mod clip;
 pub mod decode;
-mod error;
-mod series;
-pub use ::simd;
 pub mod descriptors;
 pub mod dsp;
+mod error;
 mod extractor;
 mod log_mel;
+mod series;
 pub mod spec;
 
-pub use crate::extractor::{ClipFeatures, Extractor, FeatureVector, Span, digest};
-pub use crate::log_mel::LogMel;
 pub use clip::Clip;
 pub use error::{Error, Result};
+pub use extractor::{Extractor, FeatureVector, Span, digest};
+pub use log_mel::{ClipFeatures, LogMel};
 pub use spec::{FeatureSpec, Fingerprint};

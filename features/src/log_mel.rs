@@ -1,8 +1,14 @@
-//! The log-mel spectrogram: what a feature store keeps and what both models hear.
+//! The frame-wise features of a clip: the log-mel spectrogram, which a feature store keeps and both models take, and the series of
+//! descriptors that need more than it.
+
+use std::collections::BTreeMap;
 
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 
-use crate::{Error, Result, spec::Quantisation};
+use crate::{
+    Error, Result,
+    spec::{Descriptor, Quantisation},
+};
 
 /// A log-mel spectrogram in dB, of shape `[n_mels, n_frames]`, with at least one frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,6 +83,71 @@ impl LogMel {
             return Err(shape_error(format!("frames within 0..{}", self.n_frames()), format!("{start}..{end}")));
         }
         Ok(Self { db: self.db.slice_axis(Axis(1), Slice::from(start..end)).as_standard_layout().into_owned() })
+    }
+}
+
+/// The frame-wise features of one clip: the log-mel and the series, from which its vectors are computed.
+///
+/// A row of a log-mel store is one whose `series` are empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClipFeatures {
+    log_mel: LogMel,
+    series: BTreeMap<Descriptor, Array2<f32>>,
+}
+
+impl From<LogMel> for ClipFeatures {
+    fn from(log_mel: LogMel) -> Self {
+        Self { log_mel, series: BTreeMap::new() }
+    }
+}
+
+impl ClipFeatures {
+    /// Joins a log-mel with series of shape `[rows, n_frames]`, one for each descriptor that needs more than the log-mel.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when a series has another number of frames than the log-mel.
+    pub fn new(log_mel: LogMel, series: BTreeMap<Descriptor, Array2<f32>>) -> Result<Self> {
+        for values in series.values() {
+            if values.ncols() != log_mel.n_frames() {
+                return Err(Error::Shape {
+                    what: "series of a descriptor",
+                    expected: format!("{} frames", log_mel.n_frames()),
+                    found: format!("{} frames", values.ncols()),
+                });
+            }
+        }
+        Ok(Self { log_mel, series })
+    }
+
+    /// The log-mel spectrogram.
+    #[must_use]
+    pub fn log_mel(&self) -> &LogMel {
+        &self.log_mel
+    }
+
+    /// The series of a descriptor, `[rows, n_frames]`, where it was computed.
+    #[must_use]
+    pub fn series(&self, descriptor: Descriptor) -> Option<ArrayView2<'_, f32>> {
+        self.series.get(&descriptor).map(Array2::view)
+    }
+
+    /// Every series that was computed, ordered by descriptor.
+    pub fn all_series(&self) -> impl Iterator<Item = (Descriptor, ArrayView2<'_, f32>)> {
+        self.series.iter().map(|(&descriptor, values)| (descriptor, values.view()))
+    }
+
+    /// Frames `start..end` alone.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] when the range is empty or ends after the last frame.
+    pub fn frames(&self, start: usize, end: usize) -> Result<Self> {
+        let log_mel = self.log_mel.frames(start, end)?;
+        let series = self
+            .series
+            .iter()
+            .map(|(&d, values)| (d, values.slice_axis(Axis(1), Slice::from(start..end)).to_owned()))
+            .collect();
+        Ok(Self { log_mel, series })
     }
 }
 

@@ -8,14 +8,13 @@ use crate::{
     FeatureSpec, LogMel, Result,
     descriptors::{
         chroma::chroma_stft,
-        descriptor::{Descriptor, Needs},
         onset::onset_strength,
         spectral::{self, ContrastSpec, FLATNESS_AMIN, ROLL_PERCENT},
         tempo::{self, TempoSpec},
         time_domain,
     },
     dsp::{hpss, mel::MelFilterbank, stft::Stft},
-    spec::{DbSpec, StftSpec},
+    spec::{DbSpec, Descriptor, Needs, StftSpec},
 };
 
 /// What the rows of a series are called; one of no name for a series of one row.

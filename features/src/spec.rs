@@ -3,19 +3,16 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{
-    Error, Result,
-    descriptors::descriptor::{Descriptor, Needs},
-};
+use crate::{Error, Result};
 
-/// Raised whenever a change alters any number that the analysis gives; part of every fingerprint.
+/// Raised whenever a change alters any feature; part of every fingerprint.
 pub const ALGORITHM_REVISION: u32 = 1;
 /// Raised whenever decoding or down-mixing gives other samples.
 pub const DECODER_REVISION: u32 = 1;
 /// Raised whenever resampling gives other samples.
 pub const RESAMPLER_REVISION: u32 = 1;
 
-/// What the field has long described the cepstrum by; the preset `gtzan-store` has descriptors that tell genres apart better.
+/// The classic statistics of the cepstrum; the descriptors of the preset `gtzan-store` separate genres better.
 const CLASSIC: [Descriptor; 3] = [Descriptor::Mfcc, Descriptor::MfccDelta, Descriptor::MfccCorrelation];
 
 /// The names of the presets, as [`FeatureSpec::preset`] takes them.
@@ -28,7 +25,7 @@ pub const PRESETS: [&str; 2] = ["gtzan-store", "librosa"];
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FeatureSpec {
-    /// Revisions of the code that the settings below are interpreted by.
+    /// Revisions of the code that interpret the fields below.
     pub revision: Revision,
     /// Rate that audio is resampled to, in Hz.
     pub sample_rate: u32,
@@ -45,7 +42,7 @@ pub struct FeatureSpec {
     /// How a clip is divided into segments and windows, each of which gives one vector.
     #[serde(rename = "segment")]
     pub segmentation: SegmentationSpec,
-    /// What a vector holds, in this order; empty for a model that hears the log-mel itself.
+    /// What a vector holds, in this order; empty for a model whose input is the log-mel itself.
     pub descriptors: Vec<Descriptor>,
 }
 
@@ -269,13 +266,13 @@ impl FeatureSpec {
         Ok(spec)
     }
 
-    /// This specification without descriptors: for a model that hears the log-mel itself.
+    /// This specification without descriptors: for a model whose input is the log-mel itself.
     #[must_use]
     pub fn log_mel_alone(&self) -> Self {
         Self { descriptors: Vec::new(), ..self.clone() }
     }
 
-    /// Refuses a specification without descriptors, for a model that hears vectors.
+    /// Refuses a specification without descriptors, for a model whose input is a vector.
     ///
     /// # Errors
     /// [`Error::Spec`] when there is none.
@@ -301,7 +298,7 @@ impl FeatureSpec {
         frames as f64 / f64::from(self.sample_rate)
     }
 
-    /// Refuses settings that this program cannot compute, or would compute differently from the program that wrote them.
+    /// Refuses a specification that this program cannot compute, or would compute differently from the program that wrote them.
     ///
     /// # Errors
     /// [`Error::Spec`] naming the field; [`Error::Revision`] for another revision of the algorithms.
@@ -429,6 +426,147 @@ impl TryFrom<String> for Fingerprint {
     }
 }
 
+/// How much of the audio a descriptor must see. Ordered: what a log-mel store has is the least.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Needs {
+    /// The log-mel spectrogram alone.
+    LogMel,
+    /// The linear-frequency short-time Fourier transform.
+    Stft,
+    /// The samples.
+    Waveform,
+}
+
+/// A group of dimensions of a feature vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Descriptor {
+    /// Mean, deviation and percentiles of each MFCC.
+    Mfcc,
+    /// Mean and deviation of the first derivative of each MFCC, and deviation of the second.
+    MfccDelta,
+    /// Pearson's correlations between the first 20 MFCC.
+    MfccCorrelation,
+    /// Mean of the MFCC 1 to 12.
+    MfccMean,
+    /// Modulation spectrum of each MFCC in eight bands.
+    MfccModulation,
+    /// Log-Euclidean covariances of the MFCC in four bands of modulation.
+    MfccModulationCovariance,
+    /// Log-Euclidean covariance of the spectral flux of 16 bands.
+    OnsetCovariance,
+    /// Statistics of the spectral flux, overall and in three ranges.
+    OnsetStatistics,
+    /// Roughness of the mean spectrum along frequency.
+    MelRoughness,
+    /// Skewness in time of 16 mel bands.
+    MelSkewness,
+    /// Deviation in time of the spectral contrast of the mel bands.
+    MelContrast,
+    /// Spectral centroid in Hz.
+    SpectralCentroid,
+    /// Spectral bandwidth in Hz.
+    SpectralBandwidth,
+    /// Spectral rolloff (85 %) in Hz.
+    SpectralRolloff,
+    /// Spectral flatness, 0 to 1.
+    SpectralFlatness,
+    /// Octave-based spectral contrast in dB.
+    SpectralContrast,
+    /// The twelve pitch classes, from C; 0 to 1.
+    Chroma,
+    /// Root-mean-square level.
+    Rms,
+    /// Zero crossings a sample, 0 to 1.
+    ZeroCrossingRate,
+    /// Root-mean-square level of the harmonic and the percussive part.
+    HarmonicPercussive,
+    /// Tempo of the clip in beats a minute.
+    Tempo,
+}
+
+impl Descriptor {
+    /// Every descriptor.
+    pub const ALL: [Self; 21] = [
+        Self::Mfcc,
+        Self::MfccDelta,
+        Self::MfccCorrelation,
+        Self::MfccMean,
+        Self::MfccModulation,
+        Self::MfccModulationCovariance,
+        Self::OnsetCovariance,
+        Self::OnsetStatistics,
+        Self::MelRoughness,
+        Self::MelSkewness,
+        Self::MelContrast,
+        Self::SpectralCentroid,
+        Self::SpectralBandwidth,
+        Self::SpectralRolloff,
+        Self::SpectralFlatness,
+        Self::SpectralContrast,
+        Self::Chroma,
+        Self::Rms,
+        Self::ZeroCrossingRate,
+        Self::HarmonicPercussive,
+        Self::Tempo,
+    ];
+
+    /// What a specification and a store call it, such as `spectral_centroid`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mfcc => "mfcc",
+            Self::MfccDelta => "mfcc_delta",
+            Self::MfccCorrelation => "mfcc_correlation",
+            Self::MfccMean => "mfcc_mean",
+            Self::MfccModulation => "mfcc_modulation",
+            Self::MfccModulationCovariance => "mfcc_modulation_covariance",
+            Self::OnsetCovariance => "onset_covariance",
+            Self::OnsetStatistics => "onset_statistics",
+            Self::MelRoughness => "mel_roughness",
+            Self::MelSkewness => "mel_skewness",
+            Self::MelContrast => "mel_contrast",
+            Self::SpectralCentroid => "spectral_centroid",
+            Self::SpectralBandwidth => "spectral_bandwidth",
+            Self::SpectralRolloff => "spectral_rolloff",
+            Self::SpectralFlatness => "spectral_flatness",
+            Self::SpectralContrast => "spectral_contrast",
+            Self::Chroma => "chroma",
+            Self::Rms => "rms",
+            Self::ZeroCrossingRate => "zero_crossing_rate",
+            Self::HarmonicPercussive => "harmonic_percussive",
+            Self::Tempo => "tempo",
+        }
+    }
+
+    /// What this descriptor must see.
+    #[must_use]
+    pub fn needs(self) -> Needs {
+        match self {
+            Self::Mfcc
+            | Self::MfccDelta
+            | Self::MfccCorrelation
+            | Self::MfccMean
+            | Self::MfccModulation
+            | Self::MfccModulationCovariance
+            | Self::OnsetCovariance
+            | Self::OnsetStatistics
+            | Self::MelRoughness
+            | Self::MelSkewness
+            | Self::MelContrast => Needs::LogMel,
+            Self::SpectralCentroid
+            | Self::SpectralBandwidth
+            | Self::SpectralRolloff
+            | Self::SpectralFlatness
+            | Self::SpectralContrast
+            | Self::Chroma => Needs::Stft,
+            Self::Rms | Self::ZeroCrossingRate | Self::HarmonicPercussive | Self::Tempo => Needs::Waveform,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -507,5 +645,12 @@ mod tests {
         assert!(spec.descriptors.contains(&Descriptor::MfccMean));
         assert!(!spec.descriptors.contains(&Descriptor::Rms));
         assert_eq!(spec.needs(), Needs::LogMel);
+    }
+
+    #[test]
+    fn names_are_those_of_a_specification() {
+        for descriptor in Descriptor::ALL {
+            assert_eq!(serde_json::to_value(descriptor).expect("a string"), descriptor.name());
+        }
     }
 }

@@ -13,7 +13,6 @@ use features::{
     Clip,
     decode::{Limits, decode_file},
     descriptors::kaggle57,
-    simd,
 };
 use ndarray::{Array2, Axis};
 use safetensors::SafeTensors;

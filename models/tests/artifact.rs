@@ -7,7 +7,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
 };
 
-use features::{Clip, Extractor, FeatureSpec, Fingerprint, descriptors::descriptor::Needs};
+use features::{Clip, Extractor, FeatureSpec, Fingerprint, spec::Needs};
 use models::{
     Error, Explain, PredictRequest,
     artifact::{

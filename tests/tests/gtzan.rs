@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use features::{Extractor, FeatureSpec, descriptors::descriptor::Needs};
+use features::{Extractor, FeatureSpec, spec::Needs};
 use serde_json::Value;
 use tests::{shared, train};
 

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use features::{Extractor, FeatureSpec, descriptors::descriptor::Needs};
+use features::{Extractor, FeatureSpec, spec::Needs};
 use models::{
     artifact::{DataDescription, Draft, SplitMetrics, set_current},
     svm::{Svm, SvmParameters},

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 use features::{
     Extractor, FeatureSpec,
     decode::{AudioInfo, decode},
-    descriptors::descriptor::Needs,
+    spec::Needs,
 };
 use md5::Md5;
 use polars::prelude::{DataFrame, NamedFrom, Series};

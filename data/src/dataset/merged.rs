@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use features::{ClipFeatures, FeatureSpec, descriptors::descriptor::Descriptor};
+use features::{ClipFeatures, FeatureSpec, spec::Descriptor};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;

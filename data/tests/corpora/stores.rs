@@ -8,7 +8,7 @@ use std::{
 };
 
 use data::{AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Genre, LabelledDataset, Part, Split, extract};
-use features::{FeatureSpec, descriptors::descriptor::Needs};
+use features::{FeatureSpec, spec::Needs};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
@@ -233,10 +233,7 @@ impl Parts {
         let mut spec = FeatureSpec::gtzan_store();
         spec.mel.n_mels = 32;
         spec.n_mfcc = 16;
-        spec.descriptors = vec![
-            features::descriptors::descriptor::Descriptor::Mfcc,
-            features::descriptors::descriptor::Descriptor::Rms,
-        ];
+        spec.descriptors = vec![features::spec::Descriptor::Mfcc, features::spec::Descriptor::Rms];
         Self {
             spec: Some(spec),
             version: Some("1.0"),
@@ -294,7 +291,7 @@ fn a_store_of_another_writer_opens() {
     // The third frame of each band is padding.
     let expected = (0..32).flat_map(|band| [96 + 3 * band, 97 + 3 * band]).map(|i| (i % 60) as f32 * 0.5 - 80.0);
     assert_eq!(levels, expected.collect::<Vec<_>>());
-    assert_eq!(analysis.series(features::descriptors::descriptor::Descriptor::Rms).unwrap().dim(), (1, 2));
+    assert_eq!(analysis.series(features::spec::Descriptor::Rms).unwrap().dim(), (1, 2));
     let full = FeatureStore::open(Parts { n_frames: None, ..Parts::good() }.write().path()).unwrap();
     assert_eq!(full.n_frames(1), 3);
 }

@@ -1,22 +1,15 @@
 //! From the frames of a segment to one vector: a group of dimensions for each [`Descriptor`].
 
-mod bands;
 mod cepstrum;
-mod modulation;
-mod onset;
+mod log_mel;
+mod series;
 mod stats;
-mod symmetric;
-mod tracks;
 
 use std::cell::OnceCell;
 
-use ndarray::Array2;
-
-use crate::{
-    ClipFeatures, FeatureSpec, Result,
-    descriptors::{descriptor::Descriptor, mfcc::Mfcc},
-};
-use modulation::ModulationSpectra;
+use crate::{ClipFeatures, FeatureSpec, Result, descriptors::mfcc::Mfcc, spec::Descriptor};
+use cepstrum::ModulationSpectra;
+use stats::widened;
 
 /// Computes the vectors of a [`FeatureSpec`].
 #[derive(Debug)]
@@ -28,7 +21,7 @@ pub(crate) struct Aggregator {
 
 /// What the groups are computed from; made once a segment, shared by the groups.
 struct Frames<'a> {
-    analysis: &'a ClipFeatures,
+    features: &'a ClipFeatures,
     /// `[n_mels, n_frames]`, in dB.
     log_mel: Vec<Vec<f64>>,
     /// `[n_mfcc, n_frames]`.
@@ -43,7 +36,7 @@ impl Frames<'_> {
     }
 
     fn flux(&self) -> &[Vec<f64>] {
-        self.flux.get_or_init(|| onset::flux(&self.log_mel))
+        self.flux.get_or_init(|| log_mel::flux(&self.log_mel))
     }
 }
 
@@ -65,22 +58,22 @@ impl Aggregator {
             Descriptor::MfccDelta => cepstrum::delta_names(n_mfcc),
             Descriptor::MfccCorrelation => cepstrum::correlation_names(n_mfcc),
             Descriptor::MfccMean => cepstrum::mean_names(),
-            Descriptor::MfccModulation => modulation::energy_names(n_mfcc),
-            Descriptor::MfccModulationCovariance => modulation::covariance_names(n_mfcc),
-            Descriptor::OnsetCovariance => onset::covariance_names(),
-            Descriptor::OnsetStatistics => onset::statistics_names(),
-            Descriptor::MelRoughness => bands::roughness_names(),
-            Descriptor::MelSkewness => bands::skewness_names(),
-            Descriptor::MelContrast => bands::contrast_names(),
-            _ => tracks::names(descriptor),
+            Descriptor::MfccModulation => cepstrum::modulation_energy_names(n_mfcc),
+            Descriptor::MfccModulationCovariance => cepstrum::modulation_covariance_names(n_mfcc),
+            Descriptor::OnsetCovariance => log_mel::onset_covariance_names(),
+            Descriptor::OnsetStatistics => log_mel::onset_statistics_names(),
+            Descriptor::MelRoughness => log_mel::roughness_names(),
+            Descriptor::MelSkewness => log_mel::skewness_names(),
+            Descriptor::MelContrast => log_mel::contrast_names(),
+            _ => series::names(descriptor),
         }
     }
 
     /// The vector of a segment, of as many dimensions as there are names.
-    pub(crate) fn vector(&self, analysis: &ClipFeatures) -> Result<Vec<f32>> {
-        let log_mel = analysis.log_mel().db();
+    pub(crate) fn vector(&self, features: &ClipFeatures) -> Result<Vec<f32>> {
+        let log_mel = features.log_mel().db();
         let frames = Frames {
-            analysis,
+            features,
             mfcc: widened(&self.mfcc.apply(log_mel)?),
             log_mel: log_mel.outer_iter().map(|row| row.iter().map(|&v| f64::from(v)).collect()).collect(),
             modulation: OnceCell::new(),
@@ -102,48 +95,78 @@ fn group_values(descriptor: Descriptor, frames: &Frames<'_>) -> Result<Vec<f64>>
         Descriptor::MfccMean => cepstrum::means(&frames.mfcc),
         Descriptor::MfccModulation => frames.modulation().energies(),
         Descriptor::MfccModulationCovariance => frames.modulation().covariances(),
-        Descriptor::OnsetCovariance => onset::covariance(frames.flux()),
-        Descriptor::OnsetStatistics => onset::statistics(frames.flux()),
-        Descriptor::MelRoughness => bands::roughness(&frames.log_mel),
-        Descriptor::MelSkewness => bands::skewness(&frames.log_mel),
-        Descriptor::MelContrast => bands::contrast(&frames.log_mel),
-        _ => tracks::values(descriptor, frames.analysis)?,
+        Descriptor::OnsetCovariance => log_mel::onset_covariance(frames.flux()),
+        Descriptor::OnsetStatistics => log_mel::onset_statistics(frames.flux()),
+        Descriptor::MelRoughness => log_mel::roughness(&frames.log_mel),
+        Descriptor::MelSkewness => log_mel::skewness(&frames.log_mel),
+        Descriptor::MelContrast => log_mel::contrast(&frames.log_mel),
+        _ => series::values(descriptor, frames.features)?,
     })
 }
 
-fn widened(matrix: &Array2<f32>) -> Vec<Vec<f64>> {
-    matrix.outer_iter().map(|row| row.iter().map(|&value| f64::from(value)).collect()).collect()
-}
+#[cfg(test)]
+mod tests {
+    //! Against the reference in numpy: `experiments/parity/descriptors_golden.py`.
 
-/// Bands that the log-mel is pooled to where a descriptor wants few.
-const POOLED_BANDS: usize = 16;
+    use serde::Deserialize;
 
-/// Means of adjacent bands, 16 of them from the lowest to the highest: `[16, n_frames]`.
-fn pooled(bands: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    let n_frames = bands.first().map_or(0, Vec::len);
-    (0..POOLED_BANDS)
-        .map(|band| {
-            mean_of(&bands[band * bands.len() / POOLED_BANDS..(band + 1) * bands.len() / POOLED_BANDS], n_frames)
-        })
-        .collect()
-}
+    use super::Aggregator;
+    use crate::{ClipFeatures, FeatureSpec, LogMel, spec::Needs};
 
-/// Mean over rows of each column.
-fn mean_of(rows: &[Vec<f64>], n_frames: usize) -> Vec<f64> {
-    let mut mean = vec![0.0; n_frames];
-    for row in rows {
-        for (sum, value) in mean.iter_mut().zip(row) {
-            *sum += value;
+    #[derive(Deserialize)]
+    struct Golden {
+        names: Vec<String>,
+        cases: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        frames: usize,
+        seed: u64,
+        zero: bool,
+        vector: Vec<f64>,
+    }
+
+    /// The same levels as the script's `synthetic`.
+    fn levels(case: &Case) -> Vec<u8> {
+        let mut state = case.seed;
+        let mut level = |band: usize, frame: usize| {
+            if case.zero {
+                return 0;
+            }
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            let beat = if frame.is_multiple_of(6) { 20 } else { 0 };
+            (150 - band / 2 + band * frame % 17 + beat + (state >> 59) as usize) as u8
+        };
+        (0..128).flat_map(|band| (0..case.frames).map(|frame| level(band, frame)).collect::<Vec<_>>()).collect()
+    }
+
+    #[test]
+    fn descriptors_of_a_log_mel_are_those_of_the_reference() {
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../tests/golden/descriptors.json")).expect("the script writes JSON");
+        let spec = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some are left");
+        let aggregator = Aggregator::new(&spec).expect("valid");
+        let names = aggregator.names();
+        let at: Vec<usize> = golden
+            .names
+            .iter()
+            .map(|name| names.iter().position(|ours| ours == name).unwrap_or_else(|| panic!("no dimension {name}")))
+            .collect();
+        assert_eq!(names.len(), golden.names.len());
+        for case in &golden.cases {
+            let quantisation = spec.quantisation.as_ref().expect("a store has levels");
+            let log_mel = LogMel::from_levels(&levels(case), 128, case.frames, quantisation).expect("128 bands");
+            let vector = aggregator.vector(&ClipFeatures::from(log_mel)).expect("long enough");
+            assert_eq!(vector.len(), names.len());
+            for ((&at, name), &expected) in at.iter().zip(&golden.names).zip(&case.vector) {
+                let found = f64::from(vector[at]);
+                assert!(
+                    (found - expected).abs() <= 2e-4 * (1.0 + expected.abs()),
+                    "{name} of {} frames: {found}, the reference has {expected}",
+                    case.frames
+                );
+            }
         }
     }
-    mean.iter_mut().for_each(|sum| *sum /= rows.len().max(1) as f64);
-    mean
 }
-
-/// Indices of the upper triangle of a square matrix, row by row.
-fn upper_triangle(n: usize) -> impl Iterator<Item = (usize, usize)> {
-    (0..n).flat_map(move |i| (i..n).map(move |j| (i, j)))
-}
-
-#[cfg(test)]
-mod tests;

@@ -3,13 +3,10 @@
 //! What a file is, is told by its content. It is mixed to mono packet by packet, so memory is bounded by [`Limits`] and
 //! never by what a header announces. Hostile input gives an [`Error`], never a panic.
 
-mod au;
-mod mp4;
 mod pcm;
 mod sink;
 mod sniff;
 mod symphonia;
-mod wav;
 
 use std::{fs::File, io::Read, path::Path};
 
@@ -76,8 +73,8 @@ pub fn decode<B: AsRef<[u8]>>(bytes: B, limits: &Limits) -> Result<Decoded> {
     let bytes = bytes.as_ref();
     refuse_too_large(bytes.len() as u64, limits)?;
     match sniff::sniff(bytes)? {
-        (Container::Wav, body) => wav::decode(body, limits),
-        (Container::Au, body) => au::decode(body, limits),
+        (Container::Wav, body) => pcm::decode_wav(body, limits),
+        (Container::Au, body) => pcm::decode_au(body, limits),
         (container, body) => symphonia::decode(container, body, limits),
     }
 }

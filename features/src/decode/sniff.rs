@@ -32,7 +32,7 @@ impl Container {
     }
 }
 
-/// How far into a file the first MPEG frame is looked for: a cut from a broadcast begins within a frame, and some taggers
+/// How far into a file the first MPEG frame is searched for: a cut from a broadcast begins within a frame, and some taggers
 /// leave padding.
 const MAX_JUNK: usize = 16 * 1024;
 
@@ -146,7 +146,7 @@ fn frame_at(bytes: &[u8]) -> Option<(Frame, usize)> {
     Some((Frame { container: Container::Mp3, constant: word & 0xfffe_0c00 }, length))
 }
 
-/// What bytes that are no audio look like, for a person.
+/// A description of bytes that are no audio, for the error.
 fn describe(bytes: &[u8]) -> String {
     const KNOWN: [(&[u8], &str); 15] = [
         (b"%PDF", "a PDF document"),

@@ -5,7 +5,7 @@
 //!
 //! Lossless codecs are exact. MP3, AAC and Vorbis make tables by the `sin`, `cos` and `powf` of the platform's C library, which
 //! may choose a kernel by CPU: the samples were found equal with glibc's FMA, AVX2 and AVX-512 kernels on and off (50 files and
-//! 30 s of music in each codec), but another C library may differ in a last bit.
+//! 30 s of audio in each codec), but another C library may differ in a last bit.
 
 use std::io::{Cursor, ErrorKind};
 
@@ -26,13 +26,13 @@ use symphonia::{
     },
 };
 
-use super::{Decoded, Limits, mp4, sink::Sink, sniff::Container};
+use super::{Decoded, Limits, sink::Sink, sniff::Container};
 use crate::{Error, Result};
 
 /// Decodes the first (or the default) audio track of `bytes`, which are of `container`.
 pub(super) fn decode(container: Container, bytes: &[u8], limits: &Limits) -> Result<Decoded> {
     let stream = Stream::open(container, bytes)?;
-    let delay = if container == Container::M4a { mp4::encoder_delay(bytes, stream.track.id) } else { 0 };
+    let delay = if container == Container::M4a { encoder_delay(bytes, stream.track.id) } else { 0 };
     stream.decode(bytes.len(), delay, limits)
 }
 
@@ -225,4 +225,51 @@ fn convert(container: Container, cause: Cause) -> Error {
         Cause::DecodeError(detail) | Cause::LimitError(detail) => Error::Corrupt { container, detail: detail.into() },
         other => Error::Corrupt { container, detail: other.to_string() },
     }
+}
+
+/// Samples to leave out at the start of the MP4 track `track_id` (in ticks of its own clock); 0 if the file does not say so.
+///
+/// Symphonia reads the edit list of a track, but does not apply it.
+/// ISO/IEC 14496-12, 8.6.6: `moov / trak / edts / elst`; the first entry with a media time of 0 or more is where it starts.
+fn encoder_delay(bytes: &[u8], track_id: u32) -> u64 {
+    let delay_of = |trak: &[u8]| {
+        let list = child(child(trak, b"edts")?, b"elst")?;
+        let (is_long, entries) = (*list.first()? == 1, list.get(8..)?);
+        let media_times = entries.chunks_exact(if is_long { 20 } else { 12 }).map(|entry| match is_long {
+            true => entry[8..16].as_array().map_or(-1, |v| i64::from_be_bytes(*v)),
+            false => entry[4..8].as_array().map_or(-1, |v| i64::from(i32::from_be_bytes(*v))),
+        });
+        media_times.map(u64::try_from).find_map(Result::ok)
+    };
+    let is_wanted = |trak: &&[u8]| {
+        let header = child(trak, b"tkhd").unwrap_or_default();
+        let at = if header.first() == Some(&1) { 20 } else { 12 };
+        header.get(at..at + 4) == Some(&track_id.to_be_bytes())
+    };
+    let movie = child(bytes, b"moov").unwrap_or_default();
+    let track = boxes(movie).filter(|(kind, _)| *kind == b"trak").map(|(_, body)| body).find(is_wanted);
+    track.and_then(delay_of).unwrap_or(0)
+}
+
+/// The body of the first box of `kind` in `bytes`.
+fn child<'b>(bytes: &'b [u8], kind: &[u8; 4]) -> Option<&'b [u8]> {
+    boxes(bytes).find(|(found, _)| *found == kind).map(|(_, body)| body)
+}
+
+/// The boxes that follow each other in `bytes`: kind and body. Ends at the first that does not fit.
+fn boxes(bytes: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+    let mut rest = bytes;
+    std::iter::from_fn(move || {
+        let size = u32::from_be_bytes(*rest.first_chunk::<4>()?);
+        let kind = rest.get(4..8)?.as_array()?;
+        // 0 means to the end, and 1 that 64 bits of size follow.
+        let (header, size) = match size {
+            0 => (8, rest.len()),
+            1 => (16, usize::try_from(u64::from_be_bytes(*rest.get(8..16)?.as_array()?)).ok()?),
+            size => (8, size as usize),
+        };
+        let body = rest.get(header..size)?;
+        rest = &rest[size..];
+        Some((kind, body))
+    })
 }

@@ -1,11 +1,11 @@
-//! Chroma: how strongly each of the twelve pitch classes sounds, and the tuning that they are taken at.
+//! Chroma: the strength of each of the twelve pitch classes, and the tuning.
 
 use libm::{exp, log2, log2f, sqrt};
 use ndarray::{Array2, ArrayView2};
 
 use crate::{Error, Result, descriptors::spectral::Rows};
 
-/// Settings of [`filters`]; the default is `librosa.filters.chroma`'s.
+/// Parameters of [`filters`]; the default is `librosa.filters.chroma`'s.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ChromaSpec {
     /// Pitch classes in an octave; at least 1.

@@ -1,12 +1,11 @@
 //! Mel-frequency cepstral coefficients, as `librosa.feature.mfcc(S=log_mel)` 0.11.
 
 use ndarray::{Array2, ArrayView2};
-use pulp::{Simd, WithSimd};
+use simd::{Simd, WithSimd};
 
 use crate::{
     Error, Result,
     dsp::stft::{BLOCK_FRAMES, BlockRow, load_block, store_block},
-    simd,
 };
 
 /// The orthonormal discrete cosine transform (type 2) over the bands of a log-mel spectrogram.
@@ -99,7 +98,7 @@ impl WithSimd for Sums<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simd::{Level, with_level};
+    use simd::{Level, with_level};
 
     fn log_mel() -> Array2<f32> {
         Array2::from_shape_fn((24, 35), |(b, t)| ((b * 37 + t * 101) % 83) as f32 - 80.0)

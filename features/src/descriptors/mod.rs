@@ -2,7 +2,6 @@
 
 pub mod chroma;
 pub mod delta;
-pub mod descriptor;
 pub mod kaggle57;
 pub mod mfcc;
 pub mod onset;

@@ -8,11 +8,11 @@
 use std::borrow::Cow;
 
 use ndarray::{Array2, ArrayView2};
-use pulp::{Simd, WithSimd};
+use simd::{Simd, WithSimd};
 
-use crate::{Error, Result, simd};
+use crate::{Error, Result};
 
-/// A spectrogram as contiguous rows, copied only if the caller's is not laid out so.
+/// A spectrogram as contiguous rows, copied only where the given one has another layout.
 pub(crate) struct Rows<'a> {
     data: Cow<'a, [f32]>,
     bins: usize,
@@ -176,7 +176,7 @@ pub fn flatness(magnitude: ArrayView2<'_, f32>, amin: f32) -> Vec<f32> {
         .collect()
 }
 
-/// Settings of [`contrast`]; the default is librosa's.
+/// Parameters of [`contrast`]; the default is librosa's.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ContrastSpec {
     /// Octave bands above the first, which reaches from 0 to `f_min`; at least 1.
@@ -246,7 +246,7 @@ impl ContrastSpec {
 /// than 80 dB below the greatest of their own in the clip. A silent frame gives 0, and so does a band without a bin.
 ///
 /// # Errors
-/// [`Error::Spec`] for settings out of range, or bands beyond half the sample rate.
+/// [`Error::Spec`] for parameters out of range, or bands beyond half the sample rate.
 pub fn contrast(magnitude: ArrayView2<'_, f32>, sample_rate: u32, spec: &ContrastSpec) -> Result<Array2<f32>> {
     let s = Rows::new(magnitude);
     let bands = spec.bands(s.bins(), s.bin_hz(sample_rate), sample_rate)?;

@@ -2,11 +2,9 @@
 
 use libm::{cos, log1p, log2};
 use ndarray::Array2;
-use pulp::{Simd, WithSimd};
+use simd::{Simd, WithSimd};
 
-use crate::simd;
-
-/// Settings of [`tempo`]; the default is `librosa.feature.tempo`'s.
+/// Parameters of [`tempo`]; the default is `librosa.feature.tempo`'s.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TempoSpec {
     /// Seconds of the window of the autocorrelation.

@@ -1,9 +1,9 @@
 //! Decibels, as `librosa.power_to_db` and `librosa.amplitude_to_db` 0.11 with `ref=1.0`.
 
 use ndarray::Array2;
-use pulp::{Simd, WithSimd};
+use simd::{Simd, WithSimd};
 
-use crate::{simd, spec::DbSpec};
+use crate::spec::DbSpec;
 
 /// Turns powers into decibels in place: `10·log10(max(amin, S))`, and with `top_db` no lower than that below the largest
 /// value of the whole matrix.
@@ -106,7 +106,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::simd::{Level, with_level};
+    use simd::{Level, with_level};
 
     const PLAIN: DbSpec = DbSpec { amin: 1e-10, top_db: None };
 

@@ -4,12 +4,11 @@
 //! "Extending harmonic-percussive separation of audio signals" (2014).
 
 use ndarray::{Array2, ArrayView2};
-use pulp::{Simd, WithSimd};
+use simd::{Simd, WithSimd};
 
 use crate::{
     Error, Result,
     dsp::stft::{BLOCK_FRAMES, BlockRow, Moduli, OverlapAdd, Stft, load_block, store_block},
-    simd,
 };
 
 /// How a magnitude spectrogram is separated. The default is librosa's.
@@ -124,7 +123,7 @@ fn multiply(values: &[BlockRow], gains: &[BlockRow], out: &mut [BlockRow]) {
     }
 }
 
-/// The harmonic and the percussive part of a signal, each as long as `samples`, with librosa's settings
+/// The harmonic and the percussive part of a signal, each as long as `samples`, with librosa's parameters
 /// (`librosa.effects.hpss` with the STFT of `stft`).
 ///
 /// # Errors
@@ -190,7 +189,7 @@ fn mirrored(i: isize, len: usize) -> usize {
 
 /// Medians along `lines`, of each lane alone.
 ///
-/// A sorted window slides along: with a minimum and a maximum at each of its places the newest value goes in, with a
+/// A sorted window slides along: with a minimum and a maximum at each position the newest value goes in, with a
 /// comparison and a selection the oldest comes out. Nothing branches on the data, so that all lanes go together.
 struct RunningMedian<'a> {
     kernel: usize,
@@ -240,13 +239,13 @@ fn slide<S: Simd>(simd: S, window: &mut (impl AsMut<[S::f32s]> + ?Sized), values
     }
 }
 
-/// Puts `new` into its place of a sorted window and drops the largest value.
+/// Puts `new` into its position of a sorted window and drops the largest value.
 #[inline(always)]
 fn insert<S: Simd>(simd: S, window: &mut [S::f32s], new: S::f32s) {
     let mut below = simd.splat_f32s(f32::NEG_INFINITY);
-    for place in window {
-        let value = *place;
-        *place = simd.max_f32s(below, simd.min_f32s(value, new));
+    for slot in window {
+        let value = *slot;
+        *slot = simd.max_f32s(below, simd.min_f32s(value, new));
         below = value;
     }
 }
@@ -254,7 +253,7 @@ fn insert<S: Simd>(simd: S, window: &mut [S::f32s], new: S::f32s) {
 /// Puts `new` into a sorted window and takes out `old`, which is in it.
 #[inline(always)]
 fn replace<S: Simd>(simd: S, window: &mut [S::f32s], old: S::f32s, new: S::f32s) {
-    // `larger` is the window with `new` in it, from one place further up; the places below `old` stay, the others take it.
+    // `larger` is the window with `new` in it, from one position further up; the positions below `old` stay, the others take it.
     let mut below = window[0];
     let mut current = simd.min_f32s(below, new);
     for i in 1..window.len() {
@@ -320,10 +319,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{
-        simd::{Level, with_level},
-        spec::{StftSpec, Window},
-    };
+    use crate::spec::{StftSpec, Window};
+    use simd::{Level, with_level};
 
     /// The definition: sort every window.
     fn naive(values: &Array2<f32>, kernel: usize) -> Array2<f32> {

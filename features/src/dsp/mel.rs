@@ -1,12 +1,11 @@
 //! Mel filter banks, as `librosa.filters.mel` 0.11.
 
 use ndarray::{Array2, ArrayView2};
-use pulp::{Simd, WithSimd};
+use simd::{Simd, WithSimd};
 
 use crate::{
     Error, Result,
     dsp::stft::{BLOCK_FRAMES, BlockRow, Stft, load_block, store_block},
-    simd,
     spec::{MelNorm, MelScale, MelSpec},
 };
 
@@ -205,10 +204,8 @@ impl WithSimd for Sums<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        simd::{Level, with_level},
-        spec::{StftSpec, Window},
-    };
+    use crate::spec::{StftSpec, Window};
+    use simd::{Level, with_level};
 
     const SPEC: MelSpec =
         MelSpec { n_mels: 40, f_min: 0.0, f_max: 11025.0, scale: MelScale::Slaney, norm: MelNorm::Slaney };

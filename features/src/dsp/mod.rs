@@ -4,6 +4,5 @@ pub mod db;
 pub mod fft;
 pub mod hpss;
 pub mod mel;
-pub(crate) mod memory;
 pub mod resample;
 pub mod stft;

@@ -11,12 +11,11 @@
 //! The filter is computed in `f64` and kept as `f32`. Where the ratio has few phases each has its own row of taps; where it
 //! has many (44 099 → 22 050 Hz) the output is interpolated between two of 1024 rows for each zero crossing of the sinc.
 
-use std::f64::consts::PI;
+use std::{borrow::Cow, f64::consts::PI};
 
-use crate::{
-    Clip, Error, Result,
-    simd::{self, Simd, WithSimd},
-};
+use simd::{Simd, WithSimd};
+
+use crate::{Clip, Error, Result};
 
 /// Lowest and highest rate in Hz that [`Clip::resampled`] takes and gives.
 pub const SAMPLE_RATES: std::ops::RangeInclusive<u32> = 1_000..=768_000;
@@ -36,13 +35,13 @@ const LANES: usize = 16;
 
 impl Clip {
     /// The clip at `sample_rate` in Hz, of `ceil(n · to / from)` samples like `librosa.resample`; the first sample stays where
-    /// it is in time, and beyond both ends there is silence.
+    /// it is in time, and beyond both ends there is silence. Borrowed where it has that rate already.
     ///
     /// # Errors
     /// [`Error::Spec`] if the rates differ and one of them is outside [`SAMPLE_RATES`].
-    pub fn resampled(&self, sample_rate: u32) -> Result<Self> {
+    pub fn resampled(&self, sample_rate: u32) -> Result<Cow<'_, Self>> {
         if sample_rate == self.sample_rate() {
-            return Ok(self.clone());
+            return Ok(Cow::Borrowed(self));
         }
         let rates = [self.sample_rate(), sample_rate];
         if let Some(rate) = rates.iter().find(|rate| !SAMPLE_RATES.contains(rate)) {
@@ -53,7 +52,7 @@ impl Clip {
             });
         }
         let kernel = Kernel::new(self.sample_rate(), sample_rate);
-        Self::new(kernel.apply(self.samples()), sample_rate)
+        Self::new(kernel.apply(self.samples()), sample_rate).map(Cow::Owned)
     }
 }
 
@@ -236,7 +235,7 @@ mod tests {
     /// and phase, and the sine itself, over the middle, where the ends of the clip are not felt.
     fn response(frequency: f64, from: u32, to: u32) -> (f64, f64) {
         let n = from as usize / 2;
-        let out = sine(frequency, from, n).resampled(to).unwrap();
+        let out = sine(frequency, from, n).resampled(to).unwrap().into_owned();
         let step = 2.0 * PI * frequency / f64::from(to);
         let quarter = out.samples().len() / 4;
         let middle = || (quarter..3 * quarter).map(|i| (i, f64::from(out.samples()[i])));
@@ -290,7 +289,7 @@ mod tests {
                 let frequency = part * f64::from(to) / 2.0;
                 if frequency < f64::from(from) / 2.0 {
                     let n = from as usize / 2;
-                    let out = sine(frequency, from, n).resampled(to).unwrap();
+                    let out = sine(frequency, from, n).resampled(to).unwrap().into_owned();
                     let middle = &out.samples()[out.samples().len() / 4..out.samples().len() * 3 / 4];
                     let power = middle.iter().map(|&y| f64::from(y) * f64::from(y)).sum::<f64>() / middle.len() as f64;
                     let level = 10.0 * libm::log10(power / 0.125);
@@ -303,13 +302,13 @@ mod tests {
     #[test]
     fn a_constant_stays_and_an_impulse_stays_in_its_place() {
         for (from, to) in PAIRS {
-            let constant = Clip::new(vec![0.25; from as usize], from).unwrap().resampled(to).unwrap();
+            let constant = Clip::new(vec![0.25; from as usize], from).unwrap().resampled(to).unwrap().into_owned();
             let n = constant.samples().len();
             let worst = constant.samples()[n / 4..n / 2].iter().fold(0f32, |worst, y| worst.max((y - 0.25).abs()));
             assert!(worst < 2e-7, "{from} -> {to}: {worst}");
             let mut impulse = vec![0.0; from as usize];
             impulse[from as usize / 2 / 2 * 2] = 1.0;
-            let out = Clip::new(impulse, from).unwrap().resampled(to).unwrap();
+            let out = Clip::new(impulse, from).unwrap().resampled(to).unwrap().into_owned();
             let peak = (0..out.samples().len()).max_by(|&a, &b| out.samples()[a].total_cmp(&out.samples()[b])).unwrap();
             let expected = (from / 2 / 2 * 2) as f64 / f64::from(from) * f64::from(to);
             assert!(
@@ -332,6 +331,12 @@ mod tests {
     }
 
     #[test]
+    fn an_equal_rate_copies_nothing() {
+        let clip = sine(1_000.0, 22_050, 10);
+        assert!(matches!(clip.resampled(22_050).unwrap(), Cow::Borrowed(same) if std::ptr::eq(same, &clip)));
+    }
+
+    #[test]
     fn rates_out_of_range_are_refused() {
         for (from, to) in [(999, 22_050), (22_050, 768_001), (u32::MAX, 22_050), (22_050, 0)] {
             let error = Clip::new(vec![0.0; 10], from).unwrap().resampled(to).unwrap_err();
@@ -344,7 +349,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
         #[test]
         fn any_pair_of_rates_gives_the_length_of_librosa(from in 1_000u32..100_000, to in 1_000u32..100_000, n in 1usize..600) {
-            let out = Clip::new(vec![0.5; n], from).unwrap().resampled(to).unwrap();
+            let out = Clip::new(vec![0.5; n], from).unwrap().resampled(to).unwrap().into_owned();
             prop_assert_eq!(out.samples().len() as u64, (n as u64 * u64::from(to)).div_ceil(u64::from(from)));
             prop_assert_eq!(out.sample_rate(), to);
             // The ends ring; the highest is the middle of two samples, 4/π.
@@ -355,7 +360,7 @@ mod tests {
     #[test]
     fn the_extremes_of_rate_and_length_work() {
         for (from, to) in [(768_000, 1_000), (1_000, 768_000), (767_999, 1_000), (1_000, 767_999)] {
-            let out = Clip::new(vec![1.0], from).unwrap().resampled(to).unwrap();
+            let out = Clip::new(vec![1.0], from).unwrap().resampled(to).unwrap().into_owned();
             assert_eq!(out.samples().len() as u64, u64::from(to).div_ceil(u64::from(from)));
         }
     }

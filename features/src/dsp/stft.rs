@@ -3,24 +3,20 @@
 //! Frames are windowed and transformed in double precision and rounded to `f32` at the end, as librosa does, sixteen frames
 //! at a time: the work for them stays in the cache and a row of the result is written a cache line at a time.
 
-mod inverse;
-
-pub(crate) use inverse::OverlapAdd;
 use ndarray::{Array2, ArrayView2};
 use pulp::{Simd, WithSimd, bytemuck};
 
 use crate::{
     Error, Result,
     dsp::fft::RealFft,
-    simd,
     spec::{StftSpec, Window},
 };
 
 /// Frames that are transformed together, at any SIMD width.
-pub const BLOCK_FRAMES: usize = 16;
+pub(crate) const BLOCK_FRAMES: usize = 16;
 
 /// One value of each frame of a block.
-pub type BlockRow = [f32; BLOCK_FRAMES];
+pub(crate) type BlockRow = [f32; BLOCK_FRAMES];
 
 /// A planned short-time Fourier transform.
 #[derive(Clone, Debug)]
@@ -162,7 +158,7 @@ impl Stft {
     ///
     /// # Errors
     /// As [`power`](Self::power).
-    pub fn power_blocks(&self, samples: &[f32], mut each: impl FnMut(usize, usize, &[BlockRow])) -> Result<()> {
+    pub(crate) fn power_blocks(&self, samples: &[f32], mut each: impl FnMut(usize, usize, &[BlockRow])) -> Result<()> {
         let mut block = vec![[0.0; BLOCK_FRAMES]; self.n_bins()];
         self.blocks(samples, &mut Power(&mut block), |first, frames, Power(block)| each(first, frames, block))
     }
@@ -188,7 +184,7 @@ impl Stft {
         let total = self.frames_of(samples)?;
         let span_len = (BLOCK_FRAMES - 1) * self.hop_length + self.n_fft();
         let padding = self.offset();
-        // Room for the widest level, whatever the level.
+        // Enough for the widest level, whatever the level.
         let mut work = vec![0.0; self.fft.work_len() * MAX_LANES];
         let mut padded = vec![0.0; span_len];
         for first in (0..total).step_by(BLOCK_FRAMES) {
@@ -347,5 +343,261 @@ fn window_frames<S: Simd>(span: &[f32], hop_length: usize, window: &[f64], work:
     }
 }
 
+impl Stft {
+    /// The signal of `length` samples whose spectrogram is nearest to `spectrogram` by least squares: overlap-add of the
+    /// windowed inverse transforms over the sum of the squared windows (Griffin & Lim 1984, `librosa.istft`).
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if `spectrogram` has not `n_fft / 2 + 1` rows.
+    pub fn istft(&self, spectrogram: &Spectrogram, length: usize) -> Result<Vec<f32>> {
+        let (re, im) = (spectrogram.re.view(), spectrogram.im.view());
+        if re.nrows() != self.n_bins() || re.dim() != im.dim() {
+            return Err(Error::Shape {
+                what: "the spectrogram to invert",
+                expected: format!("two parts of {} rows", self.n_bins()),
+                found: format!("{:?} and {:?}", re.dim(), im.dim()),
+            });
+        }
+        let mut signal = OverlapAdd::new(self, re.ncols(), length);
+        for first in (0..signal.frames()).step_by(BLOCK_FRAMES) {
+            let count = BLOCK_FRAMES.min(signal.frames() - first);
+            let (re_block, im_block) = signal.block();
+            load_block(re, first, count, re_block);
+            load_block(im, first, count, im_block);
+            signal.add(first, count);
+        }
+        Ok(signal.finish())
+    }
+}
+
+/// A signal that is put together from the spectra of its frames.
+pub(crate) struct OverlapAdd<'a> {
+    stft: &'a Stft,
+    length: usize,
+    frames: usize,
+    sum: Vec<f32>,
+    re: Vec<BlockRow>,
+    im: Vec<BlockRow>,
+    work: Vec<f64>,
+    /// Samples of as many frames as there are lanes, side by side.
+    windowed: Vec<f64>,
+}
+
+impl<'a> OverlapAdd<'a> {
+    /// Allocates a signal of `length` samples, of `frames` frames or as many of them as begin before its end.
+    pub(crate) fn new(stft: &'a Stft, frames: usize, length: usize) -> Self {
+        // librosa too leaves out the frames that begin after the end.
+        let frames = frames.min((length + 2 * stft.offset()).div_ceil(stft.hop_length));
+        Self {
+            stft,
+            length,
+            frames,
+            sum: vec![0.0; (frames.max(1) - 1) * stft.hop_length + stft.n_fft()],
+            re: vec![[0.0; BLOCK_FRAMES]; stft.n_bins()],
+            im: vec![[0.0; BLOCK_FRAMES]; stft.n_bins()],
+            work: vec![0.0; stft.fft.work_len() * MAX_LANES],
+            windowed: vec![0.0; stft.n_fft() * MAX_LANES],
+        }
+    }
+
+    /// Frames to be added.
+    pub(crate) fn frames(&self) -> usize {
+        self.frames
+    }
+
+    /// Where the real and the imaginary parts of the next block go.
+    pub(crate) fn block(&mut self) -> (&mut [BlockRow], &mut [BlockRow]) {
+        (&mut self.re, &mut self.im)
+    }
+
+    /// Adds the first `count` frames of the block as those from `first` on; blocks come in order.
+    pub(crate) fn add(&mut self, first: usize, count: usize) {
+        simd::dispatch(AddBlock { signal: self, first, count });
+    }
+
+    /// The signal: the sum over that of the squared windows.
+    pub(crate) fn finish(self) -> Vec<f32> {
+        let Self { stft, length, frames, sum, .. } = self;
+        let squares: Vec<f32> = stft.window.iter().map(|w| (w * w) as f32).collect();
+        let mut weight = vec![0.0; sum.len()];
+        for frame in 0..frames {
+            for (total, square) in weight[frame * stft.hop_length..].iter_mut().zip(&squares) {
+                *total += square;
+            }
+        }
+        let mut signal: Vec<f32> = sum
+            .iter()
+            .zip(&weight)
+            .skip(stft.offset())
+            .take(length)
+            .map(|(&s, &w)| if w > f32::MIN_POSITIVE { s / w } else { s })
+            .collect();
+        signal.resize(length, 0.0);
+        signal
+    }
+}
+
+/// Inverts the frames of a block and adds them, windowed, to the signal.
+struct AddBlock<'a, 'b> {
+    signal: &'a mut OverlapAdd<'b>,
+    first: usize,
+    count: usize,
+}
+
+/// The values of the frames from `lane` on, in double precision.
+#[inline(always)]
+fn load<S: Simd>(simd: S, row: &BlockRow, lane: usize) -> S::f64s {
+    let mut vector = [simd.splat_f64s(0.0)];
+    for (to, from) in bytemuck::cast_slice_mut::<_, f64>(&mut vector).iter_mut().zip(&row[lane..]) {
+        *to = f64::from(*from);
+    }
+    vector[0]
+}
+
+impl WithSimd for AddBlock<'_, '_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { signal: OverlapAdd { stft, sum, re, im, work, windowed, .. }, first, count } = self;
+        for lane in (0..count).step_by(S::F64_LANES) {
+            let (vectors, _) = S::as_mut_simd_f64s(work);
+            let (samples, _) = S::as_mut_simd_f64s(windowed);
+            stft.fft.inverse(
+                simd,
+                vectors,
+                #[inline(always)]
+                |bin| [load(simd, &re[bin], lane), load(simd, &im[bin], lane)],
+                #[inline(always)]
+                |i, value| samples[i] = simd.mul_f64s(value, simd.splat_f64s(stft.window[i])),
+            );
+            // Frame after frame, so that the order of additions does not depend on the number of lanes.
+            for i in 0..S::F64_LANES.min(count - lane) {
+                let target = &mut sum[(first + lane + i) * stft.hop_length..];
+                for (to, from) in target.iter_mut().zip(windowed[i..].iter().step_by(S::F64_LANES)).take(stft.n_fft()) {
+                    *to += *from as f32;
+                }
+            }
+        }
+    }
+}
+
 #[cfg(test)]
-mod tests;
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use simd::{Level, with_level};
+
+    fn spec(n_fft: usize, hop_length: usize, center: bool) -> StftSpec {
+        StftSpec { n_fft, hop_length, window: Window::Hann, center }
+    }
+
+    fn plan(n_fft: usize, hop_length: usize, center: bool) -> Stft {
+        Stft::new(&spec(n_fft, hop_length, center)).expect("a valid specification")
+    }
+
+    /// A chirp with a click in it.
+    fn signal(len: usize) -> Vec<f32> {
+        let mut x: Vec<f32> = (0..len).map(|i| libm::sin(1e-5 * (i * i) as f64) as f32 * 0.5).collect();
+        if let Some(middle) = x.get_mut(len / 2) {
+            *middle += 0.4;
+        }
+        x
+    }
+
+    #[test]
+    fn counts_frames_as_librosa() {
+        let (centred, plain) = (plan(2048, 512, true), plan(2048, 512, false));
+        for (len, with, without) in [(0, 0, 0), (1, 1, 0), (511, 1, 0), (512, 2, 0), (2048, 5, 1), (2560, 6, 2)] {
+            assert_eq!((centred.n_frames(len), plain.n_frames(len)), (with, without), "{len} samples");
+        }
+    }
+
+    #[test]
+    fn refuses_what_has_no_frame() {
+        assert!(matches!(plan(64, 16, true).power(&[]), Err(Error::Empty)));
+        assert!(matches!(plan(64, 16, false).power(&[0.5; 63]), Err(Error::Shape { .. })));
+        assert_eq!(plan(64, 16, false).power(&[0.5; 64]).map(|p| p.dim()).ok(), Some((33, 1)));
+        assert_eq!(plan(64, 16, true).power(&[0.5]).map(|p| p.dim()).ok(), Some((33, 1)));
+        for bad in [spec(0, 1, true), spec(15, 1, true), spec(17, 1, true), spec(65536, 1, true), spec(64, 0, true)] {
+            assert!(Stft::new(&bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_frame_is_the_same_wherever_it_lies() {
+        // Frame t of a whole signal, and the only frame of a signal that has just its samples.
+        let stft = plan(128, 48, false);
+        let x = signal(48 * 40 + 128);
+        let whole = stft.power(&x).expect("long enough");
+        for t in 0..whole.ncols() {
+            let alone = stft.power(&x[48 * t..48 * t + 128]).expect("one frame");
+            assert_eq!(alone.column(0), whole.column(t), "frame {t}");
+        }
+    }
+
+    #[test]
+    fn power_magnitude_and_complex_agree() {
+        let stft = plan(90, 20, true);
+        let x = signal(777);
+        let (power, magnitude) = (stft.power(&x).expect("signal"), stft.magnitude(&x).expect("signal"));
+        let from_parts = stft.complex(&x).expect("signal").magnitude();
+        for ((p, m), c) in power.iter().zip(&magnitude).zip(&from_parts) {
+            assert!((p.sqrt() - m).abs() <= 1e-6 * m.max(1e-6));
+            assert!((c - m).abs() <= 1e-6 * m.max(1e-6));
+        }
+    }
+
+    #[test]
+    fn has_the_same_bits_at_every_level() {
+        let stft = plan(256, 64, true);
+        let x = signal(64 * 37 + 5);
+        let run = |level| {
+            with_level(level, || {
+                let parts = stft.complex(&x).expect("signal");
+                let back = stft.istft(&parts, x.len()).expect("its own spectrogram");
+                (stft.power(&x).expect("signal"), stft.magnitude(&x).expect("signal"), parts, back)
+            })
+        };
+        let levels = Level::available();
+        let want = run(levels[0]);
+        for &level in &levels[1..] {
+            assert!(run(level) == want, "{} differs from scalar", level.name());
+        }
+    }
+
+    #[test]
+    fn the_inverse_refuses_another_size() {
+        let parts = plan(64, 16, true).complex(&signal(100)).expect("signal");
+        assert!(matches!(plan(128, 16, true).istft(&parts, 100), Err(Error::Shape { .. })));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(48))]
+
+        #[test]
+        fn the_inverse_undoes_it(
+            half in 8_usize..80, divisor in 2_usize..8, x in prop::collection::vec(-1.0_f32..1.0, 1..2000),
+        ) {
+            let n_fft = 2 * half;
+            let stft = plan(n_fft, (n_fft / divisor).max(1), true);
+            let parts = stft.complex(&x).expect("signal");
+            let back = stft.istft(&parts, x.len()).expect("its own spectrogram");
+            prop_assert_eq!(back.len(), x.len());
+            // The last samples may lie beyond the last frame's centre, where the window's sum is small.
+            let safe = (parts.re.ncols() - 1) * stft.hop_length();
+            for (i, (a, b)) in back.iter().zip(&x).enumerate().take(safe.max(1)) {
+                prop_assert!((a - b).abs() < 1e-5, "sample {} of {}: {} for {}", i, x.len(), a, b);
+            }
+        }
+
+        #[test]
+        fn never_fails_on_any_length(len in 1_usize..3000, hop in 1_usize..512) {
+            let stft = plan(64, hop, true);
+            let power = stft.power(&signal(len)).expect("signal");
+            prop_assert_eq!(power.dim(), (33, stft.n_frames(len)));
+            prop_assert!(power.iter().all(|p| p.is_finite()));
+        }
+    }
+}

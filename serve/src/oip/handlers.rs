@@ -9,7 +9,7 @@ use axum::{
     http::request::Parts,
     response::{IntoResponse, Response},
 };
-use features::{ClipFeatures, LogMel, descriptors::descriptor::Needs};
+use features::{ClipFeatures, LogMel, spec::Needs};
 use futures_util::future::join_all;
 use models::{Classifier, PredictOutput};
 use ndarray::Array2;

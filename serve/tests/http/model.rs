@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, OnceLock},
 };
 
-use features::{Clip, ClipFeatures, Extractor, FeatureSpec, descriptors::descriptor::Needs, spec::SpanSpec};
+use features::{Clip, ClipFeatures, Extractor, FeatureSpec, spec::Needs, spec::SpanSpec};
 use models::{
     Classifier, Identity, PredictOutput, PredictRequest, Prediction, WindowPrediction,
     artifact::{self, DataDescription, Draft, Written},

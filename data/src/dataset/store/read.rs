@@ -10,7 +10,7 @@ use std::{
 
 use features::{
     ClipFeatures, FeatureSpec, LogMel,
-    descriptors::descriptor::{Descriptor, Needs},
+    spec::{Descriptor, Needs},
 };
 use ndarray::Array2;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};

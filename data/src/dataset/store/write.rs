@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use features::{ClipFeatures, FeatureSpec, descriptors::descriptor::Descriptor};
+use features::{ClipFeatures, FeatureSpec, spec::Descriptor};
 use ndarray::ArrayView2;
 use safetensors::tensor::Dtype;
 use tempfile::TempDir;

@@ -1,7 +1,7 @@
 //! Statistics of the series that come from the waveform or its linear-frequency spectrum.
 
 use super::stats;
-use crate::{ClipFeatures, Error, Result, descriptors::descriptor::Descriptor, series};
+use crate::{ClipFeatures, Error, Result, series, spec::Descriptor};
 
 const STATISTICS: [&str; 6] = ["mean", "std", "p10", "p50", "p90", "delta.std"];
 
@@ -20,11 +20,11 @@ pub(super) fn names(descriptor: Descriptor) -> Vec<String> {
 }
 
 /// Mean, deviation, percentiles and the deviation of the step from frame to frame, of each row.
-pub(super) fn values(descriptor: Descriptor, analysis: &ClipFeatures) -> Result<Vec<f64>> {
-    let series = analysis.series(descriptor).ok_or_else(|| Error::Shape {
+pub(super) fn values(descriptor: Descriptor, features: &ClipFeatures) -> Result<Vec<f64>> {
+    let series = features.series(descriptor).ok_or_else(|| Error::Shape {
         what: "series of a descriptor",
         expected: format!("`{}`, which the specification names", descriptor.name()),
-        found: "none: the analysis was made to another specification, or comes from a log-mel store".into(),
+        found: "none: the features were extracted with another specification, or comes from a log-mel store".into(),
     })?;
     let rows = series::rows(descriptor).len();
     if series.nrows() != rows {

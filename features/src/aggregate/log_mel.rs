@@ -1,9 +1,9 @@
-//! Descriptors of the mel bands themselves: roughness along frequency, skewness in time, contrast.
+//! Vectors from the log-mel itself: its bands (roughness along frequency, skewness in time, contrast) and its onsets (the
+//! half-wave rectified flux, its covariance over bands and its statistics).
 
-use pulp::{Simd, WithSimd};
+use simd::{Simd, WithSimd};
 
-use super::{POOLED_BANDS, pooled, stats};
-use crate::simd;
+use super::stats::{self, POOLED_BANDS, Symmetric, mean_of, pooled, upper_triangle};
 
 /// Edges of the bands of the contrast, in 128ths of the mel bands: about an octave each above the lowest.
 const CONTRAST_EDGES: [usize; 9] = [0, 4, 8, 16, 28, 44, 64, 90, 128];
@@ -24,8 +24,8 @@ pub(super) fn contrast_names() -> Vec<String> {
     (1..CONTRAST_EDGES.len()).map(|band| format!("mel.contrast.{}.std", band - 1)).collect()
 }
 
-/// How far the mean spectrum is from a straight line through the bands above and below, in dB: peaks that stand in one
-/// place, as those of a fixed tuning or of few notes, make it rough. Means over 16 ranges.
+/// How far the mean spectrum is from a straight line through the bands above and below, in dB: peaks that stay in one
+/// band, as those of a fixed tuning or of few notes, make it rough. Means over 16 ranges.
 pub(super) fn roughness(log_mel: &[Vec<f64>]) -> Vec<f64> {
     let mean: Vec<f64> = log_mel.iter().map(|band| stats::mean(band)).collect();
     let last = mean.len() - 1;
@@ -122,4 +122,57 @@ fn mean(lines: &[[f64; LANES]]) -> [f64; LANES] {
         }
     }
     sum.map(|sum| sum / lines.len() as f64)
+}
+
+/// Added to the diagonal of the covariance, in dB².
+const COVARIANCE_FLOOR: f64 = 0.5;
+/// Bands of the statistics: name, and the share of the mel bands where they begin and end, in 32nds.
+const RANGES: [(&str, usize, usize); 4] = [("all", 0, 32), ("low", 0, 3), ("mid", 3, 12), ("high", 12, 32)];
+/// Added to the mean under the crest, in dB.
+const CREST_FLOOR: f64 = 0.1;
+
+pub(super) fn onset_covariance_names() -> Vec<String> {
+    upper_triangle(POOLED_BANDS).map(|(i, j)| format!("onset.cov.{i}.{j}")).collect()
+}
+
+pub(super) fn onset_statistics_names() -> Vec<String> {
+    RANGES
+        .iter()
+        .flat_map(|(range, ..)| ["mean", "std", "skewness", "crest"].map(|name| format!("onset.{range}.{name}")))
+        .collect()
+}
+
+/// By how many dB each band is louder than in the frame before, where it is: `[n_mels, n_frames − 1]`. A single frame
+/// gives one of zeros.
+pub(super) fn flux(log_mel: &[Vec<f64>]) -> Vec<Vec<f64>> {
+    let rise = |band: &Vec<f64>| match band.len() {
+        0 | 1 => vec![0.0],
+        _ => band.windows(2).map(|pair| (pair[1] - pair[0]).max(0.0)).collect(),
+    };
+    log_mel.iter().map(rise).collect()
+}
+
+/// Second moments of the flux of 16 bands, plus a floor on the diagonal, as the vector of their matrix logarithm.
+pub(super) fn onset_covariance(flux: &[Vec<f64>]) -> Vec<f64> {
+    let bands = pooled(flux);
+    let n_frames = bands[0].len() as f64;
+    let moments = Symmetric::from_lower(POOLED_BANDS, |i, j| {
+        let sum: f64 = bands[i].iter().zip(&bands[j]).map(|(a, b)| a * b).sum();
+        sum / n_frames + if i == j { COVARIANCE_FLOOR } else { 0.0 }
+    });
+    moments.log_vector(COVARIANCE_FLOOR)
+}
+
+/// Mean, deviation, skewness and crest (largest over mean) of the flux of all bands and of three ranges.
+pub(super) fn onset_statistics(flux: &[Vec<f64>]) -> Vec<f64> {
+    let n_frames = flux[0].len();
+    RANGES
+        .iter()
+        .flat_map(|&(_, first, last)| {
+            let strength = mean_of(&flux[first * flux.len() / 32..last * flux.len() / 32], n_frames);
+            let mean = stats::mean(&strength);
+            let largest = strength.iter().copied().fold(0.0, f64::max);
+            [mean, stats::std(&strength, mean), stats::skewness(&strength), largest / (mean + CREST_FLOOR)]
+        })
+        .collect()
 }
