@@ -39,30 +39,23 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// Buffer of one connection to a backend, each way; the head of a response must fit.
 const MAX_BUFFER: usize = 64 << 10;
 
-/// Of one connection alone (RFC 9110, section 7.6.1), and two older ones that some clients still send.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-connection"),
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
+/// Headers of one connection (RFC 9110, section 7.6.1), and two older ones that some clients still send.
+const HOP_BY_HOP: [&str; 9] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
 ];
 
-/// What identifies the client. A backend needs none of it; browsers send a cookie to every port of a host, so it may be
-/// another program's.
-const PERSONAL: [HeaderName; 7] = [
-    header::COOKIE,
-    header::FORWARDED,
-    header::VIA,
-    HeaderName::from_static("x-forwarded-for"),
-    HeaderName::from_static("x-forwarded-host"),
-    HeaderName::from_static("x-forwarded-proto"),
-    HeaderName::from_static("x-real-ip"),
-];
+/// Headers that identify the client. A backend needs none of them; browsers send a cookie to every port of a host, so it
+/// may be another program's.
+const PERSONAL: [&str; 7] =
+    ["cookie", "forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip"];
 
 /// The mark of a gateway in `Via` (RFC 9110, section 7.6.3); the same for each, so that it does not reveal the host.
 const VIA: &str = "1.1 tonearm-web";
@@ -219,8 +212,8 @@ pub(super) fn outgoing(
     mut headers: HeaderMap,
 ) -> Result<hyper::Request<()>, Rejection> {
     remove_hop_by_hop(&mut headers);
-    for name in PERSONAL.iter().chain([&header::CONTENT_LENGTH]) {
-        headers.remove(name);
+    for name in PERSONAL.iter().chain(&["content-length"]) {
+        headers.remove(*name);
     }
     headers.insert(header::HOST, HeaderValue::from_str(backend.authority()).map_err(Rejection::internal)?);
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -247,7 +240,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
         // Without its length a truncated response looks whole.
         .filter(|name| name != header::CONTENT_LENGTH)
         .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
+    for name in named.iter().map(HeaderName::as_str).chain(HOP_BY_HOP) {
         headers.remove(name);
     }
 }

@@ -1,4 +1,4 @@
-//! Base64 as clients send it: either alphabet, padded or not, wrapped in lines or not, bare or as a `data:` URL.
+//! Base64 in the forms that clients send: either alphabet, with or without padding and line breaks, bare or as a `data:` URL.
 
 use std::borrow::Cow;
 
@@ -15,7 +15,7 @@ const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, CONFIG
 /// Decodes `text`.
 ///
 /// # Errors
-/// What is wrong, for the client.
+/// The problem, for the client.
 pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
     let text = payload(text.trim_ascii())?;
     let text: Cow<'_, [u8]> = if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
@@ -25,7 +25,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
     };
     let engine = if text.iter().any(|byte| matches!(byte, b'-' | b'_')) { URL_SAFE } else { STANDARD };
     engine.decode(&text).map_err(|error| match error {
-        DecodeError::InvalidByte(at, _) => format!("character {at} is not of the alphabet"),
+        DecodeError::InvalidByte(at, _) => format!("character {at} is not in the alphabet"),
         DecodeError::InvalidLength(length) => format!("{length} characters end in the middle of a byte"),
         DecodeError::InvalidLastSymbol { offset, .. } => {
             format!("character {offset}, the last, has bits left over: the text may be truncated")
@@ -34,7 +34,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-/// What follows `data:audio/wav;base64,`.
+/// The text after `data:audio/wav;base64,`.
 fn payload(text: &str) -> Result<&str, String> {
     if !text.get(..5).is_some_and(|scheme| scheme.eq_ignore_ascii_case("data:")) {
         return Ok(text);
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_way_of_writing_it_is_read() {
+    fn every_form_is_decoded() {
         let bytes = [0xfb, 0xff, 0xbe, 0x01];
         for text in [
             "+/++AQ==",
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_base64_is_refused() {
+    fn invalid_base64_is_rejected() {
         for text in ["*", "AQI\u{e9}", "A", "AQ==AQ==", "+_AA", "AR==", "data:audio/wav,AQ==", "data:;base64", "é"] {
             assert!(decode(text).is_err(), "{text}");
         }

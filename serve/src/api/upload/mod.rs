@@ -1,7 +1,6 @@
 //! [`Upload`]: from the body of a request to the bytes of an audio file.
 
 pub(crate) mod base64;
-mod header;
 mod multipart;
 
 use std::borrow::Cow;
@@ -12,23 +11,23 @@ use axum::{
 };
 use serde::Deserialize;
 
-use self::header::Parameters;
+use self::multipart::Parameters;
 use crate::Rejection;
 
 /// The field of a form that holds the audio.
 pub const AUDIO_FIELD: &str = "audio_file";
-/// Fields that are taken for it when it is not there.
+/// Fields that are accepted in its place.
 const OTHER_AUDIO_FIELDS: [&str; 2] = ["file", "audio"];
 
-/// The longest name of a file that is answered, in characters.
+/// The longest file name in a response, in characters.
 const MAX_NAME: usize = 255;
 
-/// How a body carries audio, as its head says.
+/// How a body carries audio, by its headers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Encoding {
     /// `multipart/form-data`.
     Multipart {
-        /// What its parts are separated by.
+        /// The separator of its parts.
         boundary: Vec<u8>,
     },
     /// `application/json` with `audio_base64`.
@@ -38,7 +37,7 @@ pub enum Encoding {
 }
 
 impl Encoding {
-    /// Reads it from the head of a request, before the body has come.
+    /// Reads it from the headers of a request, before the body has arrived.
     ///
     /// # Errors
     /// [`Rejection::UnsupportedContentType`], [`Rejection::UnsupportedContentEncoding`], [`Rejection::BadMultipart`] for
@@ -65,7 +64,7 @@ impl Encoding {
             "" | "application/octet-stream" | "application/ogg" => Ok(Self::Raw),
             audio if audio.starts_with("audio/") => Ok(Self::Raw),
             "application/x-www-form-urlencoded" => Err(Rejection::UnsupportedContentType {
-                hint: " (curl's --data-binary says x-www-form-urlencoded unless told otherwise: -H 'Content-Type: audio/wav')",
+                hint: " (curl's --data-binary sends x-www-form-urlencoded by default; add -H 'Content-Type: audio/wav')",
             }),
             _ => Err(Rejection::UnsupportedContentType { hint: "" }),
         }
@@ -89,7 +88,7 @@ impl Upload {
     /// The bytes of the audio file. Of a form or a raw body they are a slice, not a copy.
     ///
     /// # Errors
-    /// The [`Rejection`] that says why there are none.
+    /// A [`Rejection`] that names the problem.
     pub fn into_audio(self) -> Result<Bytes, Rejection> {
         let audio = match self.encoding {
             Encoding::Multipart { boundary } => from_form(&self.body, &boundary)?,
@@ -116,13 +115,13 @@ fn from_form(body: &Bytes, boundary: &[u8]) -> Result<Bytes, Rejection> {
     }
 }
 
-/// The field of a form of many files.
+/// The field of a form with several files.
 pub const FILES_FIELD: &str = "files";
 
-/// A file of many.
+/// One of several files.
 #[derive(Debug)]
 pub struct File {
-    /// What the form calls it; empty if it has no name. It is answered, and means nothing here.
+    /// Its name in the form, for the response; empty without one.
     pub name: String,
     /// Its bytes, a slice of the body.
     pub audio: Bytes,
@@ -146,7 +145,7 @@ pub fn files(body: &Bytes, boundary: &[u8]) -> Result<Vec<File>, Rejection> {
     if files.is_empty() { Err(Rejection::NoFiles { fields }) } else { Ok(files) }
 }
 
-/// The only member that is read; others are passed over.
+/// The only member that is read; others are ignored.
 #[derive(Deserialize)]
 struct Json<'a> {
     #[serde(borrow)]

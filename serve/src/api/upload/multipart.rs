@@ -1,14 +1,13 @@
-//! `multipart/form-data` (RFC 7578, RFC 2046) of a body that is here whole.
+//! `multipart/form-data` (RFC 7578, RFC 2046) of a whole body.
 //!
-//! Parts are ranges of the body, so the audio in a form of 64 MiB is never copied; the time is linear in the body; and all
-//! of it is done on a worker. A parser of streams (multer, as axum has it) searches again from the start whenever bytes
-//! arrive, on the async threads, and copies twice.
+//! Parts are ranges of the body, so the audio in a form of 64 MiB is never copied, and the time is linear in the body. A
+//! stream parser (multer, as in axum) copies the body and rejects forms that clients send: see
+//! `docs/decisions/0015-gateway.md`.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use memchr::memmem;
 
-use super::header::Parameters;
 use crate::Rejection;
 
 /// Parts of one form.
@@ -21,13 +20,13 @@ const MAX_PART_HEAD: usize = 16 << 10;
 pub(super) struct Part {
     /// The field's name.
     pub(super) name: Vec<u8>,
-    /// The name that its file had where it came from; empty without one.
+    /// The client's name of the file; empty without one.
     pub(super) file_name: Vec<u8>,
-    /// Where its content is in the body.
+    /// The range of its content in the body.
     pub(super) content: Range<usize>,
 }
 
-/// Takes a form apart.
+/// Splits a form into its parts.
 ///
 /// # Errors
 /// [`Rejection::BadMultipart`].
@@ -55,7 +54,7 @@ fn parts(body: &[u8], boundary: &[u8]) -> Result<Vec<Part>, &'static str> {
     Ok(found)
 }
 
-/// Bytes of a part's head, its empty line included.
+/// Length of a part's head in bytes, with its empty line.
 fn head_len(part: &[u8]) -> Result<usize, &'static str> {
     let window = part.get(..MAX_PART_HEAD).unwrap_or(part);
     if window.starts_with(b"\r\n") {
@@ -78,14 +77,14 @@ fn names(head: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
         if field.eq_ignore_ascii_case(b"content-disposition") {
             let (kind, parameters) = Parameters::split(value);
             if !kind.eq_ignore_ascii_case(b"form-data") {
-                return Err("a part is not of form-data");
+                return Err("a part is not form-data");
             }
             name = parameters.get("name");
             file_name = parameters.get("filename");
         } else if field.eq_ignore_ascii_case(b"content-transfer-encoding")
             && ![&b"binary"[..], b"8bit", b"7bit"].iter().any(|plain| value.eq_ignore_ascii_case(plain))
         {
-            return Err("a part has a Content-Transfer-Encoding, which RFC 7578 has done away with");
+            return Err("a part has a Content-Transfer-Encoding, which RFC 7578 has removed");
         }
     }
     let name = name.ok_or("a part has no Content-Disposition with a name")?;
@@ -95,9 +94,9 @@ fn names(head: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
 /// One line `--boundary` or `--boundary--`.
 #[derive(Clone, Copy, Debug)]
 struct Delimiter {
-    /// Where it starts: at the line break before it, which is part of it.
+    /// Its start: the line break before it, which is part of it.
     start: usize,
-    /// Where what follows it starts.
+    /// Its end, with its line break.
     end: usize,
     /// Whether it ends the form.
     closes: bool,
@@ -115,7 +114,7 @@ impl<'a> Delimiters<'a> {
         Self { body, needle }
     }
 
-    /// The first delimiter, which may stand at the very start, or after a preamble.
+    /// The first delimiter, at the very start or after a preamble.
     fn first(&self) -> Option<Delimiter> {
         let bare = self.needle.needle().get(2..)?;
         if self.body.starts_with(bare)
@@ -134,12 +133,12 @@ impl<'a> Delimiters<'a> {
             if let Some((end, closes)) = self.rest_of_line(end) {
                 return Some(Delimiter { start, end, closes });
             }
-            // A longer line that only begins like one.
+            // A longer line that only begins like a delimiter.
             from = end;
         }
     }
 
-    /// What stands between a boundary that ends at `at` and the next line: `--`, or nothing but spaces.
+    /// The rest of the line after a boundary that ends at `at`: `--`, or only blanks.
     fn rest_of_line(&self, at: usize) -> Option<(usize, bool)> {
         let rest = self.body.get(at..)?;
         if rest.starts_with(b"--") {
@@ -148,6 +147,71 @@ impl<'a> Delimiters<'a> {
         let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
         rest.get(blanks..)?.starts_with(b"\r\n").then_some((at + blanks + 2, false))
     }
+}
+
+/// The parameters of a header `value; name=token; name="quoted"` (RFC 9110, 5.6.6): the form of Content-Type and
+/// Content-Disposition. Works on bytes, as a file name may be in any encoding.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parameters<'a>(&'a [u8]);
+
+impl<'a> Parameters<'a> {
+    /// Splits `value; parameters`.
+    pub(super) fn split(header: &'a [u8]) -> (&'a [u8], Self) {
+        let end = header.iter().position(|&byte| byte == b';').unwrap_or(header.len());
+        let (value, rest) = header.split_at(end);
+        (value.trim_ascii(), Self(rest))
+    }
+
+    /// The first parameter of that name, without its quotes. Names are compared without regard to case.
+    pub(super) fn get(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let mut rest = self.0;
+        while let Some(after) = rest.strip_prefix(b";") {
+            let equals = after.iter().position(|byte| matches!(byte, b'=' | b';'))?;
+            let (found, after) = after.split_at(equals);
+            let Some(after) = after.strip_prefix(b"=") else {
+                // A word without a value.
+                rest = after;
+                continue;
+            };
+            let (value, after) = read_value(after)?;
+            if found.trim_ascii().eq_ignore_ascii_case(name.as_bytes()) {
+                return Some(value);
+            }
+            rest = after;
+        }
+        None
+    }
+}
+
+/// Reads a token or a quoted string. Returns it and the rest, from the next `;` on.
+fn read_value(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    let Some(quoted) = text.trim_ascii_start().strip_prefix(b"\"") else {
+        let end = text.iter().position(|&byte| byte == b';').unwrap_or(text.len());
+        let (token, rest) = text.split_at(end);
+        return Some((Cow::Borrowed(token.trim_ascii()), rest));
+    };
+    let mut value = Vec::new();
+    let mut bytes = quoted.iter().enumerate();
+    while let Some((index, &byte)) = bytes.next() {
+        match byte {
+            b'"' => {
+                let after = quoted.get(index + 1..).unwrap_or_default();
+                let next = after.iter().position(|&byte| byte == b';').unwrap_or(after.len());
+                return Some((Cow::Owned(value), after.get(next..).unwrap_or_default()));
+            }
+            // A backslash quotes a quote or itself; before anything else it is one (file names of Windows).
+            b'\\' => match quoted.get(index + 1) {
+                Some(&escaped @ (b'"' | b'\\')) => {
+                    value.push(escaped);
+                    bytes.next();
+                }
+                _ => value.push(byte),
+            },
+            _ => value.push(byte),
+        }
+    }
+    // Never closed.
+    None
 }
 
 #[cfg(test)]
@@ -168,14 +232,14 @@ mod tests {
         "Content-Disposition: form-data; name=\"a\"; filename=\"../x.wav\"\r\nContent-Type: audio/wav\r\n\r\n";
 
     #[test]
-    fn a_form_is_taken_apart() {
+    fn a_form_is_split() {
         let body = format!("--B\r\n{HEAD}one\r\n--B\r\nContent-Disposition: form-data; name=b\r\n\r\n\r\n--B--\r\n");
         assert_eq!(fields(&body, "B").expect("a form"), [pair("a", "one"), pair("b", "")]);
         assert_eq!(fields("--B--", "B").expect("an empty form"), []);
     }
 
     #[test]
-    fn preamble_epilogue_and_padding_are_passed_over() {
+    fn preamble_epilogue_and_padding_are_ignored() {
         let body = format!("preamble\r\n--B \t\r\n{HEAD}one\r\n--B--epilogue\r\n--B\r\n");
         assert_eq!(fields(&body, "B").expect("a form"), [pair("a", "one")]);
     }
@@ -188,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn every_truncation_is_told_from_a_whole_form() {
+    fn every_truncation_is_rejected() {
         let body = format!("--B\r\n{HEAD}one\r\n--B--");
         for length in 0..body.len() {
             assert!(fields(&body[..length], "B").is_err(), "{length}: {}", &body[..length]);
@@ -209,5 +273,34 @@ mod tests {
         assert!(problem(&long).contains("16 KiB"));
         let many = format!("{}--B--", format!("--B\r\n{HEAD}x\r\n").repeat(65));
         assert!(problem(&many).contains("64 parts"));
+    }
+
+    fn get(header: &str, name: &str) -> Option<String> {
+        let (_, parameters) = Parameters::split(header.as_bytes());
+        parameters.get(name).map(|value| String::from_utf8_lossy(&value).into_owned())
+    }
+
+    #[test]
+    fn parameters_are_found_whatever_stands_before_them() {
+        for header in [
+            "form-data; name=audio_file",
+            "form-data;NAME=\"audio_file\"",
+            "form-data; filename=\"a; name=\\\"x\\\".wav\"; name=\"audio_file\"",
+            "form-data; flag; name = \"audio_file\" ; filename*=UTF-8''x",
+            "form-data; filename=\"C:\\music\\a.wav\"; name=audio_file",
+        ] {
+            assert_eq!(get(header, "name").as_deref(), Some("audio_file"), "{header}");
+        }
+        assert_eq!(get("form-data; filename=\"C:\\music\\a.wav\"", "filename").as_deref(), Some("C:\\music\\a.wav"));
+    }
+
+    #[test]
+    fn what_is_broken_has_no_parameter() {
+        for header in
+            ["", ";", "form-data", "form-data; name", "form-data; name=\"audio_file", "form-data name=audio_file"]
+        {
+            assert_eq!(get(header, "name"), None, "{header}");
+        }
+        assert_eq!(get("form-data; name=", "name").as_deref(), Some(""));
     }
 }
