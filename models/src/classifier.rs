@@ -59,14 +59,25 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
         self.predict(&self.extractor().extract(clip)?)
     }
 
-    /// As [`Classifier::predict`], with the vectors that the model decides by: one for each passage, all of one length, as they are
-    /// before the model standardises them. They cost nothing beside the answer, and show which songs sound alike to the model. A
-    /// model that has none gives none.
+    /// The vectors that the model decides by: one for each segment, all of one length, as they are before the model standardises
+    /// them. They show which clips are alike to the model. No timeline and no digest is computed for them. A model that decides by
+    /// no vectors gives none.
     ///
     /// # Errors
     /// Those of [`Classifier::predict`].
-    fn predict_and_embed(&self, features: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
-        Ok((self.predict(features)?, Vec::new()))
+    fn embed(&self, features: &ClipFeatures) -> Result<Vec<Vec<f32>>> {
+        let _ = features;
+        Ok(Vec::new())
+    }
+
+    /// The probabilities of a clip from the vectors of its segments: those of [`Classifier::predict`] where the vectors are those
+    /// of [`Classifier::embed`], to the bit on [`Backend::Flex`], to rounding on other devices.
+    ///
+    /// # Errors
+    /// [`Error::Vector`] for vectors of another length than the model takes, or of a model that decides by none.
+    fn predict_embedded(&self, segments: &[Vec<f32>]) -> Result<Vec<f64>> {
+        let _ = segments;
+        Err(Error::Vector { detail: format!("is nothing that {} decides by", self.identity().name) })
     }
 
     /// Says where in a song the class of index `label` was heard; `None` from a model that cannot say.

@@ -85,6 +85,12 @@ fn a_batch_changes_no_bit(classifier: &Vgg19Classifier) {
         (0..songs.len()).map(|index| classifier.predict_one(job(index)).expect("an answer")).collect();
     assert!(alone.windows(2).all(|pair| pair[0].prediction != pair[1].prediction), "the songs are told apart");
     assert_eq!(classifier.predict(&songs[1]).expect("an answer"), alone[1].prediction);
+    for (song, alone) in songs.iter().zip(&alone) {
+        let segments = classifier.embed(song).expect("long enough");
+        let probabilities = classifier.predict_embedded(&segments).expect("they are its own");
+        assert_eq!(probabilities, alone.prediction.probabilities, "the short way gives the same bits");
+    }
+    assert!(classifier.predict_embedded(&[vec![0.0; 3]]).is_err());
 
     let back: Vec<usize> = (0..songs.len()).rev().collect();
     for order in [back, vec![0, 5], vec![6, 2], vec![1, 4, 3, 1, 4, 3], vec![5, 5, 5]] {

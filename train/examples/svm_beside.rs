@@ -9,12 +9,13 @@ use std::{fmt::Write as _, fs, path::Path};
 
 use anyhow::{Context, Result};
 use data::{ExtractOptions, LabelledDataset, Part, Split};
-use features::{Extractor, FeatureSpec};
+use features::FeatureSpec;
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::{Value, json};
-use train::{
-    evaluation::describe,
-    training::svm::{Search, TrainingSet, fit},
+use train::training::{
+    TrainingData,
+    dataset::labels,
+    svm::{Search, TrainingSet, fit},
 };
 
 fn main() -> Result<()> {
@@ -26,14 +27,13 @@ fn main() -> Result<()> {
 
     let set = LabelledDataset::open(&[corpus], &FeatureSpec::gtzan_store(), &ExtractOptions::default())?;
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), seed)?.swap_remove(0);
-    let extractor = Extractor::new(set.spec().clone())?;
-    let labels = describe::labels(&set, &fold.train);
-    let described = |indices: &[usize]| describe::training_set(&set, indices, &labels, &extractor, 2);
-    let (train, valid) = (described(&fold.train)?, described(&fold.test)?);
+    let labels = labels(&set, &fold.train);
+    let data = TrainingData::new(set)?;
+    let (train, valid) = (data.training_set(&fold.train, &labels, 2)?, data.training_set(&fold.test, &labels, 2)?);
     write(Path::new(&folder), &train, &valid)?;
 
     let fitted = fit(&train, &search, seed, 0, &|_, _| {})?;
-    let judged: Vec<usize> = (0..valid.vectors.len()).filter(|&row| valid.judged[row]).collect();
+    let judged: Vec<usize> = (0..valid.vectors.len()).filter(|&row| valid.evaluated[row]).collect();
     let (mut right, mut loss) = (0.0, 0.0);
     for &row in &judged {
         let probabilities = fitted.svm.probabilities(&valid.vectors[row])?;
@@ -65,7 +65,7 @@ fn write(folder: &Path, train: &TrainingSet, valid: &TrainingSet) -> Result<()> 
     let mut rows = String::new();
     let mut n = 0;
     for (part, set) in [("train", train), ("valid", valid)] {
-        for ((vector, &clip), &judged) in set.vectors.iter().zip(&set.clip).zip(&set.judged) {
+        for ((vector, &clip), &judged) in set.vectors.iter().zip(&set.clip).zip(&set.evaluated) {
             bytes.extend(vector.iter().copied().flat_map(f32::to_le_bytes));
             writeln!(rows, "{part},{},{}", set.labels[clip], u8::from(judged))?;
             n += 1;

@@ -12,12 +12,10 @@ use features::{Extractor, FeatureSpec};
 use models::vgg19::{BackboneWeights, Backend, Channels, Normalisation, Statistic, no_normalisation, softmax};
 use rayon::prelude::*;
 use train::{
-    evaluation::{
-        describe,
-        metrics::{Evaluation, Scored},
-    },
-    training::vgg19::{
-        Cache, FitContext, PreparedDataset, Standardisation, TrainingConfig, cache_key, chosen, fit, logits,
+    evaluation::metrics::{Evaluation, Scored},
+    training::{
+        dataset::labels,
+        vgg19::{Embedder, FitContext, PreparedDataset, Standardisation, TrainingConfig, chosen, fit, logits},
     },
 };
 
@@ -97,7 +95,7 @@ fn main() -> Result<()> {
     let set = LabelledDataset::open(&[corpus], &spec, &ExtractOptions::default())?;
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
     let extractor = Extractor::new(spec.clone())?;
-    let labels = describe::labels(&set, &fold.train);
+    let labels = labels(&set, &fold.train);
     let sounds = PreparedDataset::new(&set, &fold.train, &labels, &extractor)?;
     let valid = PreparedDataset::new(&set, &fold.test, &labels, &extractor)?;
     let workplace = FitContext {
@@ -118,10 +116,7 @@ fn main() -> Result<()> {
             let weights = BackboneWeights::read(Path::new(&weights), blocks)?;
             let fitted = fit(&sounds, &valid, labels.len(), &spec, &weights, &recipe, &workplace)?;
             let parts = &fitted.parts;
-            let input = parts.input(&spec);
-            let cache = Cache::new(workplace.embeddings.clone(), &cache_key(parts, &spec, Backend::Flex)?);
-            let network = parts.network(&workplace.device)?;
-            let embedded = valid.embed(&network, &parts.config, &input, &cache, &workplace.device)?;
+            let embedded = valid.embed(&Embedder::new(parts, &spec, &workplace)?)?;
             let evaluate = |temperature: f64| {
                 let scored: Vec<_> = embedded
                     .iter()

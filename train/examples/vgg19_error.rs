@@ -17,9 +17,9 @@ use models::{
     vgg19::{BLOCKS, BackboneWeights, Backend, Channels, ConvWeights, Preprocessor, Vgg19Classifier, no_normalisation},
 };
 use rayon::prelude::*;
-use train::{
-    evaluation::describe,
-    training::vgg19::{PreparedDataset, Standardisation},
+use train::training::{
+    dataset::labels,
+    vgg19::{PreparedDataset, Standardisation},
 };
 
 fn main() -> Result<()> {
@@ -33,7 +33,7 @@ fn main() -> Result<()> {
     let set = LabelledDataset::open(&[corpus], &spec, &ExtractOptions::default())?;
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
     let extractor = Extractor::new(spec)?;
-    let labels = describe::labels(&set, &fold.train);
+    let labels = labels(&set, &fold.train);
     let sounds = PreparedDataset::new(&set, &fold.test, &labels, &extractor)?;
     let (mean, deviation) = sounds.standardisation(Standardisation::Band)?;
     let input = Preprocessor {

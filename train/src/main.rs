@@ -15,9 +15,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     interrupt::handle();
     let result = match &cli.command {
-        None => commands::both::run(&cli.fit),
-        Some(Command::Svm(args)) => commands::svm::run(args),
-        Some(Command::Vgg19(args)) => commands::vgg19::run(args),
+        None => commands::train::both(&cli.fit),
+        Some(Command::Svm(args)) => commands::train::svm(args),
+        Some(Command::Vgg19(args)) => commands::train::vgg19(args),
         Some(Command::Weights { command: WeightsCommand::Fetch(args) }) => commands::models::fetch_weights(args),
         Some(Command::Promote(args)) => commands::models::promote(args),
         Some(Command::Extract(args)) => commands::datasets::extract(args),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use data::Split;
-use train::cli::args::{DataArgs, RunArgs};
+use train::console::args::{DataArgs, RunArgs};
 
 /// Declared experiments: run them, choose among them, compare them.
 #[derive(Debug, Parser)]

@@ -4,21 +4,21 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     rc::Rc,
+    sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
-use data::Split;
+use data::{Fold, Split};
 use models::artifact::DataDescription;
 use serde_json::{Value, json};
 use train::{
-    cli::commands::vgg19::Pretrained,
     console::output,
     evaluation::{
         comparison::pairs,
         metrics::{Evaluation, Scored},
     },
     source::{self, Source},
-    training::vgg19::TrainingConfig,
+    training::{FitInput, Fitted, Pretrained, SvmLearner, Vgg19Learner, vgg19::TrainingConfig},
 };
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     results::store::{FoldOutcome, Results, Row, RunResult, StoredResult},
     runner::{
         ensemble,
-        fit::{Fitted, Single},
+        fit::Single,
         job::{self, Identity, Model, REVISION},
         music::Music,
     },
@@ -55,7 +55,7 @@ pub struct Runner {
     place: RunContext,
     music: BTreeMap<MusicKey, Rc<Music>>,
     /// By file, blocks and, where they are drawn, seed.
-    weights: BTreeMap<(Option<PathBuf>, usize, Option<u64>), Rc<Pretrained>>,
+    weights: BTreeMap<(Option<PathBuf>, usize, Option<u64>), Arc<Pretrained>>,
 }
 
 /// What is done once: an experiment by one split with one seed.
@@ -121,25 +121,28 @@ impl Runner {
         let (split, seed) = (*split, *seed);
         let cache = self.place.cache.clone();
         let done = match &experiment.learner {
-            Learner::Svm(search) => self.single(experiment, split, seed, &Single::Svm { search, seed }),
+            Learner::Svm(search) => {
+                self.single(experiment, split, seed, &Single::Svm(SvmLearner { search: search.clone() }))
+            }
             Learner::Vgg19 { recipe, weights, backend } => {
-                let recipe = TrainingConfig { seed, ..TrainingConfig::clone(recipe) };
-                let weights = self.pretrained(weights.as_deref(), &recipe)?;
-                let single = Single::Vgg19 { recipe: Box::new(recipe), weights, backend: *backend, cache: &cache };
-                self.single(experiment, split, seed, &single)
+                let config = TrainingConfig { seed, ..TrainingConfig::clone(recipe) };
+                let weights = self.pretrained(weights.as_deref(), &config)?;
+                let learner = Vgg19Learner { config, weights, backend: *backend, cache: Some(cache) };
+                self.single(experiment, split, seed, &Single::Vgg19(Box::new(learner)))
             }
             Learner::Ensemble { members, weight } => self.ensemble(experiment, split, seed, (members, *weight)),
         };
         done.with_context(|| format!("failed to do {} by {split} with seed {seed}", experiment.name))
     }
 
-    fn single(&mut self, experiment: &Experiment, split: Split, seed: u64, single: &Single<'_>) -> Result<Done> {
+    fn single(&mut self, experiment: &Experiment, split: Split, seed: u64, single: &Single) -> Result<Done> {
         let music = self.music(experiment)?;
         let folds = music.folds(split, seed)?;
         let mut used: Vec<usize> = folds.iter().flat_map(|fold| fold.train.iter().chain(&fold.test)).copied().collect();
         used.sort_unstable();
         used.dedup();
-        let digest = music.set.digest_of(&used)?;
+        let dataset = music.data.dataset();
+        let digest = dataset.digest_of(&used)?;
         let model = single.identity(&music, &digest);
         let made_from = Identity { revision: REVISION, split: split.to_string(), seed, model }.json()?;
         let key = job::key(&made_from);
@@ -148,14 +151,19 @@ impl Runner {
         }
         let (mut scores, mut cross_validated, mut outcomes) = (Vec::new(), Vec::new(), Vec::new());
         for (number, fold) in folds.iter().enumerate() {
-            let fitted = single.fit(&music, fold, self.place.threads);
-            let Fitted { scored, cross_validated: unseen, report } =
-                fitted.with_context(|| format!("fold {} of {}", number + 1, folds.len()))?;
-            outcomes.push(outcome_of(&scored, fold.train.len(), report));
-            let whole = |clips: &[usize], index: usize| music.set.clips()[clips[index]].whole.clone();
-            scores.extend(rows(number, scored, |index| whole(&fold.test, index)));
+            let Fold { train, test } = fold;
+            let threads = self.place.threads;
+            let input = FitInput { data: &music.data, train, held_out: test, labels: &music.labels, seed, threads };
+            let fit = || -> Result<(Fitted, Vec<Scored>)> {
+                let fitted = single.learner().fit(&input)?;
+                let scored = fitted.score(&music.data, test, threads)?.scored;
+                Ok((fitted, scored))
+            };
+            let (fitted, scored) = fit().with_context(|| format!("fold {} of {}", number + 1, folds.len()))?;
+            outcomes.push(outcome_of(&scored, train.len(), fitted.summary));
+            scores.extend(rows(number, scored, |index| dataset.clips()[test[index]].whole.clone()));
             // A clip of which nothing was said is left out, so these may be fewer than the fold has.
-            cross_validated.extend(rows(number, unseen, |_| String::new()));
+            cross_validated.extend(rows(number, fitted.cross_validated, |_| String::new()));
         }
         self.keep(
             experiment,
@@ -164,7 +172,7 @@ impl Runner {
                 setting: job::setting(&made_from, single.drawn(), None),
                 key,
                 made_from,
-                data: DataDescription { digest, description: music.set.description().to_string(), clips: used.len() },
+                data: DataDescription { digest, description: dataset.description().to_string(), clips: used.len() },
                 remarks: single.remarks(),
                 labels: &music.labels,
                 scores,
@@ -288,16 +296,16 @@ impl Runner {
         Ok(music)
     }
 
-    fn pretrained(&mut self, named: Option<&Path>, recipe: &TrainingConfig) -> Result<Rc<Pretrained>> {
+    fn pretrained(&mut self, named: Option<&Path>, recipe: &TrainingConfig) -> Result<Arc<Pretrained>> {
         let file = named.map(Path::to_owned).or_else(|| self.place.weights.clone());
         let blocks = recipe.pooled_blocks.iter().copied().max().unwrap_or(0);
         let key = |drawn: Option<u64>| (file.clone(), blocks, drawn);
         if let Some(weights) = [None, Some(recipe.seed)].into_iter().find_map(|drawn| self.weights.get(&key(drawn))) {
-            return Ok(Rc::clone(weights));
+            return Ok(Arc::clone(weights));
         }
-        let weights = Rc::new(Pretrained::choose(file.as_deref(), recipe, Path::new("artifacts"))?);
+        let weights = Arc::new(Pretrained::choose(file.as_deref(), recipe, Path::new("artifacts"))?);
         let drawn = weights.is_random().then_some(recipe.seed);
-        self.weights.insert(key(drawn), Rc::clone(&weights));
+        self.weights.insert(key(drawn), Arc::clone(&weights));
         Ok(weights)
     }
 }

@@ -77,8 +77,8 @@ impl SvmClassifier {
         pieces.iter().map(classify).collect()
     }
 
-    /// The answer, and the passages that it is made of.
-    fn judge_one(&self, job: &PredictRequest<'_>) -> Result<(PredictOutput, Vec<FeatureVector>)> {
+    /// The prediction for one clip.
+    fn judge_one(&self, job: &PredictRequest<'_>) -> Result<PredictOutput> {
         job.check_class(self.labels.len())?;
         let n_frames = job.features.log_mel().n_frames();
         let heard = self.hear(job, self.extractor.segment_spans(n_frames)?)?;
@@ -91,7 +91,7 @@ impl SvmClassifier {
         };
         let probabilities = pool(passages.iter().map(|passage| passage.probabilities.as_slice()));
         let prediction = Prediction { probabilities, windows, features_digest };
-        Ok((PredictOutput { prediction, explanation: None }, heard))
+        Ok(PredictOutput { prediction, explanation: None })
     }
 
     /// The machine.
@@ -116,11 +116,15 @@ impl Classifier for SvmClassifier {
 
     /// One job after the other. Nothing is explained: a support vector machine hears a song as one vector.
     fn predict_batch(&self, jobs: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
-        jobs.iter().map(|job| Ok(self.judge_one(job)?.0)).collect()
+        jobs.iter().map(|job| self.judge_one(job)).collect()
     }
 
-    fn predict_and_embed(&self, features: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
-        let (judgement, passages) = self.judge_one(&PredictRequest::new(features))?;
-        Ok((judgement.prediction, passages.into_iter().map(|passage| passage.vector).collect()))
+    fn embed(&self, features: &ClipFeatures) -> Result<Vec<Vec<f32>>> {
+        Ok(self.extractor.segments(features)?.into_iter().map(|segment| segment.vector).collect())
+    }
+
+    fn predict_embedded(&self, segments: &[Vec<f32>]) -> Result<Vec<f64>> {
+        let each = segments.iter().map(|vector| self.svm.probabilities(vector)).collect::<Result<Vec<_>>>()?;
+        Ok(pool(each.iter().map(Vec::as_slice)))
     }
 }

@@ -1,6 +1,6 @@
 //! A [`Vgg19`] with the features that it hears: a [`Classifier`].
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use features::{ClipFeatures, Extractor, Span};
 
 use super::{
@@ -45,8 +45,6 @@ struct Song<'a> {
 /// What one passage says.
 struct Heard {
     probabilities: Vec<f64>,
-    /// What the head decided by; `[1, dim]`.
-    embedding: Tensor<2>,
     /// Of the windows that are heard in it.
     windows: Vec<WindowPrediction>,
     /// Where an explanation is asked for.
@@ -186,19 +184,13 @@ impl Vgg19Classifier {
         let here = next.song.windows.iter().filter(|(home, _)| *home == next.index);
         let windows: Vec<_> = here.map(|(_, window)| window).collect();
         let columns = Columns::new(&self.config, activations);
-        let embedding = columns.embed(None);
-        let mut embeddings = vec![embedding.clone()];
+        let mut embeddings = vec![columns.embed(None)];
         embeddings.extend(windows.iter().map(|window| {
             let part = window.start - passage.start..window.end - passage.start;
             columns.embed(Some(part))
         }));
-        let logits = self.network.head.forward(Tensor::cat(embeddings, 0));
-        let logits = logits.into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
-            detail: format!("the device gives logits that are not f32: {error:?}"),
-        })?;
-        if logits.iter().any(|logit| !logit.is_finite()) {
-            return Err(Error::Network { detail: "its logits are not finite; train it again".into() });
-        }
+        let logits = values(self.network.head.forward(Tensor::cat(embeddings, 0)), "logits")?;
+        Self::check_finite(&logits)?;
         let mut rows = logits.chunks(self.labels.len()).map(|row| softmax(row, self.temperature));
         let probabilities = rows.next().unwrap_or_default();
         let windows = windows.into_iter().zip(rows).map(|(window, probabilities)| WindowPrediction {
@@ -210,7 +202,14 @@ impl Vgg19Classifier {
             (Some(_), Some(last)) => Some(self.grad_cam.map(passage, last)?),
             _ => None,
         };
-        Ok(Heard { probabilities, embedding, windows: windows.collect(), map })
+        Ok(Heard { probabilities, windows: windows.collect(), map })
+    }
+
+    fn check_finite(logits: &[f32]) -> Result<()> {
+        if logits.iter().any(|logit| !logit.is_finite()) {
+            return Err(Error::Network { detail: "its logits are not finite; train it again".into() });
+        }
+        Ok(())
     }
 
     /// Hears all songs to their ends, but those that nobody waits for.
@@ -298,16 +297,45 @@ impl Classifier for Vgg19Classifier {
         self.listen(jobs).into_iter().map(|song| Ok(self.finish(song?))).collect()
     }
 
-    fn predict_and_embed(&self, features: &ClipFeatures) -> Result<(Prediction, Vec<Vec<f32>>)> {
-        let song = self.listen(&[PredictRequest::new(features)]).pop().unwrap_or(Err(Error::Cancelled))?;
-        let values = |heard: &Heard| {
-            heard.embedding.clone().into_data().try_to_vec::<f32>().map_err(|error| Error::Network {
-                detail: format!("the device gives embeddings that are not f32: {error:?}"),
-            })
+    fn embed(&self, features: &ClipFeatures) -> Result<Vec<Vec<f32>>> {
+        self.extractor.check_bands(features)?;
+        let log_mel = features.log_mel();
+        let spans = self.extractor.segment_spans(log_mel.n_frames())?;
+        let embed = |span: Span| {
+            let standardised = self.input.standardise_part(log_mel, span.start..span.end);
+            let activations = self.network.activations(self.input.planes(&[standardised], &self.device));
+            values(Columns::new(&self.config, &activations).embed(None), "embeddings")
         };
-        let embeddings = song.heard.iter().map(values).collect::<Result<_>>()?;
-        Ok((self.finish(song).prediction, embeddings))
+        spans.into_iter().map(embed).collect()
     }
+
+    /// Each segment with a row of zeros beside it: a product with a vector rounds in another order than one with a matrix, and
+    /// [`Classifier::predict_batch`] multiplies a segment together with its windows.
+    fn predict_embedded(&self, segments: &[Vec<f32>]) -> Result<Vec<f64>> {
+        let dim = self.config.embedding_dim();
+        let each = segments.iter().map(|segment| {
+            if segment.len() != dim {
+                let detail = format!("has {} dimensions, the model was trained on {dim}", segment.len());
+                return Err(Error::Vector { detail });
+            }
+            let mut rows = segment.clone();
+            rows.resize(2 * dim, 0.0);
+            let rows = Tensor::<2>::from_data(TensorData::new(rows, [2, dim]), &self.device);
+            let logits = values(self.network.head.forward(rows), "logits")?;
+            Self::check_finite(&logits)?;
+            Ok(softmax(&logits[..self.labels.len()], self.temperature))
+        });
+        let each = each.collect::<Result<Vec<_>>>()?;
+        Ok(pool(each.iter().map(Vec::as_slice)))
+    }
+}
+
+/// The values of a tensor, row by row.
+fn values(tensor: Tensor<2>, what: &str) -> Result<Vec<f32>> {
+    tensor
+        .into_data()
+        .try_to_vec::<f32>()
+        .map_err(|error| Error::Network { detail: format!("the device gives {what} that are not f32: {error:?}") })
 }
 
 #[cfg(test)]

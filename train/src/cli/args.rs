@@ -8,6 +8,11 @@ use models::{
     vgg19::{Backend, Vgg19Classifier},
 };
 
+use crate::{
+    console::args::{DataArgs, RunArgs},
+    training::pretrained::DEFAULT_WEIGHTS,
+};
+
 /// Train and evaluate music-genre classifiers.
 ///
 /// Without a command: finds music (--data, else the folder in TONEARM_DATA, else data/gtzan, else a synthetic corpus that
@@ -60,29 +65,6 @@ pub enum Command {
     /// The runs differ in threads, folder, time zone, language, user (as root) and width of vectors. What they made must be the
     /// same, and what the lock says; else this fails, and names the first stage that differs: data, features or model.
     Verify(VerifyArgs),
-}
-
-/// Where labelled music is.
-#[derive(Args, Clone, Debug, Default)]
-pub struct DataArgs {
-    /// A corpus: a folder of genre folders, or a log-mel store. Several are joined; of a clip in two, the first counts.
-    #[arg(long = "data", value_name = "CORPUS")]
-    pub corpora: Vec<PathBuf>,
-}
-
-/// What every command that works for long takes.
-#[derive(Args, Clone, Copy, Debug)]
-pub struct RunArgs {
-    /// Threads; the result is the same for any number.
-    #[arg(long, value_name = "N", default_value_t = default_threads(), allow_negative_numbers = true, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub threads: u16,
-    /// Print one JSON object instead of text.
-    #[arg(long)]
-    pub json: bool,
-}
-
-fn default_threads() -> u16 {
-    std::thread::available_parallelism().map_or(1, |n| n.get().min(1024) as u16)
 }
 
 /// Options of training.
@@ -166,8 +148,6 @@ pub struct Vgg19Args {
 }
 
 const DEFAULT_CACHE: &str = "data/cache";
-/// Where weights are looked for when none are named, and where `weights fetch` puts them.
-pub const DEFAULT_WEIGHTS: &str = "data/weights/vgg19.safetensors";
 
 impl Vgg19Args {
     /// The frozen regime with what is there, as `train` without a command takes it.

@@ -1,5 +1,6 @@
-//! What command-line programs of this workspace share: output, progress, interruption.
+//! What command-line programs of this workspace share: options, output, progress, interruption.
 
+pub mod args;
 pub mod interrupt;
 pub mod output;
 pub mod progress;

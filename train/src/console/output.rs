@@ -2,11 +2,14 @@
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
     thread,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
+use data::{DataFrame, dataset::frames};
+use serde::Serialize;
 
 use crate::console::interrupt;
 
@@ -37,9 +40,24 @@ pub fn line(text: impl Into<String>) -> Result<()> {
     write(&text)
 }
 
+/// Prints one JSON document on stdout.
+///
+/// # Errors
+/// Those of [`write`](fn@write).
+pub fn print_json(value: &impl Serialize) -> Result<()> {
+    line(serde_json::to_string_pretty(value)?)
+}
+
 /// Writes a line to stderr, if anybody reads it.
 pub fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Says on stderr which files could not be used.
+pub fn say_rejected(rejected: &[(String, String)]) {
+    for (clip_id, reason) in rejected {
+        remark(&format!("left out {clip_id}: {reason}"));
+    }
 }
 
 /// What a program of this name ends with, whose work gave `result`; an error is said on stderr. Does not return while an
@@ -73,6 +91,19 @@ pub fn one_line(error: &anyhow::Error) -> String {
     }
     // A file's name may hold anything.
     said.replace(['\n', '\r'], " ")
+}
+
+/// Writes a table as what the name of the file says.
+///
+/// # Errors
+/// When that is neither Parquet nor CSV, or the file cannot be written.
+pub fn write_table(frame: &mut DataFrame, path: &Path) -> Result<()> {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("parquet") => frames::write_parquet(frame, path)?,
+        Some("csv") => frames::write_csv(frame, path)?,
+        _ => bail!("{}: name a file that ends in .parquet or .csv", path.display()),
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -4,18 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use data::rng::Rng;
-use models::{pool, vgg19::softmax};
 use serde::Serialize;
 
-use crate::{
-    evaluation::{
-        metrics::{Evaluation, Scored},
-        scoring::Judged,
-    },
-    training::{
-        svm::{self, Hyperparameters, Search, TrainingSet},
-        vgg19::{self, Heads},
-    },
+use crate::evaluation::{
+    metrics::{Evaluation, Scored},
+    scoring::Judged,
 };
 
 /// Shares of the artists of each genre that are fitted on, beside all.
@@ -35,6 +28,15 @@ pub enum Learning<'a> {
     Refit(Refit<'a>),
     /// Nothing, and why.
     LeftOut(&'static str),
+}
+
+impl std::fmt::Debug for Learning<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refit(_) => f.write_str("Refit"),
+            Self::LeftOut(why) => f.debug_tuple("LeftOut").field(why).finish(),
+        }
+    }
 }
 
 /// Accuracy on the held-out clips against how much was fitted on.
@@ -167,45 +169,6 @@ impl LearningCurve {
         curve.points.push(fitted_on.point(&everyone, 1.0, evaluation));
         Ok(curve)
     }
-}
-
-/// A machine with the hyperparameters that were chosen on all clips, fitted and calibrated anew.
-#[must_use]
-pub fn svm<'a>(
-    training: &'a TrainingSet,
-    search: &Search,
-    Hyperparameters { c, gamma, balance }: Hyperparameters,
-    seed: u64,
-    threads: usize,
-) -> Learning<'a> {
-    let search = Search { c: vec![c], gamma: vec![gamma], balance: vec![balance], ..search.clone() };
-    Learning::Refit(Box::new(move |clips, heard| {
-        let machine = svm::fit(&training.some(clips), &search, seed, threads, &|_, _| {})?.svm;
-        let judge = |passages: &Vec<Vec<f32>>| -> Result<Vec<f64>> {
-            let said = passages.iter().map(|vector| machine.probabilities(vector)).collect::<Result<Vec<_>, _>>()?;
-            Ok(pool(said.iter().map(Vec::as_slice)))
-        };
-        heard.iter().map(judge).collect()
-    }))
-}
-
-/// A head on the embeddings that are at hand, with the temperature of the network that was kept. `heads` are those of
-/// [`vgg19::Fitted`].
-#[must_use]
-pub fn vgg19(heads: Option<&Heads>, temperature: f64, threads: usize) -> Learning<'_> {
-    let Some(heads) = heads else {
-        return Learning::LeftOut("the network was tuned, and every point would be another tuning");
-    };
-    Learning::Refit(Box::new(move |clips, heard| {
-        let threads =
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
-        let head = threads.install(|| heads.fit(clips))?;
-        let judge = |passages: &Vec<Vec<f32>>| {
-            let said: Vec<_> = passages.iter().map(|row| softmax(&vgg19::logits(&head, row), temperature)).collect();
-            pool(said.iter().map(Vec::as_slice))
-        };
-        Ok(heard.iter().map(judge).collect())
-    }))
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 pub mod card;
 pub mod comparison;
-pub mod describe;
 pub mod documents;
 pub mod learning;
 pub mod metrics;

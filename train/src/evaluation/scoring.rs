@@ -12,60 +12,54 @@ use crate::{console::progress::Stage, evaluation::metrics::Scored};
 pub struct Judged {
     /// The clips.
     pub scored: Vec<Scored>,
-    /// The vectors that it decided by, `[clip][passage][dimension]`: see [`Classifier::predict_and_embed`]. None where they were not
+    /// The vectors that it decided by, `[clip][passage][dimension]`: see [`Classifier::embed`]. None where they were not
     /// kept.
     pub passages: Vec<Vec<Vec<f32>>>,
 }
 
-/// Scores the clips `indices` of `set`, in that order, on `threads` threads.
+/// The vectors of the segments of a clip of the dataset, `[segment][dimension]`, where they are at hand.
+pub type KnownVectors<'a> = &'a (dyn Fn(usize) -> Result<Option<Vec<Vec<f32>>>> + Sync);
+
+/// Scores the clips `indices` of `set`, in that order, on `threads` threads: by vectors that are `known`, else by those that the
+/// classifier computes. No timeline and no digest is made.
 ///
 /// # Errors
-/// When a genre of the set is no label of the classifier, or a clip cannot be read.
+/// When a label of the set is none of the classifier, or a clip cannot be read.
 pub fn score(
     classifier: &dyn Classifier,
     set: &LabelledDataset,
     indices: &[usize],
     threads: usize,
-) -> Result<Vec<Scored>> {
-    each(classifier, set, indices, threads, |index, unheard| {
-        let prediction = classifier.predict(&set.analysis(index)?)?;
-        Ok(Scored { probabilities: prediction.probabilities, ..unheard })
-    })
-}
-
-/// As [`score`], and keeps what the classifier decided by.
-///
-/// # Errors
-/// Those of [`score`].
-pub fn judge(classifier: &dyn Classifier, set: &LabelledDataset, indices: &[usize], threads: usize) -> Result<Judged> {
-    let judged = each(classifier, set, indices, threads, |index, unheard| {
-        let (prediction, passages) = classifier.predict_and_embed(&set.analysis(index)?)?;
-        Ok((Scored { probabilities: prediction.probabilities, ..unheard }, passages))
-    })?;
-    let (scored, passages) = judged.into_iter().unzip();
-    Ok(Judged { scored, passages })
-}
-
-fn each<T: Send>(
-    classifier: &dyn Classifier,
-    set: &LabelledDataset,
-    indices: &[usize],
-    threads: usize,
-    hear: impl Fn(usize, Scored) -> Result<T> + Sync,
-) -> Result<Vec<T>> {
+    known: KnownVectors<'_>,
+) -> Result<Judged> {
     let stage = Stage::new("scoring");
     let done = std::sync::atomic::AtomicUsize::new(0);
-    let one = |&index: &usize| {
+    let predict = |index: usize| -> Result<(Vec<f64>, Vec<Vec<f32>>)> {
+        if let Some(vectors) = known(index)? {
+            return Ok((classifier.predict_embedded(&vectors)?, vectors));
+        }
+        let features = set.analysis(index)?;
+        let vectors = classifier.embed(&features)?;
+        let probabilities = match vectors.as_slice() {
+            [] => classifier.predict(&features)?.probabilities,
+            vectors => classifier.predict_embedded(vectors)?,
+        };
+        Ok((probabilities, vectors))
+    };
+    let one = |&index: &usize| -> Result<_> {
         let clip = &set.clips()[index];
-        // Said before it is heard: that may take long.
-        let unheard = scored(clip, classifier.labels(), Vec::new())
+        // Refused before anything that may take long.
+        let unscored = scored(clip, classifier.labels(), Vec::new())
             .with_context(|| format!("{} cannot judge it", classifier.identity()))?;
-        let heard = hear(index, unheard).with_context(|| format!("failed to classify {}", clip.clip_id))?;
+        let predicted = predict(index).with_context(|| format!("failed to classify {}", clip.clip_id));
+        let (probabilities, vectors) = predicted?;
         stage.at(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, indices.len());
-        Ok(heard)
+        Ok((Scored { probabilities, ..unscored }, vectors))
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
-    pool.install(|| indices.par_iter().map(one).collect())
+    let (scored, passages) =
+        pool.install(|| indices.par_iter().map(one).collect::<Result<Vec<_>>>())?.into_iter().unzip();
+    Ok(Judged { scored, passages })
 }
 
 /// A clip with what was said of it, a probability for each of `labels`.

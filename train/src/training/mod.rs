@@ -1,6 +1,18 @@
 //! From a labelled dataset to a fitted classifier.
 
-pub mod fitting;
+pub mod dataset;
 pub mod golden;
+pub mod learner;
+pub mod plan;
+pub mod pretrained;
+pub mod publish;
 pub mod svm;
 pub mod vgg19;
+
+pub use self::{
+    dataset::TrainingData,
+    learner::{FitInput, Fitted, Learner, SvmLearner, Vgg19Learner},
+    plan::TrainingPlan,
+    pretrained::Pretrained,
+    publish::Published,
+};

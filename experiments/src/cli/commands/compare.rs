@@ -1,7 +1,7 @@
 //! `experiments compare`: two experiments on the same clips.
 
 use anyhow::{Result, bail};
-use train::{cli::commands::print_json, console::output};
+use train::console::output::{self, print_json};
 
 use super::chosen::{by, common, found};
 use crate::{

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io::IsTerminal as _, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
-use train::{cli::commands::print_json, console::output};
+use train::console::output::{self, print_json};
 
 use crate::{
     cli::args::ExportArgs,

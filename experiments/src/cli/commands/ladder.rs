@@ -3,10 +3,7 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use train::{
-    cli::commands::{print_json, write_table},
-    console::output,
-};
+use train::console::output::{self, print_json, write_table};
 
 use super::{all, only, read_all, say_remarks};
 use crate::{

@@ -1,10 +1,7 @@
 //! `experiments leaderboard`: what was found so far.
 
 use anyhow::Result;
-use train::{
-    cli::commands::{print_json, write_table},
-    console::output,
-};
+use train::console::output::{self, print_json, write_table};
 
 use super::say_summaries;
 use crate::{

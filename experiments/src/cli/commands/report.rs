@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, fs};
 use anyhow::{Context as _, Result, bail};
 use serde_json::json;
 use train::{
-    cli::commands::print_json,
-    console::output,
+    console::output::{self, print_json},
     evaluation::{
         comparison::Paired,
         metrics::{Coverage, Faults, coverage_curve},

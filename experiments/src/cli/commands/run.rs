@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde_json::json;
-use train::cli::commands::print_json;
+use train::console::output::print_json;
 
 use super::{all, declared, jobs_json, only, read_all, say_summaries};
 use crate::{cli::args::RunFilesArgs, declarations::declaration::Experiment, results::summary::Summary};

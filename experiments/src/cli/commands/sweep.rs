@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use serde_json::json;
-use train::{cli::commands::print_json, console::output};
+use train::console::output::{self, print_json};
 
 use super::{all, declared, jobs_json, say_summaries};
 use crate::{cli::args::SweepArgs, declarations::declaration, results::summary::Summary};

@@ -10,7 +10,7 @@ use features::{
 };
 use serde_json::{Map, Value, json};
 
-use super::{print_json, read_spec, say_rejected, write_table};
+use super::read_spec;
 use crate::{
     cli::args::{AuditArgs, ExtractArgs, InspectArgs, ManifestArgs, SynthArgs},
     console::{interrupt::Unfinished, output, progress::Stage},
@@ -32,10 +32,10 @@ pub fn audit(args: &AuditArgs) -> Result<()> {
     let found = audit::audit(&dataset, &options).with_context(|| format!("failed to audit {}", args.data.display()))?;
     drop(stage);
     if let Some(path) = &args.out {
-        write_table(&mut found.frame()?, path)?;
+        output::write_table(&mut found.frame()?, path)?;
     }
     if args.run.json {
-        return print_json(&found);
+        return output::print_json(&found);
     }
     for finding in &found.findings {
         output::line(format!("{:<24} {:<14} {}", finding.clip_id, finding.fault.name(), finding.detail))?;
@@ -71,14 +71,14 @@ pub fn extract(args: &ExtractArgs) -> Result<()> {
     if args.run.json {
         let rejected: Vec<_> =
             report.rejected.iter().map(|(clip_id, reason)| json!({ "clip_id": clip_id, "reason": reason })).collect();
-        return print_json(&json!({
+        return output::print_json(&json!({
             "written": report.written,
             "rejected": rejected,
             "fingerprint": spec.fingerprint(),
             "log_mel_fingerprint": spec.log_mel_fingerprint(),
         }));
     }
-    say_rejected(&report.rejected);
+    output::say_rejected(&report.rejected);
     output::line(format!("{}: {} clips, specification {}", args.out.display(), report.written, spec.fingerprint()))
 }
 
@@ -88,10 +88,10 @@ pub fn extract(args: &ExtractArgs) -> Result<()> {
 /// When the corpus cannot be opened, or the table cannot be written.
 pub fn manifest(args: &ManifestArgs) -> Result<()> {
     let mut frame = data::manifest(&Dataset::open(&args.data)?)?;
-    write_table(&mut frame, &args.out)?;
+    output::write_table(&mut frame, &args.out)?;
     let columns: Vec<_> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
     if args.json {
-        return print_json(&json!({ "out": args.out, "clips": frame.height(), "columns": columns }));
+        return output::print_json(&json!({ "out": args.out, "clips": frame.height(), "columns": columns }));
     }
     output::line(format!("{}: {} clips, columns {}", args.out.display(), frame.height(), columns.join(", ")))
 }
@@ -106,7 +106,7 @@ pub fn synth(args: &SynthArgs) -> Result<()> {
     source::write_synthetic(&args.out, &spec, args.run.threads.into(), &stage)?;
     drop(stage);
     if args.run.json {
-        return print_json(
+        return output::print_json(
             &json!({ "out": args.out, "clips_per_genre": spec.clips_per_genre, "seconds": spec.seconds, "seed": spec.seed }),
         );
     }
@@ -135,7 +135,7 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         extract().with_context(|| format!("failed to inspect {}", args.file.display()))?;
     let digest = features::digest(&analysis, &segments);
     if args.json {
-        return print_json(&json!({
+        return output::print_json(&json!({
             "audio": decoded.info,
             "spec": extractor.spec(),
             "fingerprint": extractor.spec().fingerprint(),

@@ -10,7 +10,6 @@ use models::{
 };
 use serde_json::{Value, json};
 
-use super::{open_set, print_json, say_rejected};
 use crate::{
     cli::args::EvaluateArgs,
     console::{interrupt::Scratch, output, text},
@@ -22,6 +21,7 @@ use crate::{
         scoring::{self, Judged},
     },
     source,
+    training::dataset::open_dataset,
 };
 
 /// Every clip of the corpus, whatever part it is in.
@@ -116,9 +116,9 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
                 );
             }
         }
-        return print_json(&object);
+        return output::print_json(&object);
     }
-    say_rejected(rejected);
+    output::say_rejected(rejected);
     output::line(format!("{identity} on {}: {} clips, {left_out} left out", args.split, evaluation.n))?;
     output::line(format!("This split leaks: {leaks}."))?;
     if seen > 0 {
@@ -138,7 +138,7 @@ impl Judge {
         let classifier = models::from_artifact(&artifact, args.device)?;
         let spec = classifier.extractor().spec();
         let scratch = Scratch::new().ok();
-        let set = open_set(&args.data.corpora, spec, threads, scratch.as_ref())?;
+        let set = open_dataset(&args.data.corpora, spec, threads, scratch.as_ref())?;
         if set.spec() != spec {
             bail!(
                 "{} hears descriptors that a log-mel store does not hold; evaluate it on an audio tree, or train on the store",
@@ -146,7 +146,7 @@ impl Judge {
             );
         }
         let (indices, leaks) = clips_of(split, &set)?;
-        let judged = scoring::judge(classifier.as_ref(), &set, &indices, threads)?;
+        let judged = scoring::score(classifier.as_ref(), &set, &indices, threads, &|_| Ok(None))?;
         Ok(Self {
             judged,
             digest: set.digest_of(&indices)?,

@@ -10,7 +10,6 @@ use models::{
 use serde::Serialize;
 use serde_json::json;
 
-use super::print_json;
 use crate::{
     cli::args::{CardArgs, DEFAULT_REPO, FetchArgs, PromoteArgs},
     console::{interrupt, output, progress::Stage},
@@ -28,7 +27,7 @@ pub fn promote(args: &PromoteArgs) -> Result<()> {
     let there = artifact::versions(&model_dir)?;
     if args.list {
         let listing = Listing::read(model, &model_dir, there);
-        return if args.json { print_json(&listing) } else { output::write(&listing.text(&model_dir)) };
+        return if args.json { output::print_json(&listing) } else { output::write(&listing.text(&model_dir)) };
     }
     let before = artifact::current(&model_dir).ok();
     let version = match &args.version {
@@ -54,7 +53,7 @@ pub fn promote(args: &PromoteArgs) -> Result<()> {
     })?;
     let (current, pinned) = (artifact::current(&model_dir).ok(), artifact::pinned(&model_dir)?);
     if args.json {
-        return print_json(&json!({ "model": model, "version": current, "before": before, "pinned": pinned }));
+        return output::print_json(&json!({ "model": model, "version": current, "before": before, "pinned": pinned }));
     }
     output::line(summary(model, current.as_deref(), before.as_deref(), pinned.as_deref(), args.unpin))
 }
@@ -211,7 +210,7 @@ pub fn fetch_weights(args: &FetchArgs) -> Result<()> {
     let fetched = request.run(&|done, total| stage.at(done as usize, total as usize))?;
     drop(stage);
     if args.json {
-        return print_json(&json!({
+        return output::print_json(&json!({
             "path": fetched.path,
             "sha256": fetched.sha256,
             "source_sha256": fetched.source_sha256,

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result, bail};
 
 use super::{
-    print_json, read_spec,
-    vgg19::{self, read_recipe},
+    read_spec,
+    train::{check, read_recipe},
 };
 use crate::{
     cli::args::VerifyArgs,
@@ -29,11 +29,11 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
         path.canonicalize().with_context(|| format!("failed to find {}", path.display()))
     });
     let recipe = args.recipe.as_deref().map_or_else(|| Ok(verify::recipe()), read_recipe)?;
-    vgg19::check(&recipe)?;
+    check(&recipe)?;
     let inputs = Inputs { music: music.transpose()?, spec: read_spec(&args.spec)?, recipe };
     let report = verify::run(&inputs, if args.write_lock { None } else { lock.as_ref() })?;
     if args.json {
-        print_json(&report)?;
+        output::print_json(&report)?;
     } else {
         output::write(&text(&report))?;
     }

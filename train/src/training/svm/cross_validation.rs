@@ -55,7 +55,7 @@ pub(super) fn cross_validate(
             let held_clip: Vec<bool> = (0..set.labels.len()).map(|clip| fold.binary_search(&clip).is_ok()).collect();
             let (mut held, fitted): (Vec<usize>, Vec<usize>) =
                 (0..set.vectors.len()).partition(|&segment| held_clip[set.clip[segment]]);
-            held.retain(|&segment| set.judged[segment]);
+            held.retain(|&segment| set.evaluated[segment]);
             for (b, &balance) in search.balance.iter().enumerate() {
                 let space = Space::new(set, &fitted, balance);
                 let z = |segments: &[usize]| space.standardise(set, segments);

@@ -11,8 +11,8 @@ pub struct TrainingSet {
     pub vectors: Vec<Vec<f32>>,
     /// For each segment, the index of its clip in `labels` and `groups`.
     pub clip: Vec<usize>,
-    /// For each segment, whether clips are judged by it (a passage), or it is only fitted on (a window of one).
-    pub judged: Vec<bool>,
+    /// For each segment, whether clips are evaluated by it (a passage), or it is only fitted on (a window of one).
+    pub evaluated: Vec<bool>,
     /// For each clip, its class, 0 to k − 1; every class has clips.
     pub labels: Vec<usize>,
     /// For each clip, what must not be on both sides of a fold: its artist, or its id where no artist is known.
@@ -43,7 +43,7 @@ impl TrainingSet {
             for &segment in &segments[clip] {
                 some.vectors.push(self.vectors[segment].clone());
                 some.clip.push(number);
-                some.judged.push(self.judged[segment]);
+                some.evaluated.push(self.evaluated[segment]);
             }
         }
         some
@@ -54,7 +54,7 @@ impl TrainingSet {
         self.clip.iter().map(|&clip| self.labels[clip]).collect()
     }
 
-    /// Refuses parts that do not fit together, and classes that cannot be judged.
+    /// Refuses parts that do not fit together, and classes that cannot be evaluated.
     ///
     /// # Errors
     /// [`Error::Set`], [`Error::TooFewGroups`].
@@ -67,8 +67,8 @@ impl TrainingSet {
         if self.clip.len() != n_segments {
             return set(format!("{n_segments} vectors, {} indices of their clips", self.clip.len()));
         }
-        if self.judged.len() != n_segments {
-            return set(format!("{n_segments} vectors, {} flags of which are judged", self.judged.len()));
+        if self.evaluated.len() != n_segments {
+            return set(format!("{n_segments} vectors, {} flags of which are evaluated", self.evaluated.len()));
         }
         if dim == 0 {
             return set("the vectors have no dimension".into());
@@ -82,12 +82,12 @@ impl TrainingSet {
                 return set(format!("vector {index}: `{}` is {}", self.names[position], vector[position]));
             }
             match heard.get_mut(clip) {
-                Some(heard) => *heard |= self.judged[index],
+                Some(heard) => *heard |= self.evaluated[index],
                 None => return set(format!("vector {index} is of clip {clip}, and there are {n_clips}")),
             }
         }
         if let Some(clip) = heard.iter().position(|heard| !heard) {
-            return set(format!("clip {clip} has no vector that it is judged by"));
+            return set(format!("clip {clip} has no vector that it is evaluated by"));
         }
         // More labels than clips cannot all have clips; and a table of them might not fit in memory.
         if self.n_classes() > n_clips {

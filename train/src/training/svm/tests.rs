@@ -18,7 +18,7 @@ fn blobs(n_classes: usize, per_class: usize, spread: f64, segments: usize, seed:
                 });
                 set.vectors.push(vector.collect());
                 set.clip.push(set.labels.len());
-                set.judged.push(true);
+                set.evaluated.push(true);
             }
             set.labels.push(class);
             set.groups.push(format!("artist {class} {}", clip / 2));
@@ -70,7 +70,7 @@ fn a_rare_class_is_found_and_its_weight_can_be_raised() {
     let keep = 68;
     set.vectors.truncate(keep);
     set.clip.truncate(keep);
-    set.judged.truncate(keep);
+    set.evaluated.truncate(keep);
     set.labels.truncate(keep);
     set.groups.truncate(keep);
     let new = blobs(2, 50, 0.6, 1, 9);

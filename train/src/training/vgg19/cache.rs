@@ -13,7 +13,7 @@ const REVISION: u32 = 3;
 /// A folder of embeddings. The name of a file says the network, the input and the clip; its content says its own digest, so
 /// that a file that was cut off is computed again.
 #[derive(Debug)]
-pub struct Cache {
+pub(super) struct Cache {
     /// `None` keeps nothing.
     folder: Option<PathBuf>,
     /// All but the clip.
@@ -23,7 +23,7 @@ pub struct Cache {
 impl Cache {
     /// A cache in `folder` of the embeddings that `key` tells apart: the digest of the weights, the input, the device.
     #[must_use]
-    pub fn new(folder: Option<PathBuf>, key: &str) -> Self {
+    pub(super) fn new(folder: Option<PathBuf>, key: &str) -> Self {
         Self { folder, key: format!("{REVISION} {key}") }
     }
 
@@ -31,7 +31,12 @@ impl Cache {
     ///
     /// # Errors
     /// Those of `compute`; when the folder cannot be written.
-    pub fn get_or(&self, clip: &LogMel, dim: usize, compute: impl FnOnce() -> Result<Embedded>) -> Result<Embedded> {
+    pub(super) fn get_or(
+        &self,
+        clip: &LogMel,
+        dim: usize,
+        compute: impl FnOnce() -> Result<Embedded>,
+    ) -> Result<Embedded> {
         let Some(folder) = &self.folder else { return compute() };
         let mut bytes = format!("{} {} {}\n", self.key, clip.n_mels(), clip.n_frames()).into_bytes();
         bytes.extend(clip.db().iter().flat_map(|value| value.to_le_bytes()));

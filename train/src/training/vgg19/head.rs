@@ -183,7 +183,7 @@ mod tests {
         let labels: Vec<_> = (0..12).map(|i| i % 3).collect();
         let recipe =
             HeadConfig { steps: 20, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.5, label_smoothing: 0.0, heads };
-        let (normalisations, statistics) = (views.to_vec(), vec![Statistic::Average]);
+        let (normalisations, statistics) = (normalisations.to_vec(), vec![Statistic::Average]);
         let config = Vgg19Config { normalisations, pooled_blocks: vec![1], statistics, n_classes: 3 };
         fit(rows, &labels, &config, &recipe, 1, &device).unwrap()
     }

@@ -28,10 +28,9 @@ use models::vgg19::{BackboneWeights, Backend, HeadParameters, Preprocessor, Vgg1
 use serde::Serialize;
 
 pub use adamw::AdamW;
-pub use cache::Cache;
 pub use head::{Heads, fit as fit_head, logits};
 pub use recipe::{Augment, FinetuneConfig, HeadConfig, Standardisation, TrainingConfig};
-pub use sounds::{Embedded, PreparedDataset, chosen};
+pub use sounds::{Embedded, Embedder, PreparedDataset, chosen};
 pub use temperature::Calibration;
 pub use tune::{Epoch, Look, Tuned};
 
@@ -61,6 +60,8 @@ pub struct Fitted {
     pub cross_validated: Vec<Vec<f64>>,
     /// What the head was fitted on, to fit others on less of it; `None` of a network that was tuned.
     pub heads: Option<Heads>,
+    /// What gave the embeddings, to score other clips by; `None` of a network that was tuned, and without a cache.
+    pub embedder: Option<Embedder>,
 }
 
 /// What a fit says of itself.
@@ -117,8 +118,9 @@ pub fn fit(
     };
     let input = parts.input(spec);
 
-    let cache = Cache::new(workplace.embeddings.clone(), &cache_key(&parts, spec, *backend)?);
-    let embedded = sounds.embed(&parts.network(device)?, &parts.config, &input, &cache, device)?;
+    let embedder = Embedder::new(&parts, spec, workplace)?;
+    let embedded = sounds.embed(&embedder)?;
+    let embedder = (recipe.finetune.is_none() && workplace.embeddings.is_some()).then_some(embedder);
     let head_of = |members: &[usize], seed: u64| -> Result<HeadParameters> {
         let (rows, labels) = rows(&parts, &embedded, sounds, members, recipe.windows);
         fit_head(&rows, &labels, &parts.config, &recipe.head, seed, device)
@@ -202,25 +204,7 @@ pub fn fit(
         epochs,
         history,
     };
-    Ok(Fitted { parts, report, cross_validated, heads })
-}
-
-/// What tells the embeddings of frozen networks apart in a [`Cache`]: everything but the clip.
-///
-/// # Errors
-/// Should JSON not hold it.
-pub fn cache_key(parts: &Vgg19Parameters, spec: &FeatureSpec, backend: Backend) -> Result<String> {
-    Ok(serde_json::to_string(&(
-        parts.weights.digest(),
-        parts.config.n_blocks(),
-        &parts.config.normalisations,
-        parts.channels,
-        parts.band_upsampling,
-        &parts.mean,
-        &parts.deviation,
-        spec.segmentation,
-        backend.name(),
-    ))?)
+    Ok(Fitted { parts, report, cross_validated, heads, embedder })
 }
 
 /// The tuning of everyone (0), or of the training part of a fold (from 1 on).

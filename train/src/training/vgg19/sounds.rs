@@ -3,14 +3,14 @@
 use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};
 use data::LabelledDataset;
-use features::{Extractor, LogMel};
-use models::vgg19::{Columns, Preprocessor, Vgg19, Vgg19Config};
+use features::{Extractor, FeatureSpec, LogMel};
+use models::vgg19::{Columns, Preprocessor, Vgg19, Vgg19Config, Vgg19Parameters};
 use ndarray::Array2;
 use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Cache, recipe::Standardisation};
-use crate::console::progress::Stage;
+use super::{FitContext, cache::Cache, recipe::Standardisation};
+use crate::{console::progress::Stage, training::dataset::label};
 
 /// Clips of a set with their labels; log-mels are read as they are needed.
 pub struct PreparedDataset<'a> {
@@ -45,10 +45,7 @@ impl<'a> PreparedDataset<'a> {
     ) -> Result<Self> {
         let label = |&index: &usize| {
             let clip = &set.clips()[index];
-            labels
-                .iter()
-                .position(|label| label == clip.genre.name())
-                .with_context(|| format!("clip {} is {}, of which no clip is fitted on", clip.clip_id, clip.genre))
+            label(&clip.clip_id, clip.genre.name(), labels)
         };
         Ok(Self {
             set,
@@ -141,55 +138,91 @@ impl<'a> PreparedDataset<'a> {
         members.par_iter().map(|&member| Ok(input.standardise(&self.log_mel(member)?))).collect()
     }
 
-    /// The embeddings of every clip by a frozen network: all statistics of all blocks, see [`chosen`].
-    ///
-    /// Clips whose embeddings are in the cache are not computed again.
+    /// The embeddings of every clip by frozen convolutions.
     ///
     /// # Errors
     /// When a clip cannot be read.
-    pub fn embed(
-        &self,
-        network: &Vgg19,
-        config: &Vgg19Config,
-        input: &Preprocessor,
-        cache: &Cache,
-        device: &Device,
-    ) -> Result<Vec<Embedded>> {
+    pub fn embed(&self, embedder: &Embedder) -> Result<Vec<Embedded>> {
         let stage = Stage::new("embedding clips");
         let done = AtomicUsize::new(0);
-        let config = everything(config);
         let one = |member: usize| -> Result<Embedded> {
-            let log_mel = self.log_mel(member)?;
-            let embedded = cache.get_or(&log_mel, config.embedding_dim(), || {
-                self.embed_one(&log_mel, network, &config, input, device)
-            })?;
+            let embedded = embedder.embed(&self.log_mel(member)?, self.extractor)?;
             stage.at(done.fetch_add(1, Ordering::Relaxed) + 1, self.len());
             Ok(embedded)
         };
         (0..self.len()).into_par_iter().map(one).collect()
     }
+}
 
-    fn embed_one(
-        &self,
-        log_mel: &LogMel,
-        network: &Vgg19,
-        config: &Vgg19Config,
-        input: &Preprocessor,
-        device: &Device,
-    ) -> Result<Embedded> {
+/// The frozen convolutions of a network, and a cache of what they gave.
+#[derive(Debug)]
+pub struct Embedder {
+    network: Vgg19,
+    /// What the head takes.
+    config: Vgg19Config,
+    input: Preprocessor,
+    cache: Cache,
+    device: Device,
+}
+
+impl Embedder {
+    /// The convolutions of `parts`, with a cache in the folder of the context.
+    ///
+    /// # Errors
+    /// When the parts make no network.
+    pub fn new(parts: &Vgg19Parameters, spec: &FeatureSpec, context: &FitContext) -> Result<Self> {
+        let key = serde_json::to_string(&(
+            parts.weights.digest(),
+            parts.config.n_blocks(),
+            &parts.config.normalisations,
+            parts.channels,
+            parts.band_upsampling,
+            &parts.mean,
+            &parts.deviation,
+            spec.segmentation,
+            context.backend.name(),
+        ))?;
+        Ok(Self {
+            network: parts.network(&context.device)?,
+            config: parts.config.clone(),
+            input: parts.input(spec),
+            cache: Cache::new(context.embeddings.clone(), &key),
+            device: context.device.clone(),
+        })
+    }
+
+    /// All statistics of all blocks of one clip, see [`chosen`]. A clip whose embeddings are in the cache is not computed again.
+    ///
+    /// # Errors
+    /// When the clip is too short, or the cache cannot be written.
+    pub fn embed(&self, log_mel: &LogMel, extractor: &Extractor) -> Result<Embedded> {
+        let config = everything(&self.config);
+        self.cache.get_or(log_mel, config.embedding_dim(), || self.compute(log_mel, &config, extractor))
+    }
+
+    /// What the head takes of each segment of a clip, `[segment][dimension]`.
+    ///
+    /// # Errors
+    /// Those of [`Embedder::embed`].
+    pub fn segments(&self, log_mel: &LogMel, extractor: &Extractor) -> Result<Vec<Vec<f32>>> {
+        let embedded = self.embed(log_mel, extractor)?;
+        Ok(embedded.passages.iter().map(|segment| chosen(&self.config, segment)).collect())
+    }
+
+    fn compute(&self, log_mel: &LogMel, config: &Vgg19Config, extractor: &Extractor) -> Result<Embedded> {
         let rows = |tensor: Tensor<2>| -> Result<Vec<Vec<f32>>> {
             let values = values(tensor)?;
             Ok(values.chunks(config.embedding_dim()).map(<[f32]>::to_vec).collect())
         };
         let n_frames = log_mel.n_frames();
-        let window = self.extractor.spec().segmentation.window;
+        let window = extractor.spec().segmentation.window;
         let mut embedded = Embedded { passages: Vec::new(), windows: Vec::new() };
-        for passage in self.extractor.segment_spans(n_frames)? {
-            let z = input.standardise(&log_mel.frames(passage.start, passage.end)?);
-            let activations = network.activations(input.planes(&[z], device));
+        for span in extractor.segment_spans(n_frames)? {
+            let z = self.input.standardise(&log_mel.frames(span.start, span.end)?);
+            let activations = self.network.activations(self.input.planes(&[z], &self.device));
             let columns = Columns::new(config, &activations);
             embedded.passages.append(&mut rows(columns.embed(None))?);
-            let length = passage.end - passage.start;
+            let length = span.end - span.start;
             if length > window.frames {
                 for start in (0..=length - window.frames).step_by(window.hop) {
                     let part = columns.embed(Some(start..start + window.frames));

@@ -1,0 +1,275 @@
+//! `train`, `train svm`, `train vgg19`: from a labelled dataset to models that a server loads.
+
+use std::{path::Path, sync::Arc};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+use features::{FeatureSpec, spec::PRESETS};
+use models::{artifact, vgg19::Backend};
+use serde_json::json;
+
+use super::read_spec;
+use crate::{
+    cli::args::{FitArgs, Regime, SvmArgs, Vgg19Args},
+    console::{
+        output::{self, print_json},
+        text,
+    },
+    source::{self, Source},
+    training::{
+        Learner, Pretrained, Published, SvmLearner, TrainingData, TrainingPlan, Vgg19Learner,
+        publish::{self, InUse},
+        svm::Search,
+        vgg19::TrainingConfig,
+    },
+};
+
+/// `train`: fits the machine, then the network with frozen convolutions, on the same data, and puts both in use.
+///
+/// # Errors
+/// Those of [`svm`] and [`vgg19`].
+pub fn both(args: &FitArgs) -> Result<()> {
+    let spec = read_spec(&args.spec)?;
+    spec.require_descriptors()?;
+    let network = Vgg19Args::of(args.clone());
+    let (learner, command) = vgg19_learner(&network)?;
+    let mut training = Training::prepare(args, &spec)?;
+    let machine = training.fit(&SvmLearner { search: Search::default() }, &svm_command(&Search::default()))?;
+    if !args.run.json {
+        training.say_first()?;
+        output::line("\nSupport vector machine")?;
+        training.say(&machine)?;
+    }
+    training.data = training.data.forget_descriptors()?;
+    let tuned = training.fit(&learner, &command)?;
+    if args.run.json {
+        return print_json(&json!({ "svm": training.json(&machine), "vgg19": training.json(&tuned) }));
+    }
+    output::line("\nVGG19")?;
+    training.say(&tuned)?;
+    output::line("")?;
+    training.say_how_to_serve("all", "127.0.0.1:8083/predict")?;
+    output::line("or open   http://127.0.0.1:8083")
+}
+
+/// `train svm`: fits, evaluates on the clips that were held out, writes the artifact and puts it in use.
+///
+/// # Errors
+/// When there is no usable dataset, or the artifact cannot be written.
+pub fn svm(SvmArgs { fit: args, search }: &SvmArgs) -> Result<()> {
+    // What is wrong with the configuration is said before anything that takes long.
+    let spec = read_spec(&args.spec)?;
+    spec.require_descriptors()?;
+    let search = search.as_deref().map_or_else(|| Ok(Search::default()), read_search)?;
+    let training = Training::prepare(args, &spec)?;
+    let command = svm_command(&search);
+    let published = training.fit(&SvmLearner { search }, &command)?;
+    training.report(&published, "svm", "127.0.0.1:8081/predict")
+}
+
+/// `train vgg19`: fits, evaluates on the clips that were held out, writes the artifact and puts it in use.
+///
+/// # Errors
+/// When there is no usable dataset, the weights or the device cannot be used, or the artifact cannot be written.
+pub fn vgg19(args: &Vgg19Args) -> Result<()> {
+    // What is wrong with the configuration is said before anything that takes long.
+    let spec = read_spec(&args.fit.spec)?.log_mel_alone();
+    let (learner, command) = vgg19_learner(args)?;
+    args.device.open()?;
+    let training = Training::prepare(&args.fit, &spec)?;
+    let published = training.fit(&learner, &command)?;
+    training.report(&published, "vgg", "127.0.0.1:8082/vgg")
+}
+
+/// The machine's part of the command that makes it again.
+fn svm_command(search: &Search) -> String {
+    format!("svm --data CORPUS{}", if *search == Search::default() { "" } else { " --search SEARCH" })
+}
+
+/// How a network is fitted, and that part of the command that makes it again.
+fn vgg19_learner(args: &Vgg19Args) -> Result<(Vgg19Learner, String)> {
+    let config = config(args)?;
+    let weights = Pretrained::choose(args.weights.as_deref(), &config, &args.fit.artifacts)?;
+    let named = if weights.is_random() { "" } else { " --weights WEIGHTS" };
+    let command = format!("vgg19 --data CORPUS{named} {}", flags(args, &config));
+    let cache = (!args.no_cache).then(|| args.cache.clone());
+    Ok((Vgg19Learner { config, weights: Arc::new(weights), backend: args.device, cache }, command))
+}
+
+/// A dataset that is ready to be fitted on.
+struct Training<'a> {
+    args: &'a FitArgs,
+    data: TrainingData,
+    plan: TrainingPlan,
+}
+
+impl<'a> Training<'a> {
+    /// Finds the dataset that the arguments name, or makes one, and splits it.
+    ///
+    /// # Errors
+    /// When there is no usable dataset, or nowhere to keep an artifact.
+    fn prepare(args: &'a FitArgs, spec: &FeatureSpec) -> Result<Self> {
+        let threads = args.run.threads.into();
+        let split = args.held_out.as_deref().map(TrainingPlan::split).transpose()?;
+        publish::check_writable(&args.artifacts)?;
+        let source = Source::choose(&args.data.corpora, args.seed, threads)?;
+        if args.run.json {
+            output::remark(&source.announcement);
+        } else {
+            output::line(&source.announcement)?;
+        }
+        let data = TrainingData::open(&source.corpora, spec, None, threads)?;
+        let plan = TrainingPlan::new(data.dataset(), split, args.refit, args.seed)?;
+        Ok(Self { args, data, plan })
+    }
+
+    /// Fits a model, evaluates it, writes its artifact and puts it in use. `command` is the model's part of the command.
+    fn fit(&self, learner: &dyn Learner, command: &str) -> Result<Published> {
+        let Self { args, data, plan } = self;
+        let fitted = plan.fit(learner, data, args.seed, args.run.threads.into())?;
+        let (split, flag, spec) = (plan.split, plan.flag(), spec_flag(args));
+        let command = format!("train {command} --held-out {split}{flag} --seed {}{spec}", args.seed);
+        publish::publish(&args.artifacts, data, plan, fitted, args.seed, &command)
+    }
+
+    /// What a training of one model prints.
+    fn report(&self, published: &Published, role: &str, address: &str) -> Result<()> {
+        if self.args.run.json {
+            return print_json(&self.json(published));
+        }
+        self.say_first()?;
+        self.say(published)?;
+        if published.is_in_use() {
+            self.say_how_to_serve(role, address)?;
+        }
+        Ok(())
+    }
+
+    fn json(&self, published: &Published) -> serde_json::Value {
+        published.json(&self.data, &self.plan)
+    }
+
+    /// What a reader should know before any figure: files that were left out, and that the clips are synthetic.
+    fn say_first(&self) -> Result<()> {
+        let dataset = self.data.dataset();
+        output::say_rejected(dataset.rejected());
+        if let Some(warning) = source::synthetic_warning(dataset.clips().iter().map(|clip| clip.clip_id.as_str())) {
+            output::line(warning)?;
+        }
+        Ok(())
+    }
+
+    /// How good a model is, and where it is.
+    fn say(&self, published: &Published) -> Result<()> {
+        let Published { artifact, in_use, model, evaluation, cross_validated_accuracy, remarks, .. } = published;
+        for remark in remarks {
+            output::line(remark)?;
+        }
+        output::line(format!(
+            "Fitted on {} of {}; {}, which leaks: {}.\n\
+             Cross-validated by artist among those that were fitted on: accuracy {cross_validated_accuracy:.3}.",
+            self.plan.train.len(),
+            self.data.dataset().description(),
+            self.plan.description(),
+            self.plan.split.leaks(),
+        ))?;
+        output::line(format!(
+            "{}\nartifact  {}\nreport    {}",
+            text::figures(evaluation),
+            artifact.dir.display(),
+            artifact.dir.join(artifact::REPORT).display(),
+        ))?;
+        let (stays, flag) = match in_use {
+            InUse::This => return Ok(()),
+            InUse::Pinned(version) => (format!("{version} is pinned and stays in use"), " --unpin"),
+            InUse::Real(version) => (format!("{version} knows real music and stays in use"), ""),
+        };
+        output::line(format!(
+            "not in use: {stays}; to use this one\n          cargo run --release -p train -- promote {model} {}{flag}{}",
+            artifact.version,
+            artifacts_flag(self.args)
+        ))
+    }
+
+    /// How to serve the models of a role, and send a file to an address.
+    fn say_how_to_serve(&self, role: &str, address: &str) -> Result<()> {
+        output::line(format!("serve it  cargo run --release -p serve -- {role}{}", artifacts_flag(self.args)))?;
+        let held_out = self.plan.test.first().map(|&index| self.data.dataset().clips()[index].clip_id.as_str());
+        if let Some(file) = held_out.and_then(|clip_id| source::synthetic_file(clip_id, self.args.seed)) {
+            output::line(format!("and ask   curl -F audio_file=@{file} http://{address}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The flag that another command needs for artifacts that are not where it looks by itself.
+fn artifacts_flag(args: &FitArgs) -> String {
+    let elsewhere = args.artifacts.as_os_str() != "artifacts";
+    if elsewhere { format!(" --artifacts {}", args.artifacts.display()) } else { String::new() }
+}
+
+/// The flag of the features; no path of this machine.
+fn spec_flag(args: &FitArgs) -> String {
+    match args.spec.as_str() {
+        "gtzan-store" => String::new(),
+        preset if PRESETS.contains(&preset) => format!(" --spec {preset}"),
+        _ => " --spec SPEC".into(),
+    }
+}
+
+/// Reads `--search`.
+fn read_search(path: &Path) -> Result<Search> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("failed to read the search {}", path.display()))?;
+    let wrong = || format!("failed to understand the search {}", path.display());
+    let search: Search = serde_json::from_str(&text).with_context(wrong)?;
+    search.validate().with_context(wrong)?;
+    Ok(search)
+}
+
+/// What says how it is trained, as it was given, but for the folder of a file.
+fn flags(args: &Vgg19Args, recipe: &TrainingConfig) -> String {
+    let how = match args.recipe {
+        Some(_) => "--recipe RECIPE".to_owned(),
+        None => format!("--regime {}", recipe.regime()),
+    };
+    let epochs = args.epochs.map(|epochs| format!(" --epochs {epochs}")).unwrap_or_default();
+    let device = if args.device == Backend::default() { String::new() } else { format!(" --device {}", args.device) };
+    how + &epochs + &device
+}
+
+/// The configuration that the arguments make.
+fn config(args: &Vgg19Args) -> Result<TrainingConfig> {
+    let seed = args.fit.seed;
+    let mut recipe = match args.regime {
+        Regime::Frozen => TrainingConfig::frozen(seed),
+        Regime::Finetune => TrainingConfig::finetune(seed),
+    };
+    if let Some(path) = &args.recipe {
+        recipe = TrainingConfig { seed, ..read_recipe(path)? };
+    }
+    match (&mut recipe.finetune, args.epochs) {
+        (Some(tuning), Some(epochs)) => tuning.epochs = epochs,
+        (None, Some(_)) => bail!("--epochs is of the tuning; add --regime finetune"),
+        (_, None) => {}
+    }
+    check(&recipe)?;
+    if args.fit.refit && recipe.finetune.is_some() {
+        bail!("--refit holds no clip out that could stop a tuning early; train without it, or with --regime frozen");
+    }
+    Ok(recipe)
+}
+
+/// Refuses a recipe that cannot be trained.
+///
+/// # Errors
+/// Which rule it breaks.
+pub(super) fn check(recipe: &TrainingConfig) -> Result<()> {
+    recipe.check().map_err(|rule| anyhow!("the recipe cannot be trained: {rule}"))
+}
+
+/// Reads `--recipe`.
+pub(super) fn read_recipe(path: &Path) -> Result<TrainingConfig> {
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("failed to understand the recipe {}", path.display()))
+}

@@ -1,0 +1,194 @@
+//! [`TrainingData`]: a labelled dataset with what is computed of its clips once.
+
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    sync::{
+        OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use anyhow::{Context, Result, bail};
+use data::{ExtractOptions, Fold, LabelledDataset, Split};
+use features::{Extractor, FeatureSpec};
+use rayon::prelude::*;
+
+use super::svm::TrainingSet;
+use crate::console::{interrupt::Scratch, progress::Stage};
+
+/// A labelled dataset, and the feature vectors of its clips as far as they were asked for. Models that are fitted on the same data
+/// share it.
+#[derive(Debug)]
+pub struct TrainingData {
+    dataset: LabelledDataset,
+    extractor: Extractor,
+    /// Of each clip.
+    vectors: Vec<OnceLock<ClipVectors>>,
+    /// Of files that are extracted; goes with the dataset.
+    _scratch: Option<Scratch>,
+}
+
+/// Feature vectors of one clip.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClipVectors {
+    /// One for each segment; clips are evaluated by these.
+    pub segments: Vec<Vec<f32>>,
+    /// One for each window, so that a machine knows what less than half a minute sounds like; none for a clip that is one.
+    pub windows: Vec<Vec<f32>>,
+}
+
+impl TrainingData {
+    /// Opens corpora as one dataset; audio is extracted on the way. `pieces` cuts each clip into so many.
+    ///
+    /// # Errors
+    /// Those of [`LabelledDataset::open`] and [`LabelledDataset::in_pieces`].
+    pub fn open(corpora: &[PathBuf], spec: &FeatureSpec, pieces: Option<usize>, threads: usize) -> Result<Self> {
+        let scratch = Scratch::new().ok();
+        let mut dataset = open_dataset(corpora, spec, threads, scratch.as_ref())?;
+        if let Some(pieces) = pieces {
+            dataset = dataset.in_pieces(pieces)?;
+        }
+        Ok(Self { _scratch: scratch, ..Self::new(dataset)? })
+    }
+
+    /// The data of a dataset that is open.
+    ///
+    /// # Errors
+    /// Those of [`Extractor::new`].
+    pub fn new(dataset: LabelledDataset) -> Result<Self> {
+        let extractor = Extractor::new(dataset.spec().clone())?;
+        let vectors = (0..dataset.len()).map(|_| OnceLock::new()).collect();
+        Ok(Self { dataset, extractor, vectors, _scratch: None })
+    }
+
+    /// The clips.
+    #[must_use]
+    pub fn dataset(&self) -> &LabelledDataset {
+        &self.dataset
+    }
+
+    /// What computes the features of its clips.
+    #[must_use]
+    pub fn extractor(&self) -> &Extractor {
+        &self.extractor
+    }
+
+    /// From here on it is one of log-mels alone: for a model that takes no descriptors.
+    ///
+    /// # Errors
+    /// Those of [`Extractor::new`].
+    pub fn forget_descriptors(self) -> Result<Self> {
+        let Self { mut dataset, _scratch, .. } = self;
+        dataset.forget_descriptors();
+        Ok(Self { _scratch, ..Self::new(dataset)? })
+    }
+
+    /// The vectors of the segments of a clip, if they were computed.
+    #[must_use]
+    pub fn segments(&self, clip: usize) -> Option<&[Vec<f32>]> {
+        self.vectors.get(clip)?.get().map(|vectors| vectors.segments.as_slice())
+    }
+
+    /// The vectors of these clips with their classes and artists. Each clip is computed once, however often it is asked for.
+    ///
+    /// # Errors
+    /// When a clip cannot be read, or its label is not among `labels`.
+    pub fn training_set(&self, clips: &[usize], labels: &[String], threads: usize) -> Result<TrainingSet> {
+        self.compute(clips, threads)?;
+        let mut training = TrainingSet { names: self.extractor.names().to_vec(), ..TrainingSet::default() };
+        for (index, &clip) in clips.iter().enumerate() {
+            let of_clip = &self.dataset.clips()[clip];
+            training.labels.push(label(&of_clip.clip_id, of_clip.genre.name(), labels)?);
+            training.groups.push(of_clip.group.clone());
+            let vectors = self.vectors[clip].get().context("the vectors were computed")?;
+            for (evaluated, of_kind) in [(true, &vectors.segments), (false, &vectors.windows)] {
+                training.vectors.extend(of_kind.iter().cloned());
+                training.clip.extend(of_kind.iter().map(|_| index));
+                training.evaluated.extend(of_kind.iter().map(|_| evaluated));
+            }
+        }
+        Ok(training)
+    }
+
+    /// Computes the vectors of those of `clips` that have none yet.
+    fn compute(&self, clips: &[usize], threads: usize) -> Result<()> {
+        let missing: Vec<usize> = clips.iter().copied().filter(|&clip| self.vectors[clip].get().is_none()).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let stage = Stage::new("computing vectors");
+        let done = AtomicUsize::new(0);
+        let one = |&clip: &usize| -> Result<()> {
+            let name = &self.dataset.clips()[clip].clip_id;
+            let vectors = self.vectors_of(clip).with_context(|| format!("failed to compute the vectors of {name}"))?;
+            let _ = self.vectors[clip].set(vectors);
+            stage.at(done.fetch_add(1, Ordering::Relaxed) + 1, missing.len());
+            Ok(())
+        };
+        threads_of(threads)?.install(|| missing.par_iter().try_for_each(one))
+    }
+
+    fn vectors_of(&self, clip: usize) -> Result<ClipVectors> {
+        let features = self.dataset.analysis(clip)?;
+        let vectors = |of: Vec<features::FeatureVector>| of.into_iter().map(|one| one.vector).collect();
+        let longer = features.log_mel().n_frames() > self.extractor.spec().segmentation.window.frames;
+        Ok(ClipVectors {
+            segments: vectors(self.extractor.segments(&features)?),
+            windows: if longer { vectors(self.extractor.windows(&features)?) } else { Vec::new() },
+        })
+    }
+}
+
+/// Opens corpora as one dataset; audio is extracted on the way, into `scratch`, which must outlive the dataset.
+/// Stores need no `scratch`.
+///
+/// # Errors
+/// Those of [`LabelledDataset::open`].
+pub fn open_dataset(
+    corpora: &[PathBuf],
+    spec: &FeatureSpec,
+    threads: usize,
+    scratch: Option<&Scratch>,
+) -> Result<LabelledDataset> {
+    let stage = Stage::new("extracting features");
+    let options = ExtractOptions {
+        threads,
+        progress: &|done, total| stage.at(done, total),
+        scratch: scratch.map(Scratch::path),
+        ..ExtractOptions::default()
+    };
+    Ok(LabelledDataset::open(corpora, spec, &options)?)
+}
+
+/// A pool of so many threads; of one for each core for 0.
+pub(crate) fn threads_of(threads: usize) -> Result<rayon::ThreadPool> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")
+}
+
+/// The class of a clip.
+pub(crate) fn label(clip_id: &str, name: &str, labels: &[String]) -> Result<usize> {
+    let class = labels.iter().position(|label| label == name);
+    class.with_context(|| format!("clip {clip_id} is {name}, of which no clip is fitted on"))
+}
+
+/// The labels of the clips `indices`, in the order of the labels of the dataset.
+#[must_use]
+pub fn labels(dataset: &LabelledDataset, indices: &[usize]) -> Vec<String> {
+    let genres: BTreeSet<_> = indices.iter().map(|&index| dataset.clips()[index].genre).collect();
+    genres.into_iter().map(|genre| genre.name().to_owned()).collect()
+}
+
+/// Refuses folds of which one leaves a label of `labels` without a clip to fit on.
+///
+/// # Errors
+/// Which fold, and which label.
+pub fn check_folds(dataset: &LabelledDataset, labels: &[String], split: Split, folds: &[Fold]) -> Result<()> {
+    for (number, fold) in folds.iter().enumerate() {
+        let there = self::labels(dataset, &fold.train);
+        if let Some(label) = labels.iter().find(|label| !there.contains(label)) {
+            bail!("fold {} of {} by {split} leaves no clip of {label} to fit on", number + 1, folds.len());
+        }
+    }
+    Ok(())
+}
