@@ -17,29 +17,29 @@ use std::{
 
 use features::FeatureSpec;
 use mlflow_server::Server;
-use program::{command, corpus, done, experiments, json, machine};
+use program::{command, dataset, done, experiments, json, svm};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// A folder with the results of `small`, with two seeds, and of `halves`, which is judged on pieces of clips.
+/// A folder with the results of `small`, with two seeds, and of `halves`, which is evaluated on segments of clips.
 fn results() -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let splits = "[\"artist-kfold:2\"]";
     for (name, text) in [
-        ("small.toml", machine("small", splits, "[1, 2]", "")),
-        ("halves.toml", machine("halves", splits, "[1]", "[data]\npieces = 2\n")),
+        ("small.toml", svm("small", splits, "[1, 2]", "")),
+        ("halves.toml", svm("halves", splits, "[1]", "[data]\nsegments_per_clip = 2\n")),
     ] {
         fs::write(folder.path().join(name), text).expect("written");
     }
-    let corpus = corpus();
-    done(folder.path(), &["run", "small.toml", "halves.toml", "--data", corpus.to_str().expect("UTF-8")]);
+    let dataset = dataset();
+    done(folder.path(), &["run", "small.toml", "halves.toml", "--data", dataset.to_str().expect("UTF-8")]);
     folder
 }
 
 fn export(at: &Path, server: &Server, more: &[&str]) -> Vec<Value> {
-    let said = json(at, &[&["export", "--mlflow", &server.url], more].concat());
-    assert_eq!(said["server"], server.url);
-    said["results"].as_array().expect("results").clone()
+    let printed = json(at, &[&["export", "--mlflow", &server.url], more].concat());
+    assert_eq!(printed["server"], server.url);
+    printed["results"].as_array().expect("results").clone()
 }
 
 fn statuses(exported: &[Value]) -> Vec<&str> {
@@ -68,7 +68,7 @@ fn check(at: &Path, server: &Server, exported: &Value, files: bool) {
         ("model", "svm".to_owned()),
         ("split", "artist-kfold:2".to_owned()),
         ("seed", result["seed"].to_string()),
-        ("pieces", result["pieces"].as_u64().unwrap_or(1).to_string()),
+        ("segments_per_clip", result["segments_per_clip"].as_u64().unwrap_or(1).to_string()),
         ("data", result["data"]["digest"].as_str().expect("a digest").to_owned()),
         ("search.c", "[1.0,4.0]".to_owned()),
         ("search.folds", "2".to_owned()),
@@ -79,7 +79,8 @@ fn check(at: &Path, server: &Server, exported: &Value, files: bool) {
     assert!(params["features.descriptors"].contains("mfcc_mean"), "{params:?}");
 
     let tags = pairs(&data["tags"]);
-    for (tag, field) in [("key", "key"), ("setting", "setting"), ("leaks", "leaks"), ("experiment", "name")] {
+    for (tag, field) in [("key", "key"), ("configuration", "configuration"), ("leaks", "leaks"), ("experiment", "name")]
+    {
         assert_eq!(result[field], tags[&format!("tonearm.{tag}")], "{tag}");
     }
     assert_eq!(result["data"]["digest"], tags["tonearm.data"]);
@@ -109,8 +110,8 @@ fn check(at: &Path, server: &Server, exported: &Value, files: bool) {
     assert_eq!(metrics, expected);
 
     let history = |key: &str| {
-        let said = server.get(&format!("/api/2.0/mlflow/metrics/get-history?run_id={id}&metric_key={key}"));
-        said["metrics"].as_array().expect("metrics").clone()
+        let response = server.get(&format!("/api/2.0/mlflow/metrics/get-history?run_id={id}&metric_key={key}"));
+        response["metrics"].as_array().expect("metrics").clone()
     };
     assert_eq!(history("accuracy").len(), 1, "no figure is doubled");
     let steps = history("fold_accuracy");
@@ -200,13 +201,13 @@ fn what_a_server_does_not_take_is_said(at: &Path, server: &Server) {
     // Files that it keeps elsewhere, where it passes none on.
     let elsewhere = json!({ "name": "elsewhere/small", "artifact_location": "s3://bucket/folder" });
     server.post("experiments/create", &elsewhere);
-    let said = json(at, &["export", "small", "--seed", "1", "--mlflow", &server.url, "--prefix", "elsewhere/"]);
-    let remark = said["remarks"][0].as_str().expect("a remark");
+    let printed = json(at, &["export", "small", "--seed", "1", "--mlflow", &server.url, "--prefix", "elsewhere/"]);
+    let remark = printed["remarks"][0].as_str().expect("a remark");
     assert!(remark.contains("result.json") && remark.contains("elsewhere (s3)"), "{remark}");
-    check(at, server, &said["results"][0], false);
+    check(at, server, &printed["results"][0], false);
 
     // An experiment that was deleted keeps its name.
-    let id = said["results"][0]["experiment_id"].clone();
+    let id = printed["results"][0]["experiment_id"].clone();
     server.post("experiments/delete", &json!({ "experiment_id": id }));
     let output = experiments(at, &["export", "small", "--mlflow", &server.url, "--prefix", "elsewhere/"]);
     let stderr = String::from_utf8_lossy(&output.stderr);
@@ -282,10 +283,10 @@ fn servers_that_take_nothing_and_mistakes_are_said() {
     let nobody = format!("http://{nobody}");
     let token = [("MLFLOW_TRACKING_TOKEN", "t0ken")];
     let user = [("MLFLOW_TRACKING_USERNAME", "me")];
-    /// Arguments, variables, and what is said.
+    /// Arguments, variables, and what is printed.
     type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a [&'a str]);
     let cases: [Case<'_>; 11] = [
-        (&["--mlflow", &page], &[], &["no MLflow server", "<html>"]),
+        (&["--mlflow", &page], &[], &["not an MLflow server", "<html>"]),
         (&["--mlflow", &locked], &[], &["401", "MLFLOW_TRACKING_TOKEN"]),
         (&["--mlflow", &locked], &token, &["401", "this MLFLOW_TRACKING_TOKEN"]),
         (&["--mlflow", &closed], &[], &["403", "Keep"]),
@@ -314,5 +315,5 @@ fn servers_that_take_nothing_and_mistakes_are_said() {
 
     // The variable is where a server is named, too.
     let output = command(at, &["export"]).env("MLFLOW_TRACKING_URI", &page).output().expect("it starts");
-    assert!(String::from_utf8_lossy(&output.stderr).contains("no MLflow server"));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not an MLflow server"));
 }

@@ -1,88 +1,101 @@
 //! MLflow's REST API, as far as it is needed: <https://mlflow.org/docs/latest/rest-api.html>.
 
-use std::{cell::Cell, thread, time::Duration};
+use std::{cell::Cell, env, io::ErrorKind, thread, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use train::http::{Fault, address, agent};
 use ureq::{
     Agent, Body,
-    http::{Response, header},
+    http::{Response, Uri, header},
 };
 
-use super::{Credentials, Error};
+use super::error::ExportError;
 
-type Result<T> = std::result::Result<T, Error>;
+type Result<T> = std::result::Result<T, ExportError>;
 
-/// How often a request is sent again whose connection was cut, or to which the server said that it is busy.
+/// How long a host may take to be found, and to take a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may give no byte.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often a request is sent again whose connection was cut, or for which the server was unavailable.
 const RETRIES: u32 = 4;
 /// How long to wait before the first of them; each wait is twice the one before.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long a request and its answer may take in all, however steadily they drip.
+/// How long a request and its response may take in all, however steadily they drip.
 const CALL_TIMEOUT: Duration = Duration::from_secs(300);
-/// Bytes of an answer that are read.
-const MAX_ANSWER: u64 = 16 << 20;
+/// Bytes of a response that are read.
+const MAX_RESPONSE: u64 = 16 << 20;
 /// Characters of what a server says that are repeated.
 const MAX_SAID: usize = 300;
 
-/// Where MLflow takes artifacts that it keeps in its own store.
+/// The route of artifacts that MLflow stores itself.
 pub(super) const ARTIFACTS: &str = "/api/2.0/mlflow-artifacts/artifacts/";
 
 /// What became of a file that was to be put beside a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Put {
-    /// The server keeps it.
-    StoredResult,
-    /// The server keeps no files for others.
+    /// The server stores it.
+    Stored,
+    /// The server passes no files on.
     NotServed,
 }
 
-/// Asks one server.
-pub struct Client {
+/// A client of one server.
+pub(crate) struct Client {
     agent: Agent,
     base: String,
     credentials: Credentials,
-    /// Whether it has answered: before that, no connection is a mistake, and afterwards a mishap.
+    /// Whether it has responded: before that, no connection is a mistake, and afterwards a mishap.
     reached: Cell<bool>,
     wait: Duration,
 }
 
-/// An answer that is read.
-struct Answer {
+/// A response that is read.
+struct HttpResponse {
     status: u16,
     body: Vec<u8>,
 }
 
 impl Client {
-    /// A client of the server at `url`, which is not asked yet.
-    ///
-    /// # Errors
-    /// When it is no address of a server.
-    pub fn new(url: &str, credentials: Credentials) -> Result<Self> {
-        let base = base(url)?;
-        let uri = address(&base).map_err(|detail| Error::Url { url: base.clone(), detail })?;
-        // Followed, a redirect would turn what is sent into a question.
-        let config = agent(&uri).max_redirects(0).timeout_global(Some(CALL_TIMEOUT));
+    /// A client of the server at `url`. Nothing is sent yet.
+    pub(crate) fn new(url: &str, credentials: Credentials) -> Result<Self> {
+        let (base, uri) = base(url)?;
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            // Followed, a redirect would turn a POST into a GET.
+            .max_redirects(0)
+            .https_only(uri.scheme_str() == Some("https"))
+            .user_agent(concat!("tonearm/", env!("CARGO_PKG_VERSION")))
+            .timeout_resolve(Some(CONNECT_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(READ_TIMEOUT))
+            .timeout_per_read(Some(READ_TIMEOUT))
+            .timeout_global(Some(CALL_TIMEOUT));
+        let config = match uri.host() {
+            Some("localhost" | "127.0.0.1" | "[::1]") => config.proxy(None),
+            _ => config,
+        };
         Ok(Self { agent: config.build().new_agent(), base, credentials, reached: Cell::new(false), wait: WAIT })
     }
 
     /// The address, without what follows the server's own path.
-    #[must_use]
-    pub fn base(&self) -> &str {
+    pub(crate) fn base(&self) -> &str {
         &self.base
     }
 
-    /// Does `work` again after what passes by itself, a few times. It must not matter that it was half done before.
-    pub(super) fn patiently<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
+    /// Does `work` again after a transient error, a few times. It must not matter that it was half done before.
+    pub(super) fn with_retries<T>(&self, mut work: impl FnMut() -> Result<T>) -> Result<T> {
         for retry in 0..RETRIES {
             match work() {
-                Err(error) if error.is_passing() => thread::sleep(self.wait * 2_u32.pow(retry)),
+                Err(error) if error.is_transient() => thread::sleep(self.wait * 2_u32.pow(retry)),
                 done => return done,
             }
         }
         work()
     }
 
-    /// Asks once.
+    /// Sends a GET once.
     pub(super) fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value> {
         let mut request = self.agent.get(self.url(path));
         for (name, value) in query {
@@ -91,20 +104,20 @@ impl Client {
         self.json(path, self.answer(self.signed(request).call())?)
     }
 
-    /// Sends once.
+    /// Sends a POST once.
     pub(super) fn post(&self, path: &str, body: &Value) -> Result<Value> {
         let request = self.signed(self.agent.post(self.url(path))).header(header::CONTENT_TYPE, "application/json");
         self.json(path, self.answer(request.send(body.to_string()))?)
     }
 
-    /// Puts a file where the server keeps those of runs, once.
+    /// Sends a file to where the server stores those of runs, once.
     pub(super) fn put(&self, file: &str, bytes: &[u8]) -> Result<Put> {
         let request = self.signed(self.agent.put(self.url(&format!("{ARTIFACTS}{file}"))));
         let request = request.header(header::CONTENT_TYPE, "application/octet-stream");
         let answer = self.answer(request.send(bytes))?;
         match answer.status {
-            200..300 => Ok(Put::StoredResult),
-            // `--no-serve-artifacts`, which MLflow says as if it might pass, and servers that never heard of it.
+            200..300 => Ok(Put::Stored),
+            // `--no-serve-artifacts`, which MLflow reports as if it were transient, and servers without this route.
             503 if answer.said().contains("serve-artifacts") => Ok(Put::NotServed),
             404 | 405 | 501 => Ok(Put::NotServed),
             _ => Err(self.refusal(ARTIFACTS, &answer)),
@@ -122,64 +135,86 @@ impl Client {
         }
     }
 
-    fn answer(&self, response: std::result::Result<Response<Body>, ureq::Error>) -> Result<Answer> {
+    fn answer(&self, response: std::result::Result<Response<Body>, ureq::Error>) -> Result<HttpResponse> {
         let mut response = response.map_err(|error| self.fault(error))?;
         self.reached.set(true);
         let status = response.status().as_u16();
         if (300..400).contains(&status) {
             let to = response.headers().get(header::LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-            return Err(Error::Redirect { url: self.base.clone(), to: short(to) });
+            return Err(ExportError::Redirect { url: self.base.clone(), to: short(to) });
         }
-        let body = response.body_mut().with_config().limit(MAX_ANSWER).read_to_vec();
-        Ok(Answer { status, body: body.map_err(|error| self.fault(error))? })
+        let body = response.body_mut().with_config().limit(MAX_RESPONSE).read_to_vec();
+        Ok(HttpResponse { status, body: body.map_err(|error| self.fault(error))? })
     }
 
-    fn json(&self, path: &str, answer: Answer) -> Result<Value> {
+    fn json(&self, path: &str, answer: HttpResponse) -> Result<Value> {
         if !(200..300).contains(&answer.status) {
             return Err(self.refusal(path, &answer));
         }
         serde_json::from_slice(&answer.body)
             .ok()
             .filter(Value::is_object)
-            .ok_or_else(|| self.not_mlflow(format!("what it says to {path} is no JSON object: {}", answer.said())))
+            .ok_or_else(|| self.not_mlflow(format!("its response to {path} is not a JSON object: {}", answer.said())))
     }
 
-    /// What an answer that is none of success means.
-    fn refusal(&self, path: &str, answer: &Answer) -> Error {
+    /// What a status other than success means.
+    fn refusal(&self, path: &str, answer: &HttpResponse) -> ExportError {
         let (url, status) = (self.base.clone(), answer.status);
         match status {
-            401 => return Error::Unauthorised { url, who: self.credentials.who() },
-            403 => return Error::Forbidden { url, said: answer.said() },
-            408 | 425 | 429 | 500 | 502..600 => return Error::Busy { url, status, said: answer.said() },
+            401 => return ExportError::Unauthorised { url, problem: self.credentials.problem() },
+            403 => return ExportError::Forbidden { url, said: answer.said() },
+            408 | 425 | 429 | 500 | 502..600 => return ExportError::Unavailable { url, status, said: answer.said() },
             _ => {}
         }
         match serde_json::from_slice::<Value>(&answer.body).ok().as_ref().and_then(|json| json["error_code"].as_str()) {
-            Some(code) => Error::Refused { url, path: path.to_owned(), status, code: short(code), said: answer.said() },
-            None => self.not_mlflow(format!("it answers {path} with HTTP status {status}: {}", answer.said())),
+            Some(code) => {
+                ExportError::Refused { url, path: path.to_owned(), status, code: short(code), said: answer.said() }
+            }
+            None => self.not_mlflow(format!("it responds to {path} with HTTP status {status}: {}", answer.said())),
         }
     }
 
-    pub(super) fn not_mlflow(&self, detail: String) -> Error {
-        Error::NotMlflow { url: self.base.clone(), detail }
+    pub(super) fn not_mlflow(&self, detail: String) -> ExportError {
+        ExportError::NotMlflow { url: self.base.clone(), detail }
     }
 
-    fn fault(&self, error: ureq::Error) -> Error {
+    /// What an error of the connection means.
+    fn fault(&self, error: ureq::Error) -> ExportError {
+        use ureq::Error as E;
+
         let url = self.base.clone();
-        match Fault::of(error, url.starts_with("https")) {
-            Fault::Unreached(detail) if self.reached.get() => Error::Cut { url, detail },
-            Fault::Unreached(detail) => Error::Connect { url, detail },
-            Fault::Cut(detail) => Error::Cut { url, detail },
-            Fault::Tls(detail) => Error::Tls { url, detail },
-            Fault::Other(ureq::Error::BodyExceedsLimit(limit)) => {
-                self.not_mlflow(format!("an answer has more than {limit} bytes"))
-            }
-            Fault::Other(error) => self.not_mlflow(format!("what it says cannot be understood: {error}")),
+        let detail = error.to_string();
+        let unreached = |url, detail| match self.reached.get() {
+            true => ExportError::Cut { url, detail },
+            false => ExportError::Connect { url, detail },
+        };
+        match error {
+            E::HostNotFound => unreached(url, "no such host is known".to_owned()),
+            E::ConnectionFailed | E::ConnectProxyFailed(_) | E::InvalidProxyUrl => unreached(url, detail),
+            E::Io(source) => match source.kind() {
+                ErrorKind::ConnectionReset
+                | ErrorKind::ConnectionAborted
+                | ErrorKind::BrokenPipe
+                | ErrorKind::TimedOut
+                | ErrorKind::WouldBlock
+                | ErrorKind::Interrupted
+                | ErrorKind::UnexpectedEof => ExportError::Cut { url, detail: source.to_string() },
+                // What rustls refuses comes as data that are not valid.
+                ErrorKind::InvalidData if url.starts_with("https") => {
+                    ExportError::Tls { url, detail: source.to_string() }
+                }
+                _ => unreached(url, source.to_string()),
+            },
+            E::Timeout(_) => ExportError::Cut { url, detail },
+            E::Tls(_) | E::Pem(_) | E::Rustls(_) | E::TlsRequired => ExportError::Tls { url, detail },
+            E::BodyExceedsLimit(limit) => self.not_mlflow(format!("a response has more than {limit} bytes")),
+            error => self.not_mlflow(format!("failed to understand its response: {error}")),
         }
     }
 }
 
-impl Answer {
-    /// What it says, for people: MLflow's message, or the beginning of the body.
+impl HttpResponse {
+    /// Its message for people: MLflow's, or the beginning of the body.
     fn said(&self) -> String {
         let json = serde_json::from_slice::<Value>(&self.body).ok();
         match json.as_ref().and_then(|json| json["message"].as_str()) {
@@ -198,25 +233,80 @@ fn short(text: &str) -> String {
     if cut.len() < line.len() { format!("{cut}…") } else { cut }
 }
 
-/// The address under which the API lies: that of the page in the browser is taken, too.
-fn base(url: &str) -> Result<String> {
-    let url = url.trim();
-    let wrong = |url: &str, detail: &str| Error::Url { url: url.to_owned(), detail: detail.to_owned() };
-    let without_fragment = url.split('#').next().unwrap_or(url);
-    if let Err(detail) = address(without_fragment) {
-        // Not repeated: what stands before the host is mostly a password.
-        if without_fragment.contains('@') {
-            return Err(wrong(
-                "the address",
-                "names a user; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
-            ));
-        }
-        return Err(wrong(url, &detail));
+/// The address under which the API lies; that of the page in the browser is taken, too.
+fn base(url: &str) -> Result<(String, Uri)> {
+    let url = url.split('#').next().unwrap_or_default().trim().trim_end_matches('/');
+    let wrong = |url: &str, detail: &str| ExportError::Url { url: url.to_owned(), detail: detail.to_owned() };
+    // Not repeated: what stands before the host is mostly a password.
+    if url.contains('@') {
+        return Err(wrong("the address", "names a user; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"));
     }
-    if without_fragment.contains('?') {
+    let uri: Uri = url.parse().map_err(|error| wrong(url, &format!("is not an address: {error}")))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(wrong(url, "does not begin with `https://` or `http://`"));
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(wrong(url, "names no host"));
+    }
+    if url.contains('?') {
         return Err(wrong(url, "has a question mark"));
     }
-    Ok(without_fragment.trim_end_matches('/').to_owned())
+    Ok((url.to_owned(), uri))
+}
+
+/// What the client authenticates with.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub(crate) enum Credentials {
+    /// Nothing.
+    #[default]
+    None,
+    /// A bearer token.
+    Token(String),
+    /// A user and a password.
+    User(String, String),
+}
+
+impl Credentials {
+    /// Those of the variables that MLflow's own client reads; as there, a user goes before a token.
+    pub(crate) fn from_env() -> Result<Self> {
+        let variable = |name: &str| match env::var(name) {
+            Ok(value) if value.is_empty() => Ok(None),
+            Ok(value) if value.contains(char::is_control) => Err(wrong(format!("{name} holds more than one line"))),
+            Ok(value) => Ok(Some(value)),
+            Err(env::VarError::NotPresent) => Ok(None),
+            Err(env::VarError::NotUnicode(_)) => Err(wrong(format!("{name} is not UTF-8"))),
+        };
+        let (user, password) = (variable("MLFLOW_TRACKING_USERNAME")?, variable("MLFLOW_TRACKING_PASSWORD")?);
+        match (user, password, variable("MLFLOW_TRACKING_TOKEN")?) {
+            (Some(user), Some(password), _) => Ok(Self::User(user, password)),
+            (_, _, Some(token)) => Ok(Self::Token(token)),
+            (Some(_), None, _) => Err(wrong("MLFLOW_TRACKING_USERNAME needs MLFLOW_TRACKING_PASSWORD".to_owned())),
+            (None, Some(_), _) => Err(wrong("MLFLOW_TRACKING_PASSWORD needs MLFLOW_TRACKING_USERNAME".to_owned())),
+            _ => Ok(Self::None),
+        }
+    }
+
+    /// The value of the header `Authorization`.
+    fn header(&self) -> Option<String> {
+        match self {
+            Self::None => None,
+            Self::Token(token) => Some(format!("Bearer {token}")),
+            Self::User(user, password) => Some(format!("Basic {}", STANDARD.encode(format!("{user}:{password}")))),
+        }
+    }
+
+    /// Why a server may refuse them.
+    fn problem(&self) -> &'static str {
+        match self {
+            Self::None => "no credentials were given",
+            Self::Token(_) => "it refuses this MLFLOW_TRACKING_TOKEN",
+            Self::User(..) => "it refuses this MLFLOW_TRACKING_USERNAME with this MLFLOW_TRACKING_PASSWORD",
+        }
+    }
+}
+
+fn wrong(detail: String) -> ExportError {
+    ExportError::Credentials { detail }
 }
 
 #[cfg(test)]
@@ -243,14 +333,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_of_a_server_is_refused_without_its_secrets() {
+    fn what_is_not_the_address_of_a_server_is_refused_without_its_secrets() {
         for (url, says) in [
-            ("", "no address"),
-            ("sqlite:///mlflow.db", "no address"),
+            ("", "not an address"),
+            ("sqlite:///mlflow.db", "not an address"),
             ("databricks", "begin with"),
-            ("./mlruns", "no address"),
+            ("./mlruns", "not an address"),
             ("ftp://host", "begin with"),
             ("http://host/?a=b", "question mark"),
+            ("http://", "address"),
+            ("file:///etc/passwd", "names no host"),
+            ("http://a b/", "not an address"),
             ("http://me:hunter2@host", "MLFLOW_TRACKING_USERNAME"),
         ] {
             let Err(error) = Client::new(url, Credentials::None) else { panic!("{url} was taken") };
@@ -280,28 +373,28 @@ mod tests {
     }
 
     #[test]
-    fn what_passes_is_waited_for_and_what_does_not_is_not() {
+    fn transient_errors_are_retried_and_others_are_not() {
         let busy = || answer("503 Service Unavailable", "later");
         let good = || answer("200 OK", "{\"a\": 1}");
         // The second connection ends before the answer does.
         let client = server(vec![busy(), "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{".to_owned(), good()]);
-        assert_eq!(client.patiently(|| client.get("/a", &[])).expect("at last")["a"], 1);
+        assert_eq!(client.with_retries(|| client.get("/a", &[])).expect("at last")["a"], 1);
 
         let client = server((0..=RETRIES).map(|_| busy()).chain([good()]).collect());
-        let said = client.patiently(|| client.get("/a", &[])).expect_err("given up").to_string();
+        let said = client.with_retries(|| client.get("/a", &[])).expect_err("given up").to_string();
         assert!(said.contains("503") && said.contains("later"), "{said}");
 
         let refused = answer("400 Bad Request", "{\"error_code\": \"INVALID\", \"message\": \"no\\nsuch\"}");
         let client = server(vec![refused, good()]);
-        let said = client.patiently(|| client.get("/a", &[])).expect_err("refused").to_string();
+        let said = client.with_retries(|| client.get("/a", &[])).expect_err("refused").to_string();
         assert!(said.contains("INVALID") && said.contains("no such"), "{said}");
     }
 
     #[test]
-    fn answers_are_understood_or_told_as_they_are() {
+    fn responses_are_understood_or_repeated_as_they_are() {
         for (answer, says) in [
-            (answer("200 OK", "<html>"), "no MLflow server"),
-            (answer("200 OK", "[]"), "no JSON object"),
+            (answer("200 OK", "<html>"), "not an MLflow server"),
+            (answer("200 OK", "[]"), "not a JSON object"),
             (answer("404 Not Found", "\u{1b}[2Jgone"), "HTTP status 404: [2Jgone"),
             (answer("401 Unauthorized", ""), "MLFLOW_TRACKING_TOKEN"),
             (answer("403 Forbidden", "Invalid Host header"), "403): Invalid Host header"),
@@ -309,27 +402,36 @@ mod tests {
                 "HTTP/1.1 302 Found\r\nlocation: http://b/\r\ncontent-length: 0\r\n\r\n".to_owned(),
                 "redirects to http://b/",
             ),
-            ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "no MLflow server"),
-            (answer("200 OK", &" ".repeat(MAX_ANSWER as usize + 1)), "more than 16777216 bytes"),
+            ("SSH-2.0-OpenSSH_9.2\r\n".to_owned(), "not an MLflow server"),
+            (answer("200 OK", &" ".repeat(MAX_RESPONSE as usize + 1)), "more than 16777216 bytes"),
         ] {
             let said = server(vec![answer.clone()]).get("/a", &[]).expect_err("none of success").to_string();
             assert!(said.contains(says) && !said.contains('\u{1b}'), "{says}: {said}");
         }
         let none = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
         let client = Client::new(&format!("http://{none}"), Credentials::None).expect("an address");
-        let said = client.patiently(|| client.get("/a", &[])).expect_err("nobody").to_string();
+        let said = client.with_retries(|| client.get("/a", &[])).expect_err("nobody").to_string();
         assert!(said.contains("failed to reach") && said.contains("refused"), "{said}");
     }
 
     #[test]
-    fn a_server_that_keeps_no_files_is_no_mishap() {
+    fn a_server_that_stores_no_files_is_no_mishap() {
         let disabled = "Endpoint: /x disabled due to the mlflow server running with `--no-serve-artifacts`.";
         for (answer, expected) in [
-            (answer("200 OK", "{}"), Put::StoredResult),
+            (answer("200 OK", "{}"), Put::Stored),
             (answer("503 Service Unavailable", disabled), Put::NotServed),
             (answer("404 Not Found", ""), Put::NotServed),
         ] {
             assert_eq!(server(vec![answer]).put("1/run/artifacts/result.json", b"{}").expect("an answer"), expected);
         }
+    }
+
+    #[test]
+    fn credentials_are_sent_as_the_standard_has_it() {
+        assert_eq!(Credentials::None.header(), None);
+        assert_eq!(Credentials::Token("abc".to_owned()).header().expect("one"), "Bearer abc");
+        // RFC 7617, section 2.
+        let user = Credentials::User("Aladdin".to_owned(), "open sesame".to_owned());
+        assert_eq!(user.header().expect("one"), "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
     }
 }

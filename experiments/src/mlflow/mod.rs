@@ -1,11 +1,9 @@
-//! StoredResult results, told to an MLflow server: an experiment for each of ours, a run for each result.
+//! Export of results to an MLflow server: an experiment for each of ours, a run for each result.
 //!
-//! A run carries the [key](crate::runner::job::key) of its result as a tag from its first moment, and is `FINISHED` only when all of it
-//! was told. So a result is sent once: what is finished there is left alone, and what an export that was killed left behind is
+//! A run carries the key of its result as a tag from its first moment, and is `FINISHED` only when all of it was sent. So a result is sent once: what is finished there is left alone, and what an export that was killed left behind is
 //! finished by the next.
 
 mod client;
-mod credentials;
 mod error;
 mod record;
 
@@ -18,19 +16,15 @@ use std::{
 use serde::Serialize;
 use serde_json::{Value, json};
 
-pub use self::{
-    client::Client,
-    credentials::Credentials,
-    error::Error,
-    record::{Metric, Record},
-};
+pub(crate) use self::client::{Client, Credentials};
 use self::{
     client::{ARTIFACTS, Put},
-    record::KEY,
+    error::ExportError,
+    record::{KEY, Metric, Record},
 };
 use crate::results::store::{RESULT, SCORES, StoredResult};
 
-type Result<T> = std::result::Result<T, Error>;
+type Result<T> = std::result::Result<T, ExportError>;
 
 /// Characters of an experiment's name.
 const MAX_NAME: usize = 500;
@@ -40,7 +34,7 @@ const PAGE: usize = 100;
 const MAX_PAGES: usize = 100;
 
 /// Sends results to one server.
-pub struct Exporter {
+pub(crate) struct Exporter {
     client: Client,
     prefix: String,
     /// Their numbers there, by name.
@@ -50,7 +44,7 @@ pub struct Exporter {
 /// How a result came to be on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub(crate) enum Status {
     /// It was sent now.
     SentNow,
     /// It was begun before, and finished now.
@@ -61,19 +55,19 @@ pub enum Status {
 
 /// A result that is on the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Exported {
+pub(crate) struct Exported {
     /// The experiment.
-    pub experiment: String,
+    pub(crate) experiment: String,
     /// Its number there.
-    pub experiment_id: String,
+    pub(crate) experiment_id: String,
     /// The run.
-    pub run_id: String,
+    pub(crate) run_id: String,
     /// Its page.
-    pub url: String,
+    pub(crate) url: String,
     /// How it came there.
-    pub status: Status,
-    /// Why its files are not there, where they were to be sent and the server keeps none.
-    pub without_files: Option<String>,
+    pub(crate) status: Status,
+    /// Why its files are not there, where they were to be sent and the server stores none.
+    pub(crate) without_files: Option<String>,
 }
 
 /// A run on the server.
@@ -90,31 +84,27 @@ struct Run {
 
 impl Exporter {
     /// Sends to the server of `client`, into experiments whose names begin with `prefix`. Nothing is sent yet.
-    #[must_use]
-    pub fn new(client: Client, prefix: &str) -> Self {
+    pub(crate) fn new(client: Client, prefix: &str) -> Self {
         Self { client, prefix: prefix.to_owned(), experiments: BTreeMap::new() }
     }
 
     /// Sends a result, unless all of it is there.
-    ///
-    /// # Errors
-    /// See [`Error`]. What was sent before it stays, and the next call goes on.
-    pub fn send(&mut self, kept: &StoredResult) -> Result<Exported> {
-        let outcome = &kept.outcome;
-        if outcome.key.len() != 64 || !outcome.key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
-            return Err(Error::Key { dir: kept.dir.clone() });
+    pub(crate) fn send(&mut self, stored: &StoredResult) -> Result<Exported> {
+        let result = &stored.result;
+        if result.key.len() != 64 || !result.key.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+            return Err(ExportError::Key { dir: stored.dir.clone() });
         }
-        let experiment = format!("{}{}", self.prefix, outcome.name);
+        let experiment = format!("{}{}", self.prefix, result.name);
         let experiment_id = self.experiment(&experiment)?;
-        let record = Record::new(outcome);
+        let record = Record::new(result);
         let begun = now();
-        // A run that was made by a request whose answer was lost is found when this is done again.
-        let (run, found) = self.client.patiently(|| match self.find(&experiment_id, &outcome.key, &record)? {
+        // A run that was made by a request whose response was lost is found when this is done again.
+        let (run, found) = self.client.with_retries(|| match self.find(&experiment_id, &result.key, &record)? {
             Some(run) => Ok((run, true)),
-            None => Ok((self.create(&experiment_id, &outcome.key, &record, begun)?, false)),
+            None => Ok((self.create(&experiment_id, &result.key, &record, begun)?, false)),
         })?;
         let finished = run.status == FINISHED;
-        let without_files = if finished { None } else { self.tell(kept, &record, &run, begun)? };
+        let without_files = if finished { None } else { self.fill(stored, &record, &run, begun)? };
         Ok(Exported {
             url: format!("{}/#/experiments/{experiment_id}/runs/{}", self.client.base(), run.id),
             experiment,
@@ -135,13 +125,13 @@ impl Exporter {
             return Ok(id.clone());
         }
         if name.chars().count() > MAX_NAME {
-            return Err(Error::Name { name: name.to_owned(), detail: "it has more than 500 characters" });
+            return Err(ExportError::Name { name: name.to_owned(), detail: "it has more than 500 characters" });
         }
-        let id = self.client.patiently(|| match self.experiment_there(name)? {
+        let id = self.client.with_retries(|| match self.experiment_there(name)? {
             Some(id) => Ok(id),
             None => match self.client.post("/api/2.0/mlflow/experiments/create", &json!({ "name": name })) {
                 // Another export made it meanwhile.
-                Err(Error::Refused { code, .. }) if code == "RESOURCE_ALREADY_EXISTS" => {
+                Err(ExportError::Refused { code, .. }) if code == "RESOURCE_ALREADY_EXISTS" => {
                     self.experiment_there(name)?.ok_or_else(|| self.lacks("the experiment that it says to have"))
                 }
                 made => text(&made?["experiment_id"]).ok_or_else(|| self.lacks("the experiment that was made")),
@@ -153,13 +143,13 @@ impl Exporter {
 
     fn experiment_there(&self, name: &str) -> Result<Option<String>> {
         let found = match self.client.get("/api/2.0/mlflow/experiments/get-by-name", &[("experiment_name", name)]) {
-            Err(Error::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => return Ok(None),
+            Err(ExportError::Refused { code, .. }) if code == "RESOURCE_DOES_NOT_EXIST" => return Ok(None),
             found => found?,
         };
         let experiment = &found["experiment"];
         let id = text(&experiment["experiment_id"]).ok_or_else(|| self.lacks("an experiment"))?;
         if experiment["lifecycle_stage"] == "deleted" {
-            return Err(Error::Deleted { url: self.client.base().to_owned(), name: name.to_owned(), id });
+            return Err(ExportError::Deleted { url: self.client.base().to_owned(), name: name.to_owned(), id });
         }
         Ok(Some(id))
     }
@@ -213,27 +203,27 @@ impl Exporter {
         self.run(&self.client.post("/api/2.0/mlflow/runs/create", &body)?["run"])
     }
 
-    /// Tells everything of a run, and that it is finished only then. Gives the reason why files were not sent.
-    fn tell(&self, kept: &StoredResult, record: &Record, run: &Run, begun: i64) -> Result<Option<String>> {
+    /// Sends everything of a run, and that it is finished only then. Gives the reason why files were not sent.
+    fn fill(&self, stored: &StoredResult, record: &Record, run: &Run, begun: i64) -> Result<Option<String>> {
         for batch in record.batches(&run.id, run.start.unwrap_or(begun)) {
-            self.client.patiently(|| self.client.post("/api/2.0/mlflow/runs/log-batch", &batch))?;
+            self.client.with_retries(|| self.client.post("/api/2.0/mlflow/runs/log-batch", &batch))?;
         }
-        let without_files = self.files(kept, run)?;
+        let without_files = self.files(stored, run)?;
         let body = json!({ "run_id": run.id, "status": FINISHED, "end_time": now(), "run_name": record.run_name });
-        self.client.patiently(|| self.client.post("/api/2.0/mlflow/runs/update", &body))?;
+        self.client.with_retries(|| self.client.post("/api/2.0/mlflow/runs/update", &body))?;
         Ok(without_files)
     }
 
-    fn files(&self, kept: &StoredResult, run: &Run) -> Result<Option<String>> {
+    fn files(&self, stored: &StoredResult, run: &Run) -> Result<Option<String>> {
         let Some(folder) = folder(&run.artifact_uri, self.client.base()) else {
-            let place = run.artifact_uri.split([':', '/']).next().unwrap_or_default();
-            let place = if place.is_empty() { "a folder" } else { place };
-            return Ok(Some(format!("the server keeps files of runs elsewhere ({place}) and passes none on")));
+            let store = run.artifact_uri.split([':', '/']).next().unwrap_or_default();
+            let store = if store.is_empty() { "a folder" } else { store };
+            return Ok(Some(format!("the server stores files of runs elsewhere ({store}) and passes none on")));
         };
         for name in [RESULT, SCORES] {
-            let path = kept.dir.join(name);
-            let bytes = fs::read(&path).map_err(|source| Error::Read { path, source })?;
-            if self.client.patiently(|| self.client.put(&format!("{folder}/{name}"), &bytes))? == Put::NotServed {
+            let path = stored.dir.join(name);
+            let bytes = fs::read(&path).map_err(|source| ExportError::Read { path, source })?;
+            if self.client.with_retries(|| self.client.put(&format!("{folder}/{name}"), &bytes))? == Put::NotServed {
                 return Ok(Some("the server takes no files of runs (it runs with --no-serve-artifacts)".to_owned()));
             }
         }
@@ -260,17 +250,17 @@ impl Exporter {
         })
     }
 
-    fn lacks(&self, what: &str) -> Error {
-        self.client.not_mlflow(format!("an answer lacks {what}"))
+    fn lacks(&self, what: &str) -> ExportError {
+        self.client.not_mlflow(format!("a response lacks {what}"))
     }
 }
 
-/// The status of a run that was told to its end.
+/// The status of a run that was sent to its end.
 const FINISHED: &str = "FINISHED";
 
 impl Run {
-    /// Whether all that it holds is of this result, so that telling the rest gives what telling all gives. A parameter cannot be
-    /// changed any more, and a figure of another time would be told twice.
+    /// Whether all that it holds is of this result, so that sending the rest gives what sending all gives. A parameter cannot be
+    /// changed any more, and a figure of another time would be there twice.
     fn is_begun_of(&self, record: &Record) -> bool {
         self.start.is_some()
             && self.params.iter().all(|(key, value)| record.params.get(key) == Some(value))
@@ -278,7 +268,7 @@ impl Run {
     }
 }
 
-/// Where the files of a run lie below [`ARTIFACTS`], if it is this server that keeps them.
+/// Where the files of a run lie below [`ARTIFACTS`], if it is this server that stores them.
 fn folder(artifact_uri: &str, base: &str) -> Option<String> {
     let own = format!("{base}{ARTIFACTS}");
     let folder = match artifact_uri.strip_prefix("mlflow-artifacts:") {

@@ -1,4 +1,4 @@
-//! What MLflow is told of a result: parameters, metrics and tags, within its limits.
+//! A result as MLflow holds it: parameters, metrics and tags, within its limits.
 
 use std::collections::BTreeMap;
 
@@ -26,47 +26,45 @@ pub(super) const KEY: &str = "tonearm.key";
 
 /// A result as MLflow holds it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Record {
+pub(super) struct Record {
     /// The name of the run, for people.
-    pub run_name: String,
+    pub(super) run_name: String,
     /// What decided the result.
-    pub params: BTreeMap<String, String>,
+    pub(super) params: BTreeMap<String, String>,
     /// What came out.
-    pub metrics: Vec<Metric>,
+    pub(super) metrics: Vec<Metric>,
     /// What else a reader wants to know.
-    pub tags: BTreeMap<String, String>,
+    pub(super) tags: BTreeMap<String, String>,
 }
 
 /// A figure.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Metric {
+pub(super) struct Metric {
     /// Its name.
-    pub key: String,
+    pub(super) key: String,
     /// How much.
-    pub value: f64,
+    pub(super) value: f64,
     /// The fold, from 0, of what each fold has.
-    pub step: usize,
+    pub(super) step: usize,
 }
 
 impl Record {
-    /// All of a result that MLflow has a place for.
-    #[must_use]
-    pub fn new(outcome: &RunResult) -> Self {
-        let point = if outcome.point.is_empty() { String::new() } else { format!(", {}", outcome.point) };
-        let pieces = outcome.pieces.map(|pieces| format!(", {pieces} pieces")).unwrap_or_default();
-        let run_name = format!("{}{pieces}, seed {}{point}", outcome.split, outcome.seed);
+    /// All of a result that MLflow has a field for.
+    pub(super) fn new(result: &RunResult) -> Self {
+        let point = if result.point.is_empty() { String::new() } else { format!(", {}", result.point) };
+        let segments = result.segments_per_clip.map(|n| format!(", {n} segments")).unwrap_or_default();
+        let run_name = format!("{}{segments}, seed {}{point}", result.split, result.seed);
         Self {
             run_name: limited(&run_name, MAX_KEY),
-            params: params(outcome),
-            metrics: metrics(outcome),
-            tags: tags(outcome),
+            params: params(result),
+            metrics: metrics(result),
+            tags: tags(result),
         }
     }
 
-    /// The bodies of `runs/log-batch` that tell all of it, each within MLflow's limits. Those of the same time may be sent
-    /// again: MLflow keeps a figure once.
-    #[must_use]
-    pub fn batches(&self, run_id: &str, milliseconds: i64) -> Vec<Value> {
+    /// The bodies of `runs/log-batch` that hold all of it, each within MLflow's limits. Those of the same time may be sent
+    /// again: MLflow stores a figure once.
+    pub(super) fn batches(&self, run_id: &str, milliseconds: i64) -> Vec<Value> {
         let word = |(key, value): (&String, &String)| json!({ "key": key, "value": value });
         let figure = |Metric { key, value, step }: &Metric| json!({ "key": key, "value": value, "step": step, "timestamp": milliseconds });
         let items = self.params.iter().map(|param| ("params", MAX_PARAMS, word(param)));
@@ -97,25 +95,25 @@ impl Record {
     }
 }
 
-fn params(outcome: &RunResult) -> BTreeMap<String, String> {
+fn params(result: &RunResult) -> BTreeMap<String, String> {
     let mut params = BTreeMap::new();
-    flatten("", &outcome.made_from, &mut params);
+    flatten("", &result.made_from, &mut params);
     // Ensembles have the features of their members.
-    if let Ok(spec) = serde_json::from_value::<FeatureSpec>(outcome.made_from["features"].clone()) {
+    if let Ok(spec) = serde_json::from_value::<FeatureSpec>(result.made_from["features"].clone()) {
         params.insert("features.fingerprint".to_owned(), spec.fingerprint().to_string());
     }
-    for (key, value) in [("model", &outcome.model), ("split", &outcome.split), ("point", &outcome.point)] {
+    for (key, value) in [("model", &result.model), ("split", &result.split), ("point", &result.point)] {
         params.insert(key.to_owned(), limited(value, MAX_PARAM));
     }
-    params.insert("seed".to_owned(), outcome.seed.to_string());
-    params.insert("pieces".to_owned(), outcome.pieces.unwrap_or(1).to_string());
+    params.insert("seed".to_owned(), result.seed.to_string());
+    params.insert("segments_per_clip".to_owned(), result.segments_per_clip.unwrap_or(1).to_string());
     params.retain(|_, value| !value.is_empty());
     params
 }
 
 /// Puts every value that lies in `value` under the names that lead to it, with points between.
 fn flatten(at: &str, value: &Value, into: &mut BTreeMap<String, String>) {
-    let below = |name: &str| if at.is_empty() { segment(name) } else { format!("{at}.{}", segment(name)) };
+    let below = |name: &str| if at.is_empty() { key_part(name) } else { format!("{at}.{}", key_part(name)) };
     match value {
         Value::Object(fields) if !fields.is_empty() => {
             fields.iter().for_each(|(name, field)| flatten(&below(name), field, into));
@@ -132,13 +130,13 @@ fn flatten(at: &str, value: &Value, into: &mut BTreeMap<String, String>) {
     }
 }
 
-fn metrics(outcome: &RunResult) -> Vec<Metric> {
+fn metrics(result: &RunResult) -> Vec<Metric> {
     let mut metrics = Vec::new();
-    figures("", &outcome.evaluation, &mut metrics);
-    if let Some(whole) = &outcome.of_whole_clips {
+    figures("", &result.evaluation, &mut metrics);
+    if let Some(whole) = &result.of_whole_clips {
         figures("whole_clips_", whole, &mut metrics);
     }
-    let folds = outcome.folds.iter().enumerate();
+    let folds = result.folds.iter().enumerate();
     metrics.extend(folds.map(|(step, fold)| Metric { key: "fold_accuracy".to_owned(), value: fold.accuracy, step }));
     metrics
 }
@@ -157,25 +155,25 @@ fn figures(prefix: &str, evaluation: &Evaluation, into: &mut Vec<Metric>) {
     ] {
         add(key.to_owned(), value);
     }
-    for (genre, of) in per_class {
-        let genre = segment(genre);
+    for (label, of) in per_class {
+        let label = key_part(label);
         for (key, value) in [("precision", of.precision), ("recall", of.recall), ("f1", of.f1)] {
-            add(format!("{key}/{genre}"), value);
+            add(format!("{key}/{label}"), value);
         }
     }
 }
 
-fn tags(outcome: &RunResult) -> BTreeMap<String, String> {
-    let leaks = format!("This split leaks: {}.", outcome.leaks);
-    let note = outcome.remarks.iter().chain([&leaks]).cloned().collect::<Vec<_>>().join("\n\n");
+fn tags(result: &RunResult) -> BTreeMap<String, String> {
+    let leaks = format!("This split leaks: {}.", result.leaks);
+    let note = result.remarks.iter().chain([&leaks]).cloned().collect::<Vec<_>>().join("\n\n");
     let tags = [
-        (KEY, outcome.key.clone()),
-        ("tonearm.experiment", outcome.name.clone()),
-        ("tonearm.setting", outcome.setting.clone()),
-        ("tonearm.data", outcome.data.digest.clone()),
-        ("tonearm.data_description", outcome.data.description.clone()),
-        ("tonearm.leaks", outcome.leaks.clone()),
-        ("tonearm.remarks", outcome.remarks.join("\n")),
+        (KEY, result.key.clone()),
+        ("tonearm.experiment", result.name.clone()),
+        ("tonearm.configuration", result.configuration.clone()),
+        ("tonearm.data", result.data.digest.clone()),
+        ("tonearm.data_description", result.data.description.clone()),
+        ("tonearm.leaks", result.leaks.clone()),
+        ("tonearm.remarks", result.remarks.join("\n")),
         // What MLflow's page shows above the figures.
         ("mlflow.note.content", note),
         ("mlflow.source.name", "tonearm experiments".to_owned()),
@@ -186,8 +184,8 @@ fn tags(outcome: &RunResult) -> BTreeMap<String, String> {
 }
 
 /// A part of a key of what may be any text, such as the name of a folder. What MLflow does not take is replaced, and the digest
-/// of the text keeps apart what would then be alike.
-fn segment(text: &str) -> String {
+/// of the text tells apart what would then be alike.
+fn key_part(text: &str) -> String {
     // What Python calls a letter differs from what Rust does, but not among Latin ones.
     let taken = |c: char| (c < '\u{250}' && c.is_alphanumeric()) || matches!(c, '_' | '-' | ' ' | '.');
     let replaced: String = match text {
@@ -203,8 +201,8 @@ fn short_key(key: &str) -> String {
     if key.chars().count() <= MAX_KEY {
         return key.to_owned();
     }
-    let kept: String = key.chars().take(MAX_KEY - 9).collect();
-    format!("{kept}-{}", digits(key))
+    let start: String = key.chars().take(MAX_KEY - 9).collect();
+    format!("{start}-{}", digits(key))
 }
 
 fn digits(text: &str) -> String {
@@ -218,8 +216,8 @@ fn limited(value: &str, most: usize) -> String {
         return value.to_owned();
     }
     let note = format!("… ({n} characters; all of them are in result.json)");
-    let kept = value.chars().take(most - note.chars().count());
-    kept.chain(note.chars()).collect()
+    let start = value.chars().take(most - note.chars().count());
+    start.chain(note.chars()).collect()
 }
 
 #[cfg(test)]
@@ -257,10 +255,10 @@ mod tests {
 
     #[test]
     fn keys_are_such_as_mlflow_takes_and_stay_apart() {
-        assert_eq!(segment("hip-hop 2.0 é"), "hip-hop 2.0 é");
+        assert_eq!(key_part("hip-hop 2.0 é"), "hip-hop 2.0 é");
         let texts = ["क", "a/b", "a+b", "a=b", ".", "..", "", "\n", &"x".repeat(300), &"x".repeat(301)];
         let keys: std::collections::BTreeSet<_> =
-            texts.iter().map(|text| format!("precision/{}", segment(text))).collect();
+            texts.iter().map(|text| format!("precision/{}", key_part(text))).collect();
         assert_eq!(keys.len(), texts.len(), "{keys:?}");
         for key in keys {
             assert!(key.chars().count() <= MAX_KEY && key.matches('/').count() == 1 && !key.ends_with('.'), "{key}");

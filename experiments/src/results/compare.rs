@@ -9,7 +9,7 @@ use train::evaluation::{
     metrics::{Scored, bootstrap_by_group},
 };
 
-use crate::{declarations::declaration::DEFAULT_SEED, results::store::StoredResult};
+use crate::{declarations::DEFAULT_SEED, results::store::StoredResult};
 
 /// How the first of two differs from the second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -24,21 +24,21 @@ pub struct Comparison {
     pub leaks: String,
     /// What a reader should know before the figures.
     pub remarks: BTreeSet<String>,
-    /// Clips that both judged with each seed.
+    /// Clips that both were evaluated on with each seed.
     pub n: usize,
     /// Mean over the seeds of the accuracy of the first less that of the second.
     pub difference: f64,
     /// 95 % interval of it: paired, by bootstrap over artists.
     pub ci95: [f64; 2],
     /// Each seed.
-    pub seeds: Vec<OfSeed>,
-    /// Each genre, over all seeds.
-    pub genres: BTreeMap<String, OfGenre>,
+    pub seeds: Vec<SeedComparison>,
+    /// Each class, over all seeds.
+    pub genres: BTreeMap<String, ClassComparison>,
 }
 
 /// The two with one seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct OfSeed {
+pub struct SeedComparison {
     /// The seed.
     pub seed: u64,
     /// Accuracy of the first and of the second.
@@ -53,9 +53,9 @@ pub struct OfSeed {
     pub p: f64,
 }
 
-/// The two on one genre.
+/// The two on the clips of one class.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct OfGenre {
+pub struct ClassComparison {
     /// Clips, each counted with every seed.
     pub n: usize,
     /// Share that is right of the first and of the second.
@@ -65,39 +65,33 @@ pub struct OfGenre {
 /// Compares results of two experiments by one split, which are paired by their seeds.
 ///
 /// # Errors
-/// When no seed is common, or the clips are not the same.
+/// When no seed is common, or the clips or labels are not the same.
 pub fn compare(a: &[StoredResult], b: &[StoredResult]) -> Result<Comparison> {
-    let of_b: BTreeMap<u64, &StoredResult> = b.iter().map(|kept| (kept.outcome.seed, kept)).collect();
-    let mut both: Vec<_> = a.iter().filter_map(|kept| Some((kept, *of_b.get(&kept.outcome.seed)?))).collect();
-    both.sort_by_key(|(a, _)| a.outcome.seed);
-    let Some((first, other)) = both.first().map(|(a, b)| (&a.outcome, &b.outcome)) else {
+    let of_b: BTreeMap<u64, &StoredResult> = b.iter().map(|stored| (stored.result.seed, stored)).collect();
+    let mut both: Vec<_> = a.iter().filter_map(|stored| Some((stored, *of_b.get(&stored.result.seed)?))).collect();
+    both.sort_by_key(|(a, _)| a.result.seed);
+    let Some((first, other)) = both.first().map(|(a, b)| (&a.result, &b.result)) else {
         bail!("the two have no seed in common");
     };
-    let mut seeds = Vec::new();
-    let mut all: Vec<(String, f64)> = Vec::new();
-    let mut genres: BTreeMap<String, OfGenre> = BTreeMap::new();
+    let (mut seeds, mut all) = (Vec::new(), Vec::new());
+    let mut genres: BTreeMap<String, ClassComparison> = BTreeMap::new();
     for (a, b) in &both {
         let (scored_a, scored_b) = (scored(a)?, scored(b)?);
-        let labels = &a.outcome.evaluation.labels;
-        if *labels != b.outcome.evaluation.labels {
-            bail!("the two do not know the same genres");
+        let Paired { ci95, only_a, only_b, p, genres: by_class, .. } =
+            paired(a, &scored_a, b, &scored_b, DEFAULT_SEED)?;
+        let of_clips = pairs(&scored_a, &scored_b)?;
+        all.extend(differences(&of_clips).map(|(group, difference)| (group.to_owned(), difference)));
+        for (name, of) in by_class {
+            let class = genres.entry(name).or_default();
+            class.n += of.n;
+            class.recall[0] += (of.both + of.only_a) as f64;
+            class.recall[1] += (of.both + of.only_b) as f64;
         }
-        let paired = Paired::new(labels, &scored_a, &scored_b, DEFAULT_SEED)?;
-        all.extend(
-            differences(&pairs(&scored_a, &scored_b)?).map(|(group, difference)| (group.to_owned(), difference)),
-        );
-        for (name, of) in &paired.genres {
-            let genre = genres.entry(name.clone()).or_default();
-            genre.n += of.n;
-            genre.recall[0] += (of.both + of.only_a) as f64;
-            genre.recall[1] += (of.both + of.only_b) as f64;
-        }
-        let Paired { ci95, only_a, only_b, p, .. } = paired;
-        let accuracy = [a.outcome.evaluation.accuracy, b.outcome.evaluation.accuracy];
-        seeds.push(OfSeed { seed: a.outcome.seed, accuracy, ci95, only_a, only_b, p });
+        let accuracy = [a.result.evaluation.accuracy, b.result.evaluation.accuracy];
+        seeds.push(SeedComparison { seed: a.result.seed, accuracy, ci95, only_a, only_b, p });
     }
-    for genre in genres.values_mut() {
-        genre.recall = genre.recall.map(|right| right / genre.n as f64);
+    for class in genres.values_mut() {
+        class.recall = class.recall.map(|right| right / class.n as f64);
     }
     let name = |name: &str, point: &str| if point.is_empty() { name.to_owned() } else { format!("{name} ({point})") };
     Ok(Comparison {
@@ -105,7 +99,7 @@ pub fn compare(a: &[StoredResult], b: &[StoredResult]) -> Result<Comparison> {
         b: name(&other.name, &other.point),
         split: first.split.clone(),
         leaks: first.leaks.clone(),
-        remarks: both.iter().flat_map(|(a, b)| a.outcome.remarks.iter().chain(&b.outcome.remarks)).cloned().collect(),
+        remarks: both.iter().flat_map(|(a, b)| a.result.remarks.iter().chain(&b.result.remarks)).cloned().collect(),
         n: first.evaluation.n,
         difference: all.iter().map(|(_, difference)| difference).sum::<f64>() / all.len().max(1) as f64,
         ci95: bootstrap_by_group(all.iter().map(|(group, difference)| (group.as_str(), *difference)), DEFAULT_SEED),
@@ -114,10 +108,22 @@ pub fn compare(a: &[StoredResult], b: &[StoredResult]) -> Result<Comparison> {
     })
 }
 
-/// The clips that a result judged.
+/// Two results on the same clips; `seed` is that of the bootstrap.
+///
+/// # Errors
+/// When their clips or labels are not the same.
+pub fn paired(a: &StoredResult, of_a: &[Scored], b: &StoredResult, of_b: &[Scored], seed: u64) -> Result<Paired> {
+    let labels = &a.result.evaluation.labels;
+    if *labels != b.result.evaluation.labels {
+        bail!("the two do not have the same labels");
+    }
+    Paired::new(labels, of_a, of_b, seed)
+}
+
+/// The predictions of the held-out clips of a result.
 ///
 /// # Errors
 /// When its table cannot be read.
-pub fn scored(kept: &StoredResult) -> Result<Vec<Scored>> {
-    Ok(kept.scores()?.into_iter().map(|row| row.scored).collect())
+pub fn scored(stored: &StoredResult) -> Result<Vec<Scored>> {
+    Ok(stored.scores()?.iter().map(|row| row.scored.clone()).collect())
 }

@@ -1,16 +1,17 @@
-//! What jobs gave, on disk: a folder for each, `<results>/<name>/<split>.seed-<n>.<key>`, complete or not there.
+//! Results on disk: a folder for each, `<results>/<name>/<split>.seed-<n>.<key>`, complete or not there.
 //!
-//! - `result.json`: an [`RunResult`];
-//! - `scores.parquet`: a row for each clip that was judged: `clip_id`, `whole` (the clip of a piece), `artist_group`, `credit`,
-//!   `fold`, `genre`, and the probability of each genre;
-//! - `cross_validated.parquet`: the same of the clips that were fitted on, by machines that did not see their artists; for
-//!   ensembles. An ensemble has none.
+//! - `result.json`: a [`RunResult`];
+//! - `scores.parquet`: a row for each clip that was held out: `clip_id`, `whole` (the clip that a segment was cut from),
+//!   `artist_group`, `credit`, `fold`, `genre`, and the probability of each label;
+//! - `cross_validated.parquet`: the same of the clips that were fitted on, predicted by models that were not fitted on their
+//!   artists; for ensembles. An ensemble has none.
 //!
 //! Nothing in it says when, where or by how many threads it was made: the same job gives the same bytes.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -33,15 +34,16 @@ pub(crate) const RESULT: &str = "result.json";
 pub(crate) const SCORES: &str = "scores.parquet";
 const CROSS_VALIDATED: &str = "cross_validated.parquet";
 
-/// What a job gave.
+/// The result of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunResult {
     /// Version of this file.
     pub format: u32,
     /// Digest of `made_from`.
     pub key: String,
-    /// Digest of what this has in common with results of other seeds: see [`setting`](crate::runner::job::setting).
-    pub setting: String,
+    /// Configuration id: the digest of what this has in common with results of other seeds.
+    #[serde(alias = "setting")]
+    pub configuration: String,
     /// The experiment.
     pub name: String,
     /// What its grid sets; empty without a grid.
@@ -52,45 +54,47 @@ pub struct RunResult {
     pub split: String,
     /// What the split leaks.
     pub leaks: String,
-    /// Pieces of each clip that were judged one by one; `None` for whole clips.
-    pub pieces: Option<usize>,
+    /// Segments of each clip that were evaluated one by one; `None` for whole clips.
+    #[serde(alias = "pieces")]
+    pub segments_per_clip: Option<usize>,
     /// The seed.
     pub seed: u64,
-    /// Everything that decided the result: see [`Identity`](crate::runner::job::Identity).
+    /// Everything that decided the result: it is what `key` digests.
     pub made_from: Value,
-    /// What was fitted on and judged.
+    /// The clips of all folds.
     pub data: DataDescription,
     /// What a reader should know before the figures.
     pub remarks: Vec<String>,
     /// The figures, of the held-out clips of all folds together.
     pub evaluation: Evaluation,
-    /// The figures of whole clips, each judged by the mean of its pieces; `None` where whole clips were judged.
+    /// The figures of whole clips, each predicted by the mean of its segments; `None` where whole clips were evaluated.
     pub of_whole_clips: Option<Evaluation>,
     /// Each fold.
-    pub folds: Vec<FoldOutcome>,
+    pub folds: Vec<FoldResult>,
 }
 
-/// What one fold gave.
+/// The result of one fold.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FoldOutcome {
+pub struct FoldResult {
     /// Clips that were fitted on.
     pub fitted_on: usize,
-    /// Clips that were judged.
-    pub judged: usize,
+    /// Clips that were held out.
+    #[serde(alias = "judged")]
+    pub evaluated_on: usize,
     /// Share of them that is right.
     pub accuracy: f64,
     /// How the fit went.
     pub fit: Value,
 }
 
-/// A clip that was judged.
+/// A clip with its prediction.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
     /// In which fold, from 0.
     pub fold: usize,
-    /// The clip that it is a piece of, or itself.
+    /// The clip that it is a segment of, or itself.
     pub whole: String,
-    /// What was said of it.
+    /// Label and prediction.
     pub scored: Scored,
 }
 
@@ -98,13 +102,15 @@ pub struct Row {
 #[derive(Clone, Debug)]
 pub struct Results(PathBuf);
 
-/// A result that is there.
+/// A result that is on disk.
 #[derive(Clone, Debug)]
 pub struct StoredResult {
     /// Its folder.
     pub dir: PathBuf,
-    /// What it says.
-    pub outcome: RunResult,
+    /// Its figures.
+    pub result: RunResult,
+    /// The tables, where this process has just written them: `scores.parquet` and `cross_validated.parquet`.
+    written: Option<[Rc<[Row]>; 2]>,
 }
 
 impl RunResult {
@@ -126,39 +132,39 @@ impl Results {
     pub fn find(
         &self,
         name: &str,
-        (split, pieces): (Split, Option<usize>),
+        (split, segments_per_clip): (Split, Option<usize>),
         seed: u64,
         key: &str,
     ) -> Result<Option<StoredResult>> {
-        let dir = self.0.join(name).join(folder(&split.to_string(), pieces, seed, key));
+        let dir = self.0.join(name).join(folder(&split.to_string(), segments_per_clip, seed, key));
         if !StoredResult::is_at(&dir) {
             return Ok(None);
         }
-        let kept = StoredResult::read(&dir)?;
-        if kept.outcome.key != key {
+        let stored = StoredResult::read(&dir)?;
+        if stored.result.key != key {
             bail!("{} is the result of another job; remove it", dir.display());
         }
-        Ok(Some(kept))
+        Ok(Some(stored))
     }
 
-    /// Keeps a result. Another process may have done the same job meanwhile; what it kept is the same.
+    /// Stores a result. Another process may have done the same job meanwhile; what it stored is the same.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn keep(&self, outcome: RunResult, scores: &[Row], cross_validated: &[Row]) -> Result<StoredResult> {
-        let parent = self.0.join(&outcome.name);
-        let dir = parent.join(folder(&outcome.split, outcome.pieces, outcome.seed, &outcome.key));
-        let keep = || -> Result<()> {
+    pub fn store(&self, result: RunResult, scores: Vec<Row>, cross_validated: Vec<Row>) -> Result<StoredResult> {
+        let parent = self.0.join(&result.name);
+        let dir = parent.join(folder(&result.split, result.segments_per_clip, result.seed, &result.key));
+        let store = || -> Result<()> {
             fs::create_dir_all(&parent)?;
             let prefix = format!(".writing-{}-", std::process::id());
             let _unfinished = Unfinished::beside(&dir, prefix.clone());
             let writing = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent)?;
-            let labels = &outcome.evaluation.labels;
-            frames::write_parquet(&mut table(labels, scores)?, &writing.path().join(SCORES))?;
+            let labels = &result.evaluation.labels;
+            frames::write_parquet(&mut table(labels, &scores)?, &writing.path().join(SCORES))?;
             if !cross_validated.is_empty() {
-                frames::write_parquet(&mut table(labels, cross_validated)?, &writing.path().join(CROSS_VALIDATED))?;
+                frames::write_parquet(&mut table(labels, &cross_validated)?, &writing.path().join(CROSS_VALIDATED))?;
             }
-            let mut json = serde_json::to_vec_pretty(&outcome)?;
+            let mut json = serde_json::to_vec_pretty(&result)?;
             json.push(b'\n');
             fs::write(writing.path().join(RESULT), json)?;
             match fs::rename(writing.path(), &dir) {
@@ -166,8 +172,8 @@ impl Results {
                 renamed => Ok(renamed?),
             }
         };
-        keep().with_context(|| format!("failed to keep the result in {}", dir.display()))?;
-        Ok(StoredResult { dir, outcome })
+        store().with_context(|| format!("failed to store the result in {}", dir.display()))?;
+        Ok(StoredResult { dir, result, written: Some([scores.into(), cross_validated.into()]) })
     }
 
     /// Every result, in the order of the folders' names.
@@ -175,35 +181,32 @@ impl Results {
     /// # Errors
     /// When a folder or a result cannot be read.
     pub fn all(&self) -> Result<Vec<StoredResult>> {
-        let mut kept = Vec::new();
+        let mut all = Vec::new();
         for name in folders(&self.0)? {
-            kept.extend(self.of_folder(&name)?);
+            all.extend(in_folder(&name)?);
         }
-        Ok(kept)
+        Ok(all)
     }
 
-    /// Every result of an experiment, in the order of the folders' names.
+    /// Every result of an experiment, in the order of the folders' names, or the one in a folder.
     ///
     /// # Errors
     /// When there is none, or one cannot be read.
-    pub fn of(&self, name: &str) -> Result<Vec<StoredResult>> {
-        let kept = self.of_folder(&self.0.join(name))?;
-        if kept.is_empty() {
-            bail!("there is no result of `{name}` in {}; run its declaration first", self.0.display());
+    pub fn named(&self, name_or_folder: &str) -> Result<Vec<StoredResult>> {
+        if StoredResult::is_at(Path::new(name_or_folder)) {
+            return Ok(vec![StoredResult::read(Path::new(name_or_folder))?]);
         }
-        Ok(kept)
-    }
-
-    fn of_folder(&self, folder: &Path) -> Result<Vec<StoredResult>> {
-        let dirs = folders(folder)?.into_iter().filter(|dir| StoredResult::is_at(dir));
-        dirs.map(|dir| StoredResult::read(&dir)).collect()
+        let results = in_folder(&self.0.join(name_or_folder))?;
+        if results.is_empty() {
+            bail!("found no result of `{name_or_folder}` in {}; run its declaration first", self.0.display());
+        }
+        Ok(results)
     }
 }
 
 impl StoredResult {
     /// Whether `dir` is the folder of a result.
-    #[must_use]
-    pub fn is_at(dir: &Path) -> bool {
+    fn is_at(dir: &Path) -> bool {
         dir.join(RESULT).is_file()
     }
 
@@ -211,41 +214,41 @@ impl StoredResult {
     ///
     /// # Errors
     /// When it is not there, or of another version.
-    pub fn read(dir: &Path) -> Result<Self> {
+    fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(RESULT);
         let read = || -> Result<RunResult> {
             let value: Value = serde_json::from_slice(&fs::read(&path)?)?;
             if value["format"] != FORMAT {
-                bail!("it has the format {}, and this program reads {FORMAT}; remove it", value["format"]);
+                bail!("expected format {FORMAT}, found {}; remove the folder", value["format"]);
             }
             Ok(serde_json::from_value(value)?)
         };
-        let outcome = read().with_context(|| format!("failed to read {}", path.display()))?;
-        Ok(Self { dir: dir.to_owned(), outcome })
+        let result = read().with_context(|| format!("failed to read {}", path.display()))?;
+        Ok(Self { dir: dir.to_owned(), result, written: None })
     }
 
-    /// The clips that were judged.
+    /// The clips that were held out.
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub fn scores(&self) -> Result<Vec<Row>> {
-        self.rows(SCORES)
+    pub fn scores(&self) -> Result<Rc<[Row]>> {
+        self.written.as_ref().map_or_else(|| self.rows(SCORES), |[scores, _]| Ok(Rc::clone(scores)))
     }
 
-    /// The clips that were fitted on, by machines that did not see their artists.
+    /// The clips that were fitted on, predicted by models that were not fitted on their artists.
     ///
     /// # Errors
     /// When the table cannot be read.
-    pub fn cross_validated(&self) -> Result<Vec<Row>> {
-        self.rows(CROSS_VALIDATED)
+    pub fn cross_validated(&self) -> Result<Rc<[Row]>> {
+        self.written.as_ref().map_or_else(|| self.rows(CROSS_VALIDATED), |[_, rows]| Ok(Rc::clone(rows)))
     }
 
-    fn rows(&self, file: &str) -> Result<Vec<Row>> {
+    fn rows(&self, file: &str) -> Result<Rc<[Row]>> {
         let path = self.dir.join(file);
-        let read = || -> Result<Vec<Row>> {
+        let read = || -> Result<Rc<[Row]>> {
             let frame = frames::read_parquet(&path)?;
             let text = |name| frames::text(&frame, name);
-            let labels = &self.outcome.evaluation.labels;
+            let labels = &self.result.evaluation.labels;
             let columns = labels.iter().map(|label| frames::reals(&frame, label)).collect::<Result<Vec<_>, _>>()?;
             let (clip_ids, wholes, groups) = (text("clip_id")?, text("whole")?, text("artist_group")?);
             let (credits, genres, folds) = (text("credit")?, text("genre")?, frames::wholes(&frame, "fold")?);
@@ -259,7 +262,7 @@ impl StoredResult {
                             clip_id: clip_ids[row].clone(),
                             credit: credits[row].clone(),
                             group: groups[row].clone(),
-                            truth: truth.with_context(|| format!("`{}` is none of its genres", genres[row]))?,
+                            truth: truth.with_context(|| format!("`{}` is not among its labels", genres[row]))?,
                             probabilities: columns.iter().map(|column| column[row]).collect(),
                         },
                     })
@@ -287,9 +290,14 @@ fn table(labels: &[String], rows: &[Row]) -> data::Result<data::DataFrame> {
 }
 
 /// Name of the folder of a result.
-fn folder(split: &str, pieces: Option<usize>, seed: u64, key: &str) -> String {
-    let pieces = pieces.map(|pieces| format!(".pieces-{pieces}")).unwrap_or_default();
-    format!("{}{pieces}.seed-{seed}.{}", split.replace(':', "-"), key.get(..12).unwrap_or(key))
+fn folder(split: &str, segments_per_clip: Option<usize>, seed: u64, key: &str) -> String {
+    let segments = segments_per_clip.map(|n| format!(".segments-{n}")).unwrap_or_default();
+    format!("{}{segments}.seed-{seed}.{}", split.replace(':', "-"), key.get(..12).unwrap_or(key))
+}
+
+fn in_folder(folder: &Path) -> Result<Vec<StoredResult>> {
+    let dirs = folders(folder)?.into_iter().filter(|dir| StoredResult::is_at(dir));
+    dirs.map(|dir| StoredResult::read(&dir)).collect()
 }
 
 /// The folders in a folder, but for hidden ones, by name; none where there is no such folder.

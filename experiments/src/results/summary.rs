@@ -10,7 +10,10 @@ use data::{
 use serde::Serialize;
 use train::evaluation::metrics::{Evaluation, bootstrap_by_group};
 
-use crate::{declarations::declaration::DEFAULT_SEED, results::store::StoredResult};
+use crate::{
+    declarations::DEFAULT_SEED,
+    results::store::{RunResult, StoredResult},
+};
 
 /// Figures over seeds.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,11 +28,11 @@ pub struct Summary {
     pub split: String,
     /// What it leaks.
     pub leaks: String,
-    /// Pieces of each clip that were judged one by one; `None` for whole clips.
-    pub pieces: Option<usize>,
+    /// Segments of each clip that were evaluated one by one; `None` for whole clips.
+    pub segments_per_clip: Option<usize>,
     /// The seeds, ascending.
     pub seeds: Vec<u64>,
-    /// Clips, or pieces, that were judged with each seed.
+    /// Clips, or segments, that were evaluated with each seed.
     pub n: usize,
     /// Mean over the seeds.
     pub accuracy: f64,
@@ -43,96 +46,89 @@ pub struct Summary {
     pub log_loss: f64,
     /// Mean over the seeds.
     pub ece: f64,
-    /// Mean accuracy of whole clips, each judged by the mean of its pieces.
+    /// Mean accuracy of whole clips, each predicted by the mean of its segments.
     pub of_whole_clips: Option<f64>,
     /// What a reader should know before the figures.
     pub remarks: Vec<String>,
-    /// Tells apart what was declared under one name at different times.
-    pub setting: String,
-    /// Digest of what was fitted on and judged: figures on other data are not to be compared.
+    /// Configuration id: tells apart what was declared under one name at different times.
+    pub configuration: String,
+    /// Digest of the clips: figures on other data are not to be compared.
     pub data: String,
 }
 
 impl Summary {
-    /// Puts together results that differ in their seeds alone; `None` of none.
+    /// Summarises results that differ in their seeds alone; `None` of none.
     ///
     /// # Errors
     /// When their tables cannot be read.
     pub fn new(results: &[&StoredResult]) -> Result<Option<Self>> {
         let mut results = results.to_vec();
-        results.sort_by_key(|kept| kept.outcome.seed);
-        let Some(first) = results.first().map(|kept| &kept.outcome) else { return Ok(None) };
-        // All that is said of the clips of an artist, with every seed, is drawn together.
-        let mut right = Vec::new();
-        for kept in &results {
-            right.extend(kept.scores()?.into_iter().map(|row| (row.scored.right(), row.scored.group)));
-        }
-        let right_of = right.iter().map(|(right, group)| (group.as_str(), *right));
-        let of = |figure: fn(&Evaluation) -> f64| results.iter().map(move |kept| figure(&kept.outcome.evaluation));
+        results.sort_by_key(|stored| stored.result.seed);
+        let Some(first) = results.first().map(|stored| &stored.result) else { return Ok(None) };
+        // All predictions of the clips of an artist, with every seed, are drawn together.
+        let tables = results.iter().map(|stored| stored.scores()).collect::<Result<Vec<_>>>()?;
+        let right =
+            tables.iter().flat_map(|rows| rows.iter().map(|row| (row.scored.group.as_str(), row.scored.right())));
+        // In the order of the seeds, so that a mean has the same last digit however often the results are read.
+        let of = |figure: fn(&Evaluation) -> f64| results.iter().map(move |stored| figure(&stored.result.evaluation));
         let mean = |figure| of(figure).sum::<f64>() / results.len() as f64;
         let accuracy = |evaluation: &Evaluation| evaluation.accuracy;
-        let whole: Option<Vec<f64>> =
-            results.iter().map(|kept| kept.outcome.of_whole_clips.as_ref().map(accuracy)).collect();
-        let remarks: BTreeSet<_> = results.iter().flat_map(|kept| kept.outcome.remarks.clone()).collect();
+        let whole =
+            results.iter().map(|stored| stored.result.of_whole_clips.as_ref().map(accuracy)).sum::<Option<f64>>();
+        let remarks: BTreeSet<_> = results.iter().flat_map(|stored| stored.result.remarks.clone()).collect();
         Ok(Some(Self {
             name: first.name.clone(),
             point: first.point.clone(),
             model: first.model.clone(),
             split: first.split.clone(),
             leaks: first.leaks.clone(),
-            pieces: first.pieces,
-            seeds: results.iter().map(|kept| kept.outcome.seed).collect(),
+            segments_per_clip: first.segments_per_clip,
+            seeds: results.iter().map(|stored| stored.result.seed).collect(),
             n: first.evaluation.n,
             accuracy: mean(accuracy),
             range: [of(accuracy).fold(f64::INFINITY, f64::min), of(accuracy).fold(f64::NEG_INFINITY, f64::max)],
-            ci95: bootstrap_by_group(right_of, DEFAULT_SEED),
+            ci95: bootstrap_by_group(right, DEFAULT_SEED),
             macro_f1: mean(|evaluation| evaluation.macro_f1),
             log_loss: mean(|evaluation| evaluation.log_loss),
             ece: mean(|evaluation| evaluation.ece),
-            of_whole_clips: whole.map(|whole| whole.iter().sum::<f64>() / whole.len() as f64),
+            of_whole_clips: whole.map(|whole| whole / results.len() as f64),
             remarks: remarks.into_iter().collect(),
-            setting: first.setting.clone(),
+            configuration: first.configuration.clone(),
             data: first.data.digest.clone(),
         }))
     }
 
-    /// Puts together what belongs together, in the order of splits, and within each the best first.
+    /// Summarises every experiment by every split, in the order of splits, and within each the best first: the most accurate, of
+    /// equals the one with the least log-loss.
     ///
     /// # Errors
     /// When a table cannot be read.
     pub fn of_all<'a>(results: impl IntoIterator<Item = &'a StoredResult>) -> Result<Vec<Self>> {
-        let mut together: BTreeMap<_, Vec<&StoredResult>> = BTreeMap::new();
-        for kept in results {
-            let outcome = &kept.outcome;
-            let of = (&outcome.split, outcome.pieces, &outcome.name, &outcome.point, &outcome.setting);
-            together.entry(of).or_default().push(kept);
+        let mut groups: BTreeMap<_, Vec<&StoredResult>> = BTreeMap::new();
+        for stored in results {
+            let RunResult { split, segments_per_clip, name, point, configuration, .. } = &stored.result;
+            groups.entry((split, segments_per_clip, name, point, configuration)).or_default().push(stored);
         }
-        let mut summaries = Vec::new();
-        for results in together.into_values() {
-            summaries.extend(Self::new(&results)?);
-        }
+        let summaries = groups.into_values().filter_map(|results| Self::new(&results).transpose());
+        let mut summaries = summaries.collect::<Result<Vec<_>>>()?;
         summaries.sort_by(|a, b| {
-            let judged = |of: &Self| (of.split.clone(), of.pieces);
-            judged(a).cmp(&judged(b)).then_with(|| a.better(b))
+            (&a.split, a.segments_per_clip)
+                .cmp(&(&b.split, b.segments_per_clip))
+                .then(b.accuracy.total_cmp(&a.accuracy))
+                .then(a.log_loss.total_cmp(&b.log_loss))
         });
         Ok(summaries)
     }
 
-    /// Before another one, if it is more often right; of equals, if its log-loss is lower.
+    /// What was evaluated on, for people.
     #[must_use]
-    pub fn better(&self, other: &Self) -> std::cmp::Ordering {
-        other.accuracy.total_cmp(&self.accuracy).then(self.log_loss.total_cmp(&other.log_loss))
-    }
-
-    /// What was judged, for people.
-    #[must_use]
-    pub fn judged(&self) -> String {
-        self.pieces.map_or_else(|| "whole clips".to_owned(), |pieces| format!("{pieces} pieces of each clip"))
+    pub fn evaluated_on(&self) -> String {
+        self.segments_per_clip.map_or_else(|| "whole clips".to_owned(), |n| format!("{n} segments of each clip"))
     }
 
     /// The seeds, for people: `0 to 4`, or each.
     #[must_use]
-    pub fn seeds_said(&self) -> String {
+    pub fn seed_list(&self) -> String {
         match self.seeds.as_slice() {
             [first, .., last] if self.seeds.len() > 2 && last - first + 1 == self.seeds.len() as u64 => {
                 format!("{first} to {last}")
@@ -151,7 +147,7 @@ pub fn remarks<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> BTreeSet
 ///
 /// # Errors
 /// Those of [`frames::frame`].
-pub fn frame(summaries: &[Summary]) -> Result<DataFrame> {
+pub fn table(summaries: &[Summary]) -> Result<DataFrame> {
     let text = |of: &dyn Fn(&Summary) -> String| Values::Text(summaries.iter().map(of).collect());
     let real = |of: &dyn Fn(&Summary) -> f64| Values::Real(summaries.iter().map(of).collect());
     let whole = |of: &dyn Fn(&Summary) -> usize| Values::Whole(summaries.iter().map(|s| of(s) as u64).collect());
@@ -161,8 +157,8 @@ pub fn frame(summaries: &[Summary]) -> Result<DataFrame> {
         ("model", text(&|s| s.model.clone())),
         ("split", text(&|s| s.split.clone())),
         ("leaks", text(&|s| s.leaks.clone())),
-        ("judged", text(&Summary::judged)),
-        ("seeds", text(&Summary::seeds_said)),
+        ("evaluated_on", text(&Summary::evaluated_on)),
+        ("seeds", text(&Summary::seed_list)),
         ("n", whole(&|s| s.n)),
         ("accuracy", real(&|s| s.accuracy)),
         ("least", real(&|s| s.range[0])),
@@ -172,21 +168,22 @@ pub fn frame(summaries: &[Summary]) -> Result<DataFrame> {
         ("macro_f1", real(&|s| s.macro_f1)),
         ("log_loss", real(&|s| s.log_loss)),
         ("ece", real(&|s| s.ece)),
-        ("setting", text(&|s| s.setting.clone())),
+        ("configuration", text(&|s| s.configuration.clone())),
         ("data", text(&|s| s.data.clone())),
     ])?)
 }
 
 /// A table for people: columns as wide as they must be, the first `left` flush left and the others flush right.
 #[must_use]
-pub fn aligned(left: usize, rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+pub fn aligned(left: usize, head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let head = head.iter().map(|cell| (*cell).to_owned()).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(rows).collect();
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
-    let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let mut text = String::new();
-    for row in rows {
-        let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column < left { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+    for row in &rows {
+        let cells = row.iter().enumerate().map(|(column, cell)| match width(column).unwrap_or(0) {
+            width if column < left => format!("{cell:<width$}"),
+            width => format!("{cell:>width$}"),
         });
         text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
@@ -194,16 +191,15 @@ pub fn aligned(left: usize, rows: &[Vec<String>]) -> String {
     text
 }
 
-/// The figures of summaries as rows under a head, each begun by what `begin` says.
+/// The figures of summaries as rows under a head, each begun by what `begin` gives.
 #[must_use]
-pub fn figures(heads: &[&str], summaries: &[&Summary], begin: impl Fn(&Summary) -> Vec<String>) -> String {
+pub fn figures(heads: &[&str], summaries: &[Summary], begin: impl Fn(&Summary) -> Vec<String>) -> String {
     let of_figures = ["seeds", "n", "accuracy", "95 % by artist", "seeds from–to", "macro F1", "log-loss", "ECE"];
-    let head = heads.iter().chain(&of_figures).map(ToString::to_string).collect();
-    let row = |summary: &&Summary| {
-        let Summary { n, accuracy, range, ci95, macro_f1, log_loss, ece, .. } = *summary;
+    let row = |summary: &Summary| {
+        let Summary { n, accuracy, range, ci95, macro_f1, log_loss, ece, .. } = summary;
         let mut row = begin(summary);
         row.extend([
-            summary.seeds_said(),
+            summary.seed_list(),
             n.to_string(),
             format!("{accuracy:.3}"),
             format!("{:.3}–{:.3}", ci95[0], ci95[1]),
@@ -214,15 +210,13 @@ pub fn figures(heads: &[&str], summaries: &[&Summary], begin: impl Fn(&Summary) 
         ]);
         row
     };
-    let rows: Vec<_> = std::iter::once(head).chain(summaries.iter().map(row)).collect();
-    aligned(heads.len(), &rows)
+    aligned(heads.len(), &[heads, &of_figures].concat(), summaries.iter().map(row))
 }
 
 #[cfg(test)]
 mod tests {
     #[test]
     fn columns_are_as_wide_as_they_must_be() {
-        let rows = [["a", "1"], ["bé", "22"]].map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(super::aligned(1, &rows), "a    1\nbé  22\n");
+        assert_eq!(super::aligned(1, &["a", "1"], [vec!["bé".into(), "22".into()]]), "a    1\nbé  22\n");
     }
 }

@@ -6,7 +6,7 @@ use train::{
     training::golden,
 };
 
-use crate::declarations::declaration::Weight;
+use crate::declarations::Weight;
 
 /// Least probability whose logarithm is taken.
 const LEAST_PROBABILITY: f64 = 1e-15;
@@ -14,8 +14,7 @@ const LEAST_PROBABILITY: f64 = 1e-15;
 const STEPS: usize = 30;
 
 /// `a^share · b^(1 − share)`, normalised to a sum of 1.
-#[must_use]
-pub fn mixed(a: &[f64], b: &[f64], share: f64) -> Vec<f64> {
+fn mixed(a: &[f64], b: &[f64], share: f64) -> Vec<f64> {
     let log = |p: &f64| libm::log(p.max(LEAST_PROBABILITY));
     let logs: Vec<f64> = a.iter().zip(b).map(|(a, b)| share * log(a) + (1.0 - share) * log(b)).collect();
     let largest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -25,10 +24,7 @@ pub fn mixed(a: &[f64], b: &[f64], share: f64) -> Vec<f64> {
 }
 
 /// How much the first counts.
-///
-/// # Errors
-/// When it is to be learnt, and the two were not asked about the same clips.
-pub fn share(weight: Weight, a: &[Scored], b: &[Scored]) -> Result<f64> {
+pub(super) fn share(weight: Weight, a: &[Scored], b: &[Scored]) -> Result<f64> {
     if let Weight::Fixed(share) = weight {
         return Ok(share);
     }
@@ -41,6 +37,15 @@ pub fn share(weight: Weight, a: &[Scored], b: &[Scored]) -> Result<f64> {
     let least = golden::minimum([0.0, 1.0], STEPS, loss);
     // The search never tries the ends.
     Ok([0.0, least, 1.0].into_iter().min_by(|a, b| loss(*a).total_cmp(&loss(*b))).unwrap_or(least))
+}
+
+/// What both say together of the same clips, in the order of `a`.
+pub(super) fn predictions(a: &[Scored], b: &[Scored], share: f64) -> Result<Vec<Scored>> {
+    let mix = |(a, b): (&Scored, &Scored)| Scored {
+        probabilities: mixed(&a.probabilities, &b.probabilities, share),
+        ..a.clone()
+    };
+    Ok(pairs(a, b)?.into_iter().map(mix).collect())
 }
 
 #[cfg(test)]

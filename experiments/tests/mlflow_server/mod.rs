@@ -1,4 +1,4 @@
-//! A real MLflow server, and what it says by its REST API.
+//! A real MLflow server, and its REST API.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +28,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts it, unless the environment says not where it is.
+    /// Starts it, unless the environment does not say where it is.
     pub(crate) fn start() -> Option<Self> {
         // It comes from PyPI: `tests/run` installs it, and says where it is.
         let Some(environment) = std::env::var_os("TONEARM_MLFLOW") else {
@@ -37,16 +37,17 @@ impl Server {
         };
         let mlflow = Path::new(&environment).join("bin/mlflow");
         // Another program may take the port before it does.
-        let mut started = (0..3).map(|_| Self::try_start(mlflow.as_os_str()).inspect_err(|said| eprintln!("{said}")));
+        let mut started =
+            (0..3).map(|_| Self::try_start(mlflow.as_os_str()).inspect_err(|output| eprintln!("{output}")));
         let server = started.find_map(Result::ok);
-        assert!(server.is_some(), "MLflow does not start; what it said is above");
+        assert!(server.is_some(), "MLflow does not start; its output is above");
         server
     }
 
     fn try_start(mlflow: &OsStr) -> Result<Self, String> {
         let folder = tempfile::tempdir().expect("a folder");
         let free = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
-        let said = File::create(folder.path().join("log")).expect("a file");
+        let output = File::create(folder.path().join("log")).expect("a file");
         let mut command = Command::new("sh");
         // Whatever ends first, its input or the server: the whole group goes, workers of the server included.
         command.args(["-c", "{ \"$@\" </dev/null; kill -s KILL 0; } & cat >/dev/null; kill -s KILL 0", "sh"]);
@@ -63,7 +64,7 @@ impl Server {
         command.arg("--artifacts-destination").arg(folder.path().join("artifacts"));
         command.env("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false").env("MLFLOW_DISABLE_TELEMETRY", "true");
         command.current_dir(folder.path()).process_group(0).stdin(Stdio::piped());
-        command.stdout(said.try_clone().expect("a file")).stderr(said);
+        command.stdout(output.try_clone().expect("a file")).stderr(output);
         let child = command.spawn().expect("a shell");
         let agent = Agent::config_builder().http_status_as_error(false).proxy(None).timeout_global(Some(START));
         let agent = agent.build().new_agent();
@@ -95,9 +96,9 @@ impl Server {
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let request = self.agent.post(format!("{}/api/2.0/mlflow/{path}", self.url));
         let mut answer = request.header("content-type", "application/json").send(body.to_string()).expect("an answer");
-        let said = answer.body_mut().read_to_string().expect("a body");
-        assert_eq!(answer.status(), 200, "{path}: {said}");
-        serde_json::from_str(&said).expect("JSON")
+        let body = answer.body_mut().read_to_string().expect("a body");
+        assert_eq!(answer.status(), 200, "{path}: {body}");
+        serde_json::from_str(&body).expect("JSON")
     }
 
     /// The runs of an experiment that are not deleted, by their ids.
@@ -111,8 +112,8 @@ impl Server {
 
     /// A figure of a run.
     pub(crate) fn figure(&self, run: &str, key: &str) -> Value {
-        let said = self.get(&format!("/api/2.0/mlflow/metrics/get-history?run_id={run}&metric_key={key}"));
-        said["metrics"][0]["value"].clone()
+        let history = self.get(&format!("/api/2.0/mlflow/metrics/get-history?run_id={run}&metric_key={key}"));
+        history["metrics"][0]["value"].clone()
     }
 }
 

@@ -1,4 +1,4 @@
-//! The real binary, and a small corpus for it.
+//! The real binary, and a small dataset for it.
 
 use std::{
     fs,
@@ -12,26 +12,26 @@ use features::FeatureSpec;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// 80 synthetic clips of 3 s by 40 artists, as a log-mel store. Made once for all tests of a program.
-pub(crate) fn corpus() -> PathBuf {
+/// 80 synthetic clips of 3 s by 40 artists, as a feature store. Made once for all tests of a program.
+pub(crate) fn dataset() -> PathBuf {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a folder");
-        let music = folder.path().join("music");
+        let audio = folder.path().join("audio");
         let spec = synth::SynthSpec { clips_per_genre: 8, seconds: 3.0, seed: 1 };
-        synth::write_corpus(&music, &spec, 2, &|_, _| {}).expect("a corpus");
-        let tree = AudioFolder::open(&music).expect("a tree");
+        synth::write_corpus(&audio, &spec, 2, &|_, _| {}).expect("audio files");
+        let audio_folder = AudioFolder::open(&audio).expect("an audio folder");
         let options = ExtractOptions { threads: 2, ..ExtractOptions::default() };
         let spec = FeatureSpec::gtzan_store().log_mel_alone();
-        extract(&tree, &spec, &folder.path().join("store"), &options).expect("a store");
-        fs::remove_dir_all(music).expect("removed");
+        extract(&audio_folder, &spec, &folder.path().join("store"), &options).expect("a store");
+        fs::remove_dir_all(audio).expect("removed");
         folder
     });
     folder.path().join("store")
 }
 
-/// A small machine: the declaration `name`, with these splits and seeds, and what `more` adds.
-pub(crate) fn machine(name: &str, splits: &str, seeds: &str, more: &str) -> String {
+/// A small support vector machine: the declaration `name`, with these splits and seeds, and what `more` adds.
+pub(crate) fn svm(name: &str, splits: &str, seeds: &str, more: &str) -> String {
     format!(
         "name = \"{name}\"\nsplits = {splits}\nseeds = {seeds}\n[features]\ndescriptors = [\"mfcc_mean\"]\n\
          [model]\nkind = \"svm\"\n[model.search]\nc = [1.0, 4.0]\ngamma = [0.25]\nfolds = 2\n{more}"
@@ -39,14 +39,14 @@ pub(crate) fn machine(name: &str, splits: &str, seeds: &str, more: &str) -> Stri
 }
 
 /// A small network.
-pub(crate) fn network(name: &str, splits: &str, seeds: &str) -> String {
+pub(crate) fn vgg19(name: &str, splits: &str, seeds: &str) -> String {
     format!(
-        "name = \"{name}\"\nsplits = {splits}\nseeds = {seeds}\n[model]\nkind = \"vgg19\"\n[model.recipe]\nfolds = 2\n\
-         band_upsampling = 1\npooled_blocks = [1]\n[model.recipe.head]\nsteps = 20\nheads = 1\n"
+        "name = \"{name}\"\nsplits = {splits}\nseeds = {seeds}\n[model]\nkind = \"vgg19\"\n[model.training]\nfolds = 2\n\
+         band_upsampling = 1\npooled_blocks = [1]\n[model.training.head]\nsteps = 20\nheads = 1\n"
     )
 }
 
-/// The program in the folder `at`, with no setting taken from the environment of the test.
+/// The program in the folder `at`, with nothing taken from the environment of the test.
 pub(crate) fn command(at: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_experiments"));
     command.current_dir(at).args(arguments).stdin(Stdio::null());
