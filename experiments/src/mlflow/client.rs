@@ -1,9 +1,10 @@
 //! MLflow's REST API, as far as it is needed: <https://mlflow.org/docs/latest/rest-api.html>.
 
-use std::{cell::Cell, env, io::ErrorKind, thread, time::Duration};
+use std::{cell::Cell, env, thread, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
+use train::http::{Fault, address, agent};
 use ureq::{
     Agent, Body,
     http::{Response, Uri, header},
@@ -12,11 +13,6 @@ use ureq::{
 use super::error::ExportError;
 
 type Result<T> = std::result::Result<T, ExportError>;
-
-/// How long a host may take to be found, and to take a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a connection may give no byte.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How often a request is sent again whose connection was cut, or for which the server was unavailable.
 const RETRIES: u32 = 4;
@@ -61,21 +57,8 @@ impl Client {
     /// A client of the server at `url`. Nothing is sent yet.
     pub(crate) fn new(url: &str, credentials: Credentials) -> Result<Self> {
         let (base, uri) = base(url)?;
-        let config = Agent::config_builder()
-            .http_status_as_error(false)
-            // Followed, a redirect would turn a POST into a GET.
-            .max_redirects(0)
-            .https_only(uri.scheme_str() == Some("https"))
-            .user_agent(concat!("tonearm/", env!("CARGO_PKG_VERSION")))
-            .timeout_resolve(Some(CONNECT_TIMEOUT))
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_recv_response(Some(READ_TIMEOUT))
-            .timeout_per_read(Some(READ_TIMEOUT))
-            .timeout_global(Some(CALL_TIMEOUT));
-        let config = match uri.host() {
-            Some("localhost" | "127.0.0.1" | "[::1]") => config.proxy(None),
-            _ => config,
-        };
+        // Followed, a redirect would turn a POST into a GET.
+        let config = agent(&uri).max_redirects(0).timeout_global(Some(CALL_TIMEOUT));
         Ok(Self { agent: config.build().new_agent(), base, credentials, reached: Cell::new(false), wait: WAIT })
     }
 
@@ -180,35 +163,15 @@ impl Client {
 
     /// What an error of the connection means.
     fn fault(&self, error: ureq::Error) -> ExportError {
-        use ureq::Error as E;
-
         let url = self.base.clone();
-        let detail = error.to_string();
-        let unreached = |url, detail| match self.reached.get() {
-            true => ExportError::Cut { url, detail },
-            false => ExportError::Connect { url, detail },
-        };
-        match error {
-            E::HostNotFound => unreached(url, "no such host is known".to_owned()),
-            E::ConnectionFailed | E::ConnectProxyFailed(_) | E::InvalidProxyUrl => unreached(url, detail),
-            E::Io(source) => match source.kind() {
-                ErrorKind::ConnectionReset
-                | ErrorKind::ConnectionAborted
-                | ErrorKind::BrokenPipe
-                | ErrorKind::TimedOut
-                | ErrorKind::WouldBlock
-                | ErrorKind::Interrupted
-                | ErrorKind::UnexpectedEof => ExportError::Cut { url, detail: source.to_string() },
-                // What rustls refuses comes as data that are not valid.
-                ErrorKind::InvalidData if url.starts_with("https") => {
-                    ExportError::Tls { url, detail: source.to_string() }
-                }
-                _ => unreached(url, source.to_string()),
-            },
-            E::Timeout(_) => ExportError::Cut { url, detail },
-            E::Tls(_) | E::Pem(_) | E::Rustls(_) | E::TlsRequired => ExportError::Tls { url, detail },
-            E::BodyExceedsLimit(limit) => self.not_mlflow(format!("a response has more than {limit} bytes")),
-            error => self.not_mlflow(format!("failed to understand its response: {error}")),
+        match Fault::of(error, url.starts_with("https")) {
+            Fault::Unreached(detail) if !self.reached.get() => ExportError::Connect { url, detail },
+            Fault::Unreached(detail) | Fault::Cut(detail) => ExportError::Cut { url, detail },
+            Fault::Tls(detail) => ExportError::Tls { url, detail },
+            Fault::Other(ureq::Error::BodyExceedsLimit(limit)) => {
+                self.not_mlflow(format!("a response has more than {limit} bytes"))
+            }
+            Fault::Other(error) => self.not_mlflow(format!("failed to understand its response: {error}")),
         }
     }
 }
@@ -241,13 +204,7 @@ fn base(url: &str) -> Result<(String, Uri)> {
     if url.contains('@') {
         return Err(wrong("the address", "names a user; set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"));
     }
-    let uri: Uri = url.parse().map_err(|error| wrong(url, &format!("is not an address: {error}")))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(wrong(url, "does not begin with `https://` or `http://`"));
-    }
-    if uri.host().is_none_or(str::is_empty) {
-        return Err(wrong(url, "names no host"));
-    }
+    let uri = address(url).map_err(|detail| wrong(url, &detail))?;
     if url.contains('?') {
         return Err(wrong(url, "has a question mark"));
     }
@@ -335,15 +292,15 @@ mod tests {
     #[test]
     fn what_is_not_the_address_of_a_server_is_refused_without_its_secrets() {
         for (url, says) in [
-            ("", "not an address"),
-            ("sqlite:///mlflow.db", "not an address"),
+            ("", "no address"),
+            ("sqlite:///mlflow.db", "no address"),
             ("databricks", "begin with"),
-            ("./mlruns", "not an address"),
+            ("./mlruns", "no address"),
             ("ftp://host", "begin with"),
             ("http://host/?a=b", "question mark"),
             ("http://", "address"),
-            ("file:///etc/passwd", "names no host"),
-            ("http://a b/", "not an address"),
+            ("file:///etc/passwd", "address"),
+            ("http://a b/", "no address"),
             ("http://me:hunter2@host", "MLFLOW_TRACKING_USERNAME"),
         ] {
             let Err(error) = Client::new(url, Credentials::None) else { panic!("{url} was taken") };
