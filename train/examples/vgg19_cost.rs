@@ -17,8 +17,8 @@ use burn::{
 };
 use data::rng::Rng;
 use models::vgg19::{BackboneWeights, Backend, Statistic, Vgg19Config, no_normalisation};
+use optimiser::AdamW;
 use serde_json::json;
-use train::training::vgg19::AdamW;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -8,7 +8,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use convolution::{Ending, Filters, Images, Method, Packed, channels_last, convolve};
+use convolution::{Epilogue, Filters, Images, Method, Packed, channels_last, convolve};
 use data::{ExtractOptions, LabelledDataset, Part, Split};
 use features::{Extractor, FeatureSpec};
 use models::{
@@ -123,7 +123,7 @@ fn in_f32(image: &Image<f32>, conv: &ConvWeights, pool: bool, method: Option<Met
     let (outputs, inputs) = (conv.layer.out_channels, conv.layer.in_channels);
     let method = method.unwrap_or_else(|| Method::choose([image.h, image.w], outputs, inputs));
     let filter = Packed::new(Filters::new(&conv.weight, outputs, inputs), method);
-    let ending = Ending { relu: true, pool };
+    let ending = Epilogue { relu: true, pool };
     let x = Images::new(&image.values, [1, image.h, image.w, inputs]);
     let values = convolve(x, &filter, &conv.bias, ending, false).values.into_vec();
     Image { values, h: ending.size(image.h), w: ending.size(image.w) }

@@ -1,4 +1,4 @@
-//! What the layers of VGG19 with many channels cost, with filters kept as factors and as taps: milliseconds to lay filters out, and
+//! What the layers of VGG19 with many channels cost, with filters stored as factors and as taps: milliseconds to lay filters out, and
 //! to convolve, in the median.
 //!
 //! `RAYON_NUM_THREADS=1 cargo run --release -p convolution --example layers -- [REPEATS]`. Layers follow one another in every
@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use convolution::{Ending, Filters, Images, Method, Packed, Plan, convolve};
+use convolution::{Epilogue, Filters, Images, Method, Packed, Plan, convolve};
 
 /// Images, rows and columns, inputs, outputs.
 const LAYERS: [[usize; 4]; 11] = [
@@ -70,7 +70,7 @@ fn main() {
             let images = Images::new(&layer.images, layer.shape);
             let results = [0, 1].map(|form| {
                 let work =
-                    || convolve(images, &layer.packed[form], &[], Ending { relu: true, pool: false }, false).values;
+                    || convolve(images, &layer.packed[form], &[], Epilogue { relu: true, pool: false }, false).values;
                 let (time, values) = milliseconds(work);
                 if round > 0 {
                     layer.convolving[form].push(time);

@@ -1,4 +1,4 @@
-//! The door to Burn: [`conv_relu`] for any device, by the kernels of this crate on flex, and [`Conv3x3`], a module of it.
+//! The extension of Burn's flex backend: [`conv_relu`] for any device, by the kernels of this crate on flex, and [`Conv3x3`], a module of it.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -24,8 +24,8 @@ use burn::{
 use burn_flex::{FlexTensor, Layout};
 
 use crate::{
-    Ending, Filters, Images, Packed, Plan, Values, channels_last, convolve, filter_gradient,
-    gradient::{Outcome, through_ending},
+    Epilogue, Filters, Images, Packed, Plan, Values, channels_last, convolve, filter_gradient,
+    gradient::{Saved, through_epilogue},
 };
 
 /// A 3 × 3 convolution with ReLU.
@@ -36,14 +36,14 @@ pub struct Conv3x3 {
     /// `[outputs]`.
     pub bias: Param<Tensor<1>>,
     #[module(skip)]
-    kept: Kept,
+    cache: FilterCache,
 }
 
 impl Conv3x3 {
     /// A convolution with these filters.
     #[must_use]
     pub fn new(weight: Param<Tensor<4>>, bias: Param<Tensor<1>>) -> Self {
-        Self { weight, bias, kept: Kept::default() }
+        Self { weight, bias, cache: FilterCache::default() }
     }
 
     /// The convolution and ReLU.
@@ -53,7 +53,7 @@ impl Conv3x3 {
     /// - result: `[n, outputs, h, w]`
     #[must_use]
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        conv_relu(x, self.weight.val(), self.bias.val(), false, &self.kept)
+        conv_relu(x, self.weight.val(), self.bias.val(), false, &self.cache)
     }
 
     /// The same, then the largest of each 2 × 2 positions.
@@ -63,15 +63,15 @@ impl Conv3x3 {
     /// - result: `[n, outputs, h / 2, w / 2]`, halves rounded down
     #[must_use]
     pub fn forward_pooled(&self, x: Tensor<4>) -> Tensor<4> {
-        conv_relu(x, self.weight.val(), self.bias.val(), true, &self.kept)
+        conv_relu(x, self.weight.val(), self.bias.val(), true, &self.cache)
     }
 }
 
-/// Filters that were made ready for a call and are kept for the next one with the same weights.
+/// Filters that were packed for a call, for the next one with the same weights.
 ///
-/// The weights are known by their memory, which is held too, so that nobody can write to it meanwhile. Clones share what is kept.
+/// The weights are known by their memory, which is held too, so that no owner writes to it in place meanwhile. Clones share the cache.
 #[derive(Clone, Debug, Default)]
-pub struct Kept(Arc<Mutex<Vec<Entry>>>);
+pub struct FilterCache(Arc<Mutex<Vec<Entry>>>);
 
 #[derive(Debug)]
 struct Entry {
@@ -80,7 +80,7 @@ struct Entry {
     packed: Arc<Packed>,
 }
 
-impl Kept {
+impl FilterCache {
     fn packed(&self, weights: &Weights, plan: Plan) -> Arc<Packed> {
         let find = |entries: &mut Vec<Entry>| {
             entries.retain(|entry| Arc::ptr_eq(&entry.weights, &weights.memory));
@@ -114,13 +114,13 @@ impl Kept {
 /// - `bias`: `[outputs]`
 /// - result: `[n, outputs, h, w]`, pooled `[n, outputs, h / 2, w / 2]`, halves rounded down
 #[must_use]
-pub fn conv_relu(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, pool: bool, kept: &Kept) -> Tensor<4> {
+pub fn conv_relu(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, pool: bool, cache: &FilterCache) -> Tensor<4> {
     let f32s = [x.dtype(), weight.dtype(), bias.dtype()] == [DType::F32; 3];
     let [_, _, height, width] = weight.dims();
     let x = x.into_dispatch();
     if f32s && (height, width) == (3, 3) && is_flex(&x.kind) {
         let (weight, bias) = (weight.into_dispatch(), bias.into_dispatch());
-        return Tensor::from_dispatch(<Dispatch as ConvRelu>::conv_relu(x, weight, bias, pool, kept.clone()));
+        return Tensor::from_dispatch(<Dispatch as ConvRelu>::conv_relu(x, weight, bias, pool, cache.clone()));
     }
     let y = relu(conv2d(Tensor::from_dispatch(x), weight, Some(bias), ConvOptions::new([1, 1], [1, 1], [1, 1], 1)));
     if pool { max_pool2d(y, MaxPoolOptions::new([2, 2])) } else { y }
@@ -142,14 +142,14 @@ trait ConvRelu: Backend {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         pool: bool,
-        kept: Kept,
+        cache: FilterCache,
     ) -> FloatTensor<Self>;
 }
 
 impl ConvRelu for Flex {
-    fn conv_relu(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, pool: bool, kept: Kept) -> FlexTensor {
+    fn conv_relu(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, pool: bool, cache: FilterCache) -> FlexTensor {
         let (x, weight) = (ChannelsLast::of(&x), Weights::of(&weight));
-        let packed = kept.packed(&weight, Plan::choose(x.size(), weight.outputs, weight.inputs));
+        let packed = cache.packed(&weight, Plan::choose(x.size(), weight.outputs, weight.inputs));
         run(&x, &packed, &bias, pool, false).0
     }
 }
@@ -160,24 +160,25 @@ impl<C: CheckpointStrategy> ConvRelu for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
         pool: bool,
-        kept: Kept,
+        cache: FilterCache,
     ) -> FloatTensor<Self> {
         match Differentiable.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => {
                 let x = ChannelsLast::of(x.primitive());
                 let weight = Weights::of(weight.primitive());
-                // They change before they are used again: nothing is kept.
+                // They change before they are used again: caching gains nothing.
                 let packed = Packed::new(weight.filters(), Plan::once(x.size(), weight.outputs, weight.inputs));
-                let (output, picks) = run(&x, &packed, bias.primitive(), pool, true);
-                let outcome = if pool { Saved::Picks(picks.into()) } else { Saved::Output(output.clone()) };
-                prep.finish(State { x, weight, outcome }, output)
+                let (output, argmax) = run(&x, &packed, bias.primitive(), pool, true);
+                let saved =
+                    if pool { SavedForward::Argmax(argmax.into()) } else { SavedForward::Output(output.clone()) };
+                prep.finish(State { x, weight, saved }, output)
             }
             OpsKind::UnTracked(prep) => prep.finish(Flex::conv_relu(
                 x.into_primitive(),
                 weight.into_primitive(),
                 bias.into_primitive(),
                 pool,
-                kept,
+                cache,
             )),
         }
     }
@@ -192,13 +193,13 @@ struct Differentiable;
 struct State {
     x: ChannelsLast,
     weight: Weights,
-    outcome: Saved,
+    saved: SavedForward,
 }
 
 #[derive(Clone, Debug)]
-enum Saved {
+enum SavedForward {
     Output(FlexTensor),
-    Picks(Arc<[u8]>),
+    Argmax(Arc<[u8]>),
 }
 
 impl Backward<Flex, 3> for Differentiable {
@@ -206,19 +207,19 @@ impl Backward<Flex, 3> for Differentiable {
 
     fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
         let [of_x, of_weight, of_bias] = ops.parents;
-        let State { x, weight, outcome } = ops.state;
+        let State { x, weight, saved } = ops.state;
         let gradient = ChannelsLast::of(&grads.consume::<Flex>(&ops.node));
         let [n, h, w, inputs] = x.shape;
         let shape = [n, h, w, weight.outputs];
-        let saved;
-        let outcome = match &outcome {
-            Saved::Picks(picks) => Outcome::Pool(picks),
-            Saved::Output(output) => {
-                saved = ChannelsLast::of(output);
-                Outcome::Relu(saved.values())
+        let output;
+        let saved = match &saved {
+            SavedForward::Argmax(argmax) => Saved::MaxPool(argmax),
+            SavedForward::Output(of_relu) => {
+                output = ChannelsLast::of(of_relu);
+                Saved::Relu(output.values())
             }
         };
-        let (before, bias) = through_ending(gradient.values(), shape, outcome);
+        let (before, bias) = through_epilogue(gradient.values(), shape, saved);
         let before = Images::new(&before, shape);
         if let Some(node) = of_bias {
             grads.register::<Flex>(node.id, tensor(Bytes::from_elems(bias), vec![weight.outputs]));
@@ -229,25 +230,24 @@ impl Backward<Flex, 3> for Differentiable {
         }
         if let Some(node) = of_x {
             let packed = Packed::new(weight.filters().reversed(), Plan::once([n, h, w], inputs, weight.outputs));
-            let gradient = convolve(before, &packed, &[], Ending::default(), true).values;
+            let gradient = convolve(before, &packed, &[], Epilogue::default(), true).values;
             grads.register::<Flex>(node.id, channels_first(gradient, x.shape));
         }
     }
 }
 
 fn run(x: &ChannelsLast, packed: &Packed, bias: &FlexTensor, pool: bool, training: bool) -> (FlexTensor, Vec<u8>) {
-    let ending = Ending { relu: true, pool };
+    let epilogue = Epilogue { relu: true, pool };
     let bias = bias.to_contiguous();
     let bias = bias.as_slice::<f32>().unwrap_or_default();
-    let outputs = convolve(x.images(), packed, bias, ending, training);
+    let outputs = convolve(x.images(), packed, bias, epilogue, training);
     let [n, h, w, _] = x.shape;
-    (channels_first(outputs.values, [n, ending.size(h), ending.size(w), packed.outputs()]), outputs.picks)
+    (channels_first(outputs.values, [n, epilogue.size(h), epilogue.size(w), packed.outputs()]), outputs.argmax)
 }
 
-/// The memory of values. Where it is a pool's, that gets it back from the last tensor that holds it, and whoever writes to it
-/// writes to a copy.
+/// The memory of values. Memory of a pool goes back to it with the last tensor that holds it, and a write goes to a copy.
 fn memory(values: Values) -> Bytes {
-    if values.is_pooled() {
+    if values.is_from_pool() {
         Bytes::from_shared(bytes::Bytes::from_owner(values), AllocationProperty::Native)
     } else {
         Bytes::from_elems(values.into_vec())

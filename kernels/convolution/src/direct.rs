@@ -1,16 +1,19 @@
 //! Convolution by its definition, for few channels: the three taps of a row of a filter lie side by side in an image with
-//! channels last, so an output is a product of three stretches of the input with the filter.
+//! channels last, so an output is a product of three ranges of the input with the filter.
 
 use bytemuck::cast_slice_mut;
 use rayon::prelude::*;
-use simd::{Level, Simd, WithSimd};
+use simd::{
+    Level, Simd, WithSimd,
+    lane::{LANE, Lane, get, lanes, load, put, store, vectors},
+};
 
 use crate::{
-    ending::{self, Ending},
+    buffer_pool::Scratch,
+    epilogue::{self, Epilogue},
     filter::{Packed, TAPS},
+    gemm::{self, BLOCK, multiply},
     images::Images,
-    lane::{LANE, Lane, Scratch, get, lanes, load, put, store, vectors},
-    product::{self, BLOCK, multiply},
 };
 
 /// Output rows of a strip, which one thread pads; even, for pooling.
@@ -36,7 +39,7 @@ impl WithSimd for Multiply<'_> {
         let (width, right) = (filter.width(block), filter.block(block, 0, TAPS));
         let of_row = (columns + 2) * filter.inputs;
         for (y, to) in to.chunks_exact_mut(columns * width).enumerate() {
-            let rows = product::Rows {
+            let rows = gemm::Rows {
                 data: &padded[y * of_row..(y + 3) * of_row],
                 row_stride: filter.inputs,
                 segments: 3,
@@ -48,15 +51,15 @@ impl WithSimd for Multiply<'_> {
     }
 }
 
-/// The ending of a strip.
+/// The epilogue of a strip.
 struct Finish<'a, 'b> {
-    /// `[blocks][rows][columns][lanes of the block]`; changed in place.
+    /// `[blocks][rows][columns][lanes of the block]`; changed in position.
     products: &'a mut [Lane],
     height: usize,
     columns: usize,
     bias: &'a [f32],
-    ending: Ending,
-    rows: ending::Rows<'b>,
+    epilogue: Epilogue,
+    rows: epilogue::Rows<'b>,
 }
 
 impl WithSimd for Finish<'_, '_> {
@@ -64,7 +67,7 @@ impl WithSimd for Finish<'_, '_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { products, height, columns, bias, ending, mut rows } = self;
+        let Self { products, height, columns, bias, epilogue, mut rows } = self;
         let all_lanes = lanes(rows.channels);
         let positions = height * columns;
         for lane in 0..all_lanes {
@@ -76,11 +79,11 @@ impl WithSimd for Finish<'_, '_> {
             for position in 0..positions {
                 let value = &mut products[at(position)].0;
                 for v in 0..vectors::<S>() {
-                    let done = ending.value(simd, get::<S>(value, v), get::<S>(&bias.0, v));
+                    let done = epilogue.value(simd, get::<S>(value, v), get::<S>(&bias.0, v));
                     put::<S>(value, v, done);
                 }
             }
-            if ending.pool {
+            if epilogue.pool {
                 for (i, j) in (0..height / 2).flat_map(|i| (0..columns / 2).map(move |j| (i, j))) {
                     let corner = 2 * i * columns + 2 * j;
                     let four = [corner, corner + 1, corner + columns, corner + columns + 1];
@@ -100,12 +103,12 @@ pub(crate) fn forward(
     x: Images<'_>,
     filter: &Packed,
     bias: &[f32],
-    ending: Ending,
+    epilogue: Epilogue,
     values: &mut [f32],
-    picks: &mut [u8],
+    argmax: &mut [u8],
 ) {
     let level = Level::current();
-    let strips = ending::deal(&x, STRIP, filter.outputs, ending, values, picks);
+    let strips = epilogue::split(&x, STRIP, filter.outputs, epilogue, values, argmax);
     let of_image = x.h.div_ceil(STRIP);
     strips.into_par_iter().enumerate().for_each(|(number, rows)| {
         let (image, top) = (number / of_image, number % of_image * STRIP);
@@ -125,6 +128,6 @@ pub(crate) fn forward(
         products.par_chunks_mut(positions * BLOCK).enumerate().for_each(|(block, to)| {
             level.dispatch(Multiply { padded, columns: x.w, block, filter, to });
         });
-        level.dispatch(Finish { products: &mut products, height, columns: x.w, bias, ending, rows });
+        level.dispatch(Finish { products: &mut products, height, columns: x.w, bias, epilogue, rows });
     });
 }

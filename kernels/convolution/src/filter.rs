@@ -3,13 +3,15 @@
 use std::{marker::PhantomData, ops::Range};
 
 use rayon::prelude::*;
-use simd::{Level, Simd, WithSimd};
+use simd::{
+    Level, Simd, WithSimd,
+    lane::{LANE, Lane, get, lanes, put, vectors},
+};
 
 use crate::{
-    lane::{LANE, Lane, Scratch, get, lanes, put, vectors},
-    product::BLOCK,
+    buffer_pool::Scratch,
+    gemm::BLOCK,
     tile::{F2, F4, MOST, Tile, both_ways},
-    winograd::SMALL,
 };
 
 /// Tiles of F(4×4) of an image that are too few for it.
@@ -34,10 +36,13 @@ fn tiles_of_taps() -> usize {
     64
 }
 
+/// Filters of more weights than this are read once for all tiles.
+pub(crate) const SMALL: usize = 128 * 128;
+
 /// Taps of a filter.
 pub(crate) const TAPS: usize = 9;
 
-/// Filters of 3 × 3, as PyTorch and Burn keep them: `[outputs][inputs][3][3]`.
+/// Filters of 3 × 3, as PyTorch and Burn store them: `[outputs][inputs][3][3]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Filters<'a> {
     /// The values.
@@ -141,18 +146,18 @@ impl Method {
     }
 }
 
-/// A method, and what of the filters is kept for it.
+/// A method, and the form in which the filters are stored for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Plan {
     /// How the convolution is computed; decides every bit of the result.
     pub method: Method,
-    /// Whether the nine taps are kept and transformed in each call, and not the factors that they are transformed to. It is so
+    /// Whether the nine taps are stored and transformed in each call, and not the factors that they are transformed to. It is so
     /// only for a method that transforms, and where filters have more weights than a cache holds.
     pub taps: bool,
 }
 
 impl Plan {
-    /// The one that was measured to be fastest for `n` images of `h × w` and filters of this size that are kept for many calls, on a
+    /// The one that was measured to be fastest for `n` images of `h × w` and filters of this size that are packed for many calls, on a
     /// processor of this kind. The method depends neither on `n` nor on the processor.
     #[must_use]
     pub fn choose(images: [usize; 3], outputs: usize, inputs: usize) -> Self {
@@ -170,7 +175,7 @@ impl Plan {
         Self { method, taps: n * method.tiles([h, w]) <= tiles_of_taps }.for_filters(outputs, inputs)
     }
 
-    /// The same without taps where they cannot be kept, so that equal plans keep the same.
+    /// The same without taps where they cannot be stored, so that equal plans store the same.
     fn for_filters(self, outputs: usize, inputs: usize) -> Self {
         Self { taps: self.taps && self.method != Method::Direct && inputs * outputs > SMALL, ..self }
     }
@@ -185,7 +190,7 @@ impl From<Method> for Plan {
 /// Filters, ready for use by one [`Plan`].
 ///
 /// In blocks of 64 outputs: `[block][factor][input][lanes of the block]`, for [`Method::Direct`] `[block][tap][input][lanes]`, and
-/// where taps are kept for a transform `[block][input][tap][lanes]`.
+/// where taps are stored for a transform `[block][input][tap][lanes]`.
 #[derive(Debug)]
 pub struct Packed {
     plan: Plan,
@@ -235,12 +240,12 @@ impl Packed {
         self.plan.method
     }
 
-    /// Whether taps are kept that are yet to be transformed.
+    /// Whether taps are stored, which are yet to be transformed.
     pub(crate) fn taps(&self) -> bool {
         self.plan.taps
     }
 
-    /// Values that are kept of a filter.
+    /// Values that are stored of a filter.
     fn values(&self) -> usize {
         if self.plan.taps { TAPS } else { self.plan.method.factors() }
     }

@@ -1,6 +1,6 @@
-//! The gradients of a convolution with its [`Ending`].
+//! The gradients of a convolution with its [`Epilogue`].
 //!
-//! 1. The gradient of the outputs goes back through pooling and ReLU ([`through_ending`]).
+//! 1. The gradient of the outputs goes back through pooling and ReLU ([`through_epilogue`]).
 //! 2. The gradient of the inputs is the convolution of that with the filters [reversed](crate::Filters::reversed).
 //! 3. The gradient of the filters ([`filter_gradient`](crate::filter_gradient)) runs Winograd's filtering backwards: for each factor, the transformed inputs of
 //!    all tiles are multiplied with the transformed gradients, and the sum is transformed to nine taps.
@@ -8,49 +8,52 @@
 use std::{marker::PhantomData, ops::Range};
 
 use rayon::prelude::*;
-use simd::{Level, Simd, WithSimd};
+use simd::{
+    Level, Simd, WithSimd,
+    lane::{LANE, Lane, get, lanes, load, put, vectors},
+};
 
 use crate::{
-    ending::{Ending, NOTHING},
-    filter::TAPS,
+    buffer_pool::Scratch,
+    buffer_pool::Values,
+    epilogue::{Epilogue, NO_ARGMAX},
+    filter::{SMALL, TAPS},
+    gemm::{BLOCK, Matrix, accumulate},
     images::Images,
-    lane::{LANE, Lane, Scratch, get, lanes, load, put, vectors},
-    pool::Values,
-    product::{BLOCK, Matrix, accumulate},
     tile::{Tile, both_ways},
-    winograd::{FAR, GROUP, Grid, SMALL, TransformInput, transform_groups},
+    winograd::{FAR, GROUP, Grid, TransformInput, transform_groups},
 };
 
 /// Transformed tiles of few channels that are worked on at once: 8 MiB, which stay in the last cache.
 const NEARBY: usize = (8 << 20) / size_of::<Lane>();
-/// Rows of outputs that one task takes back through an ending.
+/// Rows of outputs that one task takes back through an epilogue.
 const STRIP: usize = 2;
 
-/// What an output was, as far as its gradient needs it.
+/// What the gradient of an epilogue needs of the forward pass.
 #[derive(Clone, Copy, Debug)]
-pub enum Outcome<'a> {
-    /// Nothing was done to it.
-    Plain,
+pub enum Saved<'a> {
+    /// There was no epilogue.
+    Identity,
     /// The output of ReLU, `[n][h][w][outputs]`.
     Relu(&'a [f32]),
     /// The position that each pooled output is of, as [`convolve`](crate::convolve) says.
-    Pool(&'a [u8]),
+    MaxPool(&'a [u8]),
 }
 
-/// The gradient of the outputs before their ending, and that of the bias.
+/// The gradient of the outputs before their epilogue, and that of the bias.
 ///
 /// # Shapes
 /// - `gradient`: `[n][size(h)][size(w)][channels]`
 /// - results: `[n][h][w][channels]`, `[channels]`
 ///
 /// # Panics
-/// When `gradient`, or what `outcome` holds, is not of that shape.
+/// When `gradient`, or what `saved` holds, is not of that shape.
 #[must_use]
-pub fn through_ending(gradient: &[f32], [n, h, w, channels]: [usize; 4], outcome: Outcome<'_>) -> (Values, Vec<f32>) {
-    let ending = Ending { relu: false, pool: matches!(outcome, Outcome::Pool(_)) };
-    let (height, columns) = (ending.size(h), ending.size(w));
+pub fn through_epilogue(gradient: &[f32], [n, h, w, channels]: [usize; 4], saved: Saved<'_>) -> (Values, Vec<f32>) {
+    let epilogue = Epilogue { relu: false, pool: matches!(saved, Saved::MaxPool(_)) };
+    let (height, columns) = (epilogue.size(h), epilogue.size(w));
     assert_eq!(gradient.len(), n * height * columns * channels, "the gradient is not of the shape of the outputs");
-    let mut before = Values::pooled(n * h * w * channels);
+    let mut before = Values::from_pool(n * h * w * channels);
     let strips = h.div_ceil(STRIP);
     let mut sums = vec![0.0; n * strips * channels];
     if before.is_empty() {
@@ -63,12 +66,12 @@ pub fn through_ending(gradient: &[f32], [n, h, w, channels]: [usize; 4], outcome
         .collect();
     rows.into_par_iter().enumerate().for_each(|(number, (to, sum))| {
         let (image, top) = (number / strips, number % strips * STRIP);
-        match outcome {
-            Outcome::Plain | Outcome::Relu(_) => {
+        match saved {
+            Saved::Identity | Saved::Relu(_) => {
                 let start = (image * h + top) * w * channels;
                 let from = &gradient[start..][..to.len()];
-                match outcome {
-                    Outcome::Relu(outputs) => {
+                match saved {
+                    Saved::Relu(outputs) => {
                         for ((to, &gradient), &output) in to.iter_mut().zip(from).zip(&outputs[start..][..from.len()]) {
                             *to = if output > 0.0 { gradient } else { 0.0 };
                         }
@@ -79,7 +82,7 @@ pub fn through_ending(gradient: &[f32], [n, h, w, channels]: [usize; 4], outcome
                     sum.iter_mut().zip(position).for_each(|(sum, value)| *sum += value);
                 }
             }
-            Outcome::Pool(picks) => {
+            Saved::MaxPool(argmax) => {
                 to.fill(0.0);
                 // An odd last row was left out.
                 if top / 2 >= height {
@@ -88,10 +91,10 @@ pub fn through_ending(gradient: &[f32], [n, h, w, channels]: [usize; 4], outcome
                 let start = (image * height + top / 2) * columns * channels;
                 for column in 0..columns {
                     let at = start + column * channels;
-                    let (gradient, picks) = (&gradient[at..][..channels], &picks[at..][..channels]);
-                    for (channel, (&gradient, &pick)) in gradient.iter().zip(picks).enumerate() {
-                        if pick < NOTHING {
-                            let (y, x) = (usize::from(pick / 2), 2 * column + usize::from(pick % 2));
+                    let (gradient, argmax) = (&gradient[at..][..channels], &argmax[at..][..channels]);
+                    for (channel, (&gradient, &index)) in gradient.iter().zip(argmax).enumerate() {
+                        if index < NO_ARGMAX {
+                            let (y, x) = (usize::from(index / 2), 2 * column + usize::from(index % 2));
                             to[(y * w + x) * channels + channel] = gradient;
                             sum[channel] += gradient;
                         }
@@ -168,7 +171,7 @@ struct OfTiles<'a, T> {
     input_lanes: usize,
     /// Which lane of the outputs.
     column: usize,
-    /// The sums of the tiles before these, `[blocks of inputs][A · A][16][lanes of the block]`, or room for a block of them.
+    /// The sums of the tiles before these, `[blocks of inputs][A · A][16][lanes of the block]`, or space for a block of them.
     sums: &'a mut [Lane],
     /// Whether there are no tiles before these.
     begins: bool,
@@ -188,8 +191,8 @@ impl<T: Tile> WithSimd for OfTiles<'_, T> {
         for first in (0..input_lanes).step_by(BLOCK) {
             let width = BLOCK.min(input_lanes - first);
             let of_factor = LANE * width;
-            let kept = sums.len() > n_factors * LANE * BLOCK.min(input_lanes);
-            let start = if kept { first * n_factors * LANE } else { 0 };
+            let outlives = sums.len() > n_factors * LANE * BLOCK.min(input_lanes);
+            let start = if outlives { first * n_factors * LANE } else { 0 };
             let sums = &mut sums[start..][..n_factors * of_factor];
             for (factor, sums) in sums.chunks_exact_mut(of_factor).enumerate() {
                 if begins {
@@ -246,14 +249,14 @@ fn taps<S: Simd, T: Tile>(simd: S, sums: &[Lane], of_factor: usize) -> [Lane; TA
 ///
 /// # Shapes
 /// - `x`: `[n][h][w][inputs]`
-/// - `gradient`: `[n][h][w][outputs]`, of the outputs before their ending
+/// - `gradient`: `[n][h][w][outputs]`, of the outputs before their epilogue
 /// - result: `[outputs][inputs][3][3]`
 pub(crate) fn of_filters<T: Tile>(x: Images<'_>, gradient: Images<'_>) -> Values {
     let level = Level::current();
     let grid = Grid::new::<T>(&x);
     let n_factors = T::A * T::A;
     let (input_lanes, gradient_lanes) = (lanes(x.c), lanes(gradient.c));
-    let mut filters = Values::pooled(gradient.c * x.c * TAPS);
+    let mut filters = Values::from_pool(gradient.c * x.c * TAPS);
     let all_tiles = x.n * grid.rows * grid.columns;
     if filters.is_empty() || all_tiles == 0 {
         filters.fill(0.0);
@@ -261,11 +264,11 @@ pub(crate) fn of_filters<T: Tile>(x: Images<'_>, gradient: Images<'_>) -> Values
     }
     // Whole groups, so that the order of a sum does not depend on where it is cut.
     let per_tile = n_factors * (input_lanes + gradient_lanes);
-    let room = if x.c * gradient.c <= SMALL { NEARBY } else { FAR };
-    let at_once = ((room / per_tile / GROUP).max(1) * GROUP).min(all_tiles);
+    let lanes_at_once = if x.c * gradient.c <= SMALL { NEARBY } else { FAR };
+    let at_once = ((lanes_at_once / per_tile / GROUP).max(1) * GROUP).min(all_tiles);
     let mut inputs = Scratch::new(at_once * n_factors * input_lanes);
     let mut gradients = Scratch::new(at_once * n_factors * gradient_lanes);
-    // Sums that outlive some of the tiles; where all tiles are there at once, each task has room of its own.
+    // Sums that outlive some of the tiles; where all tiles are there at once, each task has its own.
     let of_column = n_factors * LANE * input_lanes;
     let mut all_sums = Scratch::new(if at_once < all_tiles { gradient_lanes * of_column } else { 0 });
     for start in (0..all_tiles).step_by(at_once) {

@@ -5,12 +5,12 @@
 //! operation of Burn's flex backend, in the module `burn`.
 //!
 //! ```
-//! use convolution::{Ending, Filters, Images, Method, Packed, convolve};
+//! use convolution::{Epilogue, Filters, Images, Method, Packed, convolve};
 //!
 //! // One image of 4 × 4 with one channel, and a filter that adds up the neighbourhood.
 //! let (pixels, filter) = ([1.0; 16], [1.0; 9]);
 //! let packed = Packed::new(Filters::new(&filter, 1, 1), Method::F4);
-//! let sums = convolve(Images::new(&pixels, [1, 4, 4, 1]), &packed, &[0.5], Ending::default(), false).values;
+//! let sums = convolve(Images::new(&pixels, [1, 4, 4, 1]), &packed, &[0.5], Epilogue::default(), false).values;
 //! assert!((sums[0] - 4.5).abs() < 1e-5 && (sums[5] - 9.5).abs() < 1e-5);
 //! ```
 //!
@@ -28,7 +28,7 @@
 //! never shuffle, and a product reads its right side in one stream. Filters are laid out in that order once ([`Packed`]).
 //!
 //! **Filters.** 36 factors are four times as much to read as nine taps. With many tiles that is nothing beside the products, and filters are
-//! transformed once. With few (an image of 32 × 32 or less), reading them is what takes long on most processors: then taps are kept, and a thread
+//! transformed once. With few (an image of 32 × 32 or less), reading them is what takes long on most processors: then taps are stored, and a thread
 //! transforms those of 64 outputs and 32 inputs in its second cache, multiplies, and goes on with the next 32 inputs, adding to
 //! the same sums. The bits are the same ([`Plan`]).
 //!
@@ -40,10 +40,10 @@
 //! step is done for the whole batch by all threads, so that filters are read from memory once.
 //!
 //! **Gradients.** That of the inputs is a convolution with filters that are turned and transposed. That of the filters is the same filtering
-//! backwards: 36 products over all tiles, transformed to nine taps. Pooling keeps one byte for each of its outputs, and ReLU keeps its
-//! output, so nothing of the size of the unpooled activations is kept for the backward pass of a pooled layer.
+//! backwards: 36 products over all tiles, transformed to nine taps. Pooling saves one byte for each of its outputs, and ReLU saves its
+//! output, so nothing of the size of the unpooled activations is saved for the backward pass of a pooled layer.
 //!
-//! **Memory** for what lies between two steps is kept for the next call, and in training that of results too ([`Values`]): fresh memory costs a page fault
+//! **Memory** for what lies between two steps goes to the next call, and in training that of results too ([`Values`]): fresh memory costs a page fault
 //! for every 4 KiB, which was a tenth of a step.
 //!
 //! # Bits
@@ -53,40 +53,39 @@
 //!
 //! # Errors
 //!
-//! See `docs/vgg19.md`: measured against `f64` on real weights and real music.
+//! See `docs/vgg19.md`: measured against `f64` on real weights and real audio.
 
+mod buffer_pool;
 #[cfg(feature = "burn")]
 pub mod burn;
 mod direct;
-mod ending;
+mod epilogue;
 mod filter;
+mod gemm;
 pub mod gradient;
 mod images;
-mod lane;
-mod pool;
-mod product;
 mod tile;
 mod winograd;
 
-pub use ending::Ending;
+pub use buffer_pool::Values;
+pub use epilogue::Epilogue;
 pub use filter::{Filters, Method, Packed, Plan};
 pub use images::{Images, channels_last};
-pub use pool::Values;
 
 use tile::{F2, F4};
 
 /// The outputs of a convolution.
 #[derive(Debug)]
 pub struct Outputs {
-    /// `[n][size(h)][size(w)][outputs]`, with the [`Ending::size`] of what was asked for.
+    /// `[n][size(h)][size(w)][outputs]`, with the [`Epilogue::size`] of what was asked for.
     pub values: Values,
     /// Of a pooled output in training: the position, 0 to 3, that each pooled value is of, or 4 where ReLU left nothing.
-    pub picks: Vec<u8>,
+    pub argmax: Vec<u8>,
 }
 
-/// The convolution of each image with the filters, stride 1, with a border of one zero, plus the bias, then `ending`.
+/// The convolution of each image with the filters, stride 1, with a border of one zero, plus the bias, then `epilogue`.
 ///
-/// `training` says that gradients will go back through it: picks are noted then, and the values are in memory that goes from
+/// `training` says that gradients will go back through it: the argmax indices are noted then, and the values are in memory that goes from
 /// one step to the next.
 ///
 /// # Shapes
@@ -95,24 +94,24 @@ pub struct Outputs {
 /// # Panics
 /// When the channels of `x`, or the length of `bias`, are not those of the filters.
 #[must_use]
-pub fn convolve(x: Images<'_>, filter: &Packed, bias: &[f32], ending: Ending, training: bool) -> Outputs {
+pub fn convolve(x: Images<'_>, filter: &Packed, bias: &[f32], epilogue: Epilogue, training: bool) -> Outputs {
     assert_eq!(x.c, filter.inputs, "the images and the filters have different channels");
     assert!(bias.is_empty() || bias.len() == filter.outputs, "the bias is not of the outputs");
-    let len = x.n * ending.size(x.h) * ending.size(x.w) * filter.outputs;
-    let mut values = if training { Values::pooled(len) } else { Values::fresh(len) };
-    let mut picks = if training && ending.pool { vec![0; len] } else { Vec::new() };
+    let len = x.n * epilogue.size(x.h) * epilogue.size(x.w) * filter.outputs;
+    let mut values = if training { Values::from_pool(len) } else { Values::fresh(len) };
+    let mut argmax = if training && epilogue.pool { vec![0; len] } else { Vec::new() };
     if len > 0 {
         let run = match filter.method() {
             Method::F4 => winograd::forward::<F4>,
             Method::F2 => winograd::forward::<F2>,
             Method::Direct => direct::forward,
         };
-        run(x, filter, bias, ending, &mut values, &mut picks);
+        run(x, filter, bias, epilogue, &mut values, &mut argmax);
     }
-    Outputs { values, picks }
+    Outputs { values, argmax }
 }
 
-/// The gradient of the filters `[outputs][inputs][3][3]`, of inputs and of the gradient of the outputs before their ending.
+/// The gradient of the filters `[outputs][inputs][3][3]`, of inputs and of the gradient of the outputs before their epilogue.
 ///
 /// # Panics
 /// When the images of `x` and `gradient` are not of one number and size.

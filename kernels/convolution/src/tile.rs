@@ -1,10 +1,10 @@
 //! [`Tile`]: the transforms of Winograd's minimal filtering, along one axis.
 //!
 //! F(m, 3) computes m outputs of a filter of three taps from m + 2 products (Winograd 1980; Lavin and Gray 2016). A filter
-//! is a polynomial, and so is a stretch of the input; polynomials are multiplied by their values at m + 1 points and at
+//! is a polynomial, and so is a range of the input; polynomials are multiplied by their values at m + 1 points and at
 //! infinity. In two dimensions each transform is applied to the columns and then to the rows of a tile.
 //!
-//! Arrays have room for the larger tile; of the smaller one the first entries count.
+//! Arrays are as long as the larger tile needs; of the smaller one the first entries count.
 
 use simd::Simd;
 

@@ -2,9 +2,9 @@
 //!
 //! 1. Each tile of the input is transformed: `A × A` factors of each channel.
 //! 2. For each of the `A · A` factors, tiles × inputs is multiplied with inputs × outputs.
-//! 3. Each tile is transformed back to `M × M` outputs, which get their [`Ending`].
+//! 3. Each tile is transformed back to `M × M` outputs, which get their [`Epilogue`].
 //!
-//! Few channels make little of step 2, so a thread takes a row of tiles through all three steps, in pieces that stay in its
+//! Few channels make little of step 2, so a thread takes a row of tiles through all three steps, in parts that stay in its
 //! second cache. Many channels have filters larger than that cache; so that they are read from memory once, each step is done
 //! for a large part of the batch, by all threads, before the next. With few tiles, reading them is what takes long: then the nine
 //! taps are read instead of the `A · A` factors, and transformed in the cache, for a few inputs at a time.
@@ -13,14 +13,17 @@ use std::{marker::PhantomData, ops::Range};
 
 use bytemuck::cast_slice;
 use rayon::prelude::*;
-use simd::{Level, Simd, WithSimd};
+use simd::{
+    Level, Simd, WithSimd,
+    lane::{LANE, Lane, get, lanes, load, put, store, vectors},
+};
 
 use crate::{
-    ending::{self, Ending},
-    filter::Packed,
+    buffer_pool::Scratch,
+    epilogue::{self, Epilogue},
+    filter::{Packed, SMALL},
+    gemm::{self, BLOCK, multiply},
     images::Images,
-    lane::{LANE, Lane, Scratch, get, lanes, load, put, store, vectors},
-    product::{self, BLOCK, multiply},
     tile::{MOST, Tile, both_ways},
 };
 
@@ -30,8 +33,6 @@ const NEAR: usize = (512 << 10) / size_of::<Lane>();
 pub(crate) const FAR: usize = (64 << 20) / size_of::<Lane>();
 /// Tiles of a group: those that are transformed together.
 pub(crate) const GROUP: usize = 32;
-/// Filters of more weights than this are read once for all tiles.
-pub(crate) const SMALL: usize = 128 * 128;
 /// Lanes of inputs whose taps are transformed at once.
 const CHUNK: usize = 2;
 
@@ -73,7 +74,7 @@ impl<T: Tile> WithSimd for TransformInput<'_, T> {
         // A tile at the border, with the zeros around the image.
         let mut padded = vec![0.0; T::A * T::A * c];
         for (slot, tile) in tiles.enumerate() {
-            let (image, row, column) = place(grid, tile);
+            let (image, row, column) = position(grid, tile);
             // One to the left and above.
             let (top, left) = ((row * T::M) as isize - 1, (column * T::M) as isize - 1);
             let inside = top >= 0 && left >= 0 && top as usize + T::A <= x.h && left as usize + T::A <= x.w;
@@ -133,7 +134,7 @@ impl<T: Tile> WithSimd for TransformInput<'_, T> {
 }
 
 /// Image, row and column of a tile of the batch.
-fn place(grid: Grid, tile: usize) -> (usize, usize, usize) {
+fn position(grid: Grid, tile: usize) -> (usize, usize, usize) {
     let row = tile / grid.columns;
     (row / grid.rows, row % grid.rows, tile % grid.columns)
 }
@@ -161,7 +162,7 @@ impl WithSimd for Multiply<'_> {
         let (width, right) = (filter.width(block), filter.block(block, factor, 1));
         for (of_group, to) in factors.chunks(group * n_factors * input_lanes).zip(to.chunks_mut(group * width)) {
             let n_tiles = to.len() / width;
-            let rows = product::Rows {
+            let rows = gemm::Rows {
                 data: cast_slice(&of_group[factor * n_tiles * input_lanes..][..n_tiles * input_lanes]),
                 row_stride: input_lanes * LANE,
                 segments: 1,
@@ -173,7 +174,7 @@ impl WithSimd for Multiply<'_> {
     }
 }
 
-/// Step 2 for a block of outputs, whose filters are kept as taps.
+/// Step 2 for a block of outputs, whose filters are stored as taps.
 struct TransformAndMultiply<'a, 'b, T> {
     /// `[groups][chunks][A · A][tiles of the group][lanes of the chunk]`; all but the last group have [`GROUP`] tiles, all but the
     /// last chunk [`CHUNK`] lanes.
@@ -207,7 +208,7 @@ impl<T: Tile> WithSimd for TransformAndMultiply<'_, '_, T> {
                 for (of_group, to) in groups {
                     let n_tiles = to.len() / width;
                     let start = n_tiles * (n_factors * before + factor * chunk);
-                    let rows = product::Rows {
+                    let rows = gemm::Rows {
                         data: cast_slice(&of_group[start..][..n_tiles * chunk]),
                         row_stride: chunk * LANE,
                         segments: 1,
@@ -221,7 +222,7 @@ impl<T: Tile> WithSimd for TransformAndMultiply<'_, '_, T> {
     }
 }
 
-/// Step 3 for a stretch of a row of tiles.
+/// Step 3 for a part of a row of tiles.
 struct TransformOutput<'a, 'b, T> {
     /// `[A · A][blocks][tiles][lanes of the block]`.
     products: &'a [Lane],
@@ -231,12 +232,12 @@ struct TransformOutput<'a, 'b, T> {
     some: Range<usize>,
     column: usize,
     bias: &'a [f32],
-    ending: Ending,
-    /// Rows of the image before the ending; fewer in the last row of tiles.
+    epilogue: Epilogue,
+    /// Rows of the image before the epilogue; fewer in the last row of tiles.
     height: usize,
-    /// Columns of the image before the ending.
+    /// Columns of the image before the epilogue.
     width: usize,
-    rows: &'a mut ending::Rows<'b>,
+    rows: &'a mut epilogue::Rows<'b>,
     tile: PhantomData<T>,
 }
 
@@ -245,7 +246,7 @@ impl<T: Tile> WithSimd for TransformOutput<'_, '_, T> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { products, n_tiles, some, column, bias, ending, height, width, rows, .. } = self;
+        let Self { products, n_tiles, some, column, bias, epilogue, height, width, rows, .. } = self;
         let channels = rows.channels;
         let all_lanes = lanes(channels);
         for lane in 0..all_lanes {
@@ -269,10 +270,10 @@ impl<T: Tile> WithSimd for TransformOutput<'_, '_, T> {
                         #[inline(always)]
                         move |i, j| get::<S>(&products[at(i * T::A + j)].0, v),
                         #[inline(always)]
-                        |i, j, value| put::<S>(&mut out[i * T::M + j].0, v, ending.value(simd, value, bias)),
+                        |i, j, value| put::<S>(&mut out[i * T::M + j].0, v, epilogue.value(simd, value, bias)),
                     );
                 }
-                if ending.pool {
+                if epilogue.pool {
                     for i in 0..(T::M / 2).min(rows.rows()) {
                         for j in 0..(T::M / 2).min((width / 2).saturating_sub(left / 2)) {
                             let corner = 2 * i * T::M + 2 * j;
@@ -296,29 +297,29 @@ impl<T: Tile> WithSimd for TransformOutput<'_, '_, T> {
 struct TileRow<'a> {
     /// Of the whole batch.
     number: usize,
-    rows: ending::Rows<'a>,
+    rows: epilogue::Rows<'a>,
 }
 
 /// The convolution of `x` with `filter`.
 ///
 /// # Shapes
 /// - `bias`: `[outputs]`, or empty
-/// - `values`: `[n][size(h)][size(w)][outputs]` with the `size` of `ending`
-/// - `picks`: the same, or empty
+/// - `values`: `[n][size(h)][size(w)][outputs]` with the `size` of `epilogue`
+/// - `argmax`: the same, or empty
 pub(crate) fn forward<T: Tile>(
     x: Images<'_>,
     filter: &Packed,
     bias: &[f32],
-    ending: Ending,
+    epilogue: Epilogue,
     values: &mut [f32],
-    picks: &mut [u8],
+    argmax: &mut [u8],
 ) {
     let level = Level::current();
     let grid = Grid::new::<T>(&x);
     let n_factors = T::A * T::A;
     let (input_lanes, output_lanes) = (lanes(x.c), filter.output_lanes());
     let tile_lanes = n_factors * (input_lanes + output_lanes);
-    let mut tile_rows: Vec<_> = ending::deal(&x, T::M, filter.outputs, ending, values, picks)
+    let mut tile_rows: Vec<_> = epilogue::split(&x, T::M, filter.outputs, epilogue, values, argmax)
         .into_iter()
         .enumerate()
         .map(|(number, rows)| TileRow { number, rows })
@@ -331,7 +332,7 @@ pub(crate) fn forward<T: Tile>(
             some,
             column,
             bias,
-            ending,
+            epilogue,
             height: x.h - (rows.number % grid.rows) * T::M,
             width: x.w,
             rows: &mut rows.rows,
@@ -340,14 +341,14 @@ pub(crate) fn forward<T: Tile>(
     };
 
     if x.c * filter.outputs <= SMALL {
-        // Pieces of a row of tiles, of nearly one size.
-        let pieces = (grid.columns * tile_lanes).div_ceil(NEAR).clamp(1, grid.columns);
-        let piece = grid.columns.div_ceil(pieces);
+        // Parts of a row of tiles, of nearly one size.
+        let parts = (grid.columns * tile_lanes).div_ceil(NEAR).clamp(1, grid.columns);
+        let part = grid.columns.div_ceil(parts);
         tile_rows.par_iter_mut().for_each(|rows| {
-            let mut factors = Scratch::new(n_factors * piece * input_lanes);
-            let mut products = Scratch::new(n_factors * piece * output_lanes);
-            for column in (0..grid.columns).step_by(piece) {
-                let n_tiles = piece.min(grid.columns - column);
+            let mut factors = Scratch::new(n_factors * part * input_lanes);
+            let mut products = Scratch::new(n_factors * part * output_lanes);
+            for column in (0..grid.columns).step_by(part) {
+                let n_tiles = part.min(grid.columns - column);
                 let first = rows.number * grid.columns + column;
                 let factors = &mut factors[..n_factors * n_tiles * input_lanes];
                 let products = &mut products[..n_factors * n_tiles * output_lanes];

@@ -5,7 +5,7 @@ use burn::{
     module::Param,
     tensor::{Device, Tensor, TensorData, activation::relu, module::max_pool2d, ops::MaxPoolOptions},
 };
-use convolution::burn::{Conv3x3, Kept, conv_relu};
+use convolution::burn::{Conv3x3, FilterCache, conv_relu};
 use rayon::prelude::*;
 
 fn noise<const D: usize>(shape: [usize; D], seed: usize, device: &Device) -> Tensor<D> {
@@ -26,7 +26,7 @@ fn assert_close(ours: &[f32], reference: &[f32], what: &str) {
 }
 
 /// The devices to compare: the one with our kernels, and one that computes by Burn.
-#[expect(deprecated, reason = "burn-ndarray is on its way out; it is kept to compare with")]
+#[expect(deprecated, reason = "burn-ndarray is on its way out; it is the reference")]
 fn devices() -> [Device; 2] {
     [Device::flex(), Device::ndarray()]
 }
@@ -39,8 +39,8 @@ fn both(device: &Device, pool: bool, grad_of_x: bool) -> Vec<Vec<f32>> {
     let x = if grad_of_x { leaf(x) } else { x };
     let (first, second) = (leaf(noise([17, 20, 3, 3], 2, &device)), leaf(noise([33, 17, 3, 3], 3, &device)));
     let (one, two) = (noise([17], 4, &device).require_grad(), noise([33], 5, &device).require_grad());
-    let hidden = conv_relu(x.clone(), first.clone(), one.clone(), false, &Kept::default());
-    let y = conv_relu(hidden.clone(), second.clone(), two.clone(), pool, &Kept::default());
+    let hidden = conv_relu(x.clone(), first.clone(), one.clone(), false, &FilterCache::default());
+    let y = conv_relu(hidden.clone(), second.clone(), two.clone(), pool, &FilterCache::default());
     // What follows need not know that channels are last in memory.
     let [n, c, h, w] = y.dims();
     let weights = noise([n, c, h * w], 6, &device);
@@ -74,8 +74,9 @@ fn tensors_in_any_layout_are_understood() {
     let run = |device: &Device| {
         let x = noise([2, 9, 12, 7], 1, device).swap_dims(1, 3).slice([0..2, 0..5, 1..12, 0..9]);
         let weight = noise([3, 3, 5, 11], 2, device).permute([3, 2, 1, 0]);
-        let y = conv_relu(x, weight, noise([11], 3, device), false, &Kept::default());
-        let y = conv_relu(y.clone(), noise([4, 11, 3, 3], 4, device), noise([4], 5, device), true, &Kept::default());
+        let y = conv_relu(x, weight, noise([11], 3, device), false, &FilterCache::default());
+        let y =
+            conv_relu(y.clone(), noise([4, 11, 3, 3], 4, device), noise([4], 5, device), true, &FilterCache::default());
         values(y.clone() + relu(y.clone().swap_dims(2, 3).swap_dims(2, 3)) + y.slice([0..2, 0..4, 0..5, 0..4]))
     };
     assert_close(&run(&flex), &run(&ndarray), "strided tensors");
@@ -128,7 +129,7 @@ fn many_first_calls_at_once_do_not_wait_for_each_other() {
 fn other_types_and_sizes_are_left_to_burn() {
     let [device, _] = devices();
     let x = noise([1, 4, 6, 6], 1, &device);
-    let y = conv_relu(x, noise([2, 4, 1, 1], 2, &device), noise([2], 3, &device), true, &Kept::default());
+    let y = conv_relu(x, noise([2, 4, 1, 1], 2, &device), noise([2], 3, &device), true, &FilterCache::default());
     // A border of one around a filter of one.
     assert_eq!(y.dims(), [1, 2, 4, 4]);
 }

@@ -1,8 +1,8 @@
-//! Every method, level and ending beside the definition of a convolution, computed in f64.
+//! Every method, level and epilogue beside the definition of a convolution, computed in f64.
 
 use convolution::{
-    Ending, Filters, Images, Method, Packed, Plan, Values, convolve, filter_gradient,
-    gradient::{self, Outcome},
+    Epilogue, Filters, Images, Method, Packed, Plan, Values, convolve, filter_gradient,
+    gradient::{self, Saved},
 };
 use proptest::prelude::*;
 use simd::{Level, with_level};
@@ -76,10 +76,10 @@ impl Case {
     }
 
     /// ReLU and pooling of `[n][h][w][outputs]`.
-    fn ended(&self, values: &[f64], ending: Ending) -> Vec<f64> {
+    fn ended(&self, values: &[f64], epilogue: Epilogue) -> Vec<f64> {
         let Self { n, h, w, outputs, .. } = *self;
-        let relu = |value: f64| if ending.relu { value.max(0.0) } else { value };
-        if !ending.pool {
+        let relu = |value: f64| if epilogue.relu { value.max(0.0) } else { value };
+        if !epilogue.pool {
             return values.iter().map(|&value| relu(value)).collect();
         }
         let mut pooled = Vec::new();
@@ -121,13 +121,13 @@ fn check(case: Case) {
         let packed = Packed::new(filters, method);
         let taps = Packed::new(filters, Plan { method, taps: true });
         for (relu, pool) in [(false, false), (true, false), (true, true), (false, true)] {
-            let ending = Ending { relu, pool };
-            let ours = convolve(x, &packed, &bias, ending, false);
-            let error = error(&ours.values, &case.ended(&convolved, ending));
-            assert!(error < 5e-6, "{case:?}, {method:?}, {ending:?}: {error}");
-            assert_eq!(convolve(x, &packed, &bias, ending, true).values, ours.values, "training changes nothing");
+            let epilogue = Epilogue { relu, pool };
+            let ours = convolve(x, &packed, &bias, epilogue, false);
+            let error = error(&ours.values, &case.ended(&convolved, epilogue));
+            assert!(error < 5e-6, "{case:?}, {method:?}, {epilogue:?}: {error}");
+            assert_eq!(convolve(x, &packed, &bias, epilogue, true).values, ours.values, "training changes nothing");
             assert_eq!(
-                convolve(x, &taps, &bias, ending, false).values,
+                convolve(x, &taps, &bias, epilogue, false).values,
                 ours.values,
                 "{case:?}, {method:?}: nor do taps"
             );
@@ -139,7 +139,7 @@ fn check(case: Case) {
     let mut dx = vec![0.0; n * h * w * inputs];
     case.each(|to, from, tap| dx[from] += f64::from(dy.data[to]) * f64::from(filters.data[tap]));
     for method in Method::ALL {
-        let ours = convolve(dy, &Packed::new(filters.reversed(), method), &[], Ending::default(), false);
+        let ours = convolve(dy, &Packed::new(filters.reversed(), method), &[], Epilogue::default(), false);
         let error = error(&ours.values, &dx);
         assert!(error < 5e-6, "{case:?}, {method:?}, gradient of the inputs: {error}");
     }
@@ -173,7 +173,7 @@ proptest! {
         let mut sizes = [h, w, inputs, outputs];
         // One size after the other is made small, beginning with a drawn one.
         for i in (0..4).map(|i| (i + cut) % 4) {
-            if n * sizes.iter().product::<usize>() > 400_000 {
+            if n * sizes.iter().gemm::<usize>() > 400_000 {
                 sizes[i] = sizes[i].div_ceil(9);
             }
         }
@@ -196,7 +196,7 @@ fn every_level_is_right_and_levels_with_fused_products_agree_in_every_bit() {
                 check(case);
                 let of_plan = |plan| {
                     let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), plan);
-                    convolve(x, &packed, &[], Ending { relu: true, pool: true }, false).values
+                    convolve(x, &packed, &[], Epilogue { relu: true, pool: true }, false).values
                 };
                 let mut bits: Vec<Values> = plans().map(of_plan).collect();
                 bits.push(filter_gradient(x, dy));
@@ -224,11 +224,11 @@ fn neither_threads_nor_the_rest_of_the_batch_change_a_bit() {
             for plan in plans() {
                 let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), plan);
                 for pool in [false, true] {
-                    let ending = Ending { relu: true, pool };
-                    let batch = convolve(Images::new(&x, shape), &packed, &bias, ending, false).values;
+                    let epilogue = Epilogue { relu: true, pool };
+                    let batch = convolve(Images::new(&x, shape), &packed, &bias, epilogue, false).values;
                     let alone = x.chunks(x.len() / case.n).flat_map(|x| {
                         let x = Images::new(x, [1, case.h, case.w, case.inputs]);
-                        convolve(x, &packed, &bias, ending, false).values.into_vec()
+                        convolve(x, &packed, &bias, epilogue, false).values.into_vec()
                     });
                     assert!(alone.eq(batch.iter().copied()), "{case:?}, {plan:?}");
                     bits.push(batch);
@@ -250,21 +250,21 @@ fn a_gradient_goes_back_through_relu_and_pooling() {
         let x = Images::new(&x, [case.n, h, w, case.inputs]);
         let shape = [case.n, h, w, case.outputs];
         let packed = Packed::new(Filters::new(&filters, case.outputs, case.inputs), Method::F4);
-        let before = convolve(x, &packed, &bias, Ending::default(), false).values;
+        let before = convolve(x, &packed, &bias, Epilogue::default(), false).values;
         let sums = |values: &[f32]| -> Vec<f64> {
             let of_channel = |k: usize| values.iter().skip(k).step_by(case.outputs).map(|&v| f64::from(v)).sum();
             (0..case.outputs).map(of_channel).collect()
         };
 
-        let relu = convolve(x, &packed, &bias, Ending { relu: true, pool: false }, false).values;
-        let (found, of_bias) = gradient::through_ending(&dy, shape, Outcome::Relu(&relu));
+        let relu = convolve(x, &packed, &bias, Epilogue { relu: true, pool: false }, false).values;
+        let (found, of_bias) = gradient::through_epilogue(&dy, shape, Saved::Relu(&relu));
         let expected: Vec<f32> = before.iter().zip(&dy).map(|(&y, &dy)| if y > 0.0 { dy } else { 0.0 }).collect();
         assert_eq!(*found, *expected);
         assert!(error(&of_bias, &sums(&expected)) < 1e-5);
 
-        let pooled = convolve(x, &packed, &bias, Ending { relu: true, pool: true }, true);
+        let pooled = convolve(x, &packed, &bias, Epilogue { relu: true, pool: true }, true);
         let dy = &dy[..pooled.values.len()];
-        let (found, of_bias) = gradient::through_ending(dy, shape, Outcome::Pool(&pooled.picks));
+        let (found, of_bias) = gradient::through_epilogue(dy, shape, Saved::MaxPool(&pooled.argmax));
         let mut expected = vec![0.0; before.len()];
         for (at, (&dy, &value)) in dy.iter().zip(&*pooled.values).enumerate() {
             let (k, position) = (at % case.outputs, at / case.outputs);

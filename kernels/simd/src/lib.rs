@@ -9,6 +9,8 @@
 //! The environment variable `TONEARM_SIMD`, read once, holds the level down: `scalar`, `v3` (AVX2) or `v4` (AVX-512). Any
 //! other value, `auto` among them, and a level that the processor lacks mean the best one that it has.
 
+pub mod lane;
+
 use std::{cell::Cell, sync::OnceLock};
 
 pub use pulp::{Simd, WithSimd};

@@ -7,9 +7,10 @@ use burn::{
 };
 use data::rng::Rng;
 use models::vgg19::{HeadParameters, Vgg19Config};
+use optimiser::{AdamW, Regression};
 use rayon::prelude::*;
 
-use super::{adamw::AdamW, recipe::HeadConfig, regression::Regression, sounds::values};
+use super::{recipe::HeadConfig, sounds::values};
 
 /// Mean of each dimension, and 1 / deviation, so scaled that what a typical embedding holds of each view has a length of 1.
 fn scaler(rows: &[Vec<f32>], dim_per_normalisation: usize) -> (Vec<f32>, Vec<f32>) {
@@ -154,7 +155,7 @@ fn fit_one(
     let (mut weight_state, mut bias_state) = (None, None);
     for step in 0..recipe.steps {
         let rate = recipe.learning_rate * schedule(step, recipe.steps, 0.1);
-        let gradient = regression.gradient(&values(weight.clone())?, &values(bias.clone())?, &mut rng);
+        let gradient = regression.gradient(&values(weight.clone())?, &values(bias.clone())?, || rng.next_u64());
         (weight, weight_state) = adamw.step(rate, weight, tensor(gradient.weight, dim), weight_state);
         (bias, bias_state) = bias_adamw.step(rate, bias, tensor(gradient.bias, 1), bias_state);
     }

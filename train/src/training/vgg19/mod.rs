@@ -7,13 +7,11 @@
 //! 4. The same is done on folds of the clips that are fitted on; a temperature is fitted on what the folds say of the
 //!    clips that they did not see.
 
-mod adamw;
 mod augment;
 mod cache;
 mod checkpoint;
 mod head;
 mod recipe;
-mod regression;
 mod sounds;
 mod temperature;
 mod tune;
@@ -27,7 +25,6 @@ use features::FeatureSpec;
 use models::vgg19::{BackboneWeights, Backend, HeadParameters, Preprocessor, Vgg19Parameters, softmax};
 use serde::Serialize;
 
-pub use adamw::AdamW;
 pub use head::{Heads, fit as fit_head, logits};
 pub use recipe::{Augment, FinetuneConfig, HeadConfig, Standardisation, TrainingConfig};
 pub use sounds::{Embedded, Embedder, PreparedDataset, chosen};

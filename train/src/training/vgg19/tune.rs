@@ -13,16 +13,15 @@ use models::vgg19::{
     activations, embed, softmax,
 };
 use ndarray::Array2;
+use optimiser::{AdamW, dropped_out};
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    adamw::AdamW,
     augment,
     checkpoint::{Checkpoint, Named},
     head::{cross_entropy, schedule, targets},
     recipe::{Augment, FinetuneConfig},
-    regression::dropped_out,
     sounds::{PreparedDataset, values},
 };
 use crate::console::{interrupt, progress::Tuning};
@@ -451,7 +450,7 @@ fn one_epoch(
             Tensor::<2>::from_inner(Tensor::from_data(TensorData::new(values, shape), *device))
         };
         let z = if recipe.dropout > 0.0 {
-            z * constant(dropped_out(&vec![1.0; n * dim], recipe.dropout, &mut rng), [n, dim])
+            z * constant(dropped_out(&vec![1.0; n * dim], recipe.dropout, || rng.next_u64()), [n, dim])
         } else {
             z
         };

@@ -12,7 +12,7 @@ use burn_flex::FlexTensor;
 use rayon::prelude::*;
 use simd::{Level, Simd, WithSimd};
 
-/// How much of the mean of the gradients, and of that of their squares, a step keeps.
+/// Decay of the mean of the gradients, and of that of their squares.
 const BETAS: [f32; 2] = [0.9, 0.999];
 /// Added to the root of the mean square, as everywhere else in the field.
 const EPSILON: f32 = 1e-8;
@@ -21,7 +21,7 @@ const CHUNK: usize = 1 << 14;
 
 /// AdamW (Loshchilov and Hutter 2019) with the usual β₁ = 0.9, β₂ = 0.999 and ε = 1e-8.
 ///
-/// It gives the bits of [`burn::optim::AdamW`]. On a flex device it works on every core, and in place where nobody else holds
+/// It gives the bits of [`burn::optim::AdamW`]. On a flex device it works on every core, and in place where it is the only owner of
 /// the tensors; elsewhere, and in the first step of a tensor, Burn does it.
 #[derive(Clone)]
 pub struct AdamW {
@@ -85,7 +85,7 @@ fn flex(tensor: &DispatchTensor) -> Option<&[f32]> {
     }
 }
 
-/// The same, to be changed; others that hold the memory keep what it was. Empty where [`flex`] gives none.
+/// The same, to be changed; other owners of the memory do not see it. Empty where [`flex`] gives none.
 fn flex_mut(tensor: &mut DispatchTensor) -> &mut [f32] {
     match &mut tensor.kind {
         DispatchTensorKind::Flex(BackendTensor::Float(tensor)) if is_all(tensor) => tensor.storage_mut(),
@@ -149,11 +149,9 @@ impl WithSimd for Chunk<'_> {
 #[cfg(test)]
 mod tests {
     use burn::tensor::TensorData;
-    use data::rng::Rng;
-    use models::vgg19::Backend;
 
     use super::*;
-    use crate::training::vgg19::sounds::values;
+    use crate::testing::{Rng, values};
 
     /// Longer than a chunk, and no multiple of a vector.
     const SHAPE: [usize; 2] = [3, CHUNK / 2 + 5];
@@ -164,14 +162,13 @@ mod tests {
     }
 
     /// Bits of the value and of both moments after each of five steps.
-    fn steps(optimiser: &impl Optimizer<State<2> = AdamWState<2>>, backend: Backend) -> Vec<[Vec<u32>; 3]> {
-        let device = backend.open().unwrap();
+    fn steps(optimiser: &impl Optimizer<State<2> = AdamWState<2>>, device: &Device) -> Vec<[Vec<u32>; 3]> {
         let mut rng = Rng::new(7);
-        let bits = |tensor: &Tensor<2>| values(tensor.clone()).unwrap().into_iter().map(f32::to_bits).collect();
-        let (mut value, mut state) = (draw(&mut rng, 1.0, &device), None);
+        let bits = |tensor: &Tensor<2>| values(tensor.clone()).into_iter().map(f32::to_bits).collect();
+        let (mut value, mut state) = (draw(&mut rng, 1.0, device), None);
         (1..=5)
             .map(|step| {
-                let gradient = draw(&mut rng, 0.1f64.powi(step), &device);
+                let gradient = draw(&mut rng, 0.1f64.powi(step), device);
                 let (next, moved) = optimiser.step(0.1 / f64::from(step), value.clone(), gradient, state.take());
                 (value, state) = (next, moved);
                 let momentum = &state.as_ref().unwrap().momentum;
@@ -182,43 +179,45 @@ mod tests {
     }
 
     #[test]
+    #[expect(deprecated, reason = "burn-ndarray is on its way out; it is the other device")]
     fn it_gives_the_bits_of_burn() {
+        let (flex, ndarray) = (Device::flex(), Device::ndarray());
         for weight_decay in [0.0, 0.05] {
             let of_burn = AdamWConfig::new().with_epsilon(EPSILON).with_weight_decay(weight_decay).build();
-            let expected = steps(&of_burn, Backend::Flex);
-            assert_eq!(steps(&AdamW::new(weight_decay), Backend::Flex), expected);
-            assert_eq!(steps(&AdamW::new(weight_decay), Backend::Ndarray), steps(&of_burn, Backend::Ndarray));
+            let expected = steps(&of_burn, &flex);
+            assert_eq!(steps(&AdamW::new(weight_decay), &flex), expected);
+            assert_eq!(steps(&AdamW::new(weight_decay), &ndarray), steps(&of_burn, &ndarray));
             let narrow = Level::available()[0];
-            assert_eq!(simd::with_level(narrow, || steps(&AdamW::new(weight_decay), Backend::Flex)), expected);
+            assert_eq!(simd::with_level(narrow, || steps(&AdamW::new(weight_decay), &flex)), expected);
         }
     }
 
     #[test]
-    fn it_leaves_what_others_hold_and_works_in_place_where_nobody_does() {
-        let device = Backend::Flex.open().unwrap();
+    fn it_writes_in_place_only_as_the_only_owner() {
+        let device = Device::flex();
         let mut rng = Rng::new(8);
         let mut draw = || draw(&mut rng, 1.0, &device);
         let adamw = AdamW::new(0.01);
         let (value, state) = adamw.step(0.1, draw(), draw(), None);
-        let before = values(value.clone()).unwrap();
+        let before = values(value.clone());
         let (next, state) = adamw.step(0.1, value.clone(), draw(), state);
-        assert_eq!(values(value).unwrap(), before);
-        let place = |tensor: &Tensor<2>| flex(&tensor.clone().into_dispatch()).unwrap().as_ptr();
-        let at = place(&next);
+        assert_eq!(values(value), before);
+        let address = |tensor: &Tensor<2>| flex(&tensor.clone().into_dispatch()).unwrap().as_ptr();
+        let before = address(&next);
         let (next, _) = adamw.step(0.1, next, draw(), state);
-        assert_eq!(place(&next), at);
+        assert_eq!(address(&next), before);
     }
 
     #[test]
-    fn a_tensor_that_lies_otherwise_is_left_to_burn() {
-        let device = Backend::Flex.open().unwrap();
+    fn a_tensor_of_another_layout_is_left_to_burn() {
+        let device = Device::flex();
         let mut rng = Rng::new(9);
         let mut draw = || draw(&mut rng, 1.0, &device);
         let (value, gradient, again) = (draw(), draw(), draw());
         let run = |turn: fn(Tensor<2>) -> Tensor<2>| {
             let adamw = AdamW::new(0.01);
             let (value, state) = adamw.step(0.1, value.clone(), gradient.clone(), None);
-            values(adamw.step(0.1, value, turn(again.clone()), state).0).unwrap()
+            values(adamw.step(0.1, value, turn(again.clone()), state).0)
         };
         assert_eq!(run(|tensor| tensor), run(|tensor| (tensor.transpose() * 1.0).transpose()));
     }

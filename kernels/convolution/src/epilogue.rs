@@ -1,25 +1,25 @@
-//! [`Ending`]: what is done to an output before it is written.
+//! [`Epilogue`]: what is done to an output before it is written.
 
-use simd::Simd;
-
-use crate::{
-    images::Images,
+use simd::{
+    Simd,
     lane::{LANE, Lane, store},
 };
 
+use crate::images::Images;
+
 /// What follows the products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Ending {
+pub struct Epilogue {
     /// `max(0, ·)`.
     pub relu: bool,
     /// The largest of each 2 × 2 positions; an odd last row or column is left out.
     pub pool: bool,
 }
 
-/// Of which of its four positions a pooled value is, in reading order; [`NOTHING`] for a value that ReLU made 0.
-pub(crate) const NOTHING: u8 = 4;
+/// Of which of its four positions a pooled value is, in reading order; [`NO_ARGMAX`] for a value that ReLU made 0.
+pub(crate) const NO_ARGMAX: u8 = 4;
 
-impl Ending {
+impl Epilogue {
     /// What is left of a number of rows or columns.
     #[must_use]
     pub fn size(self, full: usize) -> usize {
@@ -35,19 +35,19 @@ impl Ending {
     }
 }
 
-/// Where a stretch of output rows is written.
+/// Where some output rows is written.
 #[derive(Debug)]
 pub(crate) struct Rows<'a> {
     /// `[rows][columns][channels]`.
     pub(crate) values: &'a mut [f32],
-    /// The same shape: the position that each pooled value is of; empty where nobody asks.
-    pub(crate) picks: &'a mut [u8],
+    /// The same shape: the position that each pooled value is of; empty where it is not needed.
+    pub(crate) argmax: &'a mut [u8],
     pub(crate) columns: usize,
     pub(crate) channels: usize,
 }
 
 impl Rows<'_> {
-    /// Rows that there is room for.
+    /// Number of rows.
     #[inline(always)]
     pub(crate) fn rows(&self) -> usize {
         self.values.len() / (self.columns * self.channels).max(1)
@@ -65,51 +65,51 @@ impl Rows<'_> {
     #[inline(always)]
     pub(crate) fn pool(&mut self, row: usize, column: usize, channel: usize, four: [&Lane; 4]) {
         let mut largest = *four[0];
-        if self.picks.is_empty() {
+        if self.argmax.is_empty() {
             for other in &four[1..] {
                 for (largest, &value) in largest.0.iter_mut().zip(&other.0) {
                     *largest = if value > *largest || value.is_nan() { value } else { *largest };
                 }
             }
         } else {
-            let mut picks = [0u8; LANE];
+            let mut argmax = [0u8; LANE];
             for (position, other) in four.iter().enumerate().skip(1) {
-                for ((largest, pick), &value) in largest.0.iter_mut().zip(&mut picks).zip(&other.0) {
+                for ((largest, index), &value) in largest.0.iter_mut().zip(&mut argmax).zip(&other.0) {
                     if value > *largest || value.is_nan() {
-                        (*largest, *pick) = (value, position as u8);
+                        (*largest, *index) = (value, position as u8);
                     }
                 }
             }
-            for (pick, &largest) in picks.iter_mut().zip(&largest.0) {
-                *pick = if largest == 0.0 { NOTHING } else { *pick };
+            for (index, &largest) in argmax.iter_mut().zip(&largest.0) {
+                *index = if largest == 0.0 { NO_ARGMAX } else { *index };
             }
             let start = (row * self.columns + column) * self.channels;
             let end = start + self.channels.min(channel + LANE);
-            let to = &mut self.picks[start + channel..end];
-            to.copy_from_slice(&picks[..to.len()]);
+            let to = &mut self.argmax[start + channel..end];
+            to.copy_from_slice(&argmax[..to.len()]);
         }
         store(&largest, self.at(row, column, channel));
     }
 }
 
-/// The outputs of a batch, dealt to strips of `strip` rows before the ending, an even number where it pools.
-pub(crate) fn deal<'a>(
+/// The outputs of a batch, dealt to strips of `strip` rows before the epilogue, an even number where it pools.
+pub(crate) fn split<'a>(
     x: &Images<'_>,
     strip: usize,
     channels: usize,
-    ending: Ending,
+    epilogue: Epilogue,
     mut values: &'a mut [f32],
-    mut picks: &'a mut [u8],
+    mut argmax: &'a mut [u8],
 ) -> Vec<Rows<'a>> {
-    let (height, columns) = (ending.size(x.h), ending.size(x.w));
-    let (of_image, per_strip) = (x.h.div_ceil(strip), ending.size(strip));
+    let (height, columns) = (epilogue.size(x.h), epilogue.size(x.w));
+    let (of_image, per_strip) = (x.h.div_ceil(strip), epilogue.size(strip));
     (0..x.n * of_image)
         .map(|number| {
             let top = number % of_image * per_strip;
             let len = per_strip.min(height.saturating_sub(top)) * columns * channels;
             Rows {
                 values: values.split_off_mut(..len).unwrap_or_default(),
-                picks: if picks.is_empty() { &mut [] } else { picks.split_off_mut(..len).unwrap_or_default() },
+                argmax: if argmax.is_empty() { &mut [] } else { argmax.split_off_mut(..len).unwrap_or_default() },
                 columns,
                 channels,
             }

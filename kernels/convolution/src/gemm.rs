@@ -1,4 +1,4 @@
-//! The matrix products, which are nearly all of the work.
+//! GEMM: the matrix products, which are nearly all of the work.
 //!
 //! Of `acc += a · b`, a row of `b` is a few lanes of channels in vector registers, `a` is a scalar that is multiplied with all of
 //! them, and as many rows of `a` as there are registers for are worked on at once. Sums run over the inner dimension from first to
@@ -7,9 +7,10 @@
 
 use std::array;
 
-use simd::Simd;
-
-use crate::lane::{LANE, Lane, get, put, vectors};
+use simd::{
+    Simd,
+    lane::{LANE, Lane, get, put, vectors},
+};
 
 /// Lanes of output channels that are computed together: one block.
 pub(crate) const BLOCK: usize = 4;
@@ -26,7 +27,7 @@ pub(crate) struct Rows<'a> {
     pub(crate) len: usize,
 }
 
-/// `out[row] = Σ_i rows[row][i] · block[i]`, or, where `adds` says so, `out[row] + Σ_i …`, as if the sum had not been left off.
+/// `out[row] = Σ_i rows[row][i] · block[i]`, or, where `adds` says so, `out[row] + Σ_i …`, as if the sum had gone on.
 ///
 /// # Shapes
 /// - `rows`: `n` rows of `segments · len`
