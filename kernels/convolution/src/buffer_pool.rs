@@ -57,7 +57,7 @@ impl Scratch {
     }
 }
 
-impl std::ops::Deref for Scratch {
+impl Deref for Scratch {
     type Target = [Lane];
 
     fn deref(&self) -> &[Lane] {
@@ -65,7 +65,7 @@ impl std::ops::Deref for Scratch {
     }
 }
 
-impl std::ops::DerefMut for Scratch {
+impl DerefMut for Scratch {
     fn deref_mut(&mut self) -> &mut [Lane] {
         &mut self.buffer[..self.len]
     }

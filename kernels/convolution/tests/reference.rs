@@ -173,7 +173,7 @@ proptest! {
         let mut sizes = [h, w, inputs, outputs];
         // One size after the other is made small, beginning with a drawn one.
         for i in (0..4).map(|i| (i + cut) % 4) {
-            if n * sizes.iter().gemm::<usize>() > 400_000 {
+            if n * sizes.iter().product::<usize>() > 400_000 {
                 sizes[i] = sizes[i].div_ceil(9);
             }
         }
