@@ -1,9 +1,9 @@
-"""Times `train extract` with one thread and with two, and its memory on a corpus and on ten of it; prints Markdown tables.
+"""Times `train extract` with one thread and with two, and its memory on a dataset and on ten copies of it; prints Markdown tables.
 
-    python experiments/bench/extract.py TRAIN AUDIO_TREE [ROUNDS]
+    python experiments/bench/extract.py TRAIN AUDIO_FOLDER [ROUNDS]
 
 TRAIN is the program. Times are of the whole process, by the clock; memory is the peak of its resident set, as the kernel
-counts it (`ru_maxrss`). The larger corpus has ten links to each clip of AUDIO_TREE.
+counts it (`ru_maxrss`). The larger dataset has ten links to each clip of AUDIO_FOLDER.
 """
 
 import hashlib
@@ -19,9 +19,9 @@ PRESETS = ["gtzan-store", "librosa"]
 COPIES = 10
 
 
-def extract(program: str, tree: Path, store: Path, preset: str, threads: int) -> tuple[float, float]:
+def extract(program: str, folder: Path, store: Path, preset: str, threads: int) -> tuple[float, float]:
     """Seconds and MiB of one run."""
-    command = [program, "extract", "--data", tree, "--out", store, "--spec", preset, "--threads", str(threads)]
+    command = [program, "extract", "--data", folder, "--out", store, "--spec", preset, "--threads", str(threads)]
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         # By process id, so that the peak is of this child alone.
@@ -33,10 +33,10 @@ def extract(program: str, tree: Path, store: Path, preset: str, threads: int) ->
     return seconds, usage.ru_maxrss / 1024
 
 
-def ten_of(tree: Path, out: Path) -> int:
-    """Fills `out` with links to the clips of `tree`, each under ten names, and counts them."""
+def ten_of(folder: Path, out: Path) -> int:
+    """Fills `out` with links to the clips of `folder`, each under ten names, and counts them."""
     count = 0
-    for clip in sorted(path for path in tree.glob("*/*") if path.is_file()):
+    for clip in sorted(path for path in folder.glob("*/*") if path.is_file()):
         folder = out / clip.parent.name
         folder.mkdir(parents=True, exist_ok=True)
         for copy in range(COPIES):
@@ -51,22 +51,22 @@ def digest_of(store: Path) -> str:
 
 
 def main() -> None:
-    program, tree = sys.argv[1], Path(sys.argv[2])
+    program, folder = sys.argv[1], Path(sys.argv[2])
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 5
     with tempfile.TemporaryDirectory() as temporary:
         scratch = Path(temporary)
         ten = scratch / "ten"
-        many = ten_of(tree, ten)
+        many = ten_of(folder, ten)
         print("| preset | clips | 1 thread, s | 2 threads, s | times faster | clips a second |")
         print("|---|---:|---:|---:|---:|---:|")
         memory = []
         for preset in PRESETS:
-            extract(program, tree, scratch / "warm", preset, 2)
+            extract(program, folder, scratch / "warm", preset, 2)
             seconds: dict[int, list[float]] = {1: [], 2: []}
             peaks: dict[int, list[float]] = {1: [], 2: []}
             for _ in range(rounds):
                 for threads in (1, 2):
-                    elapsed, peak = extract(program, tree, scratch / f"{threads}", preset, threads)
+                    elapsed, peak = extract(program, folder, scratch / f"{threads}", preset, threads)
                     seconds[threads].append(elapsed)
                     peaks[threads].append(peak)
             if digest_of(scratch / "1") != digest_of(scratch / "2"):

@@ -1,11 +1,11 @@
 #!/bin/sh
-# Times `train extract` with one thread and with two in turns, and shows that its memory does not grow with the corpus.
+# Times `train extract` with one thread and with two in turns, and shows that its memory does not grow with the dataset.
 #
-#   experiments/bench/extract.sh AUDIO_TREE [ROUNDS]
+#   experiments/bench/extract.sh AUDIO_FOLDER [ROUNDS]
 #
-# AUDIO_TREE is a folder of genre folders. PYTHON names an interpreter; only its standard library is used.
+# AUDIO_FOLDER is a folder of genre folders. PYTHON names an interpreter; only its standard library is used.
 set -eu
-tree=$(realpath "$1")
+folder=$(realpath "$1")
 cd "$(dirname "$0")/../.."
 cargo build -q --release --workspace --bin train
-"${PYTHON:-python3}" experiments/bench/extract.py "${CARGO_TARGET_DIR:-target}/release/train" "$tree" "${2:-5}"
+"${PYTHON:-python3}" experiments/bench/extract.py "${CARGO_TARGET_DIR:-target}/release/train" "$folder" "${2:-5}"

@@ -1,12 +1,12 @@
 """The support vector machine beside scikit-learn's SVC(probability=True), on the same vectors and the same split of GTZAN.
 
     cargo build --release -p train --example svm_beside
-    python experiments/bench/svm_peer.py --ours target/release/examples/svm_beside --corpus CORPUS
+    python experiments/bench/svm_peer.py --ours target/release/examples/svm_beside --dataset DATASET
 
 Ours describes the clips, chooses C and gamma by cross-validation on the train part, and is scored on the valid part.
-scikit-learn is given the same vectors, passages and windows of the train part alike, and the same C and gamma; it fits its own
+scikit-learn is given the same vectors, of segments and of windows of the train part alike, and the same C and gamma; it fits its own
 scaler and its own calibration (Platt's, by folds that it deals itself; random, so several seeds), and is scored on the same
-passages. SVC's `probability` goes away in scikit-learn 1.11.
+segments. SVC's `probability` goes away in scikit-learn 1.11.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from sklearn.svm import SVC
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", type=pathlib.Path, required=True)
+    parser.add_argument("--dataset", type=pathlib.Path, required=True)
     parser.add_argument("--ours", type=pathlib.Path, required=True, help="the example svm_beside")
     parser.add_argument("--search", default="{}", help="fields of `Search` for ours, as JSON")
     parser.add_argument("--seed", default="42")
@@ -35,7 +35,7 @@ def main():
     args = parser.parse_args()
     warnings.filterwarnings("ignore", category=FutureWarning)
     with tempfile.TemporaryDirectory() as folder:
-        command = [args.ours, args.corpus, folder, args.seed, args.search]
+        command = [args.ours, args.dataset, folder, args.seed, args.search]
         started = time.perf_counter()
         ours = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
         seconds = time.perf_counter() - started
@@ -48,7 +48,7 @@ def main():
     scaled = StandardScaler().fit_transform(vectors[train])
     gamma = ours["chosen"]["gamma"] / (scaled.shape[1] * scaled.var())
     chosen, crossed = ours["chosen"], ours["cross_validated"]
-    print(f"{vectors.shape[1]} dimensions, {train.sum()} vectors to fit on, {valid.sum()} to judge by")
+    print(f"{vectors.shape[1]} dimensions, {train.sum()} vectors to fit on, {valid.sum()} to evaluate on")
     print(f"chosen by ours: C {chosen['c']:g}, gamma {chosen['gamma']:g} x scale; by cross-validation {crossed}")
     print(f"{'':34} accuracy  log-loss")
     print(f"{f'ours (all of it {seconds:.1f} s)':34} {ours['accuracy']:.4f}    {ours['log_loss']:.4f}")

@@ -1,7 +1,7 @@
 """Six synthetic signals of 3 s at 22 050 Hz, made by formula so that `features/tests/parity/signals.rs` makes the same.
 
-Everything is scalar double precision in one order, and the result is rounded to 16 bits; a hash of the samples, kept
-beside the golden values, proves that both programs heard the same.
+Everything is scalar double precision in one order, and the result is rounded to 16 bits; a hash of the samples, stored
+beside the golden values, proves that both programs computed the same.
 """
 
 import math
