@@ -39,9 +39,9 @@ FROM chef AS build
 COPY --from=plan /src/recipe.json .
 # Every dependency, in a layer that lasts as long as Cargo.lock. Cargo decides on features by the packages that are selected:
 # the same ones in both commands, or all is compiled twice.
-RUN cargo chef cook --release --locked --package train --package serve --recipe-path recipe.json
+RUN cargo chef cook --release --locked --package train --package serve --features serve/full --recipe-path recipe.json
 COPY --from=source / .
-RUN cargo build --release --locked --package train --package serve \
+RUN cargo build --release --locked --package train --package serve --features serve/full \
     && mkdir /binaries \
     && mv target/release/train target/release/serve /binaries
 
