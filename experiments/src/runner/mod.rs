@@ -218,11 +218,10 @@ impl Runner {
         };
         let (scores_a, scores_b) = (a.scores()?, b.scores()?);
         let (cross_validated_a, cross_validated_b) = (a.cross_validated()?, b.cross_validated()?);
-        let in_fold = |rows: &[Row], fold: usize| -> Vec<Scored> {
-            rows.iter().filter(|row| row.fold == fold).map(|row| row.scored.clone()).collect()
-        };
         for (number, fold) in a.result.folds.iter().enumerate() {
-            let of_fold = |rows: &[Row]| in_fold(rows, number);
+            let of_fold = |rows: &[Row]| -> Vec<Scored> {
+                rows.iter().filter(|row| row.fold == number).map(|row| row.scored.clone()).collect()
+            };
             let share = ensemble::share(weight, &of_fold(&cross_validated_a), &of_fold(&cross_validated_b))?;
             let scored = ensemble::predictions(&of_fold(&scores_a), &of_fold(&scores_b), share)?;
             output.folds.push(fold_result(&scored, fold.fitted_on, json!({ "share_of_the_first": share })));
