@@ -1,6 +1,6 @@
 //! Why the program could not start, or had to stop.
 
-use crate::cli::config::Kind;
+use crate::config::ModelKind;
 
 /// Why the program could not start, or had to stop. What goes wrong with one request is a [`Rejection`](crate::Rejection).
 #[derive(Debug, thiserror::Error)]
@@ -17,17 +17,17 @@ pub enum Error {
     )]
     NoArtifact {
         /// The model.
-        kind: Kind,
+        kind: ModelKind,
         /// Where it was looked for.
         artifacts: String,
-        /// What was not there.
+        /// What is missing.
         reason: String,
     },
     /// There is an artifact, and it cannot be used.
     #[error("failed to load the {} artifact in {artifacts}: {source}", kind.name())]
     Artifact {
         /// The model.
-        kind: Kind,
+        kind: ModelKind,
         /// Where it was found.
         artifacts: String,
         /// What is wrong with it.
@@ -40,24 +40,24 @@ pub enum Error {
     )]
     WrongModel {
         /// What was to be served.
-        kind: Kind,
+        kind: ModelKind,
         /// The artifact's folder.
         artifacts: String,
         /// What the artifact holds.
         found: String,
     },
-    /// The device that was to compute is not there.
+    /// The device cannot be used.
     #[error("{source}; name another with --device")]
     Device {
         /// Which, and why not.
         source: Box<models::Error>,
     },
-    /// The model was loaded, and gave no sound answer for the clip that every model is tried on.
-    #[error("the {model} artifact gave no sound answer for a test tone, so it is not served: {problem}")]
+    /// The model was loaded, and failed to predict the clip that every model is tested with.
+    #[error("the {model} artifact failed to predict a test tone, so it is not served: {problem}")]
     Warm {
         /// The model's name.
         model: String,
-        /// What was wrong with the answer.
+        /// What was wrong with its prediction.
         problem: String,
     },
     /// A model server that `web` is to forward to has an address that cannot be used.
@@ -71,7 +71,7 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// Threads, signals or the async runtime are not to be had.
+    /// The operating system refused threads, signals or the async runtime.
     #[error("failed to start {what}: {source}")]
     System {
         /// What was to be started.
@@ -96,22 +96,22 @@ impl Error {
     }
 
     /// What is wrong with an artifact that was looked for in `artifacts`.
-    pub(crate) fn of_artifact(kind: Kind, artifacts: String, source: models::Error) -> Self {
+    pub(crate) fn of_artifact(kind: ModelKind, artifacts: String, source: models::Error) -> Self {
         match source {
             models::Error::NotFound { detail, .. } => Self::NoArtifact { kind, artifacts, reason: detail },
             source => Self::Artifact { kind, artifacts, source: Box::new(source) },
         }
     }
 
-    /// The same for every client to read: it names no folder and no host.
+    /// The same for clients: without folders and addresses.
     #[must_use]
     pub fn public(&self) -> String {
         match self {
             Self::NoArtifact { kind, .. } => format!("there is no {} artifact yet", kind.name()),
             Self::WrongModel { kind, .. } | Self::Artifact { kind, .. } => {
-                format!("the {} artifact in use next cannot be loaded; the log says why", kind.name())
+                format!("failed to load the next {} artifact; the log says why", kind.name())
             }
-            Self::Warm { model, .. } => format!("{model} gave no sound answer for a test tone, so it is not served"),
+            Self::Warm { model, .. } => format!("{model} failed to predict a test tone, so it is not served"),
             _ => "the log says what is wrong".to_owned(),
         }
     }
@@ -119,7 +119,7 @@ impl Error {
 
 /// Names the role that serves `model`, if there is one.
 fn or_serve(model: &str) -> String {
-    Kind::named(model).map_or_else(String::new, |kind| format!(", or run `serve {}`", kind.role().name()))
+    ModelKind::named(model).map_or_else(String::new, |kind| format!(", or run `serve {}`", kind.role().name()))
 }
 
 /// `Result` with this crate's [`Error`].

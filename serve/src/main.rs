@@ -2,10 +2,7 @@
 
 use std::{env, process::ExitCode};
 
-use serve::cli::{
-    args::{Cli, Task},
-    classify, probe,
-};
+use serve::cli::{Cli, Task, classify, health};
 
 fn main() -> ExitCode {
     match start() {
@@ -21,7 +18,7 @@ fn start() -> serve::Result<ExitCode> {
     match Cli::read(env::args_os())? {
         Task::Serve(config) => serve::run(&config).map(|()| ExitCode::SUCCESS),
         Task::Classify(args) => classify::run(&args),
-        Task::Probe(question) => probe::run(&question),
+        Task::Probe(probe) => health::run(&probe),
         Task::Print(settings) => {
             for setting in settings {
                 println!("{setting}");

@@ -14,12 +14,15 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     path::Path,
     process::{Command, Output, Stdio},
+    sync::Arc,
 };
 
-use features::decode;
 use models::artifact;
 use serde_json::Value;
-use serve::{cli::config::Kind, engine::hear};
+use serve::{
+    Engine, Input, Limits, PredictRequest,
+    config::{Compute, ModelKind},
+};
 use tempfile::TempDir;
 
 use wav::Sound;
@@ -30,7 +33,7 @@ struct Place(TempDir);
 impl Place {
     fn new() -> Self {
         let place = Self(tempfile::tempdir().expect("a folder"));
-        for kind in Kind::ALL {
+        for kind in ModelKind::ALL {
             model::write(&place.0.path().join("artifacts"), kind);
         }
         fs::create_dir(place.0.path().join("music")).expect("makes a folder");
@@ -134,11 +137,20 @@ fn json_is_the_answer_of_the_server_with_the_file() {
     assert_eq!(ran.assert(0, &[]).stderr, "");
     let lines = ran.json();
     assert_eq!(lines.len(), 2 * SONGS.len());
-    let models = Kind::ALL.map(model::of);
+    let models = ModelKind::ALL.map(model::of);
+    let engine = Engine::new(&ModelKind::ALL, &Limits::default(), &Compute::default(), None).expect("threads");
+    let engine = Arc::new(engine);
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for (line, number) in lines.into_iter().zip(0..) {
         let ((name, sound), model) = (SONGS[number / 2], &models[number % 2]);
         let bytes = fs::read(place.0.path().join(name)).expect("is there");
-        let answer = hear::answer(&**model, &bytes, &decode::Limits::default()).expect("is a song");
+        let kind = ModelKind::ALL[number % 2];
+        let input = Input::Audio { read: Box::new(|| Ok(bytes.into())), reservation: None };
+        let request = PredictRequest { kind, model: Arc::clone(model), input, explain: None };
+        let answer = runtime.block_on(async {
+            let permit = engine.pool().enter().expect("is free");
+            engine.predict(&permit, request).await.expect("is audio")
+        });
         let mut expected = serde_json::to_value(&answer).expect("an object");
         if number % 2 == 0 {
             assert_eq!(expected["predicted_genre"], sound.label());

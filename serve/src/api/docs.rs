@@ -19,49 +19,49 @@ use utoipa_swagger_ui::SwaggerUi;
 
 use crate::{
     Rejection,
-    api::problem::{self, Problem},
+    rejection::{self, Problem},
 };
 
-/// What every question may be answered with, instead of an answer.
+/// The error responses that every route may give.
 pub(crate) struct Problems;
 
 impl IntoResponses for Problems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut titles: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
         // The router answers 405 before a route is asked.
-        for kind in problem::ALL.iter().filter(|kind| kind.status != 405) {
+        for kind in rejection::ALL.iter().filter(|kind| kind.status != 405) {
             titles.entry(kind.status).or_default().push(kind.title);
         }
         let response = |titles: Vec<&str>| {
             let content = Content::new(Some(RefOr::Ref(utoipa::openapi::Ref::from_schema_name(Problem::name()))));
-            ResponseBuilder::new().description(titles.join("; ")).content(problem::MEDIA_TYPE, content).build()
+            ResponseBuilder::new().description(titles.join("; ")).content(rejection::MEDIA_TYPE, content).build()
         };
         titles.into_iter().map(|(status, titles)| (status.to_string(), RefOr::T(response(titles)))).collect()
     }
 }
 
-/// What the description says beside the routes.
+/// The description apart from the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Tonearm",
-        description = "Hears a piece of music and names its genre. Errors are `application/problem+json` (RFC 9457); `type` names the kind.",
+        description = "Classifies audio files by music genre. Errors are `application/problem+json` (RFC 9457); `type` names the kind.",
         license(name = "MIT OR Apache-2.0"),
     ),
     components(schemas(Problem)),
     tags(
-        (name = "genre", description = "From a song to its genre"),
-        (name = "features", description = "What the computer hears of a song"),
-        (name = "models", description = "Which models and versions there are"),
+        (name = "predict", description = "Predict the label of audio files"),
+        (name = "features", description = "Extract features of audio files"),
+        (name = "models", description = "List models and versions"),
         (name = "open inference protocol", description = "The same models for clients of KServe, Triton and MLServer"),
-        (name = "service", description = "Health and numbers"),
+        (name = "service", description = "Health, metrics and kinds of problems"),
     )
 )]
 pub(crate) struct Api;
 
-/// Completes the description with the keys, where they are needed.
-pub(crate) fn complete(mut api: utoipa::openapi::OpenApi, needs_key: bool) -> utoipa::openapi::OpenApi {
-    if needs_key {
+/// Adds the security schemes, where a key is required.
+pub(crate) fn complete(mut api: utoipa::openapi::OpenApi, requires_key: bool) -> utoipa::openapi::OpenApi {
+    if requires_key {
         let components = api.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
         components.add_security_scheme("bearer", bearer);

@@ -1,8 +1,8 @@
-//! `POST /features`: what the computer hears of a song, as numbers.
+//! `POST /features`: the features of a clip, as numbers.
 
-#![expect(unused_qualifications, reason = "what utoipa makes of `params(Wish)` names it in full")]
+#![expect(unused_qualifications, reason = "what utoipa makes of `params(FeaturesQuery)` names it in full")]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{
     extract::{Request, State},
@@ -19,16 +19,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
+use super::{
+    docs::Problems,
+    predict::{AudioForm, AudioJson, read_audio},
+};
 use crate::{
     App, Rejection,
-    api::{
-        answer::{AudioSchema, base64_of},
-        docs::Problems,
-        predict::{AudioForm, AudioJson},
-    },
     engine::{
-        hear::{Stages, to_json},
+        Input,
         pool::CancellationToken,
+        response::{AudioSchema, base64_of},
+        to_json,
     },
     http::admission,
 };
@@ -36,26 +37,26 @@ use crate::{
 /// Columns of a waveform.
 const WAVEFORM_COLUMNS: usize = 2000;
 
-/// What is wanted, and how it is written.
+/// Parameters of `POST /features`.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Wish {
+pub(crate) struct FeaturesQuery {
     /// Some of `log_mel`, `mfcc`, `descriptors`, `waveform`, separated by commas; `mfcc,descriptors` without it.
     #[param(example = "mfcc,descriptors")]
     include: Option<String>,
-    /// The model whose settings they are computed by, such as `svm`, instead of librosa's: what that model hears.
+    /// The model whose feature specification is used, such as `svm`, instead of librosa's defaults.
     model: Option<String>,
     /// `json`: numbers; `base64`: little-endian f32, row after row.
     #[serde(default)]
     #[param(inline)]
-    encoding: Form,
+    encoding: Numbers,
 }
 
 /// How numbers are written.
 #[derive(Clone, Copy, Debug, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum Form {
+pub(crate) enum Numbers {
     /// As JSON: one array a row.
     #[default]
     Json,
@@ -63,7 +64,7 @@ pub(crate) enum Form {
     Base64,
 }
 
-/// Which parts of the answer are wanted.
+/// The parts of the response that `include` names.
 #[derive(Clone, Copy, Debug, Default)]
 struct Parts {
     log_mel: bool,
@@ -83,7 +84,7 @@ impl Parts {
                 "waveform" => &mut parts.waveform,
                 _ => {
                     return Err(Rejection::BadQuery {
-                        problem: "`include` takes some of log_mel, mfcc, descriptors, waveform, separated by commas"
+                        problem: "unknown part in `include`; expected some of log_mel, mfcc, descriptors, waveform, separated by commas"
                             .to_owned(),
                     });
                 }
@@ -94,16 +95,16 @@ impl Parts {
     }
 }
 
-/// Features of a song, computed with librosa's settings or a model's.
+/// Features of a clip, by librosa's defaults or a model's specification.
 #[derive(Serialize, ToSchema)]
-pub(crate) struct FeaturesAnswer {
+pub(crate) struct FeaturesResponse {
     /// What was decoded.
     #[schema(value_type = AudioSchema)]
     audio: AudioInfo,
-    /// The settings that they were computed by.
+    /// The specification that they were extracted by.
     #[schema(value_type = Object)]
     spec: FeatureSpec,
-    /// Names these settings.
+    /// Fingerprint of the specification.
     #[schema(value_type = String)]
     fingerprint: Fingerprint,
     /// The log-mel spectrogram.
@@ -112,10 +113,10 @@ pub(crate) struct FeaturesAnswer {
     /// Mel-frequency cepstral coefficients.
     #[serde(skip_serializing_if = "Option::is_none")]
     mfcc: Option<Matrix>,
-    /// Statistics of each passage of 30 s.
+    /// Statistics of each segment of 30 s.
     #[serde(skip_serializing_if = "Option::is_none")]
     descriptors: Option<Descriptors>,
-    /// Least and largest sample of equal parts of the song.
+    /// Least and largest sample of equal parts of the clip.
     #[serde(skip_serializing_if = "Option::is_none")]
     waveform: Option<Waveform>,
 }
@@ -142,11 +143,11 @@ pub(crate) struct Matrix {
 pub(crate) struct Descriptors {
     /// Such as `mfcc.3.mean`.
     names: Vec<String>,
-    /// One for each passage.
+    /// One for each segment.
     segments: Vec<DescriptorSegment>,
 }
 
-/// Descriptors of a passage.
+/// Descriptors of a segment.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct DescriptorSegment {
     start_seconds: f64,
@@ -155,7 +156,7 @@ pub(crate) struct DescriptorSegment {
     values: Value,
 }
 
-/// What a picture of the song is drawn from.
+/// What a plot of the clip is drawn from.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Waveform {
     columns: usize,
@@ -166,59 +167,71 @@ pub(crate) struct Waveform {
     max: Value,
 }
 
-/// Features of a song
+/// Extract the features of a file
 ///
-/// MFCC, descriptors, log-mel and waveform, with librosa's default settings or a model's.
+/// MFCC, descriptors, log-mel and waveform, by librosa's defaults or a model's specification.
 #[utoipa::path(
     post, path = "/features", tag = "features",
-    params(Wish),
+    params(FeaturesQuery),
     request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
-    responses((status = 200, description = "The features", body = FeaturesAnswer), Problems)
+    responses((status = 200, description = "The features", body = FeaturesResponse), Problems)
 )]
 pub(crate) async fn features(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    let (parts, form, model, song) = admission::admit(&app, request, async |head, body| {
-        let wish: Wish = admission::query(&head.uri)?;
-        let parts = Parts::read(wish.include.as_deref())?;
-        let model = wish.model.as_deref().map(|name| app.host_named(name)?.ready()).transpose()?;
-        Ok((parts, wish.encoding, model, admission::read_song(&app, head, body).await?))
+    let (parts, numbers, model, input) = admission::admit(&app, request, async |head, body| {
+        let query: FeaturesQuery = admission::query(&head.uri)?;
+        let parts = Parts::read(query.include.as_deref())?;
+        let model = query.model.as_deref().map(|name| app.engine().slot_named(name)?.ready()).transpose()?;
+        Ok((parts, query.encoding, model, read_audio(&app, head, body).await?))
     })
     .await?;
-    let json = admission::within(&app, async |place| {
-        let app = Arc::clone(&app);
-        let job = move |caller: &CancellationToken<'_>| {
-            let audio = song.upload.into_audio()?;
-            let stages = Stages { caller: Some(caller), metrics: Some(app.metrics()) };
-            let decoded = stages.decode(&audio, &app.limits().decode())?;
-            drop((audio, song.held));
+    let Input::Audio { read, reservation } = input else { return Err(Rejection::EmptyAudio) };
+    let json = admission::within(&app, async |permit| {
+        let engine = Arc::clone(app.engine());
+        let job = move |token: &CancellationToken| {
+            let audio = read()?;
+            let decoded = engine.decode(token, &audio)?;
+            drop((audio, reservation));
             let extractor = match &model {
                 Some(model) => model.extractor(),
-                None => app.extractor(parts.descriptors)?,
+                None => librosa(parts.descriptors)?,
             };
-            let analysis = stages.extract(extractor, &decoded.clip)?;
-            to_json(&describe(extractor, &analysis, parts, form, &decoded)?)
+            let features = engine.extract(token, extractor, &decoded.clip)?;
+            to_json(&describe(extractor, &features, parts, numbers, &decoded)?)
         };
-        place.run(job).await?
+        permit.run(job).await?
     });
     Ok(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json.await?).into_response())
 }
 
+/// Extracts features by librosa's defaults: with all descriptors, or the log-mel alone.
+fn librosa(with_descriptors: bool) -> Result<&'static Extractor, Rejection> {
+    static EXTRACTORS: [OnceLock<Extractor>; 2] = [const { OnceLock::new() }; 2];
+    let cell = &EXTRACTORS[usize::from(with_descriptors)];
+    if let Some(extractor) = cell.get() {
+        return Ok(extractor);
+    }
+    let whole = FeatureSpec::librosa();
+    let extractor = Extractor::new(if with_descriptors { whole } else { whole.log_mel_alone() })?;
+    Ok(cell.get_or_init(|| extractor))
+}
+
 fn describe(
     extractor: &Extractor,
-    analysis: &ClipFeatures,
+    features: &ClipFeatures,
     parts: Parts,
-    form: Form,
+    numbers: Numbers,
     decoded: &Decoded,
-) -> Result<FeaturesAnswer, Rejection> {
+) -> Result<FeaturesResponse, Rejection> {
     let spec = extractor.spec();
     let seconds_per_column = spec.stft.hop_length as f64 / f64::from(spec.sample_rate);
-    let db = analysis.log_mel().db();
+    let db = features.log_mel().db();
     let matrix = |values: ArrayView2<'_, f32>, row_hz, unit| Matrix {
         rows: values.nrows(),
         columns: values.ncols(),
         seconds_per_column,
         row_hz,
         unit,
-        values: form.matrix(values),
+        values: numbers.matrix(values),
     };
     let log_mel =
         if parts.log_mel { Some(matrix(db, Some(extractor.band_centres().to_vec()), Some("dB"))) } else { None };
@@ -229,27 +242,27 @@ fn describe(
         None
     };
     let descriptors = if parts.descriptors {
-        let segments = extractor.segments(analysis)?.into_iter().map(|segment| DescriptorSegment {
+        let segments = extractor.segments(features)?.into_iter().map(|segment| DescriptorSegment {
             start_seconds: segment.start_seconds,
             end_seconds: segment.end_seconds,
-            values: form.vector(&segment.vector),
+            values: numbers.vector(&segment.vector),
         });
         Some(Descriptors { segments: segments.collect(), names: extractor.names().to_vec() })
     } else {
         None
     };
-    Ok(FeaturesAnswer {
+    Ok(FeaturesResponse {
         audio: decoded.info.clone(),
         spec: spec.clone(),
         fingerprint: spec.fingerprint(),
         log_mel,
         mfcc,
         descriptors,
-        waveform: parts.waveform.then(|| waveform(&decoded.clip, form)),
+        waveform: parts.waveform.then(|| waveform(&decoded.clip, numbers)),
     })
 }
 
-impl Form {
+impl Numbers {
     fn vector(self, values: &[f32]) -> Value {
         match self {
             Self::Json => json!(values),
@@ -266,7 +279,7 @@ impl Form {
 }
 
 /// The extremes of equal parts of a clip; of a very short one, one sample each.
-fn waveform(clip: &Clip, form: Form) -> Waveform {
+fn waveform(clip: &Clip, numbers: Numbers) -> Waveform {
     let samples = clip.samples();
     let per_column = samples.len().div_ceil(WAVEFORM_COLUMNS).max(1);
     let extreme = |better: fn(f32, f32) -> f32| -> Vec<f32> {
@@ -276,8 +289,8 @@ fn waveform(clip: &Clip, form: Form) -> Waveform {
     Waveform {
         columns: min.len(),
         seconds_per_column: per_column as f64 / f64::from(clip.sample_rate()),
-        min: form.vector(&min),
-        max: form.vector(&max),
+        min: numbers.vector(&min),
+        max: numbers.vector(&max),
     }
 }
 
@@ -299,7 +312,7 @@ mod tests {
     #[test]
     fn a_waveform_has_the_extremes_of_each_part() {
         let samples: Vec<f32> = (0..5000).map(|n| if n % 3 == 0 { 0.5 } else { -0.25 }).collect();
-        let drawn = waveform(&Clip::new(samples, 1000).expect("finite"), Form::Json);
+        let drawn = waveform(&Clip::new(samples, 1000).expect("finite"), Numbers::Json);
         assert_eq!((drawn.columns, drawn.seconds_per_column), (1667, 0.003));
         assert_eq!((&drawn.min[0], &drawn.max[1666]), (&json!(-0.25), &json!(0.5)));
     }

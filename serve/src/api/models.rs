@@ -1,54 +1,20 @@
-//! `/v1/models`: which models this server has, and which versions of them.
+//! What this server is: its models and their versions, whether it is ready, and the kinds of problems that it answers.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{App, Rejection, api::docs::Problems, engine::slot::ModelSlot};
-
-/// A model as it stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub(crate) struct ModelStatus {
-    /// `svm` or `vgg19`.
-    #[schema(example = "svm")]
-    pub(crate) name: String,
-    /// The route that answers for a song.
-    #[schema(example = "/predict")]
-    pub(crate) route: String,
-    /// `ready` or `unavailable`.
-    pub(crate) state: Availability,
-    /// The version in use.
-    pub(crate) version: Option<String>,
-    /// What it tells apart.
-    pub(crate) labels: Vec<String>,
-    /// Fingerprint of the features that it hears.
-    pub(crate) fingerprint: Option<String>,
-    /// Why it is not there, or why a newer version is not in use.
-    pub(crate) problem: Option<String>,
-}
-
-/// Whether a model answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = ModelState)]
-pub(crate) enum Availability {
-    /// It does.
-    Ready,
-    /// It does not.
-    Unavailable,
-}
-
-/// Every model.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub(crate) struct ModelList {
-    /// In the order of their roles.
-    pub(crate) models: Vec<ModelStatus>,
-}
+use super::docs::Problems;
+use crate::{
+    App, Rejection,
+    engine::slot::{ModelList, ModelSlot, ModelStatus},
+    rejection::{ALL, Problem, ProblemKind},
+};
 
 /// A version of a model.
 #[derive(Debug, Serialize, ToSchema)]
@@ -68,27 +34,10 @@ pub(crate) struct VersionList {
     versions: Vec<VersionStatus>,
 }
 
-impl ModelStatus {
-    fn of(host: &ModelSlot) -> Self {
-        let model = host.get();
-        let identity = model.as_ref().map(|model| model.identity());
-        let problem = host.problem().or_else(|| model.is_none().then(|| "no model is loaded yet".to_owned()));
-        Self {
-            name: host.kind().name().to_owned(),
-            route: host.kind().route().to_owned(),
-            state: if model.is_some() { Availability::Ready } else { Availability::Unavailable },
-            version: identity.map(|identity| identity.version.clone()),
-            labels: model.as_ref().map(|model| model.labels().to_vec()).unwrap_or_default(),
-            fingerprint: identity.map(|identity| identity.fingerprint.to_string()),
-            problem,
-        }
-    }
-}
-
 /// Every model of this server
 #[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = 200, description = "The models", body = ModelList)))]
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
-    Json(ModelList { models: app.hosts().iter().map(ModelStatus::of).collect() })
+    Json(ModelList { models: app.engine().slots().iter().map(ModelSlot::status).collect() })
 }
 
 /// One model
@@ -97,7 +46,7 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Json<ModelStatus>, Rejection> {
-    app.host_named(&name).map(|host| Json(ModelStatus::of(host)))
+    app.engine().slot_named(&name).map(|slot| Json(slot.status()))
 }
 
 /// The versions of a model
@@ -106,11 +55,11 @@ pub(crate) async fn versions(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Json<VersionList>, Rejection> {
-    let kind = app.host_named(&name)?.kind();
+    let kind = app.engine().slot_named(&name)?.kind();
     let list = move || {
-        let host = app.host(kind).ok_or(Rejection::UnknownModel)?;
-        let current = host.get().map(|model| model.identity().version.clone());
-        let versions = host.versions()?.into_iter().map(|(version, loaded)| VersionStatus {
+        let slot = app.engine().slot(kind).ok_or(Rejection::UnknownModel)?;
+        let current = slot.get().map(|model| model.identity().version.clone());
+        let versions = slot.versions()?.into_iter().map(|(version, loaded)| VersionStatus {
             current: current.as_ref() == Some(&version),
             version,
             loaded,
@@ -118,4 +67,66 @@ pub(crate) async fn versions(
         Ok(Json(VersionList { versions: versions.collect() }))
     };
     tokio::task::spawn_blocking(list).await.unwrap_or_else(|error| Err(Rejection::internal(error)))
+}
+
+/// The process lives.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Alive {
+    /// `alive`.
+    status: &'static str,
+}
+
+/// Every model is ready.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Ready {
+    /// `ready`.
+    status: &'static str,
+    /// Every model of this server.
+    models: BTreeMap<String, ModelReady>,
+}
+
+/// Whether a model is ready.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModelReady {
+    ready: bool,
+    /// The version in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<String>,
+    /// Why it is not, or why a newer version is not in use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<String>,
+}
+
+/// Whether the process lives; needs no worker and no model
+#[utoipa::path(get, path = "/healthz", tag = "service", responses((status = 200, description = "It does", body = Alive)))]
+pub(crate) async fn alive() -> Json<Alive> {
+    Json(Alive { status: "alive" })
+}
+
+/// Whether every model is loaded and has predicted a test tone
+#[utoipa::path(get, path = "/readyz", tag = "service", responses((status = 200, description = "They are", body = Ready), (status = 503, description = "One is not, or the server is stopping", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, Rejection> {
+    if app.is_stopping() {
+        return Err(Rejection::STOPPING);
+    }
+    let mut models = BTreeMap::new();
+    for slot in app.engine().slots() {
+        let version = slot.ready()?.identity().version.clone();
+        let status = ModelReady { ready: true, version: Some(version), problem: slot.problem() };
+        models.insert(slot.kind().name().to_owned(), status);
+    }
+    Ok(Json(Ready { status: "ready", models }))
+}
+
+/// Every kind of problem.
+#[utoipa::path(get, path = "/problems", tag = "service", responses((status = 200, description = "The table", body = [ProblemKind])))]
+pub(crate) async fn problems() -> Json<&'static [&'static ProblemKind]> {
+    Json(ALL)
+}
+
+/// One kind of problem: the page that `type` of an error response leads to.
+#[utoipa::path(get, path = "/problems/{kind}", tag = "service", params(("kind" = String, Path, description = "What follows `/problems/` in `type`", example = "not-audio")), responses((status = 200, description = "A row of the table", body = ProblemKind), (status = 404, description = "There is no such kind", body = Problem, content_type = "application/problem+json")))]
+pub(crate) async fn problem(Path(slug): Path<String>) -> Result<Json<&'static ProblemKind>, Rejection> {
+    let found = ALL.iter().find(|kind| kind.uri.strip_prefix("/problems/") == Some(slug.as_str()));
+    found.map(|kind| Json(*kind)).ok_or(Rejection::NotFound)
 }

@@ -1,43 +1,46 @@
-//! The routes that a role is there for: from a song to its genre.
+//! The routes that predict: one file in a request, or many.
 
-#![expect(unused_qualifications, reason = "what utoipa makes of `params(Wish)` names it in full")]
+#![expect(unused_qualifications, reason = "what utoipa makes of `params(PredictQuery)` names it in full")]
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
+    body::{Body, Bytes},
     extract::{Path, Request, State},
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderValue, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use futures_util::{StreamExt as _, stream};
 use models::{Classifier, Explain};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::{
+    docs::Problems,
+    upload::{Encoding, File, Upload, files},
+};
 use crate::{
     App, Rejection,
-    api::{answer::PredictResponse, docs::Problems},
-    cli::config::Kind,
-    engine::{
-        hear::{Question, Reply},
-        slot::ModelSlot,
-    },
-    http::admission,
+    config::ModelKind,
+    engine::{Input, PredictRequest, pool::Permit, response::PredictResponse, slot::ModelSlot},
+    http::{admission, middleware::CACHE},
+    rejection::Problem,
 };
 
-/// The header that says whether an answer was kept from before: `hit` or `miss`.
-pub(crate) const CACHE: HeaderName = HeaderName::from_static("tonearm-cache");
+/// Media type of a batch: a JSON object on each line.
+const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 
-/// What a question may ask for beside the genre.
+/// Parameters of a prediction.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-pub(crate) struct Wish {
-    /// Of a network: what it listened to. `predicted` for the genre that it names, or the name of another genre.
+pub(crate) struct PredictQuery {
+    /// Of a network: the label to explain, `predicted` or the name of one.
     #[param(example = "predicted")]
     explain: Option<String>,
 }
 
-/// The forms that audio comes in, for the description of the API.
+/// A form with a file, for the description of the API.
 #[derive(ToSchema)]
 #[schema(as = AudioForm)]
 #[expect(dead_code, reason = "it stands in the description of the API")]
@@ -56,98 +59,214 @@ pub(crate) struct AudioJson {
     audio_base64: String,
 }
 
-/// The genre of a song, by the support vector machine
+/// Predict the label of a file by the SVM
 ///
-/// Audio is told by its bytes, at any rate and any number of channels.
+/// The format is detected by the bytes; any sample rate from 1 to 768 kHz and any number of channels.
 #[utoipa::path(
-    post, path = "/predict", tag = "genre",
+    post, path = "/predict", tag = "predict",
     params(("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
     request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
-    responses((status = 200, description = "The genre", body = PredictResponse), Problems)
+    responses((status = 200, description = "The prediction", body = PredictResponse), Problems)
 )]
 pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    of(&app, |_| Ok(Kind::Svm), None, request).await
+    predict_one(&app, |_| Ok(ModelKind::Svm), None, request).await
 }
 
-/// The genre of a song, by VGG19
+/// Predict the label of a file by VGG19
 #[utoipa::path(
-    post, path = "/vgg", tag = "genre",
-    params(Wish, ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
+    post, path = "/vgg", tag = "predict",
+    params(PredictQuery, ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
     request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
-    responses((status = 200, description = "The genre", body = PredictResponse), Problems)
+    responses((status = 200, description = "The prediction", body = PredictResponse), Problems)
 )]
 pub(crate) async fn vgg(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    of(&app, |_| Ok(Kind::Vgg19), None, request).await
+    predict_one(&app, |_| Ok(ModelKind::Vgg19), None, request).await
 }
 
-/// The genre of a song, by a model that is named
+/// Predict the label of a file by a model
 #[utoipa::path(
     post, path = "/v1/models/{name}/predict", tag = "models",
-    params(("name" = String, Path, example = "svm"), Wish, ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
+    params(("name" = String, Path, example = "svm"), PredictQuery, ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
     request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
-    responses((status = 200, description = "The genre", body = PredictResponse), Problems)
+    responses((status = 200, description = "The prediction", body = PredictResponse), Problems)
 )]
 pub(crate) async fn by_model(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    of(&app, |app| app.host_named(&name).map(ModelSlot::kind), None, request).await
+    predict_one(&app, |app| app.engine().slot_named(&name).map(ModelSlot::kind), None, request).await
 }
 
-/// The genre of a song, by one version of a model
+/// Predict the label of a file by a version of a model
 #[utoipa::path(
     post, path = "/v1/models/{name}/versions/{version}/predict", tag = "models",
-    params(("name" = String, Path, example = "svm"), ("version" = String, Path, description = "12 hexadecimal digits"), Wish),
+    params(("name" = String, Path, example = "svm"), ("version" = String, Path, description = "12 hexadecimal digits"), PredictQuery),
     request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
-    responses((status = 200, description = "The genre", body = PredictResponse), Problems)
+    responses((status = 200, description = "The prediction", body = PredictResponse), Problems)
 )]
 pub(crate) async fn by_version(
     State(app): State<Arc<App>>,
     Path((name, version)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    of(&app, |app| app.host_named(&name).map(ModelSlot::kind), Some(version), request).await
+    predict_one(&app, |app| app.engine().slot_named(&name).map(ModelSlot::kind), Some(version), request).await
 }
 
-/// Answers for a song. `find` says which model is asked.
-async fn of(
-    app: &Arc<App>,
-    find: impl FnOnce(&App) -> Result<Kind, Rejection>,
+/// A form with many files, for the description of the API.
+#[derive(ToSchema)]
+#[schema(as = FilesForm)]
+#[expect(dead_code, reason = "it stands in the description of the API")]
+pub(crate) struct FilesForm {
+    /// The files, at most 64.
+    #[schema(value_type = Vec<String>, format = Binary)]
+    files: Vec<Vec<u8>>,
+}
+
+/// A line of the response, for the description of the API: one of `answer` and `problem`.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it stands in the description of the API")]
+pub(crate) struct BatchLine {
+    /// Which of the files, from 0.
+    index: usize,
+    /// Its name in the form.
+    file_name: String,
+    /// Its prediction, or
+    answer: Option<PredictResponse>,
+    /// why there is none.
+    problem: Option<Problem>,
+}
+
+/// Predict the labels of many files by the SVM
+///
+/// One JSON object on each line, each as soon as it is ready; `index` is that of the file.
+#[utoipa::path(
+    post, path = "/predict/batch", tag = "predict",
+    params(("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
+    request_body(description = "The files", content = FilesForm, content_type = "multipart/form-data"),
+    responses((status = 200, description = "A line for each file", body = BatchLine, content_type = "application/x-ndjson"), Problems)
+)]
+pub(crate) async fn predict_batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
+    predict_many(app, ModelKind::Svm, request).await
+}
+
+/// Predict the labels of many files by VGG19
+#[utoipa::path(
+    post, path = "/vgg/batch", tag = "predict",
+    params(("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
+    request_body(description = "The files", content = FilesForm, content_type = "multipart/form-data"),
+    responses((status = 200, description = "A line for each file", body = BatchLine, content_type = "application/x-ndjson"), Problems)
+)]
+pub(crate) async fn vgg_batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
+    predict_many(app, ModelKind::Vgg19, request).await
+}
+
+/// Reads a file, in whichever way the head says that it is sent, if there is a permit for it. It is taken out of the body on a
+/// worker.
+///
+/// # Errors
+/// Those of [`Encoding::of`] and [`admission::read`].
+pub(super) async fn read_audio(app: &App, head: &Parts, body: &mut Body) -> Result<Input, Rejection> {
+    let encoding = Encoding::of(&head.headers)?;
+    let (bytes, reservation) = admission::read(app, body, app.limits().max_body_bytes).await?;
+    let read = Box::new(|| Upload::new(encoding, bytes).into_audio());
+    Ok(Input::Audio { read, reservation: Some(reservation) })
+}
+
+/// Predicts one file. `find` says by which model.
+async fn predict_one(
+    app: &App,
+    find: impl FnOnce(&App) -> Result<ModelKind, Rejection>,
     version: Option<String>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    let (question, song) = admission::admit(app, request, async |head, body| {
+    let request = admission::admit(app, request, async |head, body| {
         let kind = find(app)?;
-        let wish: Wish = admission::query(&head.uri)?;
+        let query: PredictQuery = admission::query(&head.uri)?;
         let version = version.or_else(|| admission::named_version(&head.headers));
-        let model = admission::choose(app, kind, version).await?;
-        let explain = wish.explain.as_deref().map(|genre| explained(genre, kind, &*model)).transpose()?;
-        Ok((Question { kind, model, explain }, admission::read_song(app, head, body).await?))
+        let model = app.engine().model(kind, version).await?;
+        let explain = query.explain.as_deref().map(|label| explained(label, kind, &*model)).transpose()?;
+        Ok(PredictRequest { kind, model, input: read_audio(app, head, body).await?, explain })
     })
     .await?;
-    let reply = admission::within(app, async |place| app.hear(&place, song, question).await).await?;
-    Ok(respond(reply))
+    let response = admission::within(app, async |permit| app.engine().predict_json(&permit, request).await).await?;
+    let cache = HeaderValue::from_static(if response.cached { "hit" } else { "miss" });
+    let json = HeaderValue::from_static("application/json");
+    Ok(([(header::CONTENT_TYPE, json), (CACHE, cache)], response.json).into_response())
 }
 
-/// Which label `explain` stands for.
-fn explained(genre: &str, kind: Kind, model: &dyn Classifier) -> Result<Explain, Rejection> {
+/// The label that `explain` names.
+fn explained(label: &str, kind: ModelKind, model: &dyn Classifier) -> Result<Explain, Rejection> {
     if !kind.explains() {
         return Err(Rejection::BadQuery {
             problem: "`explain` is for the network; the SVM has no such map".to_owned(),
         });
     }
-    if genre == "predicted" {
+    if label == "predicted" {
         return Ok(Explain::Predicted);
     }
-    let label = model.labels().iter().position(|label| label == genre);
-    label.map(Explain::Label).ok_or_else(|| Rejection::BadQuery {
-        problem: format!("`explain` names no genre of the model; it has `predicted`, {}", model.labels().join(", ")),
+    let index = model.labels().iter().position(|name| name == label);
+    index.map(Explain::Label).ok_or_else(|| Rejection::BadQuery {
+        problem: format!("unknown label in `explain`; expected `predicted` or one of {}", model.labels().join(", ")),
     })
 }
 
-fn respond(reply: Reply) -> Response {
-    let cache = HeaderValue::from_static(if reply.kept { "hit" } else { "miss" });
-    let json = HeaderValue::from_static("application/json");
-    ([(header::CONTENT_TYPE, json), (CACHE, cache)], reply.json).into_response()
+/// Predicts many files under one permit, as many at once as there are workers. Each line is sent as soon as it is ready; no
+/// more is begun while the client does not read, or once it has gone.
+async fn predict_many(app: Arc<App>, kind: ModelKind, request: Request) -> Result<Response, Rejection> {
+    let (model, files, reservation) = admission::admit(&app, request, async |head, body| {
+        let model = app.engine().model(kind, admission::named_version(&head.headers)).await?;
+        let Encoding::Multipart { boundary } = Encoding::of(&head.headers)? else {
+            return Err(Rejection::UnsupportedContentType {
+                hint: " (many files come as multipart/form-data, in fields `files`)",
+            });
+        };
+        let (bytes, reservation) = admission::read(&app, body, app.limits().max_batch_bytes).await?;
+        Ok((model, files(&bytes, &boundary)?, reservation))
+    })
+    .await?;
+    let at_once = app.engine().threads();
+    let batch = Arc::new(Batch { permit: app.engine().enter()?, app, kind, model });
+    let lines = stream::iter(files.into_iter().enumerate()).map(move |(index, file)| {
+        let (batch, _held) = (Arc::clone(&batch), &reservation);
+        async move { batch.line(index, file).await }
+    });
+    let lines = lines.buffer_unordered(at_once).map(Ok::<_, Infallible>);
+    Ok(([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(lines)).into_response())
+}
+
+struct Batch {
+    app: Arc<App>,
+    permit: Permit,
+    kind: ModelKind,
+    model: Arc<dyn Classifier>,
+}
+
+impl Batch {
+    /// A line of the response. The JSON of a prediction is written into it as it is.
+    async fn line(&self, index: usize, file: File) -> Bytes {
+        let mut line = format!("{{\"index\":{index},\"file_name\":").into_bytes();
+        let result = match self.predict(file.audio).await {
+            Ok(json) => Ok(json),
+            Err(rejection) => Err(serde_json::to_vec(&Problem::from(&rejection)).unwrap_or_default()),
+        };
+        line.extend(serde_json::to_vec(&file.name).unwrap_or_default());
+        let (member, value) = match &result {
+            Ok(json) => (&b",\"answer\":"[..], &json[..]),
+            Err(problem) => (&b",\"problem\":"[..], &problem[..]),
+        };
+        line.extend([member, value, b"}\n"].concat());
+        line.into()
+    }
+
+    async fn predict(&self, audio: Bytes) -> Result<Bytes, Rejection> {
+        let limit = self.app.limits().max_body_bytes;
+        if audio.len() as u64 > limit {
+            return Err(Rejection::BodyTooLarge { limit });
+        }
+        let read = Box::new(|| Upload::new(Encoding::Raw, audio).into_audio());
+        let input = Input::Audio { read, reservation: None };
+        let request = PredictRequest { kind: self.kind, model: Arc::clone(&self.model), input, explain: None };
+        Ok(admission::deadline(&self.app, self.app.engine().predict_json(&self.permit, request)).await?.json)
+    }
 }

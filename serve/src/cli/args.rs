@@ -1,33 +1,44 @@
-//! The command line: low values as they were typed, turned into a [`Config`].
+//! The command line: values as they were typed, turned into a [`Config`].
 //!
 //! A setting is taken from the configuration file (`--config`), from the environment (`TONEARM_…`) or from its flag; of
 //! several the last in this order counts. A value of the file goes through the parser as if it were the flag, so the three
 //! take the same values and refuse the same.
 
-use std::{ffi::OsString, num::NonZero, path::PathBuf, thread, time::Duration};
+use std::{
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use axum::http::{HeaderValue, Uri};
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 use models::vgg19::Backend;
+use toml::{Table, Value};
 
+use super::{
+    classify::ClassifyArgs,
+    health::{HealthArgs, Probe},
+};
 use crate::{
     Config, Error, Limits, Result, Role, Timeouts,
-    cli::{
-        classify::ClassifyArgs,
-        config::{Access, Artifacts, Compute, LogFormat, Setting, Telemetry, Upstream, join},
-        probe::{HealthArgs, Probe},
-        settings_file,
+    config::{
+        Access, Artifacts, Compute, LogFormat, Setting, TelemetryConfig, Upstream, cores, join, seconds,
+        seconds_or_never,
     },
 };
 
-/// Serves the classifiers that `train` made: a song goes in, its genre comes out.
+/// Largest configuration file, in bytes.
+const MAX_FILE: u64 = 1 << 20;
+
+/// Serves the classifiers that `train` made, and classifies audio files by genre.
 ///
 /// Without a role: `all`.
 #[derive(Debug, Parser)]
 #[command(
     version,
     after_help = "Every option of a role can also be set in the file of --config, and all but --host and --port by a variable, which\n\
-                  its help names; a flag counts more than a variable, and a variable more than the file. --print-config shows what holds.\n\
+                  its help names; a flag overrides a variable, and a variable the file. --print-config prints the settings.\n\
                   Logs go to standard error, one line a request; RUST_LOG=warn or debug changes how many.\n\
                   Exit codes: 0 stopped by a signal, 1 failed, 2 no artifact or wrong usage."
 )]
@@ -40,9 +51,9 @@ pub struct Cli {
 enum Command {
     #[command(flatten)]
     Serve(Box<ServeCommand>),
-    /// Name the genre of files, without a server
+    /// Classify files, without a server
     Classify(Box<ClassifyArgs>),
-    /// Ask a server whether it lives, or is ready: the health check of a container
+    /// Check whether a server is alive or ready: the health check of a container
     Health(HealthArgs),
 }
 
@@ -81,15 +92,15 @@ struct NetworkArgs {
     #[command(flatten)]
     model: ModelArgs,
 
-    /// What computes the network: flex or ndarray, on the CPU; wgpu or cuda, on a GPU, in a program built with that feature
+    /// Device of the network: flex or ndarray, on the CPU; wgpu or cuda, on a GPU, in a program built with that feature
     #[arg(long, value_name = "DEVICE", env = "TONEARM_DEVICE", default_value_t = Backend::default())]
     device: Backend,
 
-    /// Songs of different requests that go through the network together at most
+    /// Clips in a batch of the network, at most
     #[arg(long, value_name = "N", env = "TONEARM_MAX_BATCH", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=64))]
     max_batch: u16,
 
-    /// How long a song waits for others to go with it; 0 takes those that are there
+    /// How long a clip waits for others to share its batch; 0 batches those that wait already
     #[arg(long, value_name = "MILLISECONDS", env = "TONEARM_BATCH_DELAY", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
     batch_delay: u64,
 }
@@ -99,19 +110,19 @@ struct WebArgs {
     #[command(flatten)]
     common: CommonArgs,
 
-    /// Where `serve svm` is
+    /// URL of `serve svm`
     #[arg(long, value_name = "URL", env = "TONEARM_SVM_URL", default_value = "http://127.0.0.1:8081")]
     svm_url: Uri,
 
-    /// Where `serve vgg` is
+    /// URL of `serve vgg`
     #[arg(long, value_name = "URL", env = "TONEARM_VGG_URL", default_value = "http://127.0.0.1:8082")]
     vgg_url: Uri,
 
-    /// How long one try to connect to them may take; there are three
+    /// How long one attempt to connect to them may take; there are three
     #[arg(long, value_name = "SECONDS", env = "TONEARM_CONNECT_TIMEOUT", default_value_t = 2.0, value_parser = seconds)]
     connect_timeout: f64,
 
-    /// How long they may take to answer, the upload not counted
+    /// How long they may take to respond, the upload not counted
     #[arg(long, value_name = "SECONDS", env = "TONEARM_RESPONSE_TIMEOUT", default_value_t = 120.0, value_parser = seconds)]
     response_timeout: f64,
 }
@@ -123,7 +134,7 @@ struct CommonArgs {
     #[arg(long, value_name = "FILE", env = "TONEARM_CONFIG")]
     config: Option<PathBuf>,
 
-    /// Print every setting as it holds, and where it came from, and exit
+    /// Print every setting and its source, and exit
     #[arg(long)]
     print_config: bool,
 
@@ -151,11 +162,11 @@ struct CommonArgs {
     #[arg(long, value_name = "SECONDS", env = "TONEARM_GRACE", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3600))]
     grace: u64,
 
-    /// File of the keys that admit a request, one a line; without it every request is admitted
+    /// File of API keys, one on each line; without it no key is required
     #[arg(long, value_name = "FILE", env = "TONEARM_API_KEY_FILE")]
     api_key_file: Option<PathBuf>,
 
-    /// Origin of a page elsewhere that may ask, such as https://example.org, or * for every page; may be repeated
+    /// Origin whose pages may send requests (CORS), such as https://example.org, or * for every page; may be repeated
     #[arg(long, value_name = "ORIGIN", env = "TONEARM_CORS_ORIGIN", value_delimiter = ',')]
     cors_origin: Vec<HeaderValue>,
 
@@ -163,7 +174,7 @@ struct CommonArgs {
     #[arg(long, value_name = "FORM", env = "TONEARM_LOG_FORMAT", value_enum, default_value_t)]
     log_format: LogFormat,
 
-    /// Collector that traces are sent to by OTLP over HTTP, such as http://127.0.0.1:4318; none are sent without it
+    /// Collector of traces, by OTLP over HTTP, such as http://127.0.0.1:4318; needs a program built with the feature otlp
     #[arg(long, value_name = "URL", env = "TONEARM_OTLP_ENDPOINT")]
     otlp_endpoint: Option<String>,
 }
@@ -171,8 +182,8 @@ struct CommonArgs {
 /// Options of the roles that compute.
 #[derive(Debug, Args)]
 struct ModelArgs {
-    /// Folder that `train` writes to (CURRENT in the folder of the model is served), or the folder of one version, or the
-    /// URL of an object store: s3://, gs://, az://, http://
+    /// Folder that `train` writes to (CURRENT in the folder of the model is served), or the folder of one version, or, in a
+    /// program built with the feature object-store, a URL: s3://, gs://, az://, http://
     #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     artifacts: String,
 
@@ -180,11 +191,11 @@ struct ModelArgs {
     #[arg(long, value_name = "VERSION", env = "TONEARM_MODEL_VERSION")]
     model_version: Option<String>,
 
-    /// How often CURRENT is looked at for a new version, which is then loaded, checked and swapped in; 0 for never
+    /// How often CURRENT is read for a new version, which then replaces the old one; 0 for never
     #[arg(long, value_name = "SECONDS", env = "TONEARM_RELOAD_EVERY", default_value_t = 2.0, value_parser = seconds_or_never)]
     reload_every: f64,
 
-    /// Start without an artifact, answer 503 on /readyz, and go on looking for one
+    /// Start without an artifact, answer 503 on /readyz, and wait for one
     #[arg(long, env = "TONEARM_WAIT_FOR_ARTIFACT")]
     wait_for_artifact: bool,
 
@@ -196,11 +207,11 @@ struct ModelArgs {
     #[arg(long, value_name = "BYTES", env = "TONEARM_MAX_BATCH_BYTES", default_value_t = Limits::default().max_batch_bytes, value_parser = clap::value_parser!(u64).range(1..=1 << 34))]
     max_batch_bytes: u64,
 
-    /// Bytes of all bodies that are here at once, arriving or waiting; beyond them the answer is 503
+    /// Memory limit: bytes of all bodies at once, arriving or waiting; beyond it the answer is 503
     #[arg(long, value_name = "BYTES", env = "TONEARM_MAX_HELD_BYTES", default_value_t = Limits::default().max_held_bytes, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     max_held_bytes: u64,
 
-    /// How long an answer may take from the end of the upload on, waiting and computing; then it is 503 and the work is dropped
+    /// How long a prediction may take from the end of the upload on, waiting and computing; then the answer is 503
     #[arg(long, value_name = "SECONDS", env = "TONEARM_ANSWER_TIMEOUT", default_value_t = 60.0, value_parser = seconds)]
     answer_timeout: f64,
 
@@ -212,12 +223,12 @@ struct ModelArgs {
     #[arg(long, value_name = "N", env = "TONEARM_QUEUE", default_value_t = 64, value_parser = clap::value_parser!(u16).range(0..=4096))]
     queue: u16,
 
-    /// Answers that are kept for songs that are sent again; 0 for none
+    /// Size of the cache of responses, for files that are sent again; 0 for none
     #[arg(long, value_name = "BYTES", env = "TONEARM_CACHE_BYTES", default_value_t = 32 << 20, value_parser = clap::value_parser!(u64).range(0..=1 << 36))]
     cache_bytes: u64,
 }
 
-/// What the command line asks for.
+/// What the program is to do.
 #[derive(Debug)]
 pub enum Task {
     /// Serve.
@@ -226,13 +237,13 @@ pub enum Task {
     Print(Vec<Setting>),
     /// Classify files.
     Classify(Box<ClassifyArgs>),
-    /// Ask a server how it is.
+    /// Check a server.
     Probe(Probe),
 }
 
 impl Cli {
-    /// Reads a command line, program name first, and the file that it names. `--help`, `--version` and what is no command
-    /// line end the process, as clap has it.
+    /// Reads a command line, program name first, and the file that it names. `--help`, `--version` and invalid arguments
+    /// end the process, as clap has it.
     ///
     /// # Errors
     /// [`Error::Usage`] for a value that cannot be used, or a file that cannot be read.
@@ -242,7 +253,7 @@ impl Cli {
 
     /// [`Cli::read`], with clap's refusal as a value.
     fn try_read(mut args: Vec<OsString>) -> Result<Result<Task, clap::Error>> {
-        // Without a word, what a person at one machine wants.
+        // Without arguments: everything on one machine.
         if args.len() < 2 {
             args.resize(1, "serve".into());
             args.push(Role::All.name().into());
@@ -251,9 +262,9 @@ impl Cli {
             Ok(matches) => matches,
             Err(error) => return Ok(Err(error)),
         };
-        let Some((role, given)) = first.subcommand() else { return Err(Error::Usage("no role is named".into())) };
+        let Some((role, given)) = first.subcommand() else { return Err(Error::Usage("expected a role".into())) };
         let from_file = match given.try_get_one::<PathBuf>("config") {
-            Ok(Some(path)) => settings_file::read(path, &Self::command(), role, given)?,
+            Ok(Some(path)) => read_file(path, &Self::command(), role, given)?,
             _ => Vec::new(),
         };
         let whole = args.into_iter().chain(from_file.iter().flat_map(|(_, args)| args.iter().cloned()));
@@ -281,7 +292,7 @@ impl Cli {
     }
 }
 
-/// What to serve, or the settings that it would be served with.
+/// What to serve, or the settings to print.
 fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
     let (role, common) = match &command {
         ServeCommand::Svm(args) => (Role::Svm, &args.common),
@@ -302,7 +313,7 @@ fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
         compute: Compute::default(),
         artifacts: Artifacts { address: String::new(), version: None, reload: Duration::ZERO, wait: true },
         access: Access { api_keys: common.api_key_file.clone(), cors_origins: common.cors_origin.clone() },
-        telemetry: Telemetry { log: common.log_format, otlp_endpoint: common.otlp_endpoint.clone() },
+        telemetry: TelemetryConfig { log: common.log_format, otlp_endpoint: common.otlp_endpoint.clone() },
         upstream: None,
         settings,
     };
@@ -330,7 +341,7 @@ fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
 impl ModelArgs {
     fn into_config(self, config: &mut Config) {
         config.limits.max_seconds = self.max_seconds;
-        // One whole body must find its place.
+        // One whole body must fit.
         config.limits.max_batch_bytes = self.max_batch_bytes.max(config.limits.max_body_bytes);
         config.limits.max_held_bytes = self.max_held_bytes.max(config.limits.max_body_bytes);
         config.limits.answer_deadline = Duration::from_secs_f64(self.answer_timeout);
@@ -346,29 +357,10 @@ impl ModelArgs {
     }
 }
 
-/// Threads unless told otherwise.
-pub(crate) fn cores() -> usize {
-    thread::available_parallelism().map_or(1, NonZero::get)
-}
-
-pub(crate) fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
-        _ => Err("a number of seconds over 0 and up to 86400 is wanted".to_owned()),
-    }
-}
-
-pub(crate) fn seconds_or_never(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(seconds) if (0.0..=86_400.0).contains(&seconds) => Ok(seconds),
-        _ => Err("a number of seconds from 0 to 86400 is wanted".to_owned()),
-    }
-}
-
 fn check_listen(listen: &str) -> Result<String> {
     match listen.rsplit_once(':') {
         Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => Ok(listen.to_owned()),
-        _ => Err(Error::Usage(format!("--listen is `{listen}`, not HOST:PORT such as 127.0.0.1:8081"))),
+        _ => Err(Error::Usage(format!("--listen is `{listen}`; expected HOST:PORT such as 127.0.0.1:8081"))),
     }
 }
 
@@ -378,8 +370,8 @@ fn first_line(error: &clap::Error) -> String {
     text.lines().next().unwrap_or_default().trim_start_matches("error: ").to_owned()
 }
 
-/// Every option of `role` that has a value, and where it came from.
-fn settings(role: &str, held: &ArgMatches, given: &ArgMatches, from_file: &settings_file::Args) -> Vec<Setting> {
+/// Every option of `role` that has a value, and its source.
+fn settings(role: &str, held: &ArgMatches, given: &ArgMatches, from_file: &FileArgs) -> Vec<Setting> {
     let command = Cli::command();
     let Some(command) = command.find_subcommand(role) else { return Vec::new() };
     let mut settings = Vec::new();
@@ -408,6 +400,72 @@ fn mask(value: &str) -> String {
     match authority.rsplit_once('@') {
         Some((secret, _)) => format!("{scheme}://***{}", rest.get(secret.len()..).unwrap_or_default()),
         None => value.to_owned(),
+    }
+}
+
+/// The name of each setting of a configuration file, and the flags that say the same.
+type FileArgs = Vec<(String, Vec<OsString>)>;
+
+/// Reads the file at `path` for a role of `program`, without what `given` (the command line and the environment) has
+/// already, and without what concerns other roles alone, so that one file can serve all of them.
+///
+/// # Errors
+/// [`Error::Usage`] for a file that cannot be read or not TOML, for an unknown setting, and for a value that no flag can have.
+fn read_file(path: &Path, program: &Command, role: &str, given: &ArgMatches) -> Result<FileArgs> {
+    let refuse = |problem: String| Error::Usage(format!("--config {}: {problem}", path.display()));
+    let table = parse_file(path).map_err(refuse)?;
+    let Some(command) = program.find_subcommand(role) else { return Ok(FileArgs::new()) };
+    let stronger =
+        |id: &str| matches!(given.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
+    let mut args = FileArgs::new();
+    for (name, value) in &table {
+        if matches!(name.as_str(), "config" | "print-config" | "help" | "version") {
+            return Err(refuse(format!("`{name}` cannot be set in a file")));
+        }
+        let known = |command: &Command| command.get_arguments().any(|arg| arg.get_long() == Some(name));
+        let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(name)) else {
+            let takes_a_file = |command: &&Command| command.get_arguments().any(|arg| arg.get_long() == Some("config"));
+            if program.get_subcommands().filter(takes_a_file).any(known) {
+                continue;
+            }
+            return Err(refuse(format!("unknown setting `{name}`; `serve {role} --help` lists the settings")));
+        };
+        // An address and its two parts are the same setting.
+        let id = arg.get_id().as_str();
+        let same: &[&str] = if matches!(id, "listen" | "host" | "port") { &["listen", "host", "port"] } else { &[id] };
+        if same.iter().any(|id| stronger(id)) {
+            continue;
+        }
+        let is_switch = !arg.get_action().takes_values();
+        let flags = flags(name, value, is_switch).ok_or_else(|| {
+            let expected = if is_switch { "true or false" } else { "a string, a number, or a list of strings" };
+            refuse(format!("`{name}` has the wrong type; expected {expected}"))
+        })?;
+        args.push((name.clone(), flags));
+    }
+    Ok(args)
+}
+
+fn parse_file(path: &Path) -> Result<Table, String> {
+    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
+    if size > MAX_FILE {
+        return Err(format!("it has {size} bytes, more than a configuration may have"));
+    }
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())
+}
+
+/// `--name=value` for each value; a switch is there or not.
+fn flags(name: &str, value: &Value, is_switch: bool) -> Option<Vec<OsString>> {
+    let flag = |text: String| OsString::from(format!("--{name}={text}"));
+    match value {
+        Value::Boolean(on) if is_switch => Some(if *on { vec![format!("--{name}").into()] } else { Vec::new() }),
+        _ if is_switch => None,
+        Value::String(text) => Some(vec![flag(text.clone())]),
+        Value::Integer(number) => Some(vec![flag(number.to_string())]),
+        Value::Float(number) => Some(vec![flag(number.to_string())]),
+        Value::Array(values) => values.iter().map(|value| value.as_str().map(|text| flag(text.to_owned()))).collect(),
+        _ => None,
     }
 }
 
@@ -447,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_word_everything_is_served() {
+    fn without_arguments_everything_is_served() {
         assert_eq!(config(&["serve"]).expect("valid").role, Role::All);
         assert!(config(&["serve", "--port", "9"]).is_err(), "options are of a role");
     }

@@ -1,8 +1,9 @@
-//! The command line of `serve`: arguments, configuration, `classify` and `health`.
+//! The command line of `serve`: arguments, the server, `classify` and `health`.
 
-pub mod args;
+mod args;
 pub mod classify;
-pub mod config;
-pub mod probe;
-pub(crate) mod run;
-pub(crate) mod settings_file;
+pub mod health;
+mod run;
+
+pub use args::{Cli, Task};
+pub use run::run;

@@ -10,13 +10,13 @@ use tokio::{
 
 use crate::{
     App, Config, Error, Result, Role,
-    cli::config::Artifacts,
     engine::slot::{self, ModelSlot, Refreshed, Source},
-    http::{router::router, server, telemetry},
+    http::server,
     repository::Repository,
+    router, telemetry,
 };
 
-/// Serves until SIGTERM or SIGINT, then finishes what was taken.
+/// Serves until SIGTERM or SIGINT, then finishes requests under way.
 ///
 /// # Errors
 /// [`Error`], when there is nothing to serve or nowhere to serve it.
@@ -29,12 +29,12 @@ pub fn run(config: &Config) -> Result<()> {
     }
     let source = match config.role.kinds() {
         [] => None,
-        _ => Some(open(&config.artifacts, config)?),
+        _ => Some(source(config)?),
     };
     let app = Arc::new(App::of(config, source.as_ref())?);
-    // Before the address is taken: a process without a model is not to look alive, unless told to.
-    for host in app.hosts() {
-        match host.refresh() {
+    // Before the address is taken: a process without a model is not to seem alive, unless told to.
+    for slot in app.engine().slots() {
+        match slot.refresh() {
             Err(error) if config.artifacts.wait => tracing::warn!("{error}"),
             refreshed => drop(refreshed?),
         }
@@ -51,7 +51,7 @@ pub fn run(config: &Config) -> Result<()> {
         let own = if own.is_empty() { "none".to_owned() } else { own.join("; ") };
         tracing::info!("settings other than the defaults: {own}");
         if !config.artifacts.reload.is_zero() {
-            for index in 0..app.hosts().len() {
+            for index in 0..app.engine().slots().len() {
                 task::spawn(follow(Arc::clone(&app), index, config.artifacts.reload));
             }
         }
@@ -63,45 +63,46 @@ pub fn run(config: &Config) -> Result<()> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::info!("stopping: finishing what was taken");
+            tracing::info!("stopping: finishing requests under way");
             app.stop();
         };
-        server::serve(listener, router(Arc::clone(&app)), config.timeouts, app.metrics(), stop).await;
+        server::serve(listener, router(Arc::clone(&app)), config.timeouts, app.engine().metrics(), stop).await;
         Ok(())
     })?;
-    // What is still waiting now has lost its client to the end of the grace.
+    // Requests that still wait now are over the grace period.
     runtime.shutdown_timeout(time::Duration::from_secs(1));
-    app.finish();
+    app.engine().finish();
     tracing::info!("stopped");
     Ok(())
 }
 
-fn open(artifacts: &Artifacts, config: &Config) -> Result<Source> {
-    let refuse = |error: crate::repository::RepositoryError| Error::Usage(format!("--artifacts: {error}"));
-    let repository = Repository::open(&artifacts.address).map_err(refuse)?;
-    Ok(Source { repository: Arc::new(repository), device: config.compute.device, pinned: artifacts.version.clone() })
+fn source(config: &Config) -> Result<Source> {
+    let repository = Repository::open(&config.artifacts.address);
+    let repository = repository.map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;
+    let (device, pinned) = (config.compute.device, config.artifacts.version.clone());
+    Ok(Source { repository: Arc::new(repository), device, pinned })
 }
 
-/// Looks at `CURRENT` of a model again and again, and says once what is wrong with what it finds.
+/// Reads `CURRENT` of a model again and again, and logs each problem once.
 async fn follow(app: Arc<App>, index: usize, every: time::Duration) {
-    let mut said = String::new();
+    let mut logged = String::new();
     loop {
         time::sleep(every).await;
-        let looked = task::spawn_blocking({
+        let refreshed = task::spawn_blocking({
             let app = Arc::clone(&app);
-            move || app.hosts().get(index).map(ModelSlot::refresh)
+            move || app.engine().slots().get(index).map(ModelSlot::refresh)
         });
-        match looked.await {
+        match refreshed.await {
             Ok(Some(Ok(Refreshed::Replaced(identity)))) => {
-                said.clear();
+                logged.clear();
                 tracing::info!(model = identity.name, version = identity.version, "a new version is in use");
             }
             Ok(Some(Ok(Refreshed::Unchanged)) | None) => {}
             Ok(Some(Err(error))) => {
                 let problem = error.to_string();
-                if problem != said {
+                if problem != logged {
                     tracing::warn!("{problem}");
-                    said = problem;
+                    logged = problem;
                 }
             }
             Err(error) => tracing::error!(%error, "loading the artifact panicked"),
@@ -109,20 +110,20 @@ async fn follow(app: Arc<App>, index: usize, every: time::Duration) {
     }
 }
 
-/// The line that an operator looks for.
+/// Says on standard error where the server listens, and which models it has.
 fn announce(app: &App, address: &str, config: &Config) {
     let models: Vec<String> = app
         .hosts()
         .iter()
-        .map(|host| match host.get() {
+        .map(|slot| match slot.get() {
             Some(model) => {
                 let fingerprint = model.identity().fingerprint.to_string();
                 let prefix = fingerprint.get(..12).unwrap_or(&fingerprint);
                 let device =
-                    if host.kind().batches() { format!(", device {}", config.compute.device) } else { String::new() };
+                    if slot.kind().batches() { format!(", device {}", config.compute.device) } else { String::new() };
                 format!("model {}, features {prefix}{device}", model.identity())
             }
-            None => format!("waiting for an artifact of {}", host.kind().name()),
+            None => format!("waiting for an artifact of {}", slot.kind().name()),
         })
         .collect();
     let role = config.role.name();

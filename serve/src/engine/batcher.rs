@@ -1,8 +1,8 @@
-//! [`Batcher`]: songs of different requests, through one network together.
+//! [`Batcher`]: clips of different requests in one forward pass.
 //!
-//! A network reads all its weights for every forward pass, so songs that go through it together share that cost, and no two
-//! requests compete for the same threads. One thread does it: what computes spreads over its own. It takes what is waiting,
-//! as long as it is for the same model, at most so many; with a delay it waits that long for company.
+//! A network reads all its weights for every forward pass, so clips in one batch share that cost, and no two requests
+//! compete for the same threads. One thread runs the batches; the network spreads over threads of its own. A batch is what
+//! waits for the same model, up to a maximum; with a delay it waits that long for more.
 
 use std::{
     collections::VecDeque,
@@ -16,19 +16,10 @@ use features::ClipFeatures;
 use models::{Classifier, Explain, PredictOutput, PredictRequest};
 use tokio::sync::oneshot;
 
-use crate::{Rejection, engine::sync::lock, http::metrics::Metrics};
+use super::pool::lock;
+use crate::{Rejection, telemetry::Metrics};
 
-/// A song that waits.
-struct Song {
-    model: Arc<dyn Classifier>,
-    analysis: ClipFeatures,
-    /// What is to be explained, if anything.
-    explain: Option<Explain>,
-    since: Instant,
-    reply: oneshot::Sender<Result<PredictOutput, Rejection>>,
-}
-
-/// Takes songs one by one and computes them together.
+/// Collects requests and predicts them in batches.
 #[derive(Debug)]
 pub struct Batcher {
     shared: Arc<Shared>,
@@ -37,33 +28,36 @@ pub struct Batcher {
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    queue: Mutex<BatchQueue>,
     wake: Condvar,
-    max: usize,
+    max_batch: usize,
     delay: Duration,
     metrics: Arc<Metrics>,
 }
 
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Song>,
+#[derive(Debug, Default)]
+struct BatchQueue {
+    requests: VecDeque<QueuedRequest>,
     stopping: bool,
 }
 
-impl std::fmt::Debug for State {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("waiting", &self.queue.len()).field("stopping", &self.stopping).finish()
-    }
+#[derive(Debug)]
+struct QueuedRequest {
+    model: Arc<dyn Classifier>,
+    features: ClipFeatures,
+    explain: Option<Explain>,
+    since: Instant,
+    result: oneshot::Sender<Result<PredictOutput, Rejection>>,
 }
 
 impl Batcher {
-    /// Starts the thread; at most `max` songs go together, and one waits for others for `delay`.
+    /// Starts the thread; a batch has at most `max_batch` clips, and its first one waits for others for `delay`.
     ///
     /// # Errors
     /// The operating system's, when it has no more threads.
-    pub fn new(max: usize, delay: Duration, metrics: Arc<Metrics>) -> std::io::Result<Self> {
-        let shared =
-            Arc::new(Shared { state: Mutex::default(), wake: Condvar::new(), max: max.max(1), delay, metrics });
+    pub fn new(max_batch: usize, delay: Duration, metrics: Arc<Metrics>) -> std::io::Result<Self> {
+        let max_batch = max_batch.max(1);
+        let shared = Arc::new(Shared { queue: Mutex::default(), wake: Condvar::new(), max_batch, delay, metrics });
         let worker = thread::Builder::new().name("batcher".to_owned()).spawn({
             let shared = Arc::clone(&shared);
             move || shared.work()
@@ -71,32 +65,32 @@ impl Batcher {
         Ok(Self { shared, worker: Mutex::new(Some(worker)) })
     }
 
-    /// Has `model` judge a song. Dropping the future abandons it: it is not begun, or stopped at its next passage.
+    /// Predicts a clip. Dropping the future cancels it: it is not begun, or stopped at its next segment.
     ///
     /// # Errors
-    /// What the model found wrong with it; [`Rejection::Internal`] for a panic, or after [`Batcher::finish`].
-    pub async fn judge(
+    /// What the model found wrong with it; [`Rejection::Internal`] for a panic; [`Rejection::NotReady`] after
+    /// [`Batcher::finish`].
+    pub async fn predict(
         &self,
         model: Arc<dyn Classifier>,
-        analysis: ClipFeatures,
+        features: ClipFeatures,
         explain: Option<Explain>,
     ) -> Result<PredictOutput, Rejection> {
-        let (reply, result) = oneshot::channel();
+        let (result, received) = oneshot::channel();
         {
-            let mut state = lock(&self.shared.state);
-            if state.stopping {
-                return Err(Rejection::NotReady { reason: "the server is stopping".into() });
+            let mut queue = lock(&self.shared.queue);
+            if queue.stopping {
+                return Err(Rejection::STOPPING);
             }
-            state.queue.push_back(Song { model, analysis, explain, since: Instant::now(), reply });
+            queue.requests.push_back(QueuedRequest { model, features, explain, since: Instant::now(), result });
         }
         self.shared.wake.notify_one();
-        result.await.unwrap_or_else(|_| Err(Rejection::internal("the model panicked")))
+        received.await.unwrap_or_else(|_| Err(Rejection::internal("the model panicked")))
     }
 
-    /// Takes no more songs, finishes those that were taken, and returns when that is done.
+    /// Takes no more requests, finishes those that were taken, and returns when that is done.
     pub fn finish(&self) {
-        lock(&self.shared.state).stopping = true;
-        self.shared.wake.notify_all();
+        self.shared.stop();
         if let Some(worker) = lock(&self.worker).take() {
             // It catches the panics of models; one that died all the same is reported by the panic hook.
             let _ = worker.join();
@@ -107,71 +101,74 @@ impl Batcher {
 impl Drop for Batcher {
     /// Lets the thread end without waiting for it.
     fn drop(&mut self) {
-        lock(&self.shared.state).stopping = true;
-        self.shared.wake.notify_all();
+        self.shared.stop();
     }
 }
 
 impl Shared {
+    fn stop(&self) {
+        lock(&self.queue).stopping = true;
+        self.wake.notify_all();
+    }
+
     fn work(&self) {
-        while let Some(songs) = self.next() {
-            self.compute(songs);
+        while let Some(batch) = self.next_batch() {
+            self.predict(batch);
         }
     }
 
-    /// The songs that go next, at least one; `None` at the end.
-    fn next(&self) -> Option<Vec<Song>> {
-        let mut state = lock(&self.state);
+    /// The next batch, of one model and in the order of arrival; `None` at the end.
+    fn next_batch(&self) -> Option<Vec<QueuedRequest>> {
+        let mut queue = lock(&self.queue);
         loop {
-            state.queue.retain(|song| !song.reply.is_closed());
-            let Some(first) = state.queue.front() else {
-                if state.stopping {
+            queue.requests.retain(|request| !request.result.is_closed());
+            let Some(first) = queue.requests.front() else {
+                if queue.stopping {
                     return None;
                 }
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             let left = self.delay.saturating_sub(first.since.elapsed());
-            if left.is_zero() || state.queue.len() >= self.max || state.stopping {
+            if left.is_zero() || queue.requests.len() >= self.max_batch || queue.stopping {
                 break;
             }
-            state = self.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            queue = self.wake.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        // A batch is of one model, and the order of arrival is kept.
-        let first = state.queue.pop_front()?;
-        let mut songs = vec![first];
-        while songs.len() < self.max
-            && state.queue.front().is_some_and(|song| Arc::ptr_eq(&song.model, &songs[0].model))
-            && let Some(song) = state.queue.pop_front()
-        {
-            songs.push(song);
-        }
-        Some(songs)
+        let model = Arc::clone(&queue.requests.front()?.model);
+        let same = queue.requests.iter().take(self.max_batch).take_while(|next| Arc::ptr_eq(&next.model, &model));
+        let len = same.count();
+        Some(queue.requests.drain(..len).collect())
     }
 
-    fn compute(&self, songs: Vec<Song>) {
-        let Some(model) = songs.first().map(|song| Arc::clone(&song.model)) else { return };
-        for song in &songs {
-            self.metrics.batch_wait.observe(song.since.elapsed().as_secs_f64());
+    fn predict(&self, batch: Vec<QueuedRequest>) {
+        let Some(model) = batch.first().map(|request| Arc::clone(&request.model)) else { return };
+        for request in &batch {
+            self.metrics.batch_wait.observe(request.since.elapsed().as_secs_f64());
         }
-        self.metrics.batch_songs.observe(songs.len() as f64);
+        self.metrics.batch_size.observe(batch.len() as f64);
         let start = Instant::now();
-        let judged = catch_unwind(AssertUnwindSafe(|| judge(&*model, &songs)));
+        let outputs = catch_unwind(AssertUnwindSafe(|| predict_batch(&*model, &batch)));
         self.metrics.inference(&model.identity().name, start.elapsed());
-        // Where the model panicked the replies are dropped, which says so.
-        let Ok(judged) = judged else { return };
-        for (song, judgement) in songs.into_iter().zip(judged) {
-            // The caller may have gone.
-            let _ = song.reply.send(judgement.map_err(Rejection::from));
+        let Ok(outputs) = outputs else {
+            // One clip is no reason to fail the others. Where it is alone its sender is dropped, which says so.
+            if batch.len() > 1 {
+                batch.into_iter().for_each(|request| self.predict(vec![request]));
+            }
+            return;
+        };
+        for (request, output) in batch.into_iter().zip(outputs) {
+            // The request may have been cancelled.
+            let _ = request.result.send(output.map_err(Rejection::from));
         }
     }
 }
 
-fn judge(model: &dyn Classifier, songs: &[Song]) -> Vec<models::Result<PredictOutput>> {
-    let cancelled: Vec<_> = songs.iter().map(|song| move || song.reply.is_closed()).collect();
-    let requests = songs.iter().zip(&cancelled);
+fn predict_batch(model: &dyn Classifier, batch: &[QueuedRequest]) -> Vec<models::Result<PredictOutput>> {
+    let cancelled: Vec<_> = batch.iter().map(|request| move || request.result.is_closed()).collect();
+    let requests = batch.iter().zip(&cancelled);
     let requests: Vec<PredictRequest<'_>> = requests
-        .map(|(song, cancelled)| PredictRequest { features: &song.analysis, explain: song.explain, cancelled })
+        .map(|(request, cancelled)| PredictRequest { features: &request.features, explain: request.explain, cancelled })
         .collect();
     model.predict_batch(&requests)
 }

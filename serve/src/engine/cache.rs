@@ -8,7 +8,7 @@ use std::{
 use axum::body::Bytes;
 use clru::{CLruCache, CLruCacheConfig, WeightScale};
 
-use crate::engine::sync::lock;
+use super::pool::lock;
 
 /// What is counted for an entry beside its bytes: its nodes in the map and in the list, and their allocations.
 const OVERHEAD: usize = 256;

@@ -1,40 +1,48 @@
-//! [`Pool`]: threads of their own for work on the CPU, behind a queue that is bounded.
+//! [`Pool`]: CPU-bound work on threads of its own, behind a bounded queue.
 
 use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, Condvar, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
-use tokio::sync::oneshot;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError, oneshot};
+pub use tokio_util::sync::CancellationToken;
+use tracing::Span;
 
-use crate::{engine::sync::lock, http::metrics::Metrics};
+use crate::{Rejection, telemetry::Metrics};
 
-/// Threads that run jobs in the order of their arrival, for callers who each hold a [`Permit`].
+/// Locks a mutex even if a thread panicked while it held it: nothing here panics between two halves of a change.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Threads that run jobs in the order of their arrival, for requests that each hold a [`Permit`].
 ///
-/// A job whose caller has gone is never started. A job that panics takes nothing with it but itself.
+/// A job whose request was cancelled is never started. A job that panics ends no worker and no other job.
 #[derive(Debug)]
 pub struct Pool {
     shared: Arc<Shared>,
     workers: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A caller's right to be here, from its entry until its answer is ready. Dropping it lets the next one in.
+/// The right of a request to run jobs, from its admission until its response is ready. Dropping it admits the next one.
 #[derive(Debug)]
 pub struct Permit {
     shared: Arc<Shared>,
     since: Instant,
+    _permit: OwnedSemaphorePermit,
 }
 
 /// Why a job gave no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
-    /// Every worker is busy and every place in the queue is taken.
+    /// Every worker is busy and the queue is full.
     #[error("the queue is full")]
     Full,
     /// [`Pool::finish`] was called.
@@ -45,29 +53,30 @@ pub enum PoolError {
     Panicked,
 }
 
-/// Lets a job ask, between two steps, whether anybody still waits for it.
-pub struct CancellationToken<'a>(&'a (dyn Fn() -> bool + Sync));
-
-impl CancellationToken<'_> {
-    /// Whether the caller has gone, so that the rest of the work is for nobody.
-    #[must_use]
-    pub fn is_gone(&self) -> bool {
-        (self.0)()
+impl From<PoolError> for Rejection {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Full => Self::Busy { retry_after: 1 },
+            PoolError::Stopping => Self::STOPPING,
+            PoolError::Panicked => Self::internal(error),
+        }
     }
 }
 
 impl Pool {
-    /// Starts `threads` workers (at least one), and lets in so many callers and `queue` more.
+    /// Starts `threads` workers (at least one), and gives permits to as many requests and to `queue` more.
     ///
     /// # Errors
     /// The operating system's, when it has no more threads.
     pub fn new(threads: usize, queue: usize, metrics: Arc<Metrics>) -> std::io::Result<Self> {
         let threads = threads.max(1);
+        let capacity = threads + queue;
         let shared = Arc::new(Shared {
-            state: Mutex::default(),
+            queue: Mutex::default(),
             wake: Condvar::new(),
-            places: threads + queue,
-            stay_micros: AtomicU64::new(0),
+            permits: Arc::new(Semaphore::new(capacity)),
+            capacity,
+            mean_micros: AtomicU64::new(0),
             metrics,
         });
         let pool = Self { shared, workers: Mutex::default() };
@@ -80,40 +89,52 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Whether a caller would be refused now: a reason to refuse an upload before it is read.
+    /// Whether a request would be refused now: a reason to refuse an upload before it is read.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.shared.has_room(&lock(&self.shared.state)).is_err()
+        self.shared.permits.available_permits() == 0 || self.shared.permits.is_closed()
     }
 
-    /// Takes a place, if there is one.
+    /// Takes a permit, if there is one.
     ///
     /// # Errors
     /// [`PoolError::Full`], [`PoolError::Stopping`].
     pub fn enter(&self) -> Result<Permit, PoolError> {
-        let mut state = lock(&self.shared.state);
-        self.shared.has_room(&state)?;
-        state.inside += 1;
-        Ok(Permit { shared: Arc::clone(&self.shared), since: Instant::now() })
+        match Arc::clone(&self.shared.permits).try_acquire_owned() {
+            Ok(permit) => Ok(self.admit(permit)),
+            Err(TryAcquireError::NoPermits) => Err(PoolError::Full),
+            Err(TryAcquireError::Closed) => Err(PoolError::Stopping),
+        }
     }
 
-    /// How many callers are inside, and how many of their jobs wait for a worker.
+    /// Waits for a permit.
+    ///
+    /// # Errors
+    /// [`PoolError::Stopping`].
+    pub async fn acquire(&self) -> Result<Permit, PoolError> {
+        let permit = Arc::clone(&self.shared.permits).acquire_owned().await;
+        permit.map(|permit| self.admit(permit)).map_err(|_| PoolError::Stopping)
+    }
+
+    fn admit(&self, permit: OwnedSemaphorePermit) -> Permit {
+        Permit { shared: Arc::clone(&self.shared), since: Instant::now(), _permit: permit }
+    }
+
+    /// How many requests hold a permit, and how many of their jobs wait for a worker.
     #[must_use]
     pub fn occupancy(&self) -> (usize, usize) {
-        let state = lock(&self.shared.state);
-        (state.inside, state.queue.len())
+        (self.shared.capacity - self.shared.permits.available_permits(), lock(&self.shared.queue).jobs.len())
     }
 
-    /// How long callers stay of late: what one who was refused may expect to wait for a place.
+    /// How long requests have held a permit of late: what a refused one may expect to wait.
     #[must_use]
-    pub fn stay(&self) -> Duration {
-        Duration::from_micros(self.shared.stay_micros.load(Ordering::Relaxed))
+    pub fn mean_latency(&self) -> Duration {
+        Duration::from_micros(self.shared.mean_micros.load(Ordering::Relaxed))
     }
 
     /// Takes no more jobs, finishes those that were taken, and returns when the last worker has ended.
     pub fn finish(&self) {
-        lock(&self.shared.state).stopping = true;
-        self.shared.wake.notify_all();
+        self.shared.stop();
         for worker in std::mem::take(&mut *lock(&self.workers)) {
             // Workers catch the panics of their jobs; one that died all the same is reported by the panic hook.
             let _ = worker.join();
@@ -124,140 +145,110 @@ impl Pool {
 impl Drop for Pool {
     /// Lets the workers end without waiting for them.
     fn drop(&mut self) {
-        lock(&self.shared.state).stopping = true;
-        self.shared.wake.notify_all();
+        self.shared.stop();
     }
 }
 
 impl Permit {
-    /// Runs `job` on a worker and gives its result. Dropping the future abandons the job.
+    /// Runs `job` on a worker, in the span of the caller, and gives its result. Dropping the future cancels the job.
     ///
     /// # Errors
     /// [`PoolError::Stopping`] after [`Pool::finish`]; [`PoolError::Panicked`].
     pub async fn run<T, F>(&self, job: F) -> Result<T, PoolError>
     where
         T: Send + 'static,
-        F: FnOnce(&CancellationToken<'_>) -> T + Send + 'static,
+        F: FnOnce(&CancellationToken) -> T + Send + 'static,
     {
-        let (reply, result) = oneshot::channel();
+        let (sender, result) = oneshot::channel();
+        let (token, span) = (CancellationToken::new(), Span::current());
+        let _cancel_on_drop = token.clone().drop_guard();
         {
-            let mut state = lock(&self.shared.state);
-            if state.stopping {
+            let mut queue = lock(&self.shared.queue);
+            if queue.stopping {
                 return Err(PoolError::Stopping);
             }
-            // What was abandoned while it waited is let go of here, with the body that it holds.
-            state.queue.retain(|work| work.is_wanted());
-            state.queue.push_back(Box::new(Task { job, reply, since: Instant::now() }));
+            // What was cancelled while it waited is dropped here, with the body that it holds.
+            queue.jobs.retain(|job| !job.token.is_cancelled());
+            let run = {
+                let token = token.clone();
+                // Whatever the job left half done is dropped with it: nothing of it is seen again.
+                let run = AssertUnwindSafe(move || span.in_scope(|| job(&token)));
+                // The request may have been cancelled.
+                move || drop(sender.send(catch_unwind(run).map_err(|_| PoolError::Panicked)))
+            };
+            queue.jobs.push_back(QueuedJob { token, since: Instant::now(), run: Box::new(run) });
         }
         self.shared.wake.notify_one();
-        // A worker drops a reply only by way of a panic outside of the job.
+        // A worker drops a sender only by way of a panic outside of the job.
         result.await.unwrap_or(Err(PoolError::Panicked))
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        lock(&self.shared.state).inside -= 1;
-        let stay = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let latency = u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX);
         // Of two at once one may be lost: an average can bear that.
-        let before = self.shared.stay_micros.load(Ordering::Relaxed);
-        let after = if before == 0 { stay } else { before - before / 8 + stay / 8 };
-        self.shared.stay_micros.store(after, Ordering::Relaxed);
+        let before = self.shared.mean_micros.load(Ordering::Relaxed);
+        let after = if before == 0 { latency } else { before - before / 8 + latency / 8 };
+        self.shared.mean_micros.store(after, Ordering::Relaxed);
     }
 }
 
 #[derive(Debug)]
 struct Shared {
-    state: Mutex<State>,
+    queue: Mutex<JobQueue>,
     wake: Condvar,
-    /// Callers who may be inside at once.
-    places: usize,
-    /// A running mean of how long they stay.
-    stay_micros: AtomicU64,
+    permits: Arc<Semaphore>,
+    capacity: usize,
+    /// A running mean of how long permits are held.
+    mean_micros: AtomicU64,
     metrics: Arc<Metrics>,
 }
 
-#[derive(Default)]
-struct State {
-    queue: VecDeque<Box<dyn Work>>,
-    inside: usize,
+#[derive(Debug, Default)]
+struct JobQueue {
+    jobs: VecDeque<QueuedJob>,
     stopping: bool,
 }
 
-impl std::fmt::Debug for State {
+struct QueuedJob {
+    token: CancellationToken,
+    since: Instant,
+    /// Does the job and hands over the result.
+    run: Box<dyn FnOnce() + Send>,
+}
+
+impl std::fmt::Debug for QueuedJob {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State")
-            .field("waiting", &self.queue.len())
-            .field("inside", &self.inside)
-            .field("stopping", &self.stopping)
-            .finish()
+        f.debug_struct("QueuedJob").field("since", &self.since).finish_non_exhaustive()
     }
 }
 
 impl Shared {
-    fn has_room(&self, state: &State) -> Result<(), PoolError> {
-        match state {
-            State { stopping: true, .. } => Err(PoolError::Stopping),
-            State { inside, .. } if *inside < self.places => Ok(()),
-            State { .. } => Err(PoolError::Full),
-        }
+    fn stop(&self) {
+        self.permits.close();
+        lock(&self.queue).stopping = true;
+        self.wake.notify_all();
     }
 
-    /// What a worker does all day.
+    /// The loop of a worker.
     fn work(&self) {
-        let mut state = lock(&self.state);
+        let mut queue = lock(&self.queue);
         loop {
-            let Some(work) = state.queue.pop_front() else {
-                if state.stopping {
+            let Some(job) = queue.jobs.pop_front() else {
+                if queue.stopping {
                     return;
                 }
-                state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+                queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
-            drop(state);
-            if work.is_wanted() {
-                self.metrics.queue_wait.observe(work.waited().as_secs_f64());
-                work.run();
+            drop(queue);
+            if !job.token.is_cancelled() {
+                self.metrics.queue_wait.observe(job.since.elapsed().as_secs_f64());
+                (job.run)();
             }
-            state = lock(&self.state);
+            queue = lock(&self.queue);
         }
-    }
-}
-
-/// A job and where its result goes, whatever their types.
-trait Work: Send {
-    fn is_wanted(&self) -> bool;
-    /// How long it has waited.
-    fn waited(&self) -> Duration;
-    /// Does the job and hands over the result.
-    fn run(self: Box<Self>);
-}
-
-struct Task<T, F> {
-    job: F,
-    reply: oneshot::Sender<Result<T, PoolError>>,
-    since: Instant,
-}
-
-impl<T, F> Work for Task<T, F>
-where
-    T: Send + 'static,
-    F: FnOnce(&CancellationToken<'_>) -> T + Send,
-{
-    fn is_wanted(&self) -> bool {
-        !self.reply.is_closed()
-    }
-
-    fn waited(&self) -> Duration {
-        self.since.elapsed()
-    }
-
-    fn run(self: Box<Self>) {
-        let Self { job, reply, .. } = *self;
-        // Whatever the job left half done is dropped with it: nothing of it is seen again.
-        let result = catch_unwind(AssertUnwindSafe(|| job(&CancellationToken(&|| reply.is_closed()))));
-        // The caller may have gone.
-        let _ = reply.send(result.map_err(|_| PoolError::Panicked));
     }
 }
 
@@ -271,7 +262,7 @@ mod tests {
     async fn run<T, F>(pool: &Pool, job: F) -> Result<T, PoolError>
     where
         T: Send + 'static,
-        F: FnOnce(&CancellationToken<'_>) -> T + Send + 'static,
+        F: FnOnce(&CancellationToken) -> T + Send + 'static,
     {
         pool.enter()?.run(job).await
     }
@@ -284,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_panic_is_an_answer_and_the_worker_lives_on() {
+    async fn a_panic_is_an_error_and_the_worker_lives_on() {
         let pool = Pool::new(1, 0, Arc::default()).expect("threads");
         for round in 0..3 {
             let panics = run(&pool, |_| std::panic::resume_unwind(Box::new("on purpose"))).await;
@@ -294,28 +285,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_place_is_held_from_one_job_to_the_next() {
+    async fn a_permit_is_held_from_one_job_to_the_next() {
         let pool = Pool::new(1, 0, Arc::default()).expect("threads");
-        let place = pool.enter().expect("is free");
-        assert_eq!(place.run(|_| 1).await, Ok(1));
+        let permit = pool.enter().expect("is free");
+        assert_eq!(permit.run(|_| 1).await, Ok(1));
         assert!(pool.is_full() && matches!(pool.enter(), Err(PoolError::Full)));
-        assert_eq!(place.run(|_| 2).await, Ok(2));
-        drop(place);
+        assert_eq!(permit.run(|_| 2).await, Ok(2));
+        drop(permit);
         assert!(!pool.is_full());
     }
 
     #[tokio::test]
-    async fn beyond_the_queue_is_full_and_an_abandoned_job_gives_its_place_back() {
+    async fn beyond_the_queue_is_full_and_a_cancelled_job_gives_its_permit_back() {
         let pool = Arc::new(Pool::new(1, 1, Arc::default()).expect("threads"));
         let (open, gate) = mpsc::channel::<()>();
         let (started, has_started) = oneshot::channel();
         let running = tokio::spawn({
             let pool = Arc::clone(&pool);
             async move {
-                run(&pool, move |caller| {
+                run(&pool, move |token| {
                     started.send(()).expect("is awaited");
                     gate.recv().expect("is opened");
-                    caller.is_gone()
+                    token.is_cancelled()
                 })
                 .await
             }
@@ -337,9 +328,9 @@ mod tests {
         assert!(!pool.is_full());
         open.send(()).expect("is awaited");
         assert_eq!(running.await.expect("ends"), Ok(false));
-        assert!(pool.stay() > Duration::ZERO);
+        assert!(pool.mean_latency() > Duration::ZERO);
         pool.finish();
-        assert!(ran.recv().is_err(), "the abandoned job must never run");
+        assert!(ran.recv().is_err(), "the cancelled job must never run");
         assert_eq!(run(&pool, |_| ()).await, Err(PoolError::Stopping));
     }
 

@@ -1,4 +1,4 @@
-//! [`ModelSlot`]: where a model in use sits, how one gets there, and how the next takes its place.
+//! [`ModelSlot`]: the version of a model that is in use, and how the next one replaces it.
 
 use std::{
     collections::VecDeque,
@@ -8,29 +8,69 @@ use std::{
 
 use features::Clip;
 use models::{Classifier, Identity, Prediction, artifact::Artifact, vgg19::Backend};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
-use crate::{
-    Error, Rejection, Result, cli::config::Kind, engine::sync::lock, http::metrics::Metrics, repository::Repository,
-};
+use super::pool::lock;
+use crate::{Error, Rejection, Result, config::ModelKind, repository::Repository, telemetry::Metrics};
 
 /// Versions beside the one in use that stay loaded once a request has named them.
 const MAX_NAMED: usize = 2;
-/// Looks at `CURRENT` that a broken version is left out for, at most, before it is tried again.
+/// Reads of `CURRENT` for which a broken version is left out, at most, before it is tried again.
 const MAX_PAUSE: u32 = 64;
 
 /// One model: the version in use, and those that requests have named.
 ///
-/// A request takes its version once, at its start, so that no answer mixes two, and a version that was replaced lives until
-/// its last answer is out.
+/// A request takes its version once, at its start, so that no response mixes two, and a version that was replaced lives until
+/// its last response is out.
 #[derive(Debug)]
 pub struct ModelSlot {
-    kind: Kind,
+    kind: ModelKind,
     metrics: Arc<Metrics>,
-    state: RwLock<State>,
+    current: RwLock<Current>,
     named: Mutex<VecDeque<Arc<dyn Classifier>>>,
     source: Option<Source>,
-    /// Of one look at `CURRENT` at a time.
+    /// Locked while `CURRENT` is read, by one thread at a time.
     broken: Mutex<Broken>,
+}
+
+/// A model and the state of its slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ModelStatus {
+    /// `svm` or `vgg19`.
+    #[schema(example = "svm")]
+    pub(crate) name: String,
+    /// The route that predicts by it.
+    #[schema(example = "/predict")]
+    pub(crate) route: String,
+    /// `ready` or `unavailable`.
+    pub(crate) state: Availability,
+    /// The version in use.
+    pub(crate) version: Option<String>,
+    /// Its labels.
+    pub(crate) labels: Vec<String>,
+    /// Fingerprint of the features that it takes.
+    pub(crate) fingerprint: Option<String>,
+    /// Why there is no version in use, or why a newer one is not.
+    pub(crate) problem: Option<String>,
+}
+
+/// Whether a model answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ModelState)]
+pub(crate) enum Availability {
+    /// It does.
+    Ready,
+    /// It does not.
+    Unavailable,
+}
+
+/// Every model.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+pub(crate) struct ModelList {
+    /// In the order of their roles.
+    pub(crate) models: Vec<ModelStatus>,
 }
 
 /// Where versions come from.
@@ -45,13 +85,13 @@ pub struct Source {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Current {
     model: Option<Arc<dyn Classifier>>,
     /// Why there is none, or why a newer one is not in use.
     problem: Option<String>,
 }
 
-/// The version that could not be used last, so that it is not tried at every look.
+/// The version that could not be used last, so that it is not tried each time.
 #[derive(Debug, Default)]
 struct Broken {
     version: String,
@@ -59,7 +99,7 @@ struct Broken {
     left: u32,
 }
 
-/// What a look at `CURRENT` found.
+/// What [`ModelSlot::refresh`] found in `CURRENT`.
 #[derive(Debug)]
 pub enum Refreshed {
     /// What it was before.
@@ -71,20 +111,20 @@ pub enum Refreshed {
 impl ModelSlot {
     /// Without a model; one is [`put`](ModelSlot::put), or comes by [`refresh`](ModelSlot::refresh) from `source`.
     #[must_use]
-    pub fn new(kind: Kind, source: Option<Source>, metrics: Arc<Metrics>) -> Self {
-        Self { kind, metrics, state: RwLock::default(), named: Mutex::default(), source, broken: Mutex::default() }
+    pub fn new(kind: ModelKind, source: Option<Source>, metrics: Arc<Metrics>) -> Self {
+        Self { kind, metrics, current: RwLock::default(), named: Mutex::default(), source, broken: Mutex::default() }
     }
 
     /// Which model it is.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ModelKind {
         self.kind
     }
 
     /// The version in use, once there is one.
     #[must_use]
     pub fn get(&self) -> Option<Arc<dyn Classifier>> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).model.clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).model.clone()
     }
 
     /// The version in use.
@@ -101,32 +141,48 @@ impl ModelSlot {
     /// Why there is no version in use, or why a newer one is not; for a person.
     #[must_use]
     pub fn problem(&self) -> Option<String> {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).problem.clone()
+        self.current.read().unwrap_or_else(PoisonError::into_inner).problem.clone()
     }
 
-    /// Puts `model` in the place of whichever was there; requests under way keep the one that they began with.
+    /// The state of the slot.
+    pub(crate) fn status(&self) -> ModelStatus {
+        let model = self.get();
+        let identity = model.as_ref().map(|model| model.identity());
+        let problem = self.problem().or_else(|| model.is_none().then(|| "no model is loaded yet".to_owned()));
+        ModelStatus {
+            name: self.kind.name().to_owned(),
+            route: self.kind.route().to_owned(),
+            state: if model.is_some() { Availability::Ready } else { Availability::Unavailable },
+            version: identity.map(|identity| identity.version.clone()),
+            labels: model.as_ref().map(|model| model.labels().to_vec()).unwrap_or_default(),
+            fingerprint: identity.map(|identity| identity.fingerprint.to_string()),
+            problem,
+        }
+    }
+
+    /// Puts `model` in use; requests under way keep the one that they began with.
     pub fn put(&self, model: Arc<dyn Classifier>) {
         let version = model.identity().version.clone();
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let before = state.model.replace(model);
-        state.problem = None;
-        drop(state);
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        let before = current.model.replace(model);
+        current.problem = None;
+        drop(current);
         let before = before.as_ref().map(|model| model.identity().version.as_str());
         self.metrics.serves(self.kind.name(), &version, before.filter(|before| *before != version));
     }
 
-    /// Looks whether another version is to be in use, and if so loads it, checks every byte, has it predict, and puts it in
-    /// the place of the old one. Blocks.
+    /// Reads `CURRENT`; if it names another version than the one in use, loads that, checks every byte, has it predict, and
+    /// replaces the old one. Blocks.
     ///
     /// # Errors
     /// [`Error`], once for each version that cannot be used; the old one stays in use.
     pub fn refresh(&self) -> Result<Refreshed> {
         let Some(source) = &self.source else { return Ok(Refreshed::Unchanged) };
         let mut broken = lock(&self.broken);
-        let outcome = self.wanted(source).and_then(|version| {
+        let refreshed = self.wanted_version(source).and_then(|version| {
             if self.get().is_some_and(|model| model.identity().version == version) {
                 *broken = Broken::default();
-                self.state.write().unwrap_or_else(PoisonError::into_inner).problem = None;
+                self.current.write().unwrap_or_else(PoisonError::into_inner).problem = None;
                 return Ok(Refreshed::Unchanged);
             }
             if broken.version == version && broken.left > 0 {
@@ -156,13 +212,13 @@ impl ModelSlot {
             self.put(model);
             Ok(Refreshed::Replaced(identity))
         });
-        if let Err(error) = &outcome {
-            self.state.write().unwrap_or_else(PoisonError::into_inner).problem = Some(error.public());
+        if let Err(error) = &refreshed {
+            self.current.write().unwrap_or_else(PoisonError::into_inner).problem = Some(error.public());
         }
-        outcome
+        refreshed
     }
 
-    fn wanted(&self, source: &Source) -> Result<String> {
+    fn wanted_version(&self, source: &Source) -> Result<String> {
         match &source.pinned {
             Some(version) => Ok(version.clone()),
             None => source.repository.current(self.kind.name()).map_err(|error| error.of(self.kind)),
@@ -222,14 +278,14 @@ impl Source {
     ///
     /// # Errors
     /// [`Error::NoArtifact`], [`Error::Artifact`], [`Error::WrongModel`], [`Error::Warm`].
-    pub fn load(&self, kind: Kind, version: &str) -> Result<Arc<dyn Classifier>> {
+    pub fn load(&self, kind: ModelKind, version: &str) -> Result<Arc<dyn Classifier>> {
         let folder = self.repository.fetch(kind.name(), version).map_err(|error| error.of(kind))?;
         load(&folder, kind, self.device)
     }
 }
 
-/// Has networks compute on `threads` threads, whichever worker asks, and opens the device that they compute on, so that one
-/// which is not there is found before an artifact is. Once in a process.
+/// Has networks compute on `threads` threads, whichever worker calls them, and opens their device, so that a missing device
+/// is reported before a missing artifact. Once in a process.
 ///
 /// Burn spreads its work over the global pool of rayon, which has a thread for each core unless it is built before. A worker
 /// that gives work to it sleeps until that is done.
@@ -248,7 +304,7 @@ pub fn open_network(device: Backend, threads: usize) -> Result<()> {
 ///
 /// # Errors
 /// As [`Source::load`].
-pub fn load(folder: &Path, kind: Kind, device: Backend) -> Result<Arc<dyn Classifier>> {
+pub fn load(folder: &Path, kind: ModelKind, device: Backend) -> Result<Arc<dyn Classifier>> {
     let fail = |source: models::Error| Error::of_artifact(kind, folder.display().to_string(), source);
     let artifact = Artifact::open(folder).map_err(fail)?;
     let found = &artifact.manifest().model;
@@ -286,15 +342,15 @@ fn chord(seconds: f64, rate: u32) -> Vec<f32> {
         .collect()
 }
 
-/// Whether every probability is one, and those of each answer sum to 1.
+/// Checks that every probability is within 0 to 1, and that those of the clip and of each window sum to 1.
 ///
 /// # Errors
 /// What is wrong, for a log.
 pub(crate) fn check(prediction: &Prediction, labels: usize) -> Result<(), &'static str> {
     if prediction.windows.is_empty() {
-        return Err("it has no segment");
+        return Err("it has no window");
     }
-    let of_windows = prediction.windows.iter().map(|segment| &segment.probabilities);
+    let of_windows = prediction.windows.iter().map(|window| &window.probabilities);
     for probabilities in std::iter::once(&prediction.probabilities).chain(of_windows) {
         if probabilities.len() != labels {
             return Err("it has not one probability for each label");
@@ -317,13 +373,13 @@ mod tests {
     use super::*;
 
     fn prediction(probabilities: &[f64]) -> Prediction {
-        let segment = WindowPrediction { start_seconds: 0.0, end_seconds: 1.0, probabilities: probabilities.to_vec() };
+        let window = WindowPrediction { start_seconds: 0.0, end_seconds: 1.0, probabilities: probabilities.to_vec() };
         let features_digest = Fingerprint::of(b"a test");
-        Prediction { probabilities: probabilities.to_vec(), windows: vec![segment], features_digest }
+        Prediction { probabilities: probabilities.to_vec(), windows: vec![window], features_digest }
     }
 
     #[test]
-    fn only_a_distribution_is_an_answer() {
+    fn only_a_distribution_is_a_prediction() {
         assert_eq!(check(&prediction(&[0.25, 0.75]), 2), Ok(()));
         for bad in [vec![], vec![1.0], vec![0.5, 0.6], vec![f64::NAN, 1.0], vec![-0.5, 1.5], vec![f64::INFINITY, 0.0]] {
             assert!(check(&prediction(&bad), 2).is_err(), "{bad:?}");
@@ -343,11 +399,11 @@ mod tests {
     fn an_empty_folder_has_no_artifact() {
         let folder = tempfile::tempdir().expect("a folder");
         let address = folder.path().to_string_lossy().into_owned();
-        for kind in Kind::ALL {
+        for kind in ModelKind::ALL {
             let repository = Arc::new(Repository::open(&address).expect("a folder"));
             let source = Source { repository, device: Backend::default(), pinned: None };
-            let host = ModelSlot::new(kind, Some(source), Arc::default());
-            let error = host.refresh().expect_err("nothing to load");
+            let slot = ModelSlot::new(kind, Some(source), Arc::default());
+            let error = slot.refresh().expect_err("nothing to load");
             assert!(matches!(error, Error::NoArtifact { .. }), "{error}");
             assert_eq!(error.exit_code(), 2);
             let message = error.to_string();
@@ -355,7 +411,7 @@ mod tests {
                 assert!(message.contains(words), "{message}");
             }
             // What every client may read names no folder.
-            assert!(host.problem().is_some_and(|problem| !problem.contains(&address)), "{:?}", host.problem());
+            assert!(slot.problem().is_some_and(|problem| !problem.contains(&address)), "{:?}", slot.problem());
         }
     }
 }

@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{Gateway, forward};
 use crate::{
-    api::models::{Availability, ModelList, ModelStatus},
-    cli::config::Kind,
+    config::ModelKind,
+    engine::slot::{Availability, ModelList, ModelStatus},
     engine::sync::lock,
 };
 
@@ -34,7 +34,7 @@ const MAX_RESPONSE: usize = 1 << 20;
 /// The server of one model.
 #[derive(Debug)]
 pub struct Backend {
-    kind: Kind,
+    kind: ModelKind,
     url: Uri,
     health: Mutex<Health>,
     check: Notify,
@@ -50,19 +50,19 @@ pub enum BadUrl {
          for example of a proxy that speaks TLS",
         .0.name()
     )]
-    Https(Kind),
+    Https(ModelKind),
     /// Another protocol, or none.
     #[error(
         "the URL of the server of {} must begin with http:// and name a host, such as http://127.0.0.1:8081",
         .0.name()
     )]
-    NotHttp(Kind),
+    NotHttp(ModelKind),
     /// A secret that would be written to logs.
     #[error("the URL of the server of {} has a user or a password in it, which is not sent; remove it", .0.name())]
-    User(Kind),
+    User(ModelKind),
     /// A query.
     #[error("the URL of the server of {} has a query in it; give it without `?` and what follows", .0.name())]
-    Query(Kind),
+    Query(ModelKind),
 }
 
 /// What is known of a backend.
@@ -81,7 +81,7 @@ impl Backend {
     ///
     /// # Errors
     /// [`BadUrl`].
-    pub fn new(kind: Kind, url: Uri) -> Result<Self, BadUrl> {
+    pub fn new(kind: ModelKind, url: Uri) -> Result<Self, BadUrl> {
         match (url.scheme_str(), url.authority()) {
             (Some("https"), _) => Err(BadUrl::Https(kind)),
             (Some("http"), Some(authority)) if authority.host().is_empty() => Err(BadUrl::NotHttp(kind)),
@@ -98,7 +98,7 @@ impl Backend {
 
     /// The model that it serves.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ModelKind {
         self.kind
     }
 
@@ -232,7 +232,7 @@ impl Gateway {
 }
 
 /// The problem of the server of the model `kind`, if any, and the status of its model, by its `/v1/models`.
-fn listed(kind: Kind, models: &[u8]) -> (Option<String>, Option<ModelStatus>) {
+fn listed(kind: ModelKind, models: &[u8]) -> (Option<String>, Option<ModelStatus>) {
     let models = serde_json::from_slice::<ModelList>(models).map_or_else(|_| Vec::new(), |list| list.models);
     let Some(status) = models.into_iter().find(|model| model.name == kind.name()) else {
         return (Some(format!("the server that was named for {0} does not serve {0}", kind.name())), None);
@@ -263,7 +263,7 @@ mod tests {
     use super::*;
 
     fn backend(url: &str) -> Result<Backend, BadUrl> {
-        Backend::new(Kind::Svm, url.parse().expect("a URL"))
+        Backend::new(ModelKind::Svm, url.parse().expect("a URL"))
     }
 
     #[test]
@@ -275,7 +275,7 @@ mod tests {
         ] {
             assert_eq!(backend(url).expect("sound").target(&Uri::from_static("/predict?x=1")), target);
         }
-        let kind = Kind::Svm;
+        let kind = ModelKind::Svm;
         for (url, problem) in [
             ("https://svm:8081", BadUrl::Https(kind)),
             ("svm:8081", BadUrl::NotHttp(kind)),
@@ -320,7 +320,7 @@ mod tests {
         let of = |state: &str, problem: Value| {
             let other = json!({"name": "vgg19", "route": "/vgg", "state": "ready", "labels": []});
             let svm = json!({"name": "svm", "route": "/predict", "state": state, "labels": [], "problem": problem});
-            let (problem, status) = listed(Kind::Svm, json!({"models": [other, svm]}).to_string().as_bytes());
+            let (problem, status) = listed(ModelKind::Svm, json!({"models": [other, svm]}).to_string().as_bytes());
             assert_eq!(status.expect("is listed").name, "svm");
             problem
         };
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(of("unavailable", json!("why")).as_deref(), Some("why"));
         assert!(of("unavailable", Value::Null).is_some());
         for other in [r#"{"models": []}"#, "<html>", "{}", ""] {
-            let (problem, status) = listed(Kind::Svm, other.as_bytes());
+            let (problem, status) = listed(ModelKind::Svm, other.as_bytes());
             assert_eq!(problem.as_deref(), Some("the server that was named for svm does not serve svm"));
             assert_eq!(status, None);
         }

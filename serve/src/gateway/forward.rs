@@ -248,7 +248,7 @@ fn remove_hop_by_hop(headers: &mut HeaderMap) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::config::Kind;
+    use crate::config::ModelKind;
 
     fn names(headers: &HeaderMap) -> Vec<&str> {
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
@@ -287,7 +287,7 @@ mod tests {
             ("traceparent", "00-0-0-01"),
             ("tonearm-version", "0123456789ab"),
         ]);
-        let backend = Backend::new(Kind::Svm, Uri::from_static("http://svm:8081")).expect("sound");
+        let backend = Backend::new(ModelKind::Svm, Uri::from_static("http://svm:8081")).expect("sound");
         let request = outgoing(&backend, Method::POST, &Uri::from_static("/predict"), request).expect("sound");
         let expected = [
             "authorization",

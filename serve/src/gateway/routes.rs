@@ -17,9 +17,12 @@ use tokio::time::timeout;
 use super::{Gateway, backend::Backend, upload::Upload};
 use crate::{
     Rejection,
-    api::models::{Availability, ModelList},
-    cli::config::Kind,
-    oip::inference::{IndexRequest, InferenceError, Live, ModelState, Ready, RepositoryEntry, ServerMetadata},
+    config::ModelKind,
+    engine::slot::{Availability, ModelList},
+    oip::{
+        error::InferenceError,
+        response::{IndexRequest, Live, ModelState, Ready, RepositoryEntry, ServerMetadata},
+    },
 };
 
 /// The longest body of a request that is read here.
@@ -31,10 +34,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 pub fn router(gateway: Arc<Gateway>) -> Router {
     let to = |kind| post(async move |State(gateway): State<Arc<Gateway>>, request| gateway.to(kind, request).await);
     Router::new()
-        .route("/predict", to(Kind::Svm))
-        .route("/predict/batch", to(Kind::Svm))
-        .route("/vgg", to(Kind::Vgg19))
-        .route("/vgg/batch", to(Kind::Vgg19))
+        .route("/predict", to(ModelKind::Svm))
+        .route("/predict/batch", to(ModelKind::Svm))
+        .route("/vgg", to(ModelKind::Vgg19))
+        .route("/vgg/batch", to(ModelKind::Vgg19))
         .route("/features", post(to_any))
         .route("/v1/models", get(models))
         .route("/v1/models/{name}", any(to_named))
@@ -66,7 +69,7 @@ impl Gateway {
     }
 
     /// Sends a request to the backend of a model.
-    async fn to(&self, kind: impl Into<Option<Kind>>, request: Request) -> Result<Response, Rejection> {
+    async fn to(&self, kind: impl Into<Option<ModelKind>>, request: Request) -> Result<Response, Rejection> {
         let kind = kind.into();
         let Some(backend) = self.backends.iter().find(|backend| Some(backend.kind()) == kind) else {
             Upload::discard(request);
@@ -78,7 +81,7 @@ impl Gateway {
 
 async fn to_any(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Rejection> {
     let query = request.uri().query().unwrap_or_default();
-    match query.split('&').find_map(|pair| pair.strip_prefix("model=")).map(Kind::named) {
+    match query.split('&').find_map(|pair| pair.strip_prefix("model=")).map(ModelKind::named) {
         Some(kind) => gateway.to(kind, request).await,
         None => gateway.forward(gateway.any()?, request).await,
     }
@@ -95,7 +98,7 @@ async fn to_named(
     Path(Named { name }): Path<Named>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    gateway.to(Kind::named(&name), request).await
+    gateway.to(ModelKind::named(&name), request).await
 }
 
 /// As [`to_named`], with errors in the form of the Open Inference Protocol.

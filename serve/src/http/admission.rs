@@ -1,76 +1,64 @@
-//! Letting a request in: what its head asks for, its body, the version of the model, a place among the workers.
+//! Admission of a request: its head is checked before its body is read, and a body is bounded in bytes and in time.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    body::{Body, Bytes},
+    body::{Body, Bytes, HttpBody as _},
     extract::{Query, Request},
-    http::{HeaderMap, HeaderName, Uri, request::Parts},
+    http::{HeaderMap, HeaderName, Uri, header, request::Parts},
 };
-use models::Classifier;
+use http_body_util::BodyExt as _;
 use serde::de::DeserializeOwned;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::{
-    App, Rejection,
-    api::upload::{Encoding, Upload},
-    cli::config::Kind,
-    engine::pool::Permit,
-    http::{body, budget::Reservation},
+    App, Limits, Rejection,
+    engine::{
+        budget::{Budget, Reservation},
+        pool::Permit,
+    },
 };
 
 /// The header that names a version of the model.
 pub(crate) const VERSION: HeaderName = HeaderName::from_static("tonearm-version");
 
-/// A song that is here whole, as it was sent, and the memory that it was let in for.
-#[derive(Debug)]
-pub(crate) struct Song {
-    pub(crate) upload: Upload,
-    pub(crate) held: Reservation,
-}
+/// Capacity that is allocated before the first byte has come, at most: pages that nothing is written to cost nothing, and a
+/// body that grows within it is not copied.
+const FIRST_CAPACITY: u64 = 16 << 20;
+/// How long the rest of a refused body is still read.
+const LINGER: Duration = Duration::from_secs(2);
 
-/// Looks at a request, and reads of its body what is worth reading. Of a refused one some is still read, so that its client
-/// hears of it.
+/// Checks a request, and reads of its body what is worth reading. Of a refused one some is still read, so that its client
+/// gets the response.
 ///
 /// # Errors
-/// Those of `look`.
+/// Those of `check`.
 pub(crate) async fn admit<T>(
     app: &App,
     request: Request,
-    look: impl AsyncFnOnce(&Parts, &mut Body) -> Result<T, Rejection>,
+    check: impl AsyncFnOnce(&Parts, &mut Body) -> Result<T, Rejection>,
 ) -> Result<T, Rejection> {
     let (head, mut body) = request.into_parts();
-    let admitted = look(&head, &mut body).await;
+    let admitted = check(&head, &mut body).await;
     if admitted.is_err() {
-        body::linger(&mut body, &head.headers, app.limits()).await;
+        linger(&mut body, &head.headers, app.limits()).await;
     }
     admitted
 }
 
 /// Refuses a request whatever is in it.
 pub(crate) async fn refuse(app: &App, request: Request, rejection: Rejection) -> Rejection {
-    let (head, mut body) = request.into_parts();
-    body::linger(&mut body, &head.headers, app.limits()).await;
-    rejection
+    let refused = admit(app, request, async |_, _| Err::<(), _>(rejection)).await;
+    refused.err().unwrap_or(Rejection::NotFound)
 }
 
-/// Reads a song, in whichever way the head says that it is sent, if there is a place for it.
+/// Reads a body of at most `limit` bytes, if there is a permit for what is in it.
 ///
 /// # Errors
-/// Those of [`Encoding::of`], [`App::has_room`] and [`body::read`].
-pub(crate) async fn read_song(app: &App, head: &Parts, body: &mut Body) -> Result<Song, Rejection> {
-    let encoding = Encoding::of(&head.headers)?;
-    let (bytes, held) = read(app, body, app.limits().max_body_bytes).await?;
-    Ok(Song { upload: Upload::new(encoding, bytes), held })
-}
-
-/// Reads a body of at most `limit` bytes, if there is a place for what is in it.
-///
-/// # Errors
-/// Those of [`App::has_room`] and [`body::read`].
+/// [`Rejection::Busy`], and those of [`read_body`].
 pub(crate) async fn read(app: &App, body: &mut Body, limit: u64) -> Result<(Bytes, Reservation), Rejection> {
-    app.has_room()?;
-    body::read(body, app.limits(), limit, app.budget()).await
+    app.engine().check_capacity()?;
+    read_body(body, app.limits(), limit, app.engine().budget()).await
 }
 
 /// The parameters after `?`.
@@ -78,8 +66,8 @@ pub(crate) async fn read(app: &App, body: &mut Body, limit: u64) -> Result<(Byte
 /// # Errors
 /// [`Rejection::BadQuery`].
 pub(crate) fn query<T: DeserializeOwned>(uri: &Uri) -> Result<T, Rejection> {
-    let found = Query::try_from_uri(uri).map(|Query(found)| found);
-    found.map_err(|error| Rejection::BadQuery { problem: format!("the query cannot be read: {}", error.body_text()) })
+    let query = Query::try_from_uri(uri).map(|Query(query)| query);
+    query.map_err(|error| Rejection::BadQuery { problem: format!("failed to read the query: {}", error.body_text()) })
 }
 
 /// The version that a header names.
@@ -87,31 +75,92 @@ pub(crate) fn named_version(headers: &HeaderMap) -> Option<String> {
     headers.get(VERSION).map(|version| String::from_utf8_lossy(version.as_bytes()).into_owned())
 }
 
-/// A version of a model, or the one in use where none is named.
+/// Takes a permit and works under it, within the time limit of a prediction.
 ///
 /// # Errors
-/// [`Rejection::UnknownModel`], [`Rejection::UnknownVersion`], [`Rejection::NotReady`].
-pub(crate) async fn choose(
-    app: &Arc<App>,
-    kind: Kind,
-    version: Option<String>,
-) -> Result<Arc<dyn Classifier>, Rejection> {
-    let Some(version) = version else { return app.host(kind).ok_or(Rejection::UnknownModel)?.ready() };
-    let app = Arc::clone(app);
-    let load = move || app.host(kind).ok_or(Rejection::UnknownModel)?.version(&version);
-    tokio::task::spawn_blocking(load).await.unwrap_or_else(|error| Err(Rejection::internal(error)))
-}
-
-/// Takes a place and works there, for as long as an answer may take.
-///
-/// # Errors
-/// Those of [`App::enter`] and of `work`; [`Rejection::TimedOut`].
+/// [`Rejection::Busy`], those of `work`, [`Rejection::TimedOut`].
 pub(crate) async fn within<T>(
     app: &App,
     work: impl AsyncFnOnce(Permit) -> Result<T, Rejection>,
 ) -> Result<T, Rejection> {
-    let place = app.enter()?;
-    let deadline = app.limits().answer_deadline;
-    // Dropped at the deadline, the work takes what it has queued with it.
-    timeout(deadline, work(place)).await.unwrap_or(Err(Rejection::TimedOut { seconds: deadline.as_secs() }))
+    let permit = app.engine().enter()?;
+    deadline(app, work(permit)).await
+}
+
+/// Does `work` within the time limit of a prediction. At the limit it is dropped, which cancels its jobs.
+///
+/// # Errors
+/// Those of `work`; [`Rejection::TimedOut`].
+pub(crate) async fn deadline<T>(app: &App, work: impl Future<Output = Result<T, Rejection>>) -> Result<T, Rejection> {
+    let limit = app.limits().answer_deadline;
+    timeout(limit, work).await.unwrap_or(Err(Rejection::TimedOut { seconds: limit.as_secs() }))
+}
+
+/// Reads a whole body into memory that is reserved from the `budget` of all bodies.
+///
+/// A body that announces more than `limit` bytes is refused before a byte of it is read, one that sends more
+/// (chunked coding announces nothing) as soon as it does. The same for one that the `budget` has too few bytes for.
+///
+/// # Errors
+/// [`Rejection::BodyTooLarge`], [`Rejection::MemoryLimit`], [`Rejection::SlowBody`], [`Rejection::BrokenBody`].
+pub async fn read_body(
+    body: &mut Body,
+    limits: &Limits,
+    limit: u64,
+    budget: &Arc<Budget>,
+) -> Result<(Bytes, Reservation), Rejection> {
+    let announced = body.size_hint();
+    if announced.lower() > limit {
+        return Err(Rejection::BodyTooLarge { limit });
+    }
+    // What is announced must be free, and is not reserved: a client that announces much and sends nothing blocks no other.
+    drop(budget.try_reserve(announced.lower()).ok_or(Rejection::MemoryLimit)?);
+    let mut held = budget.try_reserve(0).ok_or(Rejection::MemoryLimit)?;
+    let capacity = announced.upper().unwrap_or(0).min(FIRST_CAPACITY);
+    let mut bytes = Vec::with_capacity(usize::try_from(capacity).unwrap_or(0));
+    let deadline = Instant::now() + limits.body_deadline;
+    loop {
+        let received = bytes.len() as u64;
+        let frame = match timeout_at(deadline, timeout(limits.body_silence, body.frame())).await {
+            Ok(Ok(frame)) => frame,
+            Ok(Err(_)) | Err(_) => return Err(Rejection::SlowBody { received }),
+        };
+        match frame {
+            None => return Ok((bytes.into(), held)),
+            Some(Err(_)) => return Err(Rejection::BrokenBody { received }),
+            Some(Ok(frame)) => {
+                // Trailers are ignored.
+                let Ok(data) = frame.into_data() else { continue };
+                if received + data.len() as u64 > limit {
+                    return Err(Rejection::BodyTooLarge { limit });
+                }
+                if !held.grow(data.len() as u64) {
+                    return Err(Rejection::MemoryLimit);
+                }
+                bytes.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+/// Reads on for a moment after a refusal, and discards what comes.
+///
+/// A connection that is closed over unread bytes is reset, and a client that is still sending then loses the response
+/// that says why. One that waits for `100 Continue` has sent nothing, and is answered at once.
+pub async fn linger(body: &mut Body, headers: &HeaderMap, limits: &Limits) {
+    if body.is_end_stream() || headers.get(header::EXPECT).is_some() {
+        return;
+    }
+    // Enough for a body that is somewhat too large; what is left of a larger one is reset.
+    let mut left = limits.max_body_bytes.saturating_mul(2);
+    let drain = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            left = left.saturating_sub(frame.data_ref().map_or(0, |data| data.len() as u64));
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // Whether the body ended or the time did, the response is the same.
+    let _ = timeout(LINGER.min(limits.body_silence), drain).await;
 }

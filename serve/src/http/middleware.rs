@@ -1,4 +1,4 @@
-//! What happens to every request: an id, a log line, a count, a look at its key.
+//! What happens to every request: an id, a log line, a count, a check of its key.
 
 use std::{sync::Arc, time::Instant};
 
@@ -11,22 +11,25 @@ use axum::{
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tracing::Instrument as _;
 
+use super::admission;
 use crate::{
     App, Rejection,
-    api::{predict, problem},
-    http::{admission, metrics::Metrics, telemetry},
+    rejection::ProblemKind,
+    telemetry::{self, Metrics},
 };
 
-/// Names a request in the log, in its answer, and at the servers that it is forwarded to.
+/// The header that says whether a response was cached: `hit` or `miss`.
+pub(crate) const CACHE: HeaderName = HeaderName::from_static("tonearm-cache");
+
+/// Names a request in the log, in its response, and at the servers that it is forwarded to.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// The longest id that is taken over from a client.
+/// Characters of an id that is taken over from a client, at most.
 const MAX_ID: usize = 64;
 
-/// Routes that need no key: those that a balancer asks, and the page, which holds nothing.
+/// Routes without a key: those of load balancers, and the page, which holds no data.
 const OPEN: [&str; 6] = ["/", "/page/{file}", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"];
 
-/// Gives a request its id, counts it, and writes one line: what was asked and what became of it, and nothing of who asked or
-/// what was sent.
+/// Gives a request its id, counts it, and logs one line: method, route and status, and nothing of the client or the body.
 pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let id = request_id(request.headers());
     request.headers_mut().insert(REQUEST_ID, id.clone());
@@ -38,23 +41,23 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
         method: request.method().clone(),
         route,
         start: Instant::now(),
-        outcome: None,
+        response: None,
     };
     let mut response = next.run(request).instrument(span.clone()).await;
     telemetry::answered(&span, response.status());
-    line.outcome = Some((response.status(), response.extensions().get().copied()));
+    line.response = Some((response.status(), response.extensions().get().copied()));
     response.headers_mut().insert(REQUEST_ID, id);
     response
 }
 
-/// The client's own, if it is one that a log can bear; else a new one.
+/// The client's own, if it is short and plain; else a new one.
 fn request_id(headers: &HeaderMap) -> HeaderValue {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
     let given =
         headers.get(REQUEST_ID).filter(|id| (1..=MAX_ID).contains(&id.len()) && id.as_bytes().iter().all(is_plain));
     given.cloned().unwrap_or_else(|| {
         let mut bytes = [0; 8];
-        // Without randomness ids repeat, which harms nobody but who reads the log.
+        // Without randomness ids repeat, which harms the log alone.
         let _ = getrandom::fill(&mut bytes);
         HeaderValue::from_str(&format!("{:016x}", u64::from_be_bytes(bytes))).unwrap_or(HeaderValue::from_static("-"))
     })
@@ -67,7 +70,7 @@ struct Line {
     method: Method,
     route: Option<MatchedPath>,
     start: Instant,
-    outcome: Option<(StatusCode, Option<problem::Reason>)>,
+    response: Option<(StatusCode, Option<&'static ProblemKind>)>,
 }
 
 impl Drop for Line {
@@ -76,18 +79,18 @@ impl Drop for Line {
         let took = self.start.elapsed();
         let (ms, id) = (took.as_millis() as u64, self.id.to_str().unwrap_or("-"));
         let method = self.method.as_str();
-        let Some((status, reason)) = self.outcome else {
+        let Some((status, kind)) = self.response else {
             self.metrics.answered(route, method, 499, "client-gone", took);
             tracing::info!(id, method, route, ms, "client gone");
             return;
         };
-        let problem = reason.map(|problem::Reason(kind)| kind.uri.trim_start_matches("/problems/"));
+        let problem = kind.map(|kind| kind.uri.trim_start_matches("/problems/"));
         self.metrics.answered(route, method, status.as_u16(), problem.unwrap_or_default(), took);
         tracing::info!(id, method, route, status = status.as_u16(), ms, problem, "answered");
     }
 }
 
-/// Lets through who has a key, where one is needed, and asks for what could be the name of something.
+/// Refuses a request without a valid key, where one is required, and one whose path is not UTF-8.
 pub(crate) async fn admit(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let rejection = if !is_text(request.uri().path()) {
         Some(Rejection::NotFound)
@@ -104,12 +107,12 @@ fn is_open(request: &Request) -> bool {
     request.extensions().get::<MatchedPath>().is_some_and(|route| OPEN.contains(&route.as_str()))
 }
 
-/// Whether a path is text once its `%xx` are bytes; no route has one that is not.
+/// Whether a path is UTF-8 once its `%xx` are bytes; every route is.
 fn is_text(path: &str) -> bool {
     percent_encoding::percent_decode_str(path).decode_utf8().is_ok()
 }
 
-/// What pages elsewhere may do, by configuration: nothing without.
+/// What pages of other origins may do: nothing unless configured.
 pub(crate) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
     if origins.is_empty() {
         return None;
@@ -129,7 +132,7 @@ pub(crate) fn cors(origins: &[HeaderValue]) -> Option<CorsLayer> {
             REQUEST_ID,
             admission::VERSION,
         ])
-        .expose_headers([REQUEST_ID, predict::CACHE, header::RETRY_AFTER]);
+        .expose_headers([REQUEST_ID, CACHE, header::RETRY_AFTER]);
     Some(layer)
 }
 
@@ -148,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_is_taken_over_if_a_log_can_bear_it() {
+    fn an_id_is_taken_over_if_it_is_short_and_plain() {
         let id = |given: &'static str| {
             let mut headers = HeaderMap::new();
             headers.insert(REQUEST_ID, HeaderValue::from_static(given));

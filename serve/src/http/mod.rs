@@ -1,12 +1,6 @@
-//! The server around the API: connections, middleware, keys, limits, metrics, the router.
+//! The server around the routes: connections, time-outs, keys, limits of uploads, a log line for each request.
 
-pub(crate) mod admission;
-pub mod body;
-pub mod budget;
+pub mod admission;
 pub mod keys;
-pub mod metrics;
 pub(crate) mod middleware;
-pub(crate) mod router;
 pub mod server;
-pub(crate) mod telemetry;
-pub(crate) mod tls;

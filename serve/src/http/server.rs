@@ -11,7 +11,7 @@ use hyper_util::{
 };
 use tokio::{net::TcpListener, select, sync::Semaphore, time};
 
-use crate::{Error, Result, Timeouts, http::metrics::Metrics};
+use crate::{Error, Result, Timeouts, telemetry::Metrics};
 
 /// Connections open at once; more wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
@@ -28,7 +28,7 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address: address.to_owned(), source })
 }
 
-/// Serves `router` until `stop` resolves, then answers what is under way and returns, after `timeouts.grace` at the latest.
+/// Serves `router` until `stop` resolves, then finishes requests under way and returns, after `timeouts.grace` at the latest.
 ///
 /// This is [`axum::serve()`] with the time-outs and bounds that it leaves out.
 pub async fn serve(
@@ -42,15 +42,15 @@ pub async fn serve(
     http.timer(TokioTimer::new()).header_read_timeout(timeouts.head).max_buf_size(MAX_BUFFER);
     let service = TowerToHyperService::new(router);
     let connections = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut stop = pin!(stop);
     loop {
         let accept = async {
             // The semaphore is never closed.
-            let place = Arc::clone(&places).acquire_owned().await.ok();
-            (place, listener.accept().await)
+            let permit = Arc::clone(&permits).acquire_owned().await.ok();
+            (permit, listener.accept().await)
         };
-        let (place, accepted) = select! {
+        let (permit, accepted) = select! {
             accepted = accept => accepted,
             () = &mut stop => break,
         };
@@ -62,7 +62,7 @@ pub async fn serve(
                 continue;
             }
         };
-        // Without it an answer may wait for the client's next packet; it is no loss where it cannot be set.
+        // Without it a response may wait for the client's next packet; it is no loss where it cannot be set.
         let _ = stream.set_nodelay(true);
         let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         let metrics = Arc::clone(metrics);
@@ -72,7 +72,7 @@ pub async fn serve(
                 tracing::debug!(%error, "connection ended early");
             }
             metrics.connections.dec();
-            drop(place);
+            drop(permit);
         });
     }
     drop(listener);

@@ -13,7 +13,7 @@ use object_store::{
 use reqwest::{Url, header::AUTHORIZATION};
 
 use super::{RepositoryError, Result};
-use crate::http::tls;
+use crate::telemetry;
 
 /// What every client of a store is held to; `timeout` is for a request with its whole answer.
 const CLIENT: [(ClientConfigKey, &str); 4] = [
@@ -77,7 +77,7 @@ pub(super) fn parse(address: &str) -> Result<Target> {
 
 /// A client of the store at `url`, set up by these environment variables. Asks nothing of the store.
 pub(super) fn connect(url: &Url, variables: &[(String, String)]) -> Result<Connection> {
-    tls::install();
+    telemetry::install_tls();
     let address = shown(url);
     let refuse = |error: &dyn std::error::Error| RepositoryError::address(&address, error.to_string());
     let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(|error| refuse(&error))?;

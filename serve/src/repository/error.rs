@@ -1,6 +1,6 @@
 //! Why an artifact could not be had.
 
-use crate::{Error, cli::config::Kind};
+use crate::{Error, config::ModelKind};
 
 /// Why something could not be had from a [`Repository`](super::Repository). It shows no password and no key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +59,7 @@ impl RepositoryError {
     }
 
     /// What a server of the model `kind` says of it.
-    pub(crate) fn of(self, kind: Kind) -> Error {
+    pub(crate) fn of(self, kind: ModelKind) -> Error {
         match self.kind {
             RepositoryErrorKind::Address => Error::Usage(self.to_string()),
             RepositoryErrorKind::NotFound => Error::NoArtifact { kind, artifacts: self.place, reason: self.detail },

@@ -1,9 +1,16 @@
 //! [`Repository`]: where artifacts come from, a folder or an object store.
 
+#[cfg(feature = "object-store")]
 mod connect;
+#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "most of them are errors of object stores"))]
 mod error;
 mod folder;
+#[cfg_attr(
+    not(feature = "object-store"),
+    expect(dead_code, reason = "names of files are checked for object stores alone")
+)]
 mod names;
+#[cfg(feature = "object-store")]
 mod store;
 
 use std::{env, ops::Deref, path::Path, path::PathBuf};
@@ -11,6 +18,7 @@ use std::{env, ops::Deref, path::Path, path::PathBuf};
 use tempfile::TempDir;
 
 use folder::Folder;
+#[cfg(feature = "object-store")]
 use store::Store;
 
 pub use error::{RepositoryError, RepositoryErrorKind};
@@ -30,6 +38,7 @@ pub struct Repository(Place);
 #[derive(Debug)]
 enum Place {
     Folder(Folder),
+    #[cfg(feature = "object-store")]
     Store(Store),
 }
 
@@ -67,12 +76,22 @@ impl Repository {
         if !address.contains("://") {
             return Ok(Self(Place::Folder(Folder::new(address.into()))));
         }
-        match connect::parse(address)? {
+        #[cfg(feature = "object-store")]
+        return match connect::parse(address)? {
             connect::Target::Folder(path) => Ok(Self(Place::Folder(Folder::new(path)))),
             connect::Target::Store(url) => {
                 let variables: Vec<_> = variables.into_iter().collect();
                 connect::connect(&url, &variables).and_then(Store::new).map(|store| Self(Place::Store(store)))
             }
+        };
+        #[cfg(not(feature = "object-store"))]
+        {
+            drop(variables);
+            // Not the address as it is: it may hold a password.
+            let scheme = address.split_once("://").map_or(address, |(scheme, _)| scheme);
+            let detail = "built without feature `object-store`; give a folder, or run \
+                          `cargo build --release -p serve --features object-store`";
+            Err(RepositoryError::address(format!("{scheme}://…"), detail))
         }
     }
 
@@ -83,6 +102,7 @@ impl Repository {
     pub fn current(&self, model: &str) -> Result<String> {
         match &self.0 {
             Place::Folder(folder) => folder.current(model),
+            #[cfg(feature = "object-store")]
             Place::Store(store) => store.current(model),
         }
     }
@@ -95,6 +115,7 @@ impl Repository {
     pub fn versions(&self, model: &str) -> Result<Vec<String>> {
         match &self.0 {
             Place::Folder(folder) => folder.versions(model),
+            #[cfg(feature = "object-store")]
             Place::Store(store) => store.versions(model),
         }
     }
@@ -109,6 +130,7 @@ impl Repository {
     pub fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
         match &self.0 {
             Place::Folder(folder) => folder.fetch(model, version),
+            #[cfg(feature = "object-store")]
             Place::Store(store) => store.fetch(model, version),
         }
     }
@@ -119,6 +141,7 @@ impl Fetched {
         Self { folder, _temporary: None }
     }
 
+    #[cfg(feature = "object-store")]
     fn downloaded(folder: PathBuf, temporary: TempDir) -> Self {
         Self { folder, _temporary: Some(temporary) }
     }

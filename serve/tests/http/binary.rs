@@ -17,9 +17,9 @@ use crate::{
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use models::{artifact, vgg19::Backend};
-use serve::cli::config::Kind;
+use serve::config::ModelKind;
 
-const VGG: Kind = Kind::Vgg19;
+const VGG: ModelKind = ModelKind::Vgg19;
 
 pub(crate) fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
@@ -93,18 +93,18 @@ impl Drop for Running {
 
 #[test]
 fn help_names_every_option_and_the_route() {
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         names_its_options(kind);
     }
     let (_, stdout, _) = run(serve().args(["svm", "--help"]));
     assert!(!stdout.contains("--device"), "an SVM computes on the CPU alone\n{stdout}");
     let (_, stdout, _) = run(serve().arg("--help"));
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         assert!(stdout.contains(kind.role().name()) && stdout.contains(kind.route()), "{stdout}");
     }
 }
 
-fn names_its_options(kind: Kind) {
+fn names_its_options(kind: ModelKind) {
     let (code, stdout, _) = run(serve().args([kind.role().name(), "--help"]));
     assert_eq!(code, Some(0));
     let port = kind.role().port().to_string();
@@ -133,7 +133,7 @@ fn names_its_options(kind: Kind) {
 #[test]
 fn without_an_artifact_it_says_what_makes_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         for artifacts in [folder.path().to_owned(), folder.path().join("nothing")] {
             let (code, stdout, stderr) = run(serve().arg(kind.role().name()).env("TONEARM_ARTIFACTS", &artifacts));
             assert_eq!(code, Some(2), "{stderr}");
@@ -149,7 +149,7 @@ fn without_an_artifact_it_says_what_makes_one() {
 /// Whichever way a kind comes to the model of the other, it says which is which.
 #[test]
 fn the_artifact_of_another_role_is_refused() {
-    for [kind, other] in [Kind::ALL, [Kind::ALL[1], Kind::ALL[0]]] {
+    for [kind, other] in [ModelKind::ALL, [ModelKind::ALL[1], ModelKind::ALL[0]]] {
         let root = tempfile::tempdir().expect("a folder");
         let version = model::write(root.path(), other).dir;
         let folder = root.path().join(other.name());
@@ -199,7 +199,7 @@ fn a_device_that_is_not_there_is_refused_at_the_start() {
 #[test]
 fn a_damaged_artifact_is_refused() {
     let root = tempfile::tempdir().expect("a folder");
-    model::write(root.path(), Kind::Svm);
+    model::write(root.path(), ModelKind::Svm);
     let version = artifact::resolve(root.path(), Some("svm")).expect("is there");
     let weights = version.join("weights.safetensors");
     let mut bytes = std::fs::read(&weights).expect("is there");
@@ -214,7 +214,7 @@ fn a_damaged_artifact_is_refused() {
 #[test]
 fn a_taken_port_is_named() {
     let root = tempfile::tempdir().expect("a folder");
-    model::write(root.path(), Kind::Svm);
+    model::write(root.path(), ModelKind::Svm);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("an address").to_string();
     let (code, _, stderr) = run(serve().args(["svm", "--listen", &address, "--artifacts"]).arg(root.path()));
@@ -224,10 +224,10 @@ fn a_taken_port_is_named() {
 
 #[test]
 fn it_announces_itself_answers_logs_and_stops_on_sigterm() {
-    Kind::ALL.into_iter().for_each(runs_and_stops);
+    ModelKind::ALL.into_iter().for_each(runs_and_stops);
 }
 
-fn runs_and_stops(kind: Kind) {
+fn runs_and_stops(kind: ModelKind) {
     let root = tempfile::tempdir().expect("a folder");
     model::write(root.path(), kind);
     let mut server =
@@ -323,10 +323,10 @@ fn a_network_computes_on_the_device_that_is_named() {
 
 #[test]
 fn it_can_wait_for_an_artifact() {
-    Kind::ALL.into_iter().for_each(waits);
+    ModelKind::ALL.into_iter().for_each(waits);
 }
 
-fn waits(kind: Kind) {
+fn waits(kind: ModelKind) {
     let root = tempfile::tempdir().expect("a folder");
     let mut server = Running::start(
         serve().args([kind.role().name(), "--wait-for-artifact", "--port", "0", "--artifacts"]).arg(root.path()),
@@ -335,7 +335,7 @@ fn waits(kind: Kind) {
     get(server.address, "/readyz").assert_problem("not-ready", 503);
 
     // The model of the other kind in the folder of this one is reported, and waited past.
-    let other = if kind == VGG { Kind::Svm } else { VGG };
+    let other = if kind == VGG { ModelKind::Svm } else { VGG };
     let elsewhere = tempfile::tempdir_in(root.path()).expect("a folder");
     model::write(elsewhere.path(), other);
     let folder = root.path().join(kind.name());

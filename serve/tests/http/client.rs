@@ -8,7 +8,7 @@ use std::{
 
 use models::Classifier;
 use serde_json::Value;
-use serve::cli::config::Kind;
+use serve::config::ModelKind;
 
 /// An answer, as it came.
 #[derive(Debug)]
@@ -170,7 +170,7 @@ pub(crate) fn predict(audio: &[u8]) -> Vec<u8> {
 }
 
 /// The same request for the route of `kind`, if it is one for `/predict`.
-pub(crate) fn to(kind: Kind, request: &[u8]) -> Vec<u8> {
+pub(crate) fn to(kind: ModelKind, request: &[u8]) -> Vec<u8> {
     match request.strip_prefix(b"POST /predict ") {
         Some(rest) => [b"POST ", kind.route().as_bytes(), b" ", rest].concat(),
         None => request.to_vec(),

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, thread, time::Duration};
 
-use serve::cli::config::Kind;
+use serve::config::ModelKind;
 
 use crate::{
     binary::{Running, run, serve},
@@ -44,7 +44,7 @@ fn a_server_lives_before_it_is_ready() {
     let waits = thread::spawn(move || health(address, &["--ready", "--wait", "60"]));
     thread::sleep(Duration::from_millis(300));
     assert!(!waits.is_finished());
-    model::write(root.path(), Kind::Svm);
+    model::write(root.path(), ModelKind::Svm);
     assert_eq!(waits.join().expect("ends"), is_well());
     assert_eq!(health(server.address, &["--ready"]), is_well());
 
@@ -110,11 +110,11 @@ fn a_gateway_names_the_model_that_is_down() {
     let none = "/readyz answered 503: no model is ready: svm: there is no svm artifact yet; vgg19: there is no vgg19 artifact yet\n";
     wait_until(|| health(web.address, &["--ready"]).1.ends_with(none));
 
-    model::write(root.path(), Kind::Svm);
+    model::write(root.path(), ModelKind::Svm);
     assert_eq!(health(web.address, &["--ready", "--wait", "60"]).0, Some(0));
     let one = "/readyz: ready, but vgg19 is not: there is no vgg19 artifact yet\n";
     wait_until(|| health(web.address, &["--ready"]).1.ends_with(one));
-    model::write(root.path(), Kind::Vgg19);
+    model::write(root.path(), ModelKind::Vgg19);
     wait_until(|| health(web.address, &["--ready"]) == is_well());
 
     vgg.terminate();

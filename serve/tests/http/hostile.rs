@@ -10,7 +10,7 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
-use serve::{Limits, Timeouts, cli::config::Kind};
+use serve::{Limits, Timeouts, config::ModelKind};
 
 /// What may become of a rude request.
 #[derive(Clone, Copy, Debug)]
@@ -172,10 +172,10 @@ fn requests() -> Vec<(&'static str, Fate, Vec<u8>)> {
 
 #[test]
 fn after_every_rude_request_a_good_one_is_answered() {
-    Kind::ALL.into_iter().for_each(lives_on);
+    ModelKind::ALL.into_iter().for_each(lives_on);
 }
 
-fn lives_on(kind: Kind) {
+fn lives_on(kind: ModelKind) {
     let limits = Limits { body_silence: Duration::from_secs(1), ..Options::default().limits };
     let server = Server::start(Options { limits, ..Options::of(kind) });
     let good = predict(&Sound::High.wav(2.0, 2));
@@ -203,7 +203,7 @@ fn lives_on(kind: Kind) {
 /// A good file cut at every byte of its header, and at many of its data.
 #[test]
 fn a_file_cut_anywhere_is_refused() {
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         let server = Server::start(Options::of(kind));
         let good = Sound::Low.wav(1.5, 1);
         let cuts = (0..=64).chain((64..good.len() - 1).step_by(7_919));

@@ -14,7 +14,7 @@ use crate::{
     server::{Options, Server},
     wav::Sound,
 };
-use serve::cli::config::Kind;
+use serve::config::ModelKind;
 
 fn gated(threads: usize, queue: usize) -> (Arc<Gate>, Server) {
     let gate = Arc::new(Gate::default());
@@ -43,7 +43,7 @@ fn beyond_the_queue_is_503_and_the_rest_succeed() {
     let mut running: Vec<_> = (0..2).map(|_| started(&server)).collect();
     gate.wait_for(2);
     running.extend((0..3).map(|_| started(&server)));
-    wait_until(|| server.app.pool().is_full());
+    wait_until(|| server.app.engine().pool().is_full());
     for _ in 0..10 {
         let reply = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
         reply.assert_problem("busy", 503);
@@ -65,13 +65,13 @@ fn a_client_that_goes_away_frees_its_place_and_its_work_is_skipped() {
     let mut first = started(&server);
     gate.wait_for(1);
     let leaving = [started(&server), started(&server)];
-    wait_until(|| server.app.pool().is_full());
+    wait_until(|| server.app.engine().pool().is_full());
     for stream in leaving {
         stream.shutdown(Shutdown::Both).expect("leaves");
     }
-    wait_until(|| !server.app.pool().is_full());
+    wait_until(|| !server.app.engine().pool().is_full());
     let mut staying = [started(&server), started(&server)];
-    wait_until(|| server.app.pool().is_full());
+    wait_until(|| server.app.engine().pool().is_full());
     gate.open();
     assert_eq!(read(&mut first).expect("an answer").status, 200);
     for stream in &mut staying {
@@ -102,12 +102,12 @@ fn a_model_is_replaced_without_a_mixed_answer() {
     let (gate, server) = gated(1, 4);
     let mut before = started(&server);
     gate.wait_for(1);
-    server.host().put(model::of(Kind::Svm));
+    server.slot().put(model::of(ModelKind::Svm));
     let mut after = started(&server);
     gate.open();
     assert_eq!(read(&mut before).expect("an answer").json()["model"]["version"], "000000000000");
     let json = read(&mut after).expect("an answer").json();
-    assert_eq!(json["model"]["version"], model::of(Kind::Svm).identity().version);
+    assert_eq!(json["model"]["version"], model::of(ModelKind::Svm).identity().version);
     assert_eq!(json["probabilities"].as_object().map(serde_json::Map::len), Some(3));
 }
 
@@ -118,7 +118,7 @@ fn a_stop_finishes_what_was_taken_and_takes_no_more() {
     gate.wait_for(1);
     // All three are with the pool: a place is left for two more, and not for three.
     let mut fillers: Vec<_> = (0..2).map(|_| started(&server)).collect();
-    wait_until(|| server.app.pool().is_full());
+    wait_until(|| server.app.engine().pool().is_full());
     let address = server.address;
     server.stop();
     wait_until(|| TcpStream::connect(address).is_err());

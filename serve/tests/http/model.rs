@@ -12,7 +12,7 @@ use models::{
     svm::{Svm, SvmParameters, pairs},
     vgg19::Backend,
 };
-use serve::cli::config::Kind;
+use serve::config::ModelKind;
 
 use crate::{
     network,
@@ -85,17 +85,17 @@ fn machine(extractor: &Extractor, temperature: f64) -> Svm {
 }
 
 /// Writes an artifact of the model `kind` below `root` and puts it in use.
-pub(crate) fn write(root: &Path, kind: Kind) -> Written {
+pub(crate) fn write(root: &Path, kind: ModelKind) -> Written {
     let written = write_variant(root, kind, 0);
     artifact::set_current(&root.join(kind.name()), &written.version).expect("puts in use");
     written
 }
 
 /// Writes one of any number of artifacts that differ in their version, and in an SVM in what they answer.
-pub(crate) fn write_variant(root: &Path, kind: Kind, variant: usize) -> Written {
+pub(crate) fn write_variant(root: &Path, kind: ModelKind, variant: usize) -> Written {
     let (spec, weights) = match kind {
-        Kind::Svm => (spec(), machine(&Extractor::new(spec()).expect("valid"), 1.0 + variant as f64).to_tensors()),
-        Kind::Vgg19 => (network::spec(), network::parts().to_tensors()),
+        ModelKind::Svm => (spec(), machine(&Extractor::new(spec()).expect("valid"), 1.0 + variant as f64).to_tensors()),
+        ModelKind::Vgg19 => (network::spec(), network::parts().to_tensors()),
     };
     let draft = Draft {
         model: kind.name().to_owned(),
@@ -112,9 +112,10 @@ pub(crate) fn write_variant(root: &Path, kind: Kind, variant: usize) -> Written 
 }
 
 /// The model of that artifact, loaded as the server loads it.
-pub(crate) fn of(kind: Kind) -> Arc<dyn Classifier> {
-    static MODELS: [OnceLock<Arc<dyn Classifier>>; Kind::ALL.len()] = [const { OnceLock::new() }; Kind::ALL.len()];
-    let index = Kind::ALL.iter().position(|known| *known == kind).expect("every model is known");
+pub(crate) fn of(kind: ModelKind) -> Arc<dyn Classifier> {
+    static MODELS: [OnceLock<Arc<dyn Classifier>>; ModelKind::ALL.len()] =
+        [const { OnceLock::new() }; ModelKind::ALL.len()];
+    let index = ModelKind::ALL.iter().position(|known| *known == kind).expect("every model is known");
     Arc::clone(MODELS[index].get_or_init(|| {
         let root = tempfile::tempdir().expect("a folder");
         let written = write(root.path(), kind);

@@ -11,14 +11,14 @@ use base64::{
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
 use serde_json::json;
-use serve::cli::config::Kind;
+use serve::config::ModelKind;
 
 #[test]
 fn the_answer_has_a_genre_its_probabilities_segments_model_and_audio() {
-    Kind::ALL.into_iter().for_each(answers_in_full);
+    ModelKind::ALL.into_iter().for_each(answers_in_full);
 }
 
-fn answers_in_full(kind: Kind) {
+fn answers_in_full(kind: ModelKind) {
     let server = Server::start(Options::of(kind));
     for sound in Sound::ALL {
         let reply = server.send(&predict(&sound.wav(6.0, 77)));
@@ -61,7 +61,7 @@ fn answers_in_full(kind: Kind) {
 /// The server answers what the library gives for the same bytes, to the last bit.
 #[test]
 fn the_probabilities_are_those_of_the_library() {
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         let server = Server::start(Options::of(kind));
         let model = model::of(kind);
         // 2.5 s are shorter than a window.
@@ -74,7 +74,7 @@ fn the_probabilities_are_those_of_the_library() {
 /// What is lossless is heard alike.
 #[test]
 fn a_flac_is_heard_as_its_wav_is() {
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         let server = Server::start(Options::of(kind));
         let [flac, wav] = [Sound::High.flac(4.0, 8), Sound::High.wav(4.0, 8)].map(|a| server.send(&predict(&a)).json());
         assert_eq!(flac["audio"]["codec"], "flac");
@@ -89,10 +89,10 @@ pub(crate) fn mp3() -> Vec<u8> {
 
 #[test]
 fn every_way_of_sending_a_song_gives_the_same_answer() {
-    Kind::ALL.into_iter().for_each(hears_alike);
+    ModelKind::ALL.into_iter().for_each(hears_alike);
 }
 
-fn hears_alike(kind: Kind) {
+fn hears_alike(kind: ModelKind) {
     let server = Server::start(Options::of(kind));
     let wav = Sound::Noise.wav(3.0, 5);
     let expected = server.send(&predict(&wav)).json();
@@ -165,7 +165,7 @@ fn one_connection_carries_many_requests() {
 
 #[test]
 fn health_readiness_and_the_index_are_told_apart() {
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         let server = Server::start(Options { model: None, ..Options::of(kind) });
         assert_eq!(get(server.address, "/healthz").json(), json!({"status": "alive"}));
         let reply = get(server.address, "/readyz");
@@ -173,7 +173,7 @@ fn health_readiness_and_the_index_are_told_apart() {
         assert_eq!(reply.header("retry-after"), Some("1"));
         server.send(&predict(&Sound::Low.wav(2.0, 1))).assert_problem("not-ready", 503);
 
-        server.host().put(model::of(kind));
+        server.slot().put(model::of(kind));
         let ready = get(server.address, "/readyz");
         assert_eq!((ready.status, &ready.json()["status"]), (200, &json!("ready")));
         assert_eq!(ready.json()["models"][kind.name()]["version"], model::of(kind).identity().version);
@@ -192,7 +192,7 @@ fn health_readiness_and_the_index_are_told_apart() {
 /// A client that has mixed up the ports is told which is right, also when it sends a whole song first.
 #[test]
 fn the_route_of_another_role_is_not_found_and_its_server_named() {
-    for [kind, other] in [Kind::ALL, [Kind::ALL[1], Kind::ALL[0]]] {
+    for [kind, other] in [ModelKind::ALL, [ModelKind::ALL[1], ModelKind::ALL[0]]] {
         let server = Server::start(Options::of(kind));
         let request = client::to(other, &predict(&Sound::Low.wav(60.0, 1)));
         let mut stream = client::connect(server.address);

@@ -8,7 +8,7 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
-use serve::{Limits, api::problem, cli::config::Kind};
+use serve::{Limits, config::ModelKind, rejection};
 
 /// What `send` is answered with, by name of the problem and status.
 type Case = (&'static str, u16, Vec<u8>);
@@ -18,7 +18,7 @@ fn json(body: &str) -> Vec<u8> {
 }
 
 /// Those that a server in good health answers.
-fn cases(kind: Kind) -> Vec<Case> {
+fn cases(kind: ModelKind) -> Vec<Case> {
     let good = Sound::Low.wav(2.0, 1);
     let not_finite = wav::encode_float(&[0.0, f32::NAN, 0.5].repeat(20_000), RATE);
     let raw = |bytes: &[u8]| post("/predict", "audio/wav", bytes);
@@ -72,7 +72,7 @@ fn cases(kind: Kind) -> Vec<Case> {
 #[test]
 fn every_problem_of_the_table_is_answered() {
     let mut seen = BTreeSet::new();
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         let server = Server::start(Options::of(kind));
         for (slug, status, request) in cases(kind) {
             let head = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
@@ -103,12 +103,12 @@ fn every_problem_of_the_table_is_answered() {
         println!("{slug}: {}", provoke());
         seen.insert(slug);
     }
-    let table: BTreeSet<&str> = problem::ALL.iter().map(|kind| kind.uri.trim_start_matches("/problems/")).collect();
+    let table: BTreeSet<&str> = rejection::ALL.iter().map(|kind| kind.uri.trim_start_matches("/problems/")).collect();
     assert_eq!(seen, table);
 
     let listed = get(server.address, "/problems").json();
     assert_eq!(listed.as_array().map(Vec::len), Some(table.len()));
-    for kind in problem::ALL {
+    for kind in rejection::ALL {
         let shown = get(server.address, kind.uri).json();
         assert_eq!((&shown["type"], &shown["status"]), (&kind.uri.into(), &kind.status.into()));
     }
@@ -136,7 +136,7 @@ fn internal() -> String {
     assert!(!detail.contains("purpose"), "the cause is for the log: {detail}");
     assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200, "the only worker must live on");
 
-    server.host().put(Scripted::model(Script::Nonsense));
+    server.slot().put(Scripted::model(Script::Nonsense));
     send(server.address, &predict(&Sound::Low.wav(2.0, 1))).assert_problem("internal", 500)
 }
 
@@ -198,7 +198,7 @@ fn unauthorized() -> String {
     std::fs::write(&keys, "# of the tests\na-key-of-20-letters-\n").expect("writes");
     let config = config(&["svm", "--api-key-file", &keys.to_string_lossy()]);
     let app = serve::App::of(&config, None).expect("threads");
-    app.hosts()[0].put(crate::model::of(Kind::Svm));
+    app.engine().slots()[0].put(crate::model::of(ModelKind::Svm));
     let server = Server::of(app);
     for open in ["/healthz", "/readyz"] {
         assert_eq!(get(server.address, open).status, 200, "{open}");
@@ -245,22 +245,22 @@ fn not_ready() -> String {
 #[test]
 fn the_documentation_has_every_problem() {
     let docs = include_str!("../../../docs/api.md");
-    let rows: Vec<String> = problem::ALL
+    let rows: Vec<String> = rejection::ALL
         .iter()
         .map(|kind| format!("| {} | `{}` | {} | {} |", kind.status, kind.uri, kind.title, kind.when))
         .collect();
     assert!(docs.contains(&rows.join("\n")), "docs/api.md must have these rows:\n{}", rows.join("\n"));
-    assert!(problem::ALL.is_sorted_by_key(|kind| kind.status));
+    assert!(rejection::ALL.is_sorted_by_key(|kind| kind.status));
 }
 
 /// And every kind, as the program plays it.
 #[test]
 fn the_documentation_has_every_role() {
     let docs = include_str!("../../../docs/api.md");
-    let row = |kind: &Kind| {
+    let row = |kind: &ModelKind| {
         let (name, route, port, model) = (kind.role().name(), kind.route(), kind.role().port(), kind.name());
         format!("| `serve {name}` | `POST {route}` | {port} | `artifacts/{model}` |")
     };
-    let rows: Vec<String> = Kind::ALL.iter().map(row).collect();
+    let rows: Vec<String> = ModelKind::ALL.iter().map(row).collect();
     assert!(docs.contains(&rows.join("\n")), "docs/api.md must have these rows:\n{}", rows.join("\n"));
 }

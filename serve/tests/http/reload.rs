@@ -15,7 +15,7 @@ use models::{artifact, vgg19::Backend};
 use serde_json::Value;
 use serve::{
     App, Limits, Role,
-    cli::config::{Compute, Kind},
+    config::{Compute, ModelKind},
     engine::slot::{Refreshed, Source},
     repository::Repository,
 };
@@ -44,10 +44,10 @@ fn versions_are_swapped_under_load_without_a_failed_or_mixed_answer() {
     let root = tempfile::tempdir().expect("a folder");
     let folder = root.path().join("svm");
     let versions: Vec<String> =
-        (0..3).map(|variant| model::write_variant(root.path(), Kind::Svm, variant).version).collect();
+        (0..3).map(|variant| model::write_variant(root.path(), ModelKind::Svm, variant).version).collect();
     artifact::set_current(&folder, &versions[0]).expect("puts in use");
     let server = server(root.path());
-    server.host().refresh().expect("loads");
+    server.slot().refresh().expect("loads");
     let song = Sound::High.wav(2.0, 1);
 
     // What each version alone says of the song.
@@ -55,7 +55,7 @@ fn versions_are_swapped_under_load_without_a_failed_or_mixed_answer() {
         .iter()
         .map(|version| {
             artifact::set_current(&folder, version).expect("puts in use");
-            server.host().refresh().expect("loads");
+            server.slot().refresh().expect("loads");
             (version.clone(), send(server.address, &predict(&song)).json())
         })
         .collect();
@@ -82,7 +82,7 @@ fn versions_are_swapped_under_load_without_a_failed_or_mixed_answer() {
         let mut swaps = 0;
         while swaps < 150 || asked.load(Ordering::Relaxed) < 50 {
             artifact::set_current(&folder, &versions[swaps % 3]).expect("puts in use");
-            if let Refreshed::Replaced(identity) = server.host().refresh().expect("loads") {
+            if let Refreshed::Replaced(identity) = server.slot().refresh().expect("loads") {
                 assert_eq!(identity.version, versions[swaps % 3]);
             }
             swaps += 1;
@@ -95,10 +95,10 @@ fn versions_are_swapped_under_load_without_a_failed_or_mixed_answer() {
 fn a_broken_version_is_reported_and_the_old_one_goes_on() {
     let root = tempfile::tempdir().expect("a folder");
     let folder = root.path().join("svm");
-    let good = model::write(root.path(), Kind::Svm).version;
-    let next = model::write_variant(root.path(), Kind::Svm, 1).version;
+    let good = model::write(root.path(), ModelKind::Svm).version;
+    let next = model::write_variant(root.path(), ModelKind::Svm, 1).version;
     let server = server(root.path());
-    server.host().refresh().expect("loads");
+    server.slot().refresh().expect("loads");
     let song = Sound::Low.wav(2.0, 1);
     let still_answers = |why: &str| {
         let json = send(server.address, &predict(&song)).json();
@@ -112,7 +112,7 @@ fn a_broken_version_is_reported_and_the_old_one_goes_on() {
     let whole = fs::read(&weights).expect("is there");
     fs::write(&weights, &whole[..whole.len() / 2]).expect("writes");
     artifact::set_current(&folder, &next).expect("puts in use");
-    let said = server.host().refresh().expect_err("is truncated").to_string();
+    let said = server.slot().refresh().expect_err("is truncated").to_string();
     assert!(said.contains("weights.safetensors"), "{said}");
     still_answers("a truncated artifact");
     assert!(problem().contains("cannot be loaded") && !problem().contains('/'), "{}", problem());
@@ -121,18 +121,18 @@ fn a_broken_version_is_reported_and_the_old_one_goes_on() {
         [("ffffffffffff\n", "a version that is not there"), ("../svm\n", "a path"), ("\0\u{1}\n", "garbage")]
     {
         fs::write(folder.join("CURRENT"), current).expect("writes");
-        server.host().refresh().expect_err(why);
+        server.slot().refresh().expect_err(why);
         still_answers(why);
     }
     fs::remove_file(folder.join("CURRENT")).expect("is there");
-    server.host().refresh().expect_err("there is none");
+    server.slot().refresh().expect_err("there is none");
     still_answers("no CURRENT at all");
 
     // Mended, it is taken up, though not at every look.
     fs::write(&weights, &whole).expect("writes");
     artifact::set_current(&folder, &next).expect("puts in use");
     let mut looks = 0;
-    while !matches!(server.host().refresh(), Ok(Refreshed::Replaced(_))) {
+    while !matches!(server.slot().refresh(), Ok(Refreshed::Replaced(_))) {
         looks += 1;
         assert!(looks < 5, "it is not taken up");
     }
@@ -145,10 +145,10 @@ fn a_request_may_name_an_older_version() {
     let root = tempfile::tempdir().expect("a folder");
     let folder = root.path().join("svm");
     let versions: Vec<String> =
-        (0..4).map(|variant| model::write_variant(root.path(), Kind::Svm, variant).version).collect();
+        (0..4).map(|variant| model::write_variant(root.path(), ModelKind::Svm, variant).version).collect();
     artifact::set_current(&folder, &versions[0]).expect("puts in use");
     let server = server(root.path());
-    server.host().refresh().expect("loads");
+    server.slot().refresh().expect("loads");
     let song = Sound::Low.wav(2.0, 1);
     for version in versions.iter().chain(&versions) {
         let head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\n";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::Value;
-use serve::cli::config::Kind;
+use serve::config::ModelKind;
 
 use crate::{
     client::{AUDIO_PART, FORM, Reply, form, get, post, predict, send},
@@ -26,7 +26,7 @@ fn lines(reply: &Reply) -> Vec<Value> {
 
 #[test]
 fn many_files_are_answered_a_line_each_as_each_alone() {
-    for kind in Kind::ALL {
+    for kind in ModelKind::ALL {
         let server = Server::start(Options::of(kind));
         let songs = [Sound::Low.wav(2.0, 1), b"no song".to_vec(), Sound::High.wav(3.0, 2), Sound::Noise.flac(2.5, 3)];
         let heads: Vec<String> = (0..songs.len()).map(|index| format!("{FILE}\"../{index}.wav\"")).collect();
@@ -59,7 +59,7 @@ fn an_answer_is_kept_for_the_same_song_and_the_same_version() {
     let (first, second) = (ask(), ask());
     assert_eq!((first.header("tonearm-cache"), second.header("tonearm-cache")), (Some("miss"), Some("hit")));
     assert_eq!(first.body, second.body);
-    server.host().put(Scripted::model(Script::PanicOnLong));
+    server.slot().put(Scripted::model(Script::PanicOnLong));
     let third = ask();
     assert_eq!(
         (third.header("tonearm-cache"), &third.json()["model"]["version"]),
@@ -72,7 +72,7 @@ fn an_answer_is_kept_for_the_same_song_and_the_same_version() {
 #[test]
 fn a_version_is_named_by_path_or_by_header() {
     let server = Server::start(Options::default());
-    let current = model::of(Kind::Svm).identity().version.clone();
+    let current = model::of(ModelKind::Svm).identity().version.clone();
     let song = Sound::Low.wav(2.0, 1);
     let by_path = |name: &str, version: &str| {
         let path = format!("/v1/models/{name}/versions/{version}/predict");
@@ -126,7 +126,7 @@ fn features_are_those_of_the_library() {
 
 #[test]
 fn the_network_shows_what_it_listened_to() {
-    let server = Server::start(Options::of(Kind::Vgg19));
+    let server = Server::start(Options::of(ModelKind::Vgg19));
     let song = Sound::High.wav(5.0, 1);
     let ask = |query: &str| send(server.address, &post(&format!("/vgg{query}"), "audio/wav", &song)).json();
     let (plain, explained) = (ask(""), ask("?explain=predicted"));
@@ -156,7 +156,7 @@ fn requests_have_ids_and_are_counted() {
     let reply = get(server.address, "/metrics");
     assert!(reply.header("content-type").is_some_and(|kind| kind.starts_with("application/openmetrics-text")));
     let text = String::from_utf8(reply.body).expect("text");
-    let version = model::of(Kind::Svm).identity().version.clone();
+    let version = model::of(ModelKind::Svm).identity().version.clone();
     for line in [
         r#"tonearm_requests_total{route="/readyz",method="GET",status="200",reason=""} 4"#,
         r#"tonearm_requests_total{route="/predict",method="POST",status="200",reason=""} 1"#,
@@ -189,9 +189,9 @@ fn the_description_has_every_route_and_status() {
 
 #[test]
 fn songs_that_share_a_network_get_what_each_gets_alone() {
-    let server = Server::start(Options { threads: 4, ..Options::of(Kind::Vgg19) });
+    let server = Server::start(Options { threads: 4, ..Options::of(ModelKind::Vgg19) });
     let songs: Vec<Vec<u8>> = (0..6).map(|n| Sound::ALL[n % 3].wav(2.0 + n as f64 / 2.0, n as u64)).collect();
-    let model = model::of(Kind::Vgg19);
+    let model = model::of(ModelKind::Vgg19);
     std::thread::scope(|scope| {
         for song in &songs {
             let (server, model) = (&server, Arc::clone(&model));

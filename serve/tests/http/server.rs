@@ -10,7 +10,7 @@ use std::{
 use models::Classifier;
 use serve::{
     App, Limits, Timeouts,
-    cli::config::{Compute, Kind},
+    config::{Compute, ModelKind},
     engine::slot::ModelSlot,
 };
 use tokio::sync::oneshot;
@@ -24,14 +24,14 @@ use crate::{
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) app: Arc<App>,
-    kind: Kind,
+    kind: ModelKind,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
 /// What a test may want to be otherwise.
 pub(crate) struct Options {
-    pub(crate) kind: Kind,
+    pub(crate) kind: ModelKind,
     pub(crate) model: Option<Arc<dyn Classifier>>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
@@ -42,13 +42,13 @@ pub(crate) struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self::of(Kind::Svm)
+        Self::of(ModelKind::Svm)
     }
 }
 
 impl Options {
     /// That model alone, and limits that a test reaches soon.
-    pub(crate) fn of(kind: Kind) -> Self {
+    pub(crate) fn of(kind: ModelKind) -> Self {
         Self {
             kind,
             model: Some(model::of(kind)),
@@ -78,18 +78,18 @@ impl Server {
         };
         let app = Arc::new(App::new(kind.role(), options.limits, &compute, None).expect("threads"));
         if let Some(model) = options.model {
-            app.host(kind).expect("is served").put(model);
+            app.engine().slot(kind).expect("is served").put(model);
         }
         Self::run(app, kind, options.timeouts)
     }
 
     /// An app of another making.
     pub(crate) fn of(app: App) -> Self {
-        let kind = app.hosts().first().map_or(Kind::Svm, ModelSlot::kind);
+        let kind = app.engine().slots().first().map_or(ModelKind::Svm, ModelSlot::kind);
         Self::run(Arc::new(app), kind, Options::default().timeouts)
     }
 
-    fn run(app: Arc<App>, kind: Kind, timeouts: Timeouts) -> Self {
+    fn run(app: Arc<App>, kind: ModelKind, timeouts: Timeouts) -> Self {
         let (stop, stopped) = oneshot::channel();
         let (tell, address) = mpsc::channel();
         let thread = thread::spawn({
@@ -104,9 +104,9 @@ impl Server {
                         app.stop();
                     };
                     let router = serve::router(Arc::clone(&app));
-                    serve::http::server::serve(listener, router, timeouts, app.metrics(), stop).await;
+                    serve::http::server::serve(listener, router, timeouts, app.engine().metrics(), stop).await;
                 });
-                app.finish();
+                app.engine().finish();
             }
         });
         Self { address: address.recv().expect("listens"), app, kind, stop: Some(stop), thread: Some(thread) }
@@ -118,9 +118,9 @@ impl Server {
         client::send(self.address, &client::to(self.kind, request))
     }
 
-    /// Where the model sits.
-    pub(crate) fn host(&self) -> &ModelSlot {
-        self.app.host(self.kind).expect("is served")
+    /// The slot of the model.
+    pub(crate) fn slot(&self) -> &ModelSlot {
+        self.app.engine().slot(self.kind).expect("is served")
     }
 
     /// What SIGTERM does.

@@ -1,4 +1,4 @@
-//! From names on a command line to files and their bytes.
+//! From names on the command line to files and their bytes.
 
 use std::{
     collections::HashSet,
@@ -10,51 +10,50 @@ use std::{
 
 use features::decode;
 
-use super::is_no_audio;
 use crate::{
     Error, Rejection, Result,
-    api::problem::{self, Problem},
+    rejection::{AUDIO_TOO_LONG, BODY_TOO_LARGE, CORRUPT_AUDIO, EMPTY_AUDIO, NOT_AUDIO, Problem, TRUNCATED_AUDIO},
 };
 
 /// Bytes at the start of a file that say whether it is audio.
 const HEAD: usize = 64 << 10;
 
 /// A file to be classified.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct File {
     origin: Origin,
     path: PathBuf,
 }
 
-/// How a file came to be one.
+/// Where a name of a file comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Origin {
-    /// It was named.
+    /// The command line.
     Named,
-    /// It lies in a folder that was named.
+    /// A folder on the command line.
     Folder,
-    /// It is standard input.
+    /// Standard input.
     Stdin,
 }
 
-/// The files that names lead to, in order, and which names, or folders below them, could not be followed.
+/// The files that names lead to, in order, and the folders that could not be listed.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     pub(super) files: Vec<File>,
     pub(super) failures: Vec<String>,
 }
 
-/// Why there is no answer for a file.
+/// Why there is no prediction for a file.
 #[derive(Clone, Debug)]
 pub(super) enum Failure {
-    /// The operating system does not give its bytes.
+    /// The operating system failed to read it.
     Unreadable(Arc<io::Error>),
-    /// They are not what can be classified.
+    /// It cannot be classified.
     Refused(Arc<Rejection>),
 }
 
 /// The files that `names` lead to: each that is named, and of each folder all that are below it, in the order of their
-/// names, hidden ones left out. A folder that links lead back to is walked once.
+/// names, without hidden ones. A folder that links lead back to is walked once.
 ///
 /// # Errors
 /// [`Error::Usage`] where standard input is named twice.
@@ -69,7 +68,7 @@ pub(super) fn find(names: &[PathBuf]) -> Result<Found> {
         } else if name.is_dir() {
             walk(name, &mut found);
         } else {
-            // One that is not there is reported in its turn.
+            // A missing one is reported in its turn.
             found.files.push(File { origin: Origin::Named, path: name.clone() });
         }
     }
@@ -83,7 +82,7 @@ fn walk(root: &Path, found: &mut Found) {
     let mut left = vec![root.to_owned()];
     while let Some(path) = left.pop() {
         if !path.is_dir() {
-            // Neither what is no file (a pipe would be waited for), nor a link that leads nowhere.
+            // Neither a pipe, which would block, nor a broken link.
             if path.is_file() {
                 found.files.push(File { origin: Origin::Folder, path });
             }
@@ -115,7 +114,7 @@ impl File {
         self.path.to_string_lossy().into_owned()
     }
 
-    /// Its name for a terminal, which characters of a name must not steer.
+    /// Its name for a terminal, without control characters.
     pub(super) fn shown(&self) -> String {
         match self.origin {
             Origin::Stdin => "standard input".to_owned(),
@@ -123,7 +122,7 @@ impl File {
         }
     }
 
-    /// Whether it is no failure when it is not audio.
+    /// Whether it is skipped, not failed, when it is not audio.
     pub(super) fn may_be_skipped(&self) -> bool {
         self.origin == Origin::Folder
     }
@@ -143,7 +142,7 @@ impl File {
         if bytes.len() as u64 <= limits.max_bytes {
             return Ok(bytes);
         }
-        // A large file that is no audio is skipped rather than too large.
+        // A large file that is not audio is skipped rather than too large.
         bytes.truncate(HEAD);
         let refused = match decode::decode(&bytes, limits) {
             Err(error @ features::Error::NotAudio { .. }) => error.into(),
@@ -158,18 +157,18 @@ fn shown(path: &Path) -> String {
 }
 
 impl Failure {
-    /// Whether the bytes are no audio at all.
-    pub(super) fn is_no_audio(&self) -> bool {
-        matches!(self, Self::Refused(rejection) if is_no_audio(rejection.kind()))
+    /// Whether the file is not audio at all.
+    pub(super) fn is_not_audio(&self) -> bool {
+        matches!(self, Self::Refused(rejection) if [&NOT_AUDIO, &EMPTY_AUDIO].contains(&rejection.kind()))
     }
 
-    /// What a server would answer; of a file that cannot be read, what is most like it.
+    /// The problem that a server answers; of a file that cannot be read, the most similar one.
     pub(super) fn problem(&self) -> Problem {
         match self {
             Self::Refused(rejection) => {
                 let mut problem = Problem::from(&**rejection);
                 if let Rejection::Internal { cause } = &**rejection {
-                    // There is no log that has it.
+                    // There is no log for it.
                     problem.detail.clone_from(cause);
                 }
                 problem
@@ -188,16 +187,18 @@ impl Failure {
     /// What to do about it, where its message does not say.
     fn advice(&self) -> Option<&'static str> {
         let Self::Refused(rejection) = self else { return None };
-        let kind = rejection.kind();
-        if *kind == problem::BODY_TOO_LARGE {
-            Some("--max-bytes sets another limit")
-        } else if *kind == problem::AUDIO_TOO_LONG {
-            Some("--max-seconds sets another limit")
-        } else if *kind == problem::TRUNCATED_AUDIO || *kind == problem::CORRUPT_AUDIO {
-            Some("copy the file again, or convert it")
-        } else {
-            None
+        match rejection.kind() {
+            kind if *kind == BODY_TOO_LARGE => Some("--max-bytes sets another limit"),
+            kind if *kind == AUDIO_TOO_LONG => Some("--max-seconds sets another limit"),
+            kind if [&TRUNCATED_AUDIO, &CORRUPT_AUDIO].contains(&kind) => Some("copy the file again, or convert it"),
+            _ => None,
         }
+    }
+}
+
+impl From<Rejection> for Failure {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(Arc::new(rejection))
     }
 }
 
@@ -207,7 +208,7 @@ impl fmt::Display for Failure {
             Self::Unreadable(error) => write!(f, "failed to read it: {error}")?,
             Self::Refused(rejection) => match &**rejection {
                 Rejection::Internal { cause } => write!(f, "internal error: {cause}")?,
-                // That of the server is about bodies.
+                // The server's message is about bodies.
                 Rejection::BodyTooLarge { limit } => write!(f, "the file has over {limit} bytes")?,
                 rejection => rejection.fmt(f)?,
             },
@@ -269,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_does_not_steer_a_terminal() {
+    fn a_name_has_no_control_characters_on_a_terminal() {
         assert_eq!(shown(Path::new("a\x1b[31m\n.wav")), "a\u{fffd}[31m\u{fffd}.wav");
     }
 }

@@ -1,65 +1,65 @@
-//! `serve classify`: the genre of files, without a server.
+//! `serve classify`: predicts the labels of files, without a server.
 //!
-//! | step | where |
-//! |---|---|
-//! | names on the command line → files, folders walked | `files` |
-//! | files → answers, on several threads, in the order of the files | `work` |
-//! | bytes → [`PredictResponse`], as the server has it | [`hear::answer`] |
-//! | answers → a table, JSON or CSV on standard output | `output` |
-//! | progress, and what went wrong, on standard error | `console` |
+//! Names on the command line lead to files (`files`); [`Engine::predict`] predicts them on several threads; predictions are
+//! written in the order of the files to standard output, progress and failures to standard error (`output`).
 
-mod console;
 mod files;
-mod interrupt;
 mod output;
-mod work;
 
 use std::{
     io::{self, IsTerminal as _},
     path::PathBuf,
-    process::ExitCode,
-    sync::{Arc, atomic::Ordering},
+    process::{self, ExitCode},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use axum::body::Bytes;
 use clap::{Args, ValueEnum};
 use features::decode;
+use futures_util::{StreamExt as _, stream};
 use models::{Classifier, vgg19::Backend};
-
-use crate::{
-    Error, Limits, PredictResponse, Rejection, Result,
-    api::problem,
-    cli::config::Kind,
-    engine::{
-        hear,
-        slot::{self, Source},
-    },
-    repository::{Repository, RepositoryError},
+use tokio::{
+    runtime, select,
+    signal::unix::{SignalKind, signal},
 };
 
-use console::{Console, Counts};
-use files::{Failure, File};
-use output::{Form, Output, Row};
+use self::{
+    files::{Failure, File},
+    output::{Console, Counts, Format, Output, Row},
+};
+use crate::{
+    Engine, Error, Input, Limits, PredictRequest, PredictResponse, Rejection, Result,
+    config::{Compute, ModelKind, cores, seconds},
+    engine::slot::{self, Source},
+    repository::Repository,
+};
 
 /// The exit code of a program that ctrl-c or SIGTERM ended.
 const INTERRUPTED: u8 = 130;
+/// Files whose predictions may wait for that of an earlier file.
+const AHEAD: usize = 1024;
 
 /// Options of `serve classify`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  serve classify song.mp3\n  serve classify --csv ~/music > genres.csv\n  \
                         curl -s https://example.org/song.ogg | serve classify --json -\n\
-                        Of a folder, what is audio by its content is classified, in the order of the names; what is not is \
-                        skipped, and said so.\n\
+                        Of a folder, what is audio by its content is classified, in the order of the names; other files are \
+                        skipped and named.\n\
                         Exit codes: 0 every file was classified, 1 some were not, 2 wrong usage or no artifact, 130 ctrl-c.")]
 pub struct ClassifyArgs {
     /// Files; folders, with all that is below them; `-` for standard input
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
 
-    /// Which model is asked
+    /// Which model predicts
     #[arg(long, value_enum, default_value_t = Models::Svm)]
     model: Models,
 
-    /// Folder that `train` writes to, or the folder of one version, or the URL of an object store: s3://, gs://, az://, http://
+    /// Folder that `train` writes to, or the folder of one version, or, in a program built with the feature object-store, a
+    /// URL: s3://, gs://, az://, http://
     #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     artifacts: String,
 
@@ -71,11 +71,11 @@ pub struct ClassifyArgs {
     #[arg(long)]
     csv: bool,
 
-    /// Files that are worked on at once [default: one for each core]
+    /// Worker threads: files that are classified at once [default: one for each core]
     #[arg(long, value_name = "N", env = "TONEARM_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
-    /// What computes the network: flex or ndarray, on the CPU; wgpu or cuda, on a GPU, in a program built with that feature
+    /// Device of the network: flex or ndarray, on the CPU; wgpu or cuda, on a GPU, in a program built with that feature
     #[arg(long, value_name = "DEVICE", env = "TONEARM_DEVICE", default_value_t = Backend::default())]
     device: Backend,
 
@@ -84,11 +84,11 @@ pub struct ClassifyArgs {
     max_bytes: u64,
 
     /// Longest audio, decoded
-    #[arg(long, value_name = "SECONDS", env = "TONEARM_MAX_SECONDS", default_value_t = Limits::default().max_seconds, value_parser = crate::cli::args::seconds)]
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_MAX_SECONDS", default_value_t = Limits::default().max_seconds, value_parser = seconds)]
     max_seconds: f64,
 }
 
-/// Which models are asked.
+/// Which models predict.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Models {
     /// The support vector machine
@@ -100,58 +100,71 @@ enum Models {
 }
 
 impl Models {
-    fn kinds(self) -> &'static [Kind] {
+    fn kinds(self) -> &'static [ModelKind] {
         match self {
-            Self::Svm => &[Kind::Svm],
-            Self::Vgg19 => &[Kind::Vgg19],
-            Self::Both => &Kind::ALL,
+            Self::Svm => &[ModelKind::Svm],
+            Self::Vgg19 => &[ModelKind::Vgg19],
+            Self::Both => &ModelKind::ALL,
         }
     }
 }
 
-/// What each model said of a file, in the order of the models.
-type Answers = Vec<Result<PredictResponse, Failure>>;
+/// What each model predicted for a file, in the order of the models.
+type Predictions = Vec<Result<PredictResponse, Failure>>;
 
-/// Classifies files: answers go to standard output, all else to standard error.
+/// Classifies files: predictions go to standard output, all else to standard error.
 ///
 /// # Errors
-/// [`Error`], where no file could be tried: there is no artifact, or it cannot be used; or where standard output takes no more.
+/// [`Error`], where no file could be tried: there is no artifact, or it cannot be used; or where standard output fails.
 pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
-    let threads = args.threads.map_or_else(crate::cli::args::cores, usize::from);
-    let stop = interrupt::watch().map_err(system("the handler of ctrl-c"))?;
-    let models = load(args, threads)?;
+    // One thread watches for signals while this one writes.
+    let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build();
+    let runtime = runtime.map_err(system("the async runtime"))?;
+    let stop = {
+        let _entered = runtime.enter();
+        watch_signals().map_err(system("the handler of ctrl-c"))?
+    };
+    let engine = load(args)?;
+    let kinds = engine.slots().iter().map(|slot| slot.kind());
+    let models: Vec<_> = engine.slots().iter().filter_map(|slot| slot.get()).collect();
+    let requests: Vec<_> = kinds.zip(models.iter().cloned()).collect();
     let limits = decode::Limits { max_bytes: args.max_bytes, max_seconds: args.max_seconds };
     let found = files::find(&args.files)?;
 
-    let form = match (args.json, args.csv) {
-        (true, _) => Form::Json,
-        (_, true) => Form::Csv,
-        _ => Form::Table { narrow: io::stdout().is_terminal() },
+    let format = match (args.json, args.csv) {
+        (true, _) => Format::Json,
+        (_, true) => Format::Csv,
+        _ => Format::Table { narrow: io::stdout().is_terminal() },
     };
     let console = Console::new(found.files.len());
     for failure in &found.failures {
         console.say(failure);
     }
     let mut counts = Counts { failed: found.failures.len(), ..Counts::default() };
-    let mut output = Output::new(form, &models, &found.files, io::stdout());
+    let mut output = Output::new(format, &models, &found.files, io::stdout());
     let written = output.begin().and_then(|()| {
-        let answer = |index: usize| found.files.get(index).map(|file| ask(&models, file, &limits));
-        let take = |index: usize, answers: Option<Answers>| match (found.files.get(index), answers) {
-            (Some(file), Some(answers)) => tell(file, &answers, &models, &mut output, &console, &mut counts),
-            _ => Ok(()),
-        };
-        work::in_order(found.files.len(), threads, &stop, answer, take)
+        runtime.block_on(async {
+            let (engine, requests, stop) = (&engine, &requests, &*stop);
+            let predict = |file| async move { (file, predict(engine, requests, file, limits, stop).await) };
+            let mut predicted = stream::iter(&found.files).map(predict).buffered(AHEAD);
+            while let Some((file, predictions)) = predicted.next().await {
+                if let Some(predictions) = predictions {
+                    report(file, &predictions, &models, &mut output, &console, &mut counts)?;
+                }
+            }
+            Ok(())
+        })
     });
     console.finish();
     match written {
         Ok(()) => {}
-        // Whoever reads has enough, as `head` has.
+        // The reader has enough, as `head` has.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-        Err(source) => return Err(Error::System { what: "writing the answers", source }),
+        Err(source) => return Err(Error::System { what: "writing the predictions", source }),
     }
     let done = counts.classified + counts.failed + counts.skipped - found.failures.len();
     let interrupted = stop.load(Ordering::Relaxed) && done < found.files.len();
-    console.sum_up(&counts, found.files.len(), interrupted);
+    console.summarise(&counts, found.files.len(), interrupted);
     Ok(match (interrupted, counts.failed) {
         (true, _) => ExitCode::from(INTERRUPTED),
         (false, 0) => ExitCode::SUCCESS,
@@ -159,21 +172,42 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
     })
 }
 
-/// Loads the models that are asked, in order, each checked as the server checks it.
-fn load(args: &ClassifyArgs, threads: usize) -> Result<Vec<Arc<dyn Classifier>>> {
-    let kinds = args.model.kinds();
-    if kinds.contains(&Kind::Vgg19) {
+/// What the first ctrl-c or SIGTERM sets. The second one ends the process.
+fn watch_signals() -> io::Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let set = Arc::clone(&stop);
+    tokio::spawn(async move {
+        loop {
+            select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if set.swap(true, Ordering::Relaxed) {
+                process::exit(INTERRUPTED.into());
+            }
+        }
+    });
+    Ok(stop)
+}
+
+/// An engine with the models that are named, each checked as the server checks it.
+fn load(args: &ClassifyArgs) -> Result<Arc<Engine>> {
+    let (kinds, threads) = (args.model.kinds(), args.threads.map_or_else(cores, usize::from));
+    if kinds.contains(&ModelKind::Vgg19) {
         slot::open_network(args.device, threads)?;
     }
     let repository =
         Repository::open(&args.artifacts).map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;
     let source = Source { repository: Arc::new(repository), device: args.device, pinned: None };
-    let load = |kind: Kind| {
-        let of = |error: RepositoryError| error.of(kind);
-        let version = source.repository.current(kind.name()).map_err(of)?;
-        source.load(kind, &version)
-    };
-    kinds.iter().map(|kind| load(*kind).map_err(advise)).collect()
+    // Without a queue: a file waits for its permit before it is read.
+    let compute = Compute { device: args.device, threads, queue: 0, cache_bytes: 0, ..Compute::default() };
+    let limits = Limits { max_body_bytes: args.max_bytes, max_seconds: args.max_seconds, ..Limits::default() };
+    let engine = Engine::new(kinds, &limits, &compute, Some(&source))?;
+    for slot in engine.slots() {
+        slot.refresh().map_err(advise)?;
+    }
+    Ok(Arc::new(engine))
 }
 
 /// The advice of [`Error`] is for a server.
@@ -185,54 +219,72 @@ fn advise(error: Error) -> Error {
             kind.name()
         )),
         Error::WrongModel { kind, artifacts, found } => Error::Usage(format!(
-            "the artifact in {artifacts} holds the model `{found}`, and `{}` is asked; name another folder with \
-             --artifacts, or another model with --model",
+            "the artifact in {artifacts} holds the model `{found}`; expected `{}`; name another folder with --artifacts, or \
+             another model with --model",
             kind.name()
         )),
         error => error,
     }
 }
 
-/// Reads a file and asks every model.
-fn ask(models: &[Arc<dyn Classifier>], file: &File, limits: &decode::Limits) -> Answers {
-    match file.read(limits) {
-        Ok(bytes) => models.iter().map(|model| answer(&**model, &bytes, limits).map_err(Failure::from)).collect(),
-        Err(failure) => models.iter().map(|_| Err(failure.clone())).collect(),
-    }
-}
-
-/// What the server would answer. One file that makes a model panic is no reason to leave the others.
-fn answer(model: &dyn Classifier, audio: &[u8], limits: &decode::Limits) -> Result<PredictResponse, Rejection> {
-    let answer = std::panic::AssertUnwindSafe(|| hear::answer(model, audio, limits));
-    std::panic::catch_unwind(answer).unwrap_or_else(|_| Err(Rejection::internal("the model panicked")))
-}
-
-/// Writes what was found in a file, and counts it.
-fn tell(
+/// Reads a file and has every model predict it; nothing, if `stop` was set before it was begun.
+async fn predict(
+    engine: &Arc<Engine>,
+    models: &[(ModelKind, Arc<dyn Classifier>)],
     file: &File,
-    answers: &Answers,
+    limits: decode::Limits,
+    stop: &AtomicBool,
+) -> Option<Predictions> {
+    let failed = |failure: Failure| Some(models.iter().map(|_| Err(failure.clone())).collect());
+    let permit = match engine.pool().acquire().await {
+        Ok(permit) => permit,
+        Err(error) => return failed(Rejection::from(error).into()),
+    };
+    if stop.load(Ordering::Relaxed) {
+        return None;
+    }
+    let reading = file.clone();
+    let bytes: Bytes = match permit.run(move |_| reading.read(&limits)).await {
+        Ok(Ok(bytes)) => bytes.into(),
+        Ok(Err(failure)) => return failed(failure),
+        Err(error) => return failed(Rejection::from(error).into()),
+    };
+    let mut predictions = Predictions::new();
+    for (kind, model) in models {
+        let bytes = bytes.clone();
+        let input = Input::Audio { read: Box::new(|| Ok(bytes)), reservation: None };
+        let request = PredictRequest { kind: *kind, model: Arc::clone(model), input, explain: None };
+        predictions.push(engine.predict(&permit, request).await.map_err(Failure::from));
+    }
+    Some(predictions)
+}
+
+/// Writes the predictions of a file, and counts it.
+fn report(
+    file: &File,
+    predictions: &Predictions,
     models: &[Arc<dyn Classifier>],
     output: &mut Output<io::Stdout>,
     console: &Console,
     counts: &mut Counts,
 ) -> io::Result<()> {
     let rows = || {
-        let answers = answers.iter().zip(models);
-        answers.map(|(answer, model)| Row { file, model: model.identity(), answer: answer.as_ref() })
+        let predictions = predictions.iter().zip(models);
+        predictions.map(|(prediction, model)| Row { file, model: model.identity(), prediction: prediction.as_ref() })
     };
     let failures: Vec<(&str, &Failure)> =
-        rows().filter_map(|row| row.answer.err().map(|failure| (row.model.name.as_str(), failure))).collect();
+        rows().filter_map(|row| row.prediction.err().map(|failure| (row.model.name.as_str(), failure))).collect();
     let (skippable, file) = (file.may_be_skipped(), file.shown());
     console.step();
     match *failures {
         [] => counts.classified += 1,
-        [(_, failure), ..] if skippable && failure.is_no_audio() => {
+        [(_, failure), ..] if skippable && failure.is_not_audio() => {
             counts.skipped += 1;
             console.say(&format!("{file}: skipped: {failure}"));
             return Ok(());
         }
         // What is wrong with the file itself is the same for every model.
-        [(_, failure), ..] if failures.len() == answers.len() => {
+        [(_, failure), ..] if failures.len() == predictions.len() => {
             counts.failed += 1;
             console.say(&format!("{file}: {failure}"));
         }
@@ -246,15 +298,4 @@ fn tell(
 
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::System { what, source }
-}
-
-impl From<Rejection> for Failure {
-    fn from(rejection: Rejection) -> Self {
-        Self::Refused(Arc::new(rejection))
-    }
-}
-
-/// Whether a problem says that the bytes are no audio at all.
-fn is_no_audio(kind: &problem::Kind) -> bool {
-    *kind == problem::NOT_AUDIO || *kind == problem::EMPTY_AUDIO
 }

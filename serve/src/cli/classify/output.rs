@@ -1,24 +1,25 @@
-//! Standard output: a table for people, JSON or CSV for programs.
+//! Standard output (a table for people, JSON or CSV for programs) and standard error.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     sync::Arc,
 };
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use models::{Classifier, Identity};
 use serde::Serialize;
 
 use super::files::{Failure, File};
-use crate::{PredictResponse, api::problem::Problem};
+use crate::{PredictResponse, rejection::Problem};
 
 /// Characters of a file's name that are shown on a terminal.
 const NARROW: usize = 48;
 /// Between two columns.
 const GAP: &str = "  ";
 
-/// How answers are written.
+/// How predictions are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
+pub(super) enum Format {
     /// In columns; long names cut, if narrow.
     Table { narrow: bool },
     /// An object a line.
@@ -27,18 +28,18 @@ pub(super) enum Form {
     Csv,
 }
 
-/// What a model said of a file.
+/// What a model predicted for a file.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) file: &'a File,
     pub(super) model: &'a Identity,
-    pub(super) answer: Result<&'a PredictResponse, &'a Failure>,
+    pub(super) prediction: Result<&'a PredictResponse, &'a Failure>,
 }
 
 /// Writes rows.
 #[derive(Debug)]
 pub(super) struct Output<W> {
-    form: Form,
+    format: Format,
     writer: W,
     /// Every label of any model.
     labels: Vec<String>,
@@ -47,10 +48,10 @@ pub(super) struct Output<W> {
 }
 
 #[derive(Serialize)]
-struct Answered<'a> {
+struct Predicted<'a> {
     file: &'a str,
     #[serde(flatten)]
-    answer: &'a PredictResponse,
+    prediction: &'a PredictResponse,
 }
 
 #[derive(Serialize)]
@@ -62,7 +63,7 @@ struct Failed<'a> {
 
 impl<W: Write> Output<W> {
     /// For these models and files; nothing is written yet.
-    pub(super) fn new(form: Form, models: &[Arc<dyn Classifier>], files: &[File], writer: W) -> Self {
+    pub(super) fn new(format: Format, models: &[Arc<dyn Classifier>], files: &[File], writer: W) -> Self {
         let mut labels: Vec<String> = Vec::new();
         for label in models.iter().flat_map(|model| model.labels()) {
             if !labels.contains(label) {
@@ -71,18 +72,18 @@ impl<W: Write> Output<W> {
         }
         let widest = |names: &mut dyn Iterator<Item = usize>| names.max().unwrap_or_default();
         let file = widest(&mut files.iter().map(|file| width(&file.shown()))).max(width("file"));
-        let file = if form == (Form::Table { narrow: true }) { file.min(NARROW) } else { file };
+        let file = if format == (Format::Table { narrow: true }) { file.min(NARROW) } else { file };
         let model = widest(&mut models.iter().map(|model| width(&model.identity().name))).max(width("model"));
         let genre = widest(&mut labels.iter().map(|label| width(label))).max(width("genre"));
-        Self { form, writer, labels, widths: (file, (models.len() > 1).then_some(model), genre) }
+        Self { format, writer, labels, widths: (file, (models.len() > 1).then_some(model), genre) }
     }
 
     /// Writes what comes before the first row.
     pub(super) fn begin(&mut self) -> io::Result<()> {
-        match self.form {
-            Form::Table { .. } => self.line("file", "model", "genre", "probability", "second best"),
-            Form::Json => Ok(()),
-            Form::Csv => {
+        match self.format {
+            Format::Table { .. } => self.line("file", "model", "genre", "probability", "second best"),
+            Format::Json => Ok(()),
+            Format::Csv => {
                 let first = ["file", "model", "genre", "probability"].into_iter();
                 let header = first.chain(self.labels.iter().map(String::as_str)).chain(["error"]);
                 let header = record(header.map(str::to_owned))?;
@@ -91,40 +92,40 @@ impl<W: Write> Output<W> {
         }
     }
 
-    /// Writes a row, so that whoever reads has it at once. Of a failure a table has none: it is told on standard error.
+    /// Writes a row and flushes it. A table has no rows for failures: they are on standard error.
     pub(super) fn write(&mut self, row: &Row<'_>) -> io::Result<()> {
-        match (self.form, row.answer) {
-            (Form::Table { narrow }, Ok(answer)) => {
-                let mut ranked: Vec<(&str, f64)> = answer.probabilities.iter().collect();
-                // Stable: of equals the first stays first, as in the answer.
+        match (self.format, row.prediction) {
+            (Format::Table { narrow }, Ok(prediction)) => {
+                let mut ranked: Vec<(&str, f64)> = prediction.probabilities.iter().collect();
+                // Stable: of equals the first stays first, as in the response.
                 ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
                 let of = |rank: usize| ranked.get(rank).copied().unwrap_or_default();
                 let second = format!("{} {:.3}", of(1).0, of(1).1);
                 let file = row.file.shown();
                 let file = if narrow { cut(&file) } else { file };
-                self.line(&file, &row.model.name, &answer.predicted_genre, &format!("{:.3}", of(0).1), &second)
+                self.line(&file, &row.model.name, &prediction.predicted_genre, &format!("{:.3}", of(0).1), &second)
             }
-            (Form::Table { .. }, Err(_)) => Ok(()),
-            (Form::Json, Ok(answer)) => self.object(&Answered { file: &row.file.name(), answer }),
-            (Form::Json, Err(failure)) => {
+            (Format::Table { .. }, Err(_)) => Ok(()),
+            (Format::Json, Ok(prediction)) => self.object(&Predicted { file: &row.file.name(), prediction }),
+            (Format::Json, Err(failure)) => {
                 self.object(&Failed { file: &row.file.name(), model: row.model, problem: failure.problem() })
             }
-            (Form::Csv, answer) => {
-                let record = record(self.cells(row, answer).into_iter())?;
+            (Format::Csv, prediction) => {
+                let record = record(self.cells(row, prediction).into_iter())?;
                 self.put(&record)
             }
         }
     }
 
-    fn cells(&self, row: &Row<'_>, answer: Result<&PredictResponse, &Failure>) -> Vec<String> {
+    fn cells(&self, row: &Row<'_>, prediction: Result<&PredictResponse, &Failure>) -> Vec<String> {
         let of = |label: &str| {
-            let mut found = answer.iter().flat_map(|answer| answer.probabilities.iter());
+            let mut found = prediction.iter().flat_map(|found| found.probabilities.iter());
             found.find(|(name, _)| *name == label).map(|(_, probability)| probability.to_string()).unwrap_or_default()
         };
-        let genre = answer.map_or("", |answer| answer.predicted_genre.as_str());
+        let genre = prediction.map_or("", |found| found.predicted_genre.as_str());
         let mut cells = vec![row.file.name(), row.model.name.clone(), genre.to_owned(), of(genre)];
         cells.extend(self.labels.iter().map(|label| of(label)));
-        cells.push(answer.err().map(Failure::to_string).unwrap_or_default());
+        cells.push(prediction.err().map(Failure::to_string).unwrap_or_default());
         cells
     }
 
@@ -167,12 +168,76 @@ fn cut(name: &str) -> String {
     }
 }
 
+/// Standard error: a progress bar, if it is a terminal, and lines above it.
+#[derive(Debug)]
+pub(super) struct Console {
+    bar: ProgressBar,
+}
+
+/// How many files were classified, failed or were skipped.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) classified: usize,
+    pub(super) failed: usize,
+    pub(super) skipped: usize,
+}
+
+impl Console {
+    pub(super) fn new(files: usize) -> Self {
+        let bar = ProgressBar::with_draw_target(Some(files as u64), ProgressDrawTarget::stderr());
+        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {elapsed} (ETA {eta})");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar }
+    }
+
+    /// Writes a line.
+    pub(super) fn say(&self, line: &str) {
+        // Standard error may be closed.
+        self.aside(|| drop(writeln!(io::stderr(), "serve classify: {line}")));
+    }
+
+    /// Writes elsewhere on the terminal, with the bar out of the way.
+    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+        self.bar.suspend(write)
+    }
+
+    /// One file is done.
+    pub(super) fn step(&self) {
+        self.bar.inc(1);
+    }
+
+    pub(super) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// The last line: on a terminal, or where some files were not classified.
+    pub(super) fn summarise(&self, counts: &Counts, files: usize, interrupted: bool) {
+        let Counts { classified, failed, skipped } = counts;
+        let mut line = format!("{classified} of {files} files classified");
+        if *failed > 0 {
+            line += &format!(", {failed} failed");
+        }
+        if *skipped > 0 {
+            line += &format!(", {skipped} skipped");
+        }
+        if interrupted {
+            line += ", then interrupted";
+        }
+        if files == 0 {
+            "found no file to classify".clone_into(&mut line);
+        }
+        if interrupted || failed + skipped > 0 || files == 0 || (files > 1 && io::stderr().is_terminal()) {
+            self.say(&line);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn of_a_long_name_the_end_is_shown() {
+    fn a_long_name_is_cut_to_its_end() {
         assert_eq!(cut("short.wav"), "short.wav");
         let long = format!("{}é/song.wav", "folder/".repeat(20));
         assert_eq!(width(&cut(&long)), NARROW);

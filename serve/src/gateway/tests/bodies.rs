@@ -50,7 +50,7 @@ async fn a_large_upload_waits_at_the_client_until_the_backend_reads() {
         let body = request.into_body().collect().await.expect("a whole body").to_bytes();
         Json(json!({"length": body.len(), "same": body == noise(LENGTH)}))
     });
-    let svm = server(Kind::Svm, "/predict", slow);
+    let svm = server(ModelKind::Svm, "/predict", slow);
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
     let body = noise(LENGTH);
     let mut client = setup.client().await;
@@ -73,7 +73,7 @@ async fn chunked_uploads_arrive_whole() {
         let body = request.into_body().collect().await.expect("a whole body").to_bytes();
         Json(json!({"body": String::from_utf8_lossy(&body), "announced": length.is_some()}))
     });
-    let svm = server(Kind::Svm, "/predict", echo);
+    let svm = server(ModelKind::Svm, "/predict", echo);
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
     let mut client = setup.client().await;
     let head = "POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -91,7 +91,7 @@ async fn lines_come_when_they_are_ready_and_not_at_the_end() {
     let (sender, receiver) = mpsc::channel(1);
     let receiver = once(receiver);
     let batch = post(async move |_: Bytes| lines(take(&receiver)));
-    let vgg = server(Kind::Vgg19, "/vgg/batch", batch);
+    let vgg = server(ModelKind::Vgg19, "/vgg/batch", batch);
     let setup = Setup::new(dead_port(), vgg.port(), PATIENT);
     let mut client = setup.client().await;
     client.post("/vgg/batch", b"songs").await;
@@ -117,7 +117,7 @@ async fn an_answer_may_begin_while_its_request_is_still_sent() {
         });
         lines(receiver)
     });
-    let svm = server(Kind::Svm, "/predict/batch", batch);
+    let svm = server(ModelKind::Svm, "/predict/batch", batch);
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
     let mut client = setup.client().await;
     client.send("POST /predict/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await;
@@ -141,7 +141,7 @@ async fn a_client_that_sends_all_before_it_reads_hears_that_it_was_refused() {
         }
         (StatusCode::PAYLOAD_TOO_LARGE, Json(json!({"type": "/problems/body-too-large"})))
     });
-    let svm = server(Kind::Svm, "/predict", refuse);
+    let svm = server(ModelKind::Svm, "/predict", refuse);
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
     let body = noise(8 << 20);
     for round in 0..30 {
@@ -158,8 +158,8 @@ async fn a_client_that_awaits_100_continue_sends_nothing_to_a_backend_that_refus
         assert!(request.headers().contains_key(header::EXPECT));
         (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, "7")], "busy")
     });
-    let svm = server(Kind::Svm, "/predict", busy);
-    let vgg = server(Kind::Vgg19, "/vgg", post(async |body: Bytes| body.len().to_string()));
+    let svm = server(ModelKind::Svm, "/predict", busy);
+    let vgg = server(ModelKind::Vgg19, "/vgg", post(async |body: Bytes| body.len().to_string()));
     let setup = Setup::new(svm.port(), vgg.port(), PATIENT);
     let ask = "HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n";
 

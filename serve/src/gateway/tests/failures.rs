@@ -40,9 +40,9 @@ async fn next(said: &mut mpsc::UnboundedReceiver<&'static str>) -> Option<&'stat
 async fn a_backend_that_is_down_is_named_and_one_that_comes_up_is_used() {
     let place = Port::take();
     let port = place.number();
-    let svm = plain(Kind::Svm);
+    let svm = plain(ModelKind::Svm);
     let setup = Setup::new(svm.port(), port, PATIENT);
-    setup.until(Kind::Svm, "ready").await;
+    setup.until(ModelKind::Svm, "ready").await;
     let mut client = setup.client().await;
     client.post("/vgg", b"song").await;
     let (status, problem) = client.json().await;
@@ -53,10 +53,10 @@ async fn a_backend_that_is_down_is_named_and_one_that_comes_up_is_used() {
         "{detail}"
     );
 
-    let vgg = Server::start_on(place, model_server(Kind::Vgg19, Router::new()));
+    let vgg = Server::start_on(place, model_server(ModelKind::Vgg19, Router::new()));
     client.post("/vgg", b"song").await;
     assert_eq!(client.json().await.1["by"], "vgg19", "at the next request, whatever was known");
-    setup.until(Kind::Vgg19, "ready").await;
+    setup.until(ModelKind::Vgg19, "ready").await;
 
     drop(vgg);
     client.post("/vgg", b"song").await;
@@ -77,7 +77,7 @@ async fn a_connection_is_tried_again() {
     let mut client = setup.client().await;
     let late = tokio::spawn(async move {
         sleep(Duration::from_millis(150)).await;
-        Server::start_on(place, model_server(Kind::Svm, Router::new()))
+        Server::start_on(place, model_server(ModelKind::Svm, Router::new()))
     });
     client.post("/predict", b"song").await;
     assert_eq!(client.json().await.1["by"], "svm");
@@ -87,7 +87,7 @@ async fn a_connection_is_tried_again() {
 #[tokio::test]
 async fn a_slow_backend_is_given_up() {
     let (says, mut said) = mpsc::unbounded_channel();
-    let svm = server(Kind::Svm, "/predict", endless(&says));
+    let svm = server(ModelKind::Svm, "/predict", endless(&says));
     let settings = GatewaySettings { response_timeout: Duration::from_millis(200), ..PATIENT };
     let setup = Setup::new(svm.port(), dead_port(), settings);
     let mut client = setup.client().await;
@@ -100,7 +100,7 @@ async fn a_slow_backend_is_given_up() {
 
 #[tokio::test]
 async fn a_slow_upload_is_not_the_fault_of_the_backend() {
-    let vgg = server(Kind::Vgg19, "/vgg", post(async |body: Bytes| body.len().to_string()));
+    let vgg = server(ModelKind::Vgg19, "/vgg", post(async |body: Bytes| body.len().to_string()));
     let settings = GatewaySettings { response_timeout: Duration::from_secs(1), ..PATIENT };
     let setup = Setup::new(dead_port(), vgg.port(), settings);
     let mut client = setup.client().await;
@@ -186,7 +186,7 @@ async fn an_answer_that_stands_still_is_given_up() {
 #[tokio::test]
 async fn a_client_that_is_silent_is_told_so() {
     let (says, mut said) = mpsc::unbounded_channel();
-    let svm = server(Kind::Svm, "/predict", endless(&says));
+    let svm = server(ModelKind::Svm, "/predict", endless(&says));
     let settings = GatewaySettings { idle_timeout: Duration::from_millis(200), ..PATIENT };
     let setup = Setup::new(svm.port(), dead_port(), settings);
     let mut client = setup.client().await;
@@ -200,7 +200,7 @@ async fn a_client_that_is_silent_is_told_so() {
 #[tokio::test]
 async fn a_client_that_goes_away_takes_its_request_with_it() {
     let (says, mut said) = mpsc::unbounded_channel();
-    let svm = server(Kind::Svm, "/predict", endless(&says));
+    let svm = server(ModelKind::Svm, "/predict", endless(&says));
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
 
     // After its upload.
@@ -231,7 +231,7 @@ async fn a_client_that_goes_away_in_the_middle_of_an_answer_ends_it() {
         });
         axum::body::Body::from_stream(stream).into_response()
     });
-    let svm = server(Kind::Svm, "/predict/batch", batch);
+    let svm = server(ModelKind::Svm, "/predict/batch", batch);
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
     let mut client = setup.client().await;
     client.post("/predict/batch", b"songs").await;

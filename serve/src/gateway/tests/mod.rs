@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{Backend, Gateway, GatewaySettings, router};
-use crate::cli::config::Kind;
+use crate::config::ModelKind;
 use client::Client;
 
 /// Long enough for this machine when it is busy, and never waited for when all is well.
@@ -128,7 +128,7 @@ impl Setup {
             let url = format!("http://127.0.0.1:{port}").parse().expect("a URL");
             Backend::new(kind, url).expect("sound")
         };
-        let gateway = Gateway::new(vec![backend(Kind::Svm, svm), backend(Kind::Vgg19, vgg)], settings);
+        let gateway = Gateway::new(vec![backend(ModelKind::Svm, svm), backend(ModelKind::Vgg19, vgg)], settings);
         let server = Server::start(router(Arc::clone(&gateway)));
         (gateway, Self { server, watch: None })
     }
@@ -142,7 +142,7 @@ impl Setup {
     }
 
     /// Waits until `/v1/models` says that `model` is in `state`.
-    async fn until(&self, model: Kind, state: &str) {
+    async fn until(&self, model: ModelKind, state: &str) {
         let wait = async {
             loop {
                 let (_, said) = self.get("/v1/models").await;
@@ -166,7 +166,7 @@ impl Drop for Setup {
 }
 
 /// What every server of a model has, beside `routes`.
-fn model_server(kind: Kind, routes: Router) -> Router {
+fn model_server(kind: ModelKind, routes: Router) -> Router {
     let entry = json!({"models": [{
         "name": kind.name(), "route": kind.route(), "state": "ready", "version": format!("version-of-{}", kind.name()),
         "labels": ["blues", "jazz"], "fingerprint": "f", "problem": null,
@@ -179,11 +179,11 @@ fn model_server(kind: Kind, routes: Router) -> Router {
 }
 
 /// A server of a model with one route of its own.
-fn server(kind: Kind, route: &str, handler: axum::routing::MethodRouter) -> Server {
+fn server(kind: ModelKind, route: &str, handler: axum::routing::MethodRouter) -> Server {
     Server::start(model_server(kind, Router::new().route(route, handler)))
 }
 
 /// A server of a model that answers what was asked of it.
-fn plain(kind: Kind) -> Server {
+fn plain(kind: ModelKind) -> Server {
     Server::start(model_server(kind, Router::new()))
 }

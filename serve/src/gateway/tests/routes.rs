@@ -4,10 +4,10 @@ use super::*;
 
 #[tokio::test]
 async fn each_route_goes_to_its_backend() {
-    let (svm, vgg) = (plain(Kind::Svm), plain(Kind::Vgg19));
+    let (svm, vgg) = (plain(ModelKind::Svm), plain(ModelKind::Vgg19));
     let setup = Setup::new(svm.port(), vgg.port(), PATIENT);
-    setup.until(Kind::Svm, "ready").await;
-    setup.until(Kind::Vgg19, "ready").await;
+    setup.until(ModelKind::Svm, "ready").await;
+    setup.until(ModelKind::Vgg19, "ready").await;
     let mut client = setup.client().await;
     for (path, by) in [
         ("/predict", "svm"),
@@ -41,9 +41,9 @@ async fn each_route_goes_to_its_backend() {
 
 #[tokio::test]
 async fn what_every_backend_can_do_is_done_by_one_that_is_up() {
-    let vgg = plain(Kind::Vgg19);
+    let vgg = plain(ModelKind::Vgg19);
     let setup = Setup::new(dead_port(), vgg.port(), PATIENT);
-    setup.until(Kind::Vgg19, "ready").await;
+    setup.until(ModelKind::Vgg19, "ready").await;
     let mut client = setup.client().await;
     client.post("/features", b"song").await;
     assert_eq!(client.json().await.1["by"], "vgg19");
@@ -67,8 +67,8 @@ async fn it_is_ready_while_one_backend_is() {
     assert_eq!(setup.get("/v2/health/ready").await.0, 503);
     assert_eq!(setup.get("/v2/health/live").await, (200, json!({"live": true})));
 
-    let svm = Server::start_on(place, model_server(Kind::Svm, Router::new()));
-    setup.until(Kind::Svm, "ready").await;
+    let svm = Server::start_on(place, model_server(ModelKind::Svm, Router::new()));
+    setup.until(ModelKind::Svm, "ready").await;
     let (status, ready) = setup.get("/readyz").await;
     let models = json!({
         "svm": {"ready": true, "version": "version-of-svm"},
@@ -77,7 +77,7 @@ async fn it_is_ready_while_one_backend_is() {
     assert_eq!((status, ready), (200, json!({"status": "ready", "models": models})));
     assert_eq!(setup.get("/v2/health/ready").await, (200, json!({"ready": true})));
     drop(svm);
-    setup.until(Kind::Svm, "unavailable").await;
+    setup.until(ModelKind::Svm, "unavailable").await;
     assert_eq!(setup.get("/readyz").await.0, 503);
 }
 
@@ -99,9 +99,9 @@ async fn until_problem(setup: &Setup, problem: &str) -> Value {
 async fn models_are_listed_in_the_words_of_their_backends() {
     let said = json!({"name": "vgg19", "route": "/vgg", "state": "unavailable", "labels": ["jazz"], "problem": "why"});
     let waiting = Router::new().route("/v1/models", get(async move || Json(json!({"models": [said]}))));
-    let (svm, vgg) = (plain(Kind::Svm), Server::start(waiting));
+    let (svm, vgg) = (plain(ModelKind::Svm), Server::start(waiting));
     let setup = Setup::new(svm.port(), vgg.port(), PATIENT);
-    setup.until(Kind::Svm, "ready").await;
+    setup.until(ModelKind::Svm, "ready").await;
     let models = until_problem(&setup, "why").await;
     assert_eq!((&models[1]["state"], &models[1]["labels"]), (&json!("unavailable"), &json!(["jazz"])));
     assert_eq!((&models[0]["name"], &models[0]["version"]), (&json!("svm"), &json!("version-of-svm")));
@@ -109,7 +109,7 @@ async fn models_are_listed_in_the_words_of_their_backends() {
 
 #[tokio::test]
 async fn a_url_that_leads_to_the_server_of_another_model_is_told() {
-    let svm = plain(Kind::Svm);
+    let svm = plain(ModelKind::Svm);
     let setup = Setup::new(svm.port(), svm.port(), PATIENT);
     until_problem(&setup, "the server that was named for vgg19 does not serve vgg19").await;
 }
@@ -124,15 +124,15 @@ async fn a_backend_that_wants_a_key_is_known_by_its_readiness() {
     let svm = Server::start(locked(StatusCode::OK));
     let vgg = Server::start(locked(StatusCode::SERVICE_UNAVAILABLE));
     let setup = Setup::new(svm.port(), vgg.port(), PATIENT);
-    setup.until(Kind::Svm, "ready").await;
+    setup.until(ModelKind::Svm, "ready").await;
     until_problem(&setup, "no model is loaded yet").await;
 }
 
 #[tokio::test]
 async fn the_index_of_models_is_that_of_all_backends() {
-    let vgg = plain(Kind::Vgg19);
+    let vgg = plain(ModelKind::Vgg19);
     let setup = Setup::new(dead_port(), vgg.port(), PATIENT);
-    setup.until(Kind::Vgg19, "ready").await;
+    setup.until(ModelKind::Vgg19, "ready").await;
     let mut client = setup.client().await;
     let ask = async |client: &mut Client, body: &str| {
         client.post("/v2/repository/index", body.as_bytes()).await;
@@ -163,7 +163,7 @@ async fn headers_are_passed_on_but_for_those_of_a_connection() {
         ];
         (said, Json(json!(headers)))
     });
-    let svm = server(Kind::Svm, "/predict", echo);
+    let svm = server(ModelKind::Svm, "/predict", echo);
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
     let mut client = setup.client().await;
     let kept = "Authorization: Bearer k\r\nX-API-Key: k\r\nX-Request-Id: r\r\nTraceparent: t\r\nTonearm-Version: v\r\n\
@@ -210,7 +210,7 @@ async fn a_wrong_method_is_refused_here() {
 async fn a_gateway_in_front_of_itself_answers_all_the_same() {
     let place = Port::take();
     let url = format!("http://127.0.0.1:{}", place.number()).parse().expect("a URL");
-    let gateway = Gateway::new(vec![Backend::new(Kind::Svm, url).expect("sound")], PATIENT);
+    let gateway = Gateway::new(vec![Backend::new(ModelKind::Svm, url).expect("sound")], PATIENT);
     let server = Server::start_on(place, router(gateway));
     let mut client = Client::connect(server.address).await;
     client.post("/predict", b"song").await;

@@ -1,6 +1,6 @@
-//! `serve health`: asks a server whether it lives, or is ready, and exits with the answer.
+//! `serve health`: checks whether a server is alive, or ready, and exits with 0 or 1.
 //!
-//! The health check of a container is run within it. With this its image needs no other client of HTTP.
+//! The health check of a container runs within it. With this its image needs no other client of HTTP.
 
 use std::{
     fmt,
@@ -22,81 +22,85 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::Value;
 use tokio::{net::TcpStream, runtime, time};
 
-use crate::{Error, Result, api::problem::MAX_DETAIL, cli::config::join, gateway::error_chain};
+use crate::{
+    Error, Result,
+    config::{join, seconds, seconds_or_never},
+    gateway::error_chain,
+    rejection::MAX_DETAIL,
+};
 
-/// Between two questions of one wait.
+/// Between two attempts.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long a wait is silent, where somebody watches.
+/// How long a wait shows nothing on a terminal.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// The longest answer that is read.
+/// Bytes of a response that are read, at most.
 const MAX_BODY: usize = 64 << 10;
 
 /// Options of `serve health`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  serve health --url http://127.0.0.1:8083\n  \
-                        TONEARM_LISTEN=0.0.0.0:8081 serve health      # asks http://127.0.0.1:8081/healthz\n  \
+                        TONEARM_LISTEN=0.0.0.0:8081 serve health      # checks http://127.0.0.1:8081/healthz\n  \
                         serve health --url http://127.0.0.1:8081 --ready --wait 60\n\
-                        `serve web` is ready while one of its models is; which is not is said.\n\
-                        Exit codes: 0 it is well, 1 it is not, or does not answer, 2 wrong usage.")]
+                        `serve web` is ready while one of its models is; those that are not are named.\n\
+                        Exit codes: 0 healthy, 1 unhealthy or no response, 2 wrong usage.")]
 pub struct HealthArgs {
-    /// Where the server is, such as http://127.0.0.1:8083; counts more than --listen
+    /// URL of the server, such as http://127.0.0.1:8083; overrides --listen
     #[arg(long, value_name = "URL")]
     url: Option<Uri>,
 
-    /// Address that the server was told to listen on; one that stands for every interface is asked on this machine
+    /// Address that the server listens on; one that stands for every interface is checked on this machine
     #[arg(long, value_name = "HOST:PORT", env = "TONEARM_LISTEN")]
     listen: Option<String>,
 
-    /// Ask whether it takes songs (/readyz), and not only whether it lives (/healthz)
+    /// Check whether it is ready to predict (/readyz), not only whether it is alive (/healthz)
     #[arg(long)]
     ready: bool,
 
-    /// Go on asking until it is well, at most this long
-    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = crate::cli::args::seconds_or_never)]
+    /// Try again until it is healthy, at most this long
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = seconds_or_never)]
     wait: f64,
 
-    /// How long one answer may take
-    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = crate::cli::args::seconds)]
+    /// How long one response may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 3.0, value_parser = seconds)]
     timeout: f64,
 }
 
-/// What is asked of whom, and for how long.
+/// A check of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Probe {
     /// A name or an address, without brackets.
     host: String,
     port: u16,
-    /// What the server knows its route by.
+    /// The path of the route.
     target: String,
     timeout: Duration,
     wait: Duration,
 }
 
-/// Why a server is not well.
+/// Why a server is not healthy.
 #[derive(Debug, PartialEq, thiserror::Error)]
-enum Unwell {
+enum ProbeError {
     #[error(": failed to connect: {0}")]
     Unreachable(String),
-    #[error(" gave no answer within {} s", .0.as_secs_f64())]
+    #[error(" did not respond within {} s", .0.as_secs_f64())]
     Silent(Duration),
-    #[error(" gave no answer of HTTP: {0}")]
-    Garbled(String),
+    #[error(" did not respond with HTTP: {0}")]
+    NotHttp(String),
     #[error(" answered {status}{}", after_colon(detail))]
     Refused { status: u16, detail: String },
 }
 
 impl HealthArgs {
-    /// What is to be asked.
+    /// The check that is asked for.
     ///
     /// # Errors
-    /// [`Error::Usage`] when no server is named, or cannot be by that.
+    /// [`Error::Usage`] when no server is named, or its address is invalid.
     pub(crate) fn probe(&self) -> Result<Probe> {
         let (host, port, prefix) = match (&self.url, &self.listen) {
             (Some(url), _) => of_url(url)?,
             (None, Some(listen)) => of_listen(listen)?,
             (None, None) => {
-                let problem =
-                    "which server is to be asked? Name it with --url, or set TONEARM_LISTEN to what it listens on";
+                let problem = "no server is named; name it with --url, or set TONEARM_LISTEN to its address";
                 return Err(Error::Usage(problem.to_owned()));
             }
         };
@@ -106,24 +110,24 @@ impl HealthArgs {
     }
 }
 
-/// Host, port and path of a server that is named by its URL.
+/// Host, port and path of the server at a URL.
 fn of_url(url: &Uri) -> Result<(String, u16, String)> {
     // None of the messages repeats the URL: there may be a password in it.
     let refuse = |problem: &str| Err(Error::Usage(format!("--url: {problem}, such as http://127.0.0.1:8083")));
     match (url.scheme_str(), url.authority()) {
         (Some("http"), Some(authority)) if !authority.host().is_empty() => {
             if authority.as_str().contains('@') || url.query().is_some() {
-                return refuse("no user, password or query is sent; give it without");
+                return refuse("expected a URL without user, password or query");
             }
             let prefix = url.path().trim_end_matches('/').to_owned();
             Ok((without_brackets(authority.host()).to_owned(), authority.port_u16().unwrap_or(80), prefix))
         }
-        (Some("https"), _) => refuse("https:// is not spoken here; give the server's own address"),
-        _ => refuse("it is to begin with http:// and to name a host"),
+        (Some("https"), _) => refuse("https:// is not supported; give the server's own address"),
+        _ => refuse("expected http:// and a host"),
     }
 }
 
-/// Where a server on this machine is to be found that listens on `listen`.
+/// Host, port and path of a server on this machine that listens on `listen`.
 fn of_listen(listen: &str) -> Result<(String, u16, String)> {
     let refuse = |problem: &str| {
         Err(Error::Usage(format!("TONEARM_LISTEN (or --listen) is `{listen}`{problem}; name the server with --url")))
@@ -148,107 +152,106 @@ fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Asks, and says on standard error what is not well.
+/// Checks, and says on standard error why the server is not healthy.
 ///
 /// # Errors
-/// [`Error::System`] when nothing can be asked at all.
+/// [`Error::System`] when the async runtime does not start.
 pub fn run(probe: &Probe) -> Result<ExitCode> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::System { what: "the async runtime", source })?;
-    let outcome = runtime.block_on(probe.until_well());
-    // A name that is still being looked up is not waited for.
+    let result = runtime.block_on(probe.until_healthy());
+    // Does not wait for a name that is still being resolved.
     runtime.shutdown_background();
-    let (code, said) = match outcome {
+    let (code, message) = match result {
         Ok(None) => return Ok(ExitCode::SUCCESS),
         Ok(Some(but)) => (ExitCode::SUCCESS, format!("{probe}: ready, but {but}")),
-        Err(unwell) if probe.wait.is_zero() => (ExitCode::FAILURE, format!("{probe}{unwell}")),
-        Err(unwell) => {
-            (ExitCode::FAILURE, format!("{probe}{unwell}; it was waited for {} s", probe.wait.as_secs_f64()))
-        }
+        Err(error) if probe.wait.is_zero() => (ExitCode::FAILURE, format!("{probe}{error}")),
+        Err(error) => (ExitCode::FAILURE, format!("{probe}{error}; gave up after {} s", probe.wait.as_secs_f64())),
     };
-    // Where standard error is closed there is nobody to tell.
-    drop(writeln!(io::stderr(), "serve health: {said}"));
+    // Standard error may be closed.
+    drop(writeln!(io::stderr(), "serve health: {message}"));
     Ok(code)
 }
 
 impl Probe {
-    /// Asks until the server is well or the time is over. What is not well even so, of a server that is ready, comes back.
-    async fn until_well(&self) -> Result<Option<String>, Unwell> {
+    /// Checks until the server is healthy or the time is over. Gives what is not ready of a server that is.
+    async fn until_healthy(&self) -> Result<Option<String>, ProbeError> {
         let start = Instant::now();
         let mut bar = None;
-        let mut before: Option<Unwell> = None;
+        let mut before: Option<ProbeError> = None;
         loop {
             let left = self.wait.saturating_sub(start.elapsed());
             let limit = if self.wait.is_zero() { self.timeout } else { self.timeout.min(left) };
-            let unwell = match (self.ask(limit).await, before) {
+            let error = match (self.check(limit).await, before) {
                 (Ok(but), _) => return Ok(but),
-                // The end of the wait cut it short: what was said before says more.
-                (Err(Unwell::Silent(_)), Some(before)) if limit < self.timeout => before,
-                (Err(unwell), _) => unwell,
+                // The end of the wait cut it short: the error before says more.
+                (Err(ProbeError::Silent(_)), Some(before)) if limit < self.timeout => before,
+                (Err(error), _) => error,
             };
             if start.elapsed() + PAUSE >= self.wait {
-                return Err(unwell);
+                return Err(error);
             }
             if start.elapsed() > PATIENCE && io::stderr().is_terminal() {
                 let bar = bar.get_or_insert_with(|| spinner(start));
-                bar.set_message(format!("{self}{unwell}"));
+                bar.set_message(format!("{self}{error}"));
                 bar.tick();
             }
-            before = Some(unwell);
+            before = Some(error);
             time::sleep(PAUSE).await;
         }
     }
 
-    /// Asks once.
-    async fn ask(&self, limit: Duration) -> Result<Option<String>, Unwell> {
-        let (status, body) = time::timeout(limit, self.exchange()).await.unwrap_or(Err(Unwell::Silent(limit)))?;
-        let said = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    /// Checks once.
+    async fn check(&self, limit: Duration) -> Result<Option<String>, ProbeError> {
+        let (status, body) = time::timeout(limit, self.exchange()).await.unwrap_or(Err(ProbeError::Silent(limit)))?;
+        let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
         if status == StatusCode::OK {
-            return Ok(not_ready(&said));
+            return Ok(not_ready(&body));
         }
-        let detail = plain(said["detail"].as_str().unwrap_or_default());
-        Err(Unwell::Refused { status: status.as_u16(), detail })
+        let detail = plain(body["detail"].as_str().unwrap_or_default());
+        Err(ProbeError::Refused { status: status.as_u16(), detail })
     }
 
-    async fn exchange(&self) -> Result<(StatusCode, Bytes), Unwell> {
+    async fn exchange(&self) -> Result<(StatusCode, Bytes), ProbeError> {
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await;
-        let stream = stream.map_err(|error| Unwell::Unreachable(error.to_string()))?;
-        let garbled = |error: &dyn std::error::Error| Unwell::Garbled(error_chain(error));
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|error| garbled(&error))?;
-        // It ends with this program, and what is wrong with it is said to the request.
+        let stream = stream.map_err(|error| ProbeError::Unreachable(error.to_string()))?;
+        let not_http = |error: &dyn std::error::Error| ProbeError::NotHttp(error_chain(error));
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| not_http(&error))?;
+        // It ends with this program; its errors reach the request.
         tokio::spawn(connection);
         let request = Request::get(&self.target)
             .header(header::HOST, join(&self.host, self.port))
             .header(header::CONNECTION, "close")
             .body(Empty::<Bytes>::new())
-            .map_err(|error| garbled(&error))?;
-        let (head, body) = sender.send_request(request).await.map_err(|error| garbled(&error))?.into_parts();
-        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| garbled(&*error))?;
+            .map_err(|error| not_http(&error))?;
+        let (head, body) = sender.send_request(request).await.map_err(|error| not_http(&error))?.into_parts();
+        let body = Limited::new(body, MAX_BODY).collect().await.map_err(|error| not_http(&*error))?;
         Ok((head.status, body.to_bytes()))
     }
 }
 
 impl fmt::Display for Probe {
-    /// The URL that is asked.
+    /// The URL that is checked.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "http://{}{}", join(&self.host, self.port), self.target)
     }
 }
 
-/// The models that a server which is ready says are not, as `serve web` does, and why.
-fn not_ready(said: &Value) -> Option<String> {
-    let models = said["models"].as_object()?.iter().filter(|(_, model)| model["ready"] == false);
+/// The models of a ready server, such as `serve web`, that are not ready themselves, and why.
+fn not_ready(body: &Value) -> Option<String> {
+    let models = body["models"].as_object()?.iter().filter(|(_, model)| model["ready"] == false);
     let problem = |model: &Value| after_colon(model["problem"].as_str().unwrap_or_default());
     let problems: Vec<_> = models.map(|(name, model)| format!("{name} is not{}", problem(model))).collect();
     if problems.is_empty() { None } else { Some(plain(&problems.join("; "))) }
 }
 
-/// What may stand on a line of a terminal, whoever it was that wrote it.
+/// Text that a terminal can show on one line.
 fn plain(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(MAX_DETAIL).collect()
 }
 
-/// That a server is waited for, and since when.
+/// Shows that a server is waited for, and since when.
 fn spinner(start: Instant) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {elapsed} {wide_msg}");
     let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_elapsed(start.elapsed());
@@ -278,8 +281,8 @@ mod tests {
         HealthArgs { url: None, listen: None, ready: false, wait: 0.0, timeout: 3.0 }
     }
 
-    /// What is asked, or why nothing can be.
-    fn asked(args: &HealthArgs) -> Result<String, String> {
+    /// The URL that is checked, or why there is none.
+    fn url(args: &HealthArgs) -> Result<String, String> {
         args.probe().map(|probe| probe.to_string()).map_err(|error| {
             assert!(matches!(error, Error::Usage(_)));
             error.to_string()
@@ -287,8 +290,8 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_listens_on_says_where_to_ask() {
-        let of = |listen: &str| asked(&HealthArgs { listen: Some(listen.to_owned()), ..args() });
+    fn the_address_of_a_server_gives_the_url() {
+        let of = |listen: &str| url(&HealthArgs { listen: Some(listen.to_owned()), ..args() });
         for (listen, url) in [
             ("0.0.0.0:8081", "http://127.0.0.1:8081/healthz"),
             ("[::]:8081", "http://[::1]:8081/healthz"),
@@ -317,10 +320,10 @@ mod tests {
     }
 
     #[test]
-    fn a_url_counts_more_and_is_http() {
+    fn a_url_overrides_the_address_and_is_http() {
         let of = |url: &str| {
             let url = Some(url.parse().expect("a URI"));
-            asked(&HealthArgs { url, listen: Some("0.0.0.0:1".to_owned()), ready: true, ..args() })
+            url(&HealthArgs { url, listen: Some("0.0.0.0:1".to_owned()), ready: true, ..args() })
         };
         for (url, wanted) in [
             ("http://web:8083", "http://web:8083/readyz"),
@@ -341,7 +344,7 @@ mod tests {
             let problem = of(bad).expect_err(bad);
             assert!(problem.starts_with("--url: ") && !problem.contains("secret"), "{problem}");
         }
-        assert!(asked(&args()).is_err_and(|problem| problem.contains("--url") && problem.contains("TONEARM_LISTEN")));
+        assert!(url(&args()).is_err_and(|problem| problem.contains("--url") && problem.contains("TONEARM_LISTEN")));
     }
 
     /// A server that gives these answers one after the other, the last of them from then on; of one that is empty, none.
@@ -375,14 +378,14 @@ mod tests {
             Self { probe, asked, task }
         }
 
-        /// Asked for so long in all, and for so long each time.
+        /// Checks for so long in all, and for so long each time.
         fn within(mut self, wait: u64, timeout: u64) -> Self {
             (self.probe.wait, self.probe.timeout) = (Duration::from_millis(wait), Duration::from_millis(timeout));
             self
         }
 
-        async fn outcome(&self) -> Result<Option<String>, String> {
-            self.probe.until_well().await.map_err(|unwell| format!("it{unwell}"))
+        async fn result(&self) -> Result<Option<String>, String> {
+            self.probe.until_healthy().await.map_err(|error| format!("it{error}"))
         }
     }
 
@@ -392,7 +395,7 @@ mod tests {
         }
     }
 
-    const WELL: &str =
+    const HEALTHY: &str =
         "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{\"status\":\"ready\",\"models\":{\"svm\":{\"ready\":true}}}";
     const HALF: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n\
                         {\"models\":{\"svm\":{\"ready\":true},\"vgg19\":{\"ready\":false,\"problem\":\"its server is\\nnot reachable\"}}}";
@@ -400,54 +403,54 @@ mod tests {
     const OTHER: &str = "HTTP/1.1 404 Not Found\r\nContent-Length: 6\r\n\r\n<html>";
 
     #[tokio::test]
-    async fn it_says_what_came_back() {
+    async fn the_response_is_reported() {
         for (answer, wanted) in [
-            (&[WELL] as &[_], Ok(None)),
+            (&[HEALTHY] as &[_], Ok(None)),
             (&["HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"], Ok(None)),
             (&[HALF], Ok(Some("vgg19 is not: its server isnot reachable"))),
             (&[UNREADY], Err("it answered 503: there is no svm artifact")),
             (&[OTHER], Err("it answered 404")),
-            (&["SSH-2.0-OpenSSH_9.2\r\n"], Err("it gave no answer of HTTP: ")),
-            (&["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"], Err("it gave no answer of HTTP: ")),
+            (&["SSH-2.0-OpenSSH_9.2\r\n"], Err("it did not respond with HTTP: ")),
+            (&["HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{}"], Err("it did not respond with HTTP: ")),
         ] {
-            let outcome = Canned::new(answer).await.outcome().await;
-            match (outcome, wanted) {
+            let result = Canned::new(answer).await.result().await;
+            match (result, wanted) {
                 (Ok(but), Ok(wanted)) => assert_eq!(but.as_deref(), wanted, "{answer:?}"),
                 (Err(problem), Err(wanted)) => assert!(problem.starts_with(wanted), "{answer:?}: {problem}"),
-                (outcome, _) => panic!("{answer:?}: {outcome:?}"),
+                (result, _) => panic!("{answer:?}: {result:?}"),
             }
         }
     }
 
     #[tokio::test]
-    async fn nobody_there_and_nobody_who_speaks_are_told_apart() {
+    async fn no_server_and_a_silent_server_are_told_apart() {
         let silent = Canned::new(&[""]).await.within(0, 50);
-        assert_eq!(silent.outcome().await, Err("it gave no answer within 0.05 s".to_owned()));
+        assert_eq!(silent.result().await, Err("it did not respond within 0.05 s".to_owned()));
         let gone = silent.probe.clone();
         silent.task.abort();
         while !silent.task.is_finished() {
             time::sleep(Duration::from_millis(5)).await;
         }
-        let unwell = gone.until_well().await.expect_err("nobody listens");
-        assert!(unwell.to_string().starts_with(": failed to connect: "), "{unwell}");
+        let error = gone.until_healthy().await.expect_err("no server listens");
+        assert!(error.to_string().starts_with(": failed to connect: "), "{error}");
     }
 
     #[tokio::test]
-    async fn it_asks_until_all_is_well() {
-        let server = Canned::new(&[UNREADY, OTHER, "", WELL]).await.within(20_000, 50);
-        assert_eq!(server.outcome().await, Ok(None));
+    async fn it_checks_until_the_server_is_healthy() {
+        let server = Canned::new(&[UNREADY, OTHER, "", HEALTHY]).await.within(20_000, 50);
+        assert_eq!(server.result().await, Ok(None));
         assert_eq!(server.asked.load(Ordering::Relaxed), 4);
 
         let server = Canned::new(&[UNREADY]).await.within(350, 20_000);
-        assert_eq!(server.outcome().await, Err("it answered 503: there is no svm artifact".to_owned()));
+        assert_eq!(server.result().await, Err("it answered 503: there is no svm artifact".to_owned()));
         assert!((2..=4).contains(&server.asked.load(Ordering::Relaxed)));
     }
 
     #[tokio::test]
-    async fn a_question_that_the_end_cuts_short_does_not_hide_what_was_said() {
+    async fn a_check_that_the_end_cuts_short_does_not_hide_the_error_before() {
         let server = Canned::new(&[UNREADY, ""]).await.within(300, 20_000);
-        assert_eq!(server.outcome().await, Err("it answered 503: there is no svm artifact".to_owned()));
+        assert_eq!(server.result().await, Err("it answered 503: there is no svm artifact".to_owned()));
         let server = Canned::new(&[""]).await.within(300, 20_000);
-        assert!(server.outcome().await.is_err_and(|problem| problem.contains("no answer within 0.")));
+        assert!(server.result().await.is_err_and(|problem| problem.contains("did not respond within 0.")));
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{
 /// ```
 /// use std::sync::Arc;
 ///
-/// use serve::budget::Budget;
+/// use serve::engine::budget::Budget;
 ///
 /// let budget = Arc::new(Budget::new(100));
 /// let mut body = budget.try_reserve(60).expect("60 of 100");

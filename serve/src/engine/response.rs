@@ -1,4 +1,4 @@
-//! [`PredictResponse`]: what is answered for a song.
+//! [`PredictResponse`]: the prediction for a clip, as JSON shows it.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use features::{Fingerprint, decode::AudioInfo};
@@ -6,7 +6,7 @@ use models::{Classifier, Explanation, Identity, PredictOutput};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-/// What is answered for a song.
+/// The prediction for a clip.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct PredictResponse {
     /// The most probable label.
@@ -15,23 +15,25 @@ pub struct PredictResponse {
     /// Of every label; they sum to 1.
     #[schema(value_type = std::collections::BTreeMap<String, f64>)]
     pub probabilities: Probabilities,
-    /// The same for each segment in time.
-    pub segments: Vec<WindowResponse>,
-    /// Which model answered.
+    /// The same for each texture window, in the order of time.
+    #[serde(rename = "segments")]
+    pub windows: Vec<WindowResponse>,
+    /// The model that predicted it.
     #[schema(value_type = ModelSchema)]
     pub model: Identity,
-    /// SHA-256 of the features that the model heard; `train inspect --json` gives the same for the same file.
+    /// SHA-256 of the features that the model predicted from; `train inspect --json` gives the same for the same file.
     #[schema(value_type = String)]
     pub features_digest: Fingerprint,
-    /// What was decoded.
-    #[schema(value_type = AudioSchema)]
-    pub audio: AudioInfo,
-    /// What the network listened to, where that was asked for.
+    /// What was decoded; always there for an audio file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = AudioSchema, required = true)]
+    pub audio: Option<AudioInfo>,
+    /// Where in the log-mel the network found its label, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<ExplanationResponse>,
 }
 
-/// What is answered for a segment of it.
+/// The prediction for a texture window of a clip.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct WindowResponse {
     /// Where it starts, in seconds.
@@ -45,13 +47,14 @@ pub struct WindowResponse {
     pub probabilities: Probabilities,
 }
 
-/// Grad-CAM over the log-mel of the song: how much each place spoke for a genre.
+/// Grad-CAM over the log-mel of the clip: how much each point counted for a label.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ExplanationResponse {
     /// `grad-cam` (Selvaraju et al., 2017).
     pub method: &'static str,
-    /// The genre that is explained.
-    pub genre: String,
+    /// The label that is explained.
+    #[serde(rename = "genre")]
+    pub label: String,
     /// Rows, from low to high frequency.
     pub rows: usize,
     /// Columns, in the order of time.
@@ -94,27 +97,27 @@ impl Serialize for Probabilities {
 }
 
 impl PredictResponse {
-    /// Puts names to what `model` said of the audio.
-    pub(crate) fn new(judgement: &PredictOutput, model: &dyn Classifier, audio: AudioInfo) -> Self {
-        let (labels, prediction) = (model.labels(), &judgement.prediction);
+    /// Puts the labels of `model` to its output.
+    pub(crate) fn new(output: &PredictOutput, model: &dyn Classifier, audio: Option<AudioInfo>) -> Self {
+        let (labels, prediction) = (model.labels(), &output.prediction);
         let probabilities = Probabilities::new(labels, &prediction.probabilities);
-        let segments = prediction.windows.iter().map(|segment| {
-            let probabilities = Probabilities::new(labels, &segment.probabilities);
+        let windows = prediction.windows.iter().map(|window| {
+            let probabilities = Probabilities::new(labels, &window.probabilities);
             WindowResponse {
-                start_seconds: segment.start_seconds,
-                end_seconds: segment.end_seconds,
+                start_seconds: window.start_seconds,
+                end_seconds: window.end_seconds,
                 predicted_genre: probabilities.best(),
                 probabilities,
             }
         });
         Self {
             predicted_genre: probabilities.best(),
-            segments: segments.collect(),
+            windows: windows.collect(),
             probabilities,
             model: model.identity().clone(),
             features_digest: prediction.features_digest.clone(),
             audio,
-            explanation: judgement.explanation.as_ref().map(|found| ExplanationResponse::new(found, labels)),
+            explanation: output.explanation.as_ref().map(|found| ExplanationResponse::new(found, labels)),
         }
     }
 }
@@ -123,7 +126,7 @@ impl ExplanationResponse {
     fn new(explanation: &Explanation, labels: &[String]) -> Self {
         Self {
             method: "grad-cam",
-            genre: labels.get(explanation.label).cloned().unwrap_or_default(),
+            label: labels.get(explanation.label).cloned().unwrap_or_default(),
             rows: explanation.rows,
             columns: explanation.columns,
             seconds: explanation.seconds_per_column * explanation.columns as f64,
@@ -139,7 +142,7 @@ pub(crate) fn base64_of<'a>(values: impl IntoIterator<Item = &'a f32>) -> String
     BASE64_STANDARD.encode(values.into_iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
 }
 
-/// Which model gave an answer.
+/// A version of a model.
 #[derive(ToSchema)]
 #[schema(as = Model)]
 #[expect(dead_code, reason = "it stands for models::Identity in the description of the API")]
@@ -150,7 +153,7 @@ pub(crate) struct ModelSchema {
     /// 12 hexadecimal digits that name the content of its artifact.
     #[schema(example = "0123456789ab")]
     version: String,
-    /// Fingerprint of the features that it hears.
+    /// Fingerprint of the features that it takes.
     fingerprint: String,
 }
 

@@ -8,12 +8,15 @@ use axum::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::{Rejection, api::problem};
+use crate::{
+    Rejection,
+    rejection::{Problem, ProblemKind},
+};
 
-/// The longest name or message of others that is quoted, in characters.
+/// Characters of a name or message that are quoted, at most.
 const MAX_QUOTED: usize = 160;
 
-/// What is wrong with a request, or with us; its message is the `error` of the answer.
+/// Why a request failed; its message is the `error` of the response.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum InferenceError {
@@ -29,7 +32,7 @@ pub enum InferenceError {
         problem: String,
     },
     /// The JSON cannot be read.
-    #[error("the JSON of the request cannot be read: {problem}")]
+    #[error("failed to read the JSON of the request: {problem}")]
     Json {
         /// Where and what.
         problem: String,
@@ -53,7 +56,7 @@ pub enum InferenceError {
     Input {
         /// Which.
         name: String,
-        /// What was found, and what is wanted.
+        /// What was found, and what is expected.
         problem: String,
     },
     /// An output cannot be given.
@@ -61,11 +64,11 @@ pub enum InferenceError {
     Output {
         /// Which.
         name: String,
-        /// What was found, and what is wanted.
+        /// What was found, and what is expected.
         problem: String,
     },
-    /// The model hears more of a song than the features that were sent.
-    #[error("input `log_mel`: this model hears more of a song than its log-mel; send `audio`")]
+    /// The model takes more features than the log-mel that was sent.
+    #[error("input `log_mel`: this model takes more features than the log-mel; send `audio`")]
     MoreThanLogMel,
     /// Bytes after the last tensor.
     #[error(
@@ -75,21 +78,21 @@ pub enum InferenceError {
         /// How many.
         bytes: usize,
     },
-    /// What every route refuses in the same way, or what is wrong with one song.
-    #[error("{}{message}", place(*song))]
+    /// A [`Rejection`] of the request, or of one clip.
+    #[error("{}{message}", element(*clip))]
     Rejected {
         /// The element of the input, from 0, if it is one of them.
-        song: Option<usize>,
+        clip: Option<usize>,
         /// What was found.
         message: String,
-        /// The row of the table of problems.
-        kind: &'static problem::Kind,
-        /// The header that helps a client to do better.
+        /// The kind of problem.
+        kind: &'static ProblemKind,
+        /// The header that tells the client what to do.
         header: Option<(HeaderName, HeaderValue)>,
     },
 }
 
-/// The body of an error answer.
+/// The body of an error response.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = InferenceError)]
 pub struct ErrorBody {
@@ -99,11 +102,11 @@ pub struct ErrorBody {
 }
 
 impl InferenceError {
-    /// What is wrong with one song of the input.
+    /// A rejection of one clip of the input.
     #[must_use]
-    pub fn of_song(index: usize, rejection: Rejection) -> Self {
+    pub fn of_clip(index: usize, rejection: Rejection) -> Self {
         match rejection.into() {
-            Self::Rejected { message, kind, header, .. } => Self::Rejected { song: Some(index), message, kind, header },
+            Self::Rejected { message, kind, header, .. } => Self::Rejected { clip: Some(index), message, kind, header },
             other => other,
         }
     }
@@ -131,8 +134,8 @@ impl InferenceError {
 
 impl From<Rejection> for InferenceError {
     fn from(rejection: Rejection) -> Self {
-        let message = problem::Problem::from(&rejection).detail;
-        Self::Rejected { song: None, message, kind: rejection.kind(), header: rejection.header() }
+        let message = Problem::from(&rejection).detail;
+        Self::Rejected { clip: None, message, kind: rejection.kind(), header: rejection.header() }
     }
 }
 
@@ -144,14 +147,14 @@ impl IntoResponse for InferenceError {
             if let Some((name, value)) = header {
                 response.headers_mut().insert(name, value);
             }
-            response.extensions_mut().insert(problem::Reason(kind));
+            response.extensions_mut().insert(kind);
         }
         response
     }
 }
 
-fn place(song: Option<usize>) -> String {
-    song.map_or_else(String::new, |index| format!("element {index} of the input: "))
+fn element(clip: Option<usize>) -> String {
+    clip.map_or_else(String::new, |index| format!("element {index} of the input: "))
 }
 
 /// A name as the client wrote it, cut where it is too long for a message.
@@ -179,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_rejection_keeps_its_status_and_its_header() {
-        let error = InferenceError::of_song(3, Rejection::Busy { retry_after: 1 });
+        let error = InferenceError::of_clip(3, Rejection::Busy { retry_after: 1 });
         assert_eq!(error.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert!(error.to_string().starts_with("element 3 of the input: all workers are busy"), "{error}");
         assert!(error.into_response().headers().contains_key("retry-after"));

@@ -1,6 +1,6 @@
-//! [`Config`]: what the program was asked to do, checked.
+//! [`Config`]: what the program is to do, validated.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZero, path::PathBuf, thread, time::Duration};
 
 use axum::http::{HeaderValue, Uri};
 use models::{
@@ -9,25 +9,20 @@ use models::{
 };
 use serde::Serialize;
 
-use crate::{
-    Error, Result,
-    gateway::{self, Gateway, GatewaySettings},
-};
-
-/// A model that can be served, and the route that the old clients know it by.
+/// A model that can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum ModelKind {
     /// The support vector machine.
     Svm,
     /// The network.
     Vgg19,
 }
 
-impl Kind {
+impl ModelKind {
     /// Every model.
     pub const ALL: [Self; 2] = [Self::Svm, Self::Vgg19];
 
-    /// Its name, which the folder of its artifacts has too.
+    /// Its name, and that of the folder of its artifacts.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -42,7 +37,7 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The route that answers for a song.
+    /// The route that predicts by it.
     #[must_use]
     pub fn route(self) -> &'static str {
         match self {
@@ -60,13 +55,13 @@ impl Kind {
         }
     }
 
-    /// Whether it can say what it listened to.
+    /// Whether it can explain a label.
     #[must_use]
     pub fn explains(self) -> bool {
         self == Self::Vgg19
     }
 
-    /// Whether songs of several requests go through it together. The SVM's time is in its features, a song at a time.
+    /// Whether clips of several requests are predicted in one batch. The SVM's time is in its features, clip by clip.
     #[must_use]
     pub fn batches(self) -> bool {
         self == Self::Vgg19
@@ -103,11 +98,11 @@ impl Role {
 
     /// The models that it computes itself.
     #[must_use]
-    pub fn kinds(self) -> &'static [Kind] {
+    pub fn kinds(self) -> &'static [ModelKind] {
         match self {
-            Self::Svm => &[Kind::Svm],
-            Self::Vgg => &[Kind::Vgg19],
-            Self::All => &Kind::ALL,
+            Self::Svm => &[ModelKind::Svm],
+            Self::Vgg => &[ModelKind::Vgg19],
+            Self::All => &ModelKind::ALL,
             Self::Web => &[],
         }
     }
@@ -129,14 +124,14 @@ impl Role {
     }
 }
 
-/// How much one request may ask for, and all of them together.
+/// Limits of one request, and of all together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Bytes of a request's body.
     pub max_body_bytes: u64,
     /// Bytes of the body of a request of many files.
     pub max_batch_bytes: u64,
-    /// Bytes of all bodies that are here at once, arriving or waiting.
+    /// Bytes of all bodies in memory, arriving or waiting.
     pub max_held_bytes: u64,
     /// Seconds of decoded audio.
     pub max_seconds: f64,
@@ -144,13 +139,13 @@ pub struct Limits {
     pub body_silence: Duration,
     /// How long a whole body may take to arrive.
     pub body_deadline: Duration,
-    /// How long an answer may take, from the end of the body on: waiting and computing.
+    /// How long a prediction may take, from the end of the body on: waiting and computing.
     pub answer_deadline: Duration,
 }
 
 impl Default for Limits {
     /// 64 MiB a body and 256 MiB of many files, 512 MiB together; 15 minutes of audio; 30 s of silence, 10 minutes for the
-    /// upload, a minute for the answer.
+    /// upload, a minute for the prediction.
     fn default() -> Self {
         Self {
             max_body_bytes: 64 << 20,
@@ -165,7 +160,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What the decoder is held to.
+    /// The limits of the decoder.
     #[must_use]
     pub fn decode(&self) -> features::decode::Limits {
         features::decode::Limits { max_bytes: self.max_body_bytes, max_seconds: self.max_seconds }
@@ -175,7 +170,7 @@ impl Limits {
 /// How long a connection may be idle, and the process may take to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until the head of a request is complete, counted from the connection or from the end of the last answer.
+    /// Until the head of a request is complete, counted from the connection or from the end of the last response.
     pub head: Duration,
     /// For requests that are under way when the process is told to stop.
     pub grace: Duration,
@@ -188,25 +183,25 @@ impl Default for Timeouts {
     }
 }
 
-/// What computes, and how much of it at once.
+/// Devices, threads, queues and caches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compute {
-    /// What computes a network.
+    /// The device of a network.
     pub device: Backend,
-    /// Worker threads, at least 1; and as many that compute the network of all requests.
+    /// Worker threads, at least 1; all networks share as many more.
     pub threads: usize,
     /// Requests that may wait for a worker.
     pub queue: usize,
-    /// Songs that go through a network together at most.
+    /// Clips in a batch, at most.
     pub max_batch: usize,
-    /// How long a song waits for others to go with it, when none is there yet.
+    /// How long a clip waits for others to share its batch.
     pub batch_delay: Duration,
-    /// Bytes of answers that are kept for songs that are sent again; 0 keeps none.
+    /// Bytes of cached responses, for files that are sent again; 0 for none.
     pub cache_bytes: usize,
 }
 
 impl Default for Compute {
-    /// One worker, 64 waiting, 8 songs together, none waiting for another, 32 MiB of answers.
+    /// One worker, 64 waiting, batches of 8 without a delay, 32 MiB of cached responses.
     fn default() -> Self {
         Self {
             device: Backend::default(),
@@ -219,31 +214,31 @@ impl Default for Compute {
     }
 }
 
-/// Where artifacts come from, and when they are looked at again.
+/// Where artifacts come from, and how often they are reloaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Artifacts {
     /// A folder, or the URL of an object store.
     pub address: String,
     /// The version to serve whatever `CURRENT` says.
     pub version: Option<String>,
-    /// How often `CURRENT` is looked at; never, if zero.
+    /// How often `CURRENT` is read; never, if zero.
     pub reload: Duration,
-    /// Whether to start without an artifact, answer 503, and go on looking for one.
+    /// Whether to start without an artifact, answer 503, and wait for one.
     pub wait: bool,
 }
 
-/// Who may ask, from where.
+/// Who may send requests, from where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
     /// A file with the keys that admit a request; without one, every request is admitted.
     pub api_keys: Option<PathBuf>,
-    /// Origins of pages elsewhere that may ask; `*` for every page.
+    /// Origins whose pages may send requests; `*` for every page.
     pub cors_origins: Vec<HeaderValue>,
 }
 
-/// What is written about requests.
+/// Log and traces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Telemetry {
+pub struct TelemetryConfig {
     /// Form of the log on standard error.
     pub log: LogFormat,
     /// Where traces are sent by OTLP over HTTP, such as `http://127.0.0.1:4318`; nowhere without.
@@ -274,32 +269,32 @@ pub struct Upstream {
     pub response_timeout: Duration,
 }
 
-/// Everything that the program was asked to do.
+/// Everything that the program is to do.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// What to do.
+    /// Which models to serve, and whether with the page.
     pub role: Role,
     /// `host:port`; port 0 takes any that is free.
     pub listen: String,
-    /// What requests may ask for.
+    /// Limits of requests.
     pub limits: Limits,
     /// Of connections and of stopping.
     pub timeouts: Timeouts,
     /// Workers and batches.
     pub compute: Compute,
-    /// Where the models come from.
+    /// Where models come from.
     pub artifacts: Artifacts,
-    /// Who may ask.
+    /// Keys and origins.
     pub access: Access,
-    /// What is written.
-    pub telemetry: Telemetry,
+    /// Log and traces.
+    pub telemetry: TelemetryConfig,
     /// Of the role `web`.
     pub upstream: Option<Upstream>,
-    /// Every setting as it holds, with where it came from, for the log and for `--print-config`; no secret is in it.
+    /// Every setting with its source, for the log and for `--print-config`; without secrets.
     pub settings: Vec<Setting>,
 }
 
-/// One setting as it holds.
+/// One setting and its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Setting {
     /// Its name in a configuration file, and after `--`.
@@ -329,25 +324,6 @@ impl std::fmt::Display for Setting {
     }
 }
 
-impl Upstream {
-    /// What forwards to these servers.
-    ///
-    /// # Errors
-    /// [`Error::Upstream`] for a URL that cannot be forwarded to.
-    pub(crate) fn connect(&self) -> Result<Arc<Gateway>> {
-        let backend = |kind, url: &Uri| {
-            gateway::Backend::new(kind, url.clone())
-                .map_err(|error| Error::Upstream(format!("--{}-url: {error}", kind.role().name())))
-        };
-        let settings = GatewaySettings {
-            connect_timeout: self.connect_timeout,
-            response_timeout: self.response_timeout,
-            ..GatewaySettings::default()
-        };
-        Ok(Gateway::new(vec![backend(Kind::Svm, &self.svm)?, backend(Kind::Vgg19, &self.vgg)?], settings))
-    }
-}
-
 /// `host:port`, with the brackets that an IPv6 address needs.
 #[must_use]
 pub fn join(host: &str, port: u16) -> String {
@@ -355,4 +331,28 @@ pub fn join(host: &str, port: u16) -> String {
         Ok(IpAddr::V6(address)) => format!("[{address}]:{port}"),
         _ => format!("{host}:{port}"),
     }
+}
+
+/// One thread for each core.
+#[must_use]
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+/// Parses a number of seconds over 0, up to a day.
+///
+/// # Errors
+/// What is expected.
+pub fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = seconds_or_never(text).ok().filter(|seconds| *seconds > 0.0);
+    seconds.ok_or_else(|| "expected a number of seconds over 0 and up to 86400".to_owned())
+}
+
+/// Parses a number of seconds from 0, which stands for never, to a day.
+///
+/// # Errors
+/// What is expected.
+pub fn seconds_or_never(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|seconds| (0.0..=86_400.0).contains(seconds));
+    seconds.ok_or_else(|| "expected a number of seconds from 0 to 86400".to_owned())
 }

@@ -6,7 +6,10 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{HEADER_LENGTH, InferRequest, Input, MAX_SONGS};
+use super::{
+    request::{InferInput, InferRequest},
+    tensor::{HEADER_LENGTH, MAX_CLIPS},
+};
 
 /// Requests that are sound, as bytes of JSON and of binary data.
 fn sound() -> Vec<(Vec<u8>, Vec<u8>)> {
@@ -21,12 +24,12 @@ fn sound() -> Vec<(Vec<u8>, Vec<u8>)> {
     json.iter().zip(data).map(|(json, data)| (json.to_string().into_bytes(), data.to_vec())).collect()
 }
 
-fn parse(json: &[u8], data: &[u8]) -> Option<Input> {
+fn parse(json: &[u8], data: &[u8]) -> Option<InferInput> {
     parse_at(json.len(), &[json, data].concat())
 }
 
 /// Has the header say that `length` bytes of `body` are JSON. Whatever is read must be in the body.
-fn parse_at(length: usize, body: &[u8]) -> Option<Input> {
+fn parse_at(length: usize, body: &[u8]) -> Option<InferInput> {
     let headers = HeaderMap::from_iter([(HEADER_LENGTH, HeaderValue::from(length))]);
     let input = match InferRequest::parse(&headers, Bytes::copy_from_slice(body)) {
         Ok(request) => request.input,
@@ -35,14 +38,14 @@ fn parse_at(length: usize, body: &[u8]) -> Option<Input> {
             return None;
         }
     };
-    assert!((1..=MAX_SONGS).contains(&input.songs()));
+    assert!((1..=MAX_CLIPS).contains(&input.clips()));
     match &input {
-        Input::Audio(files) => assert!(files.iter().map(Bytes::len).sum::<usize>() <= body.len()),
-        Input::LogMel(log_mels) => {
-            let values: usize = log_mels.songs().map(<[f32]>::len).sum();
-            assert_eq!(values, log_mels.songs().len() * log_mels.bands() * log_mels.frames());
+        InferInput::Audio(files) => assert!(files.iter().map(Bytes::len).sum::<usize>() <= body.len()),
+        InferInput::LogMel(log_mels) => {
+            let values: usize = log_mels.clips().map(<[f32]>::len).sum();
+            assert_eq!(values, log_mels.clips().len() * log_mels.bands() * log_mels.frames());
             assert!(values <= body.len() / 2);
-            assert!(log_mels.songs().flatten().all(|value| value.is_finite()));
+            assert!(log_mels.clips().flatten().all(|value| value.is_finite()));
         }
     }
     Some(input)
