@@ -16,7 +16,7 @@ fn main() -> ExitCode {
 
 fn start() -> serve::Result<ExitCode> {
     match Cli::read(env::args_os())? {
-        Task::Serve(config) => serve::run(&config).map(|()| ExitCode::SUCCESS),
+        Task::Serve(config) => serve::cli::run(&config).map(|()| ExitCode::SUCCESS),
         Task::Classify(args) => classify::run(&args),
         Task::Probe(probe) => health::run(&probe),
         Task::Print(settings) => {

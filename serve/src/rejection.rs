@@ -396,10 +396,6 @@ impl From<&Rejection> for Problem {
     }
 }
 
-/// What a response carries for the log: which kind of problem it is.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Reason(pub(crate) &'static ProblemKind);
-
 impl IntoResponse for Rejection {
     fn into_response(self) -> Response {
         let kind = self.kind();
@@ -410,7 +406,8 @@ impl IntoResponse for Rejection {
         if let Some((name, value)) = self.header() {
             headers.insert(name, value);
         }
-        response.extensions_mut().insert(Reason(kind));
+        // For the log.
+        response.extensions_mut().insert(kind);
         response
     }
 }

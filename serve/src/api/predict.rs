@@ -12,7 +12,7 @@ use axum::{
 };
 use futures_util::{StreamExt as _, stream};
 use models::{Classifier, Explain};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
 use super::{

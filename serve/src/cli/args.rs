@@ -411,7 +411,7 @@ type FileArgs = Vec<(String, Vec<OsString>)>;
 ///
 /// # Errors
 /// [`Error::Usage`] for a file that cannot be read or not TOML, for an unknown setting, and for a value that no flag can have.
-fn read_file(path: &Path, program: &Command, role: &str, given: &ArgMatches) -> Result<FileArgs> {
+fn read_file(path: &Path, program: &clap::Command, role: &str, given: &ArgMatches) -> Result<FileArgs> {
     let refuse = |problem: String| Error::Usage(format!("--config {}: {problem}", path.display()));
     let table = parse_file(path).map_err(refuse)?;
     let Some(command) = program.find_subcommand(role) else { return Ok(FileArgs::new()) };
@@ -422,9 +422,10 @@ fn read_file(path: &Path, program: &Command, role: &str, given: &ArgMatches) -> 
         if matches!(name.as_str(), "config" | "print-config" | "help" | "version") {
             return Err(refuse(format!("`{name}` cannot be set in a file")));
         }
-        let known = |command: &Command| command.get_arguments().any(|arg| arg.get_long() == Some(name));
+        let known = |command: &clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some(name));
         let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(name)) else {
-            let takes_a_file = |command: &&Command| command.get_arguments().any(|arg| arg.get_long() == Some("config"));
+            let takes_a_file =
+                |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some("config"));
             if program.get_subcommands().filter(takes_a_file).any(known) {
                 continue;
             }

@@ -282,7 +282,7 @@ mod tests {
     }
 
     /// The URL that is checked, or why there is none.
-    fn url(args: &HealthArgs) -> Result<String, String> {
+    fn probed(args: &HealthArgs) -> Result<String, String> {
         args.probe().map(|probe| probe.to_string()).map_err(|error| {
             assert!(matches!(error, Error::Usage(_)));
             error.to_string()
@@ -291,7 +291,7 @@ mod tests {
 
     #[test]
     fn the_address_of_a_server_gives_the_url() {
-        let of = |listen: &str| url(&HealthArgs { listen: Some(listen.to_owned()), ..args() });
+        let of = |listen: &str| probed(&HealthArgs { listen: Some(listen.to_owned()), ..args() });
         for (listen, url) in [
             ("0.0.0.0:8081", "http://127.0.0.1:8081/healthz"),
             ("[::]:8081", "http://[::1]:8081/healthz"),
@@ -323,7 +323,7 @@ mod tests {
     fn a_url_overrides_the_address_and_is_http() {
         let of = |url: &str| {
             let url = Some(url.parse().expect("a URI"));
-            url(&HealthArgs { url, listen: Some("0.0.0.0:1".to_owned()), ready: true, ..args() })
+            probed(&HealthArgs { url, listen: Some("0.0.0.0:1".to_owned()), ready: true, ..args() })
         };
         for (url, wanted) in [
             ("http://web:8083", "http://web:8083/readyz"),
@@ -344,7 +344,7 @@ mod tests {
             let problem = of(bad).expect_err(bad);
             assert!(problem.starts_with("--url: ") && !problem.contains("secret"), "{problem}");
         }
-        assert!(url(&args()).is_err_and(|problem| problem.contains("--url") && problem.contains("TONEARM_LISTEN")));
+        assert!(probed(&args()).is_err_and(|problem| problem.contains("--url") && problem.contains("TONEARM_LISTEN")));
     }
 
     /// A server that gives these answers one after the other, the last of them from then on; of one that is empty, none.

@@ -113,7 +113,8 @@ async fn follow(app: Arc<App>, index: usize, every: time::Duration) {
 /// Says on standard error where the server listens, and which models it has.
 fn announce(app: &App, address: &str, config: &Config) {
     let models: Vec<String> = app
-        .hosts()
+        .engine()
+        .slots()
         .iter()
         .map(|slot| match slot.get() {
             Some(model) => {

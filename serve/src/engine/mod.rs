@@ -20,11 +20,7 @@ pub mod slot;
 use std::{sync::Arc, time::Instant};
 
 use axum::body::Bytes;
-use features::{
-    Clip, ClipFeatures, Extractor,
-    decode::{self, AudioInfo},
-    dsp::resample::SAMPLE_RATES,
-};
+use features::{Clip, ClipFeatures, Extractor, decode, dsp::resample::SAMPLE_RATES};
 use models::{Classifier, Explain, PredictOutput};
 use prometheus_client::metrics::histogram::Histogram;
 use sha2::{Digest as _, Sha256};

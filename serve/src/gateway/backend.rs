@@ -20,8 +20,10 @@ use tokio::{
 use super::{Gateway, forward};
 use crate::{
     config::ModelKind,
-    engine::slot::{Availability, ModelList, ModelStatus},
-    engine::sync::lock,
+    engine::{
+        pool::lock,
+        slot::{Availability, ModelList, ModelStatus},
+    },
 };
 
 /// Between two health checks at least, however often something went wrong.

@@ -144,7 +144,7 @@ async fn index(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Json<V
         let reason = status.problem.unwrap_or_default();
         RepositoryEntry { name: status.name, version: status.version, state, reason }
     };
-    let entries = gateway.backends.iter().map(entry).filter(|entry| wanted.wants(entry.state));
+    let entries = gateway.backends.iter().map(entry).filter(|entry| wanted.lists(entry.state));
     Ok(Json(entries.collect()))
 }
 

@@ -19,7 +19,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use crate::{Rejection, engine::sync::lock};
+use crate::{Rejection, engine::pool::lock};
 
 /// How long a client's unread body is drained after the response, so that the client reads the response.
 const LINGER: Duration = Duration::from_secs(2);

@@ -36,7 +36,7 @@ pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, n
     let route = request.extensions().get::<MatchedPath>().cloned();
     let span = telemetry::request_span(request.method(), route.as_ref().map(MatchedPath::as_str), request.headers());
     let mut line = Line {
-        metrics: Arc::clone(app.metrics()),
+        metrics: Arc::clone(app.engine().metrics()),
         id: id.clone(),
         method: request.method().clone(),
         route,

@@ -485,7 +485,7 @@ mod tests {
             }],
         }));
         let request = request.expect("a request");
-        assert_eq!(request.input.songs(), 2);
+        assert_eq!(request.input.clips(), 2);
         assert_eq!(audio(request.input), [&[1, 2, 3][..], &[255, 239]]);
         assert_eq!(request.outputs.id.as_deref(), Some("a"));
         let outputs = [Output::Label, Output::Probabilities].map(|output| OutputRequest { output, binary: false });

@@ -186,8 +186,8 @@ fn bodies_share_a_memory() {
 
 fn config(args: &[&str]) -> serve::Config {
     let args = [&["serve"], args].concat().into_iter().map(Into::into);
-    match serve::cli::args::Cli::read(args).expect("valid") {
-        serve::cli::args::Task::Serve(config) => *config,
+    match serve::cli::Cli::read(args).expect("valid") {
+        serve::cli::Task::Serve(config) => *config,
         _ => unreachable!("it is told to serve"),
     }
 }

@@ -219,7 +219,7 @@ fn pages_elsewhere_may_ask_if_they_are_named() {
     assert_eq!(preflight(server.address, "https://a.example"), None, "none is, without a setting");
 
     let args = ["serve", "svm", "--cors-origin", "https://a.example,https://b.example"].map(Into::into);
-    let serve::cli::args::Task::Serve(config) = serve::cli::args::Cli::read(args).expect("valid") else {
+    let serve::cli::Task::Serve(config) = serve::cli::Cli::read(args).expect("valid") else {
         unreachable!("it serves")
     };
     let server = Server::of(serve::App::of(&config, None).expect("threads"));
