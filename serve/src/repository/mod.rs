@@ -2,7 +2,6 @@
 
 #[cfg(feature = "object-store")]
 mod connect;
-#[cfg_attr(not(feature = "object-store"), expect(dead_code, reason = "most of them are errors of object stores"))]
 mod error;
 mod folder;
 #[cfg_attr(
