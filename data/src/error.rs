@@ -1,8 +1,10 @@
-//! Everything that can go wrong between a folder and a labelled set of clips.
+//! Everything that can go wrong between a folder and a labelled dataset.
 
 use std::path::{Path, PathBuf};
 
-/// Why a corpus could not be read, written, split or audited.
+use labels::Label;
+
+/// Why a dataset could not be read, written, split or audited.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -16,18 +18,18 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
-    /// A folder is neither an audio tree nor a store.
-    #[error("no corpus in {}: looked for {looked_for}; found {found}", path.display())]
+    /// A folder is neither an audio folder nor a feature store.
+    #[error("no dataset in {}: looked for {looked_for}; found {found}", path.display())]
     NoDataset {
         /// The folder.
         path: PathBuf,
-        /// What would have been a corpus.
+        /// What would have been a dataset.
         looked_for: String,
         /// What is there instead.
         found: String,
     },
-    /// A log-mel store is damaged or contradicts itself.
-    #[error("the log-mel store {} cannot be read: {problem}", path.display())]
+    /// A feature store is damaged or contradicts itself.
+    #[error("failed to read the feature store {}: {problem}", path.display())]
     FeatureStore {
         /// The file or folder at fault.
         path: PathBuf,
@@ -72,25 +74,36 @@ pub enum Error {
         problem: String,
     },
     /// A folder that is to be written holds something else.
-    #[error("will not write into {}: it is not empty and not a log-mel store; name another folder, or empty this one", path.display())]
+    #[error("failed to write into {}: it is not empty and not a feature store; name another folder, or empty this one", path.display())]
     NotEmpty {
         /// The folder.
         path: PathBuf,
     },
-    /// No clip of a corpus could be used.
+    /// No clip of a dataset could be used.
     #[error("none of the {clips} clips of {} could be used; the first: {first}", path.display())]
     NothingUsable {
-        /// The corpus.
+        /// The dataset.
         path: PathBuf,
         /// Clips that were tried.
         clips: usize,
         /// What was wrong with the first.
         first: String,
     },
-    /// A setting of a call is out of range.
+    /// A clip whose label a model does not have.
+    #[error("clip {clip_id} is {label}, which was not trained on")]
+    UnknownLabel {
+        /// The clip.
+        clip_id: String,
+        /// Its label.
+        label: Label,
+    },
+    /// Labels that are not a set.
+    #[error(transparent)]
+    Labels(#[from] labels::Error),
+    /// An option of a call is out of range.
     #[error("`{name}` {problem}")]
-    Setting {
-        /// The setting.
+    Option {
+        /// The option.
         name: &'static str,
         /// What is wrong and what is allowed.
         problem: String,
@@ -110,6 +123,11 @@ impl Error {
     /// For `map_err` on a call of the operating system.
     pub(crate) fn io<'a>(action: &'static str, path: &'a Path) -> impl FnOnce(std::io::Error) -> Self + 'a {
         move |source| Self::Io { action, path: path.to_owned(), source }
+    }
+
+    /// Threads that cannot be started.
+    pub(crate) fn threads(threads: usize, error: impl std::fmt::Display) -> Self {
+        Self::Option { name: "threads", problem: format!("cannot be {threads}: {error}") }
     }
 
     pub(crate) fn store(path: &Path, problem: impl Into<String>) -> Self {

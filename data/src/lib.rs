@@ -1,40 +1,45 @@
-//! Where clips come from, and what is known about them.
+//! What is trained on: labelled datasets, and what is known about them.
 //!
-//! A [`Dataset`] is a folder: an audio tree or a log-mel store. [`extract`] turns the first into the second, and a
-//! [`LabelledDataset`] joins several into the one list that training and evaluation read. [`catalogue`] knows GTZAN's 1000
-//! clips, [`Split`] deals clips to folds and says what leaks, [`audit`] finds what is wrong with a corpus.
+//! A [`Dataset`] is a folder: an audio folder or a feature store. [`extract`] makes the second of the first, and a
+//! [`LabelledDataset`] joins several into the one list that training and evaluation read, with their [`labels`]. A [`Split`]
+//! deals clips to folds and says what leaks; [`gtzan`] knows GTZAN's 1000 clips; [`audit`] finds what is wrong with a dataset;
+//! [`synth`] makes one out of nothing; [`tables`] writes all of that as Parquet and CSV.
 //!
 //! ```no_run
 //! use data::{ExtractOptions, LabelledDataset, Part, Split};
 //!
 //! # fn main() -> data::Result<()> {
-//! let set = LabelledDataset::open(&["data/gtzan"], &features::FeatureSpec::gtzan_store(), &ExtractOptions::default())?;
-//! let folds = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?;
-//! println!("{} clips to fit, {} to judge by", folds[0].train.len(), folds[0].test.len());
+//! let spec = features::FeatureSpec::gtzan_store();
+//! let dataset = LabelledDataset::open(&["data/gtzan"], &spec, &ExtractOptions::default())?;
+//! let folds = Split::FaultFiltered(Part::Valid).folds(&dataset.items(), 0)?;
+//! println!("{} clips of {} labels to train on", folds[0].train.len(), dataset.labels_of(&folds[0].train).len());
+//! println!("{} clips to evaluate on", folds[0].test.len());
 //! # Ok(())
 //! # }
 //! ```
 
+mod artists;
 pub mod audit;
-mod csv;
-pub mod dataset;
+mod dataset;
 mod error;
 pub mod gtzan;
 pub mod rng;
-pub mod splits;
+mod splits;
 pub mod synth;
+pub mod tables;
 
-pub use crate::dataset::audio_folder::{AudioClip, AudioFolder, Skipped};
-pub use crate::dataset::corpus::Dataset;
-pub use crate::dataset::extract::{ExtractOptions, ExtractReport, extract};
-pub use crate::dataset::frames::manifest;
-pub use crate::dataset::merged::{Description, LabelledClip, LabelledDataset};
-pub use crate::dataset::store::{FeatureStore, STORE_VERSION};
-pub use crate::gtzan::catalogue::{Catalogue, CatalogueEntry, FaultFiltered, catalogue};
-pub use crate::gtzan::genre::Genre;
-pub use crate::gtzan::known_faults::{KnownFault, known_faults};
-pub use crate::splits::artist::{TrackMetadata, artist_groups, artist_key};
-pub use crate::splits::split::{Fold, Part, Split, SplitItem, grouped_kfold};
+pub use ::labels;
+
+pub use artists::{TrackMetadata, artist_groups, artist_key};
 pub use audit::{Audit, Fault, Finding};
+pub use dataset::{
+    audio_folder::{AudioClip, AudioFolder, Skipped},
+    extract::{ExtractOptions, ExtractReport, extract},
+    feature_store::{FeatureStore, STORE_VERSION},
+    labelled::{Description, LabelledClip, LabelledDataset, SourceDescription},
+    open::Dataset,
+};
 pub use error::{Error, Result};
+pub use gtzan::FaultFiltered;
 pub use polars::frame::DataFrame;
+pub use splits::{Fold, Part, Split, SplitItem, grouped_kfold};

@@ -223,7 +223,7 @@ fn gtzan_of(dataset: &str, at: &Path) -> String {
     let mut taken = std::collections::BTreeMap::new();
     let ours = ids.lines().map(|id| {
         let genre = id.split('.').next().expect("a genre");
-        let entries = data::catalogue().entries().iter().filter(|entry| entry.genre.name() == genre);
+        let entries = data::gtzan::catalogue().entries().iter().filter(|entry| entry.genre.name() == genre);
         let mut artists = std::collections::BTreeSet::new();
         // Four clips of the train part and four of the valid part, each by another artist.
         let of = |part| entries.clone().filter(move |entry| entry.split == part);

@@ -28,6 +28,7 @@ pub mod dsp;
 mod error;
 mod extractor;
 mod log_mel;
+pub mod parallel;
 mod series;
 pub mod spec;
 

@@ -67,7 +67,7 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
     for row in 0..ours.len() {
         let Some(&same) = rows.get(ours.id(row)) else { continue };
         let flat = |analysis: &features::ClipFeatures| analysis.log_mel().db().iter().copied().collect::<Vec<_>>();
-        let (a, b) = (ours.analysis(row).expect("a row"), theirs.analysis(same).expect("a row"));
+        let (a, b) = (ours.features(row).expect("a row"), theirs.features(same).expect("a row"));
         correlations.push(correlation(&flat(&a), &flat(&b)));
     }
     correlations.sort_by(f64::total_cmp);
@@ -90,13 +90,13 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
     assert_eq!(classifier.extractor().spec(), extractor.spec());
     let (mut right, mut agree, mut of) = (0, 0, 0);
     for row in 0..ours.len() {
-        let entry = data::catalogue().get(ours.id(row)).expect("a clip of GTZAN");
+        let entry = data::gtzan::catalogue().get(ours.id(row)).expect("a clip of GTZAN");
         if entry.split != data::FaultFiltered::Valid {
             continue;
         }
         let best = |analysis: features::ClipFeatures| classifier.predict(&analysis).expect("a prediction").best();
-        let from_store = best(theirs.analysis(rows[ours.id(row)]).expect("a row"));
-        let from_audio = best(ours.analysis(row).expect("a row"));
+        let from_store = best(theirs.features(rows[ours.id(row)]).expect("a row"));
+        let from_audio = best(ours.features(row).expect("a row"));
         of += 1;
         right += u64::from(classifier.labels()[from_store] == entry.genre.name());
         agree += u64::from(from_store == from_audio);

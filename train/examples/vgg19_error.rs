@@ -75,7 +75,7 @@ fn main() -> Result<()> {
         let open = |backend| Vgg19Classifier::from_artifact(&artifact, backend);
         let (ours, burns) = (open(Backend::Flex)?, open(Backend::Ndarray)?);
         let of_clip = |&index: &usize| -> Result<(bool, f64)> {
-            let analysis = set.analysis(index)?;
+            let analysis = set.features(index)?;
             let [a, b] = [ours.predict(&analysis)?.probabilities, burns.predict(&analysis)?.probabilities];
             let moved = a.iter().zip(&b).fold(0.0, |most: f64, (a, b)| most.max((a - b).abs()));
             Ok((models::most_probable(&a) != models::most_probable(&b), moved))

@@ -1,11 +1,11 @@
-//! Whether two clips are one recording, by what is heard.
+//! Whether two clips are one recording, by their acoustic fingerprints.
 //!
 //! After Haitsma and Kalker (2002), "A highly robust audio fingerprinting system": each bit says whether the difference
 //! in level between two neighbouring bands rises or falls. Where they compare frames of 370 ms every 12 ms, the frames of
 //! a store hardly overlap; so the levels are first averaged over four of its steps (350 ms) and compared four steps
 //! apart, which makes the bits agree even if two clips are shifted by half a step.
 //!
-//! Limits were set on the 710 rows of GTZAN's store: of its known repeats 52 pairs are found, and no two songs are taken
+//! Limits were set on the 710 rows of GTZAN's store: of its known repeats 52 pairs are found, and no two tracks are taken
 //! for one.
 
 use features::{FeatureSpec, LogMel};
@@ -22,7 +22,7 @@ const SMOOTH: usize = 4;
 const MIN_STEPS: usize = 16;
 /// Steps that must overlap, where both clips are long enough (7.5 s).
 const MIN_OVERLAP: usize = 86;
-/// A fraction of differing bits that no two songs have, however alike their loops are.
+/// A fraction of differing bits that no two tracks have, however alike their loops are.
 const CERTAIN: f64 = 0.3;
 /// Above it, by how much the best shift must surpass all shifts that are further from it than `NEARBY` steps (1 s).
 const PROMINENCE: f64 = 0.04;
@@ -99,7 +99,7 @@ impl SoundPrint {
             .filter(|&shift| overlap(n, m, shift).len() as isize >= least)
             .filter_map(|shift| self.compare(other, shift))
             .max_by(|a, b| a.0.total_cmp(&b.0))?;
-        // Two songs with one drum loop agree at every bar; one recording agrees once.
+        // Two tracks with one drum loop agree at every bar; one recording agrees once.
         let elsewhere = margins.iter().filter(|(other, _)| other.abs_diff(shift) > NEARBY).map(|(_, margin)| *margin);
         let alone = elsewhere.fold(f64::NEG_INFINITY, f64::max) < margin - PROMINENCE;
         (alone || found.error < CERTAIN).then_some(found)

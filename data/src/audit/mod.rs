@@ -1,6 +1,6 @@
-//! What is wrong with a corpus: files that cannot be used, recordings with faults, and the same recording twice.
+//! What is wrong with a dataset: files that cannot be used, recordings with faults, and the same recording twice.
 //!
-//! An audio tree is examined by its samples, a store only for repeats. The faults of GTZAN that it looks for are those
+//! An audio folder is examined by its samples, a feature store only for repeats. The faults of GTZAN that it looks for are those
 //! of Sturm (2013), "The GTZAN dataset: its contents, its faults, their effects on evaluation, and its future use".
 
 mod fingerprint;
@@ -11,8 +11,10 @@ use std::{collections::BTreeMap, fmt, fs, path::Path};
 use features::{
     Extractor, FeatureSpec,
     decode::{AudioInfo, decode},
+    parallel::threads_of,
     spec::Needs,
 };
+use labels::Label;
 use md5::Md5;
 use polars::prelude::{DataFrame, NamedFrom, Series};
 use rayon::prelude::*;
@@ -20,12 +22,9 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AudioClip, AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Genre, Result,
-    dataset::{
-        extract::{for_each_ordered, pool},
-        store::hex,
-    },
-    gtzan::catalogue::catalogue,
+    AudioClip, AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Result,
+    dataset::{extract::for_each_clip, feature_store::hex},
+    gtzan::catalogue,
 };
 use fingerprint::SoundPrint;
 
@@ -41,7 +40,7 @@ pub enum Fault {
     Unreadable,
     /// The file is not the one of GTZAN that its name says, by the MD5 of the catalogue.
     WrongMd5,
-    /// The catalogue has the clip under another genre.
+    /// The catalogue has the clip under another label.
     WrongGenre,
     /// A clip of GTZAN that is not at 22 050 Hz, or any clip below that.
     WrongRate,
@@ -57,7 +56,7 @@ pub enum Fault {
     ExactRepeat,
     /// The same recording as another clip, at another level, from another codec, or shifted in time.
     Repeat,
-    /// The same recording stands under another genre too.
+    /// The same recording stands under another label too.
     TwoGenres,
 }
 
@@ -107,13 +106,13 @@ pub struct Finding {
 pub struct Audit {
     /// Clips examined.
     pub clips: usize,
-    /// Files of an audio tree that are not clips, such as `.DS_Store`.
+    /// Files of an audio folder that are not clips, such as `.DS_Store`.
     pub skipped: usize,
     /// Clips whose MD5 was compared with the catalogue's.
     pub md5_compared: usize,
     /// Clips of GTZAN that cannot be compared, for they are lossy copies or were converted.
     pub md5_not_comparable: usize,
-    /// Clips too short, or analysed too coarsely, to be compared by what is heard; they are compared exactly.
+    /// Clips too short, or with features too coarse, to be compared by fingerprint; they are compared exactly.
     pub not_fingerprinted: usize,
     /// The faults, ordered by clip and kind.
     pub findings: Vec<Finding>,
@@ -149,61 +148,61 @@ impl Audit {
     }
 }
 
-/// Examines every clip of a corpus, and every pair of clips for being one recording. Of `options`, `threads`,
+/// Examines every clip of a dataset, and every pair of clips for being one recording. Of `options`, `threads`,
 /// `progress` and `limits` are used. The comparison of pairs takes time with the square of the number of clips: seconds
 /// for a thousand, minutes for ten thousand.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::FeatureStore`] for a store that cannot be read; a file of an audio tree that cannot be read is
-/// a finding. [`Error::Setting`] for `threads` that cannot be had.
-pub fn audit(corpus: &Dataset, options: &ExtractOptions<'_>) -> Result<Audit> {
-    let mut audit = Audit { clips: corpus.len(), ..Audit::default() };
-    let heard = match corpus {
-        Dataset::AudioFolder(tree) => hear_tree(tree, options, &mut audit)?,
-        Dataset::FeatureStore(store) => hear_store(store, options)?,
+/// [`Error::Io`] and [`Error::FeatureStore`] for a store that cannot be read; a file of an audio folder that cannot be read
+/// is a finding. [`Error::Option`] for `threads` that cannot be had.
+pub fn audit(dataset: &Dataset, options: &ExtractOptions<'_>) -> Result<Audit> {
+    let mut audit = Audit { clips: dataset.len(), ..Audit::default() };
+    let examined = match dataset {
+        Dataset::AudioFolder(folder) => examine_folder(folder, options, &mut audit)?,
+        Dataset::FeatureStore(store) => examine_store(store, options)?,
     };
-    audit.not_fingerprinted = heard.iter().filter(|clip| clip.print.is_none()).count();
-    find_repeats(&heard, options.threads, &mut audit)?;
+    audit.not_fingerprinted = examined.iter().filter(|clip| clip.print.is_none()).count();
+    find_repeats(&examined, options.threads, &mut audit)?;
     audit.findings.sort_by(|a, b| (&a.clip_id, a.fault, &a.other).cmp(&(&b.clip_id, b.fault, &b.other)));
     Ok(audit)
 }
 
 /// What is kept of a clip for comparing it with all others.
-struct Heard {
+struct Examined {
     clip_id: String,
-    genre: Genre,
+    label: Label,
     /// Of the samples, or of the levels of a store.
     digest: String,
     print: Option<SoundPrint>,
 }
 
-fn hear_store(store: &FeatureStore, options: &ExtractOptions<'_>) -> Result<Vec<Heard>> {
+fn examine_store(store: &FeatureStore, options: &ExtractOptions<'_>) -> Result<Vec<Examined>> {
     (0..store.len())
         .map(|row| {
-            let analysis = store.analysis(row)?;
+            let features = store.features(row)?;
             let mut hash = Sha256::new();
-            analysis.log_mel().db().iter().for_each(|db| hash.update(db.to_le_bytes()));
+            features.log_mel().db().iter().for_each(|db| hash.update(db.to_le_bytes()));
             (options.progress)(row + 1, store.len());
-            Ok(Heard {
+            Ok(Examined {
                 clip_id: store.id(row).to_owned(),
-                genre: store.genre(row),
+                label: store.label(row).clone(),
                 digest: hex(&hash.finalize()),
-                print: SoundPrint::of(analysis.log_mel(), store.spec()),
+                print: SoundPrint::of(features.log_mel(), store.spec()),
             })
         })
         .collect()
 }
 
 /// What one pass over a file gives.
-struct Examined {
+struct Pass {
     faults: Vec<(Fault, String)>,
     md5_compared: Option<bool>,
     digest: String,
     print: Option<SoundPrint>,
 }
 
-fn hear_tree(tree: &AudioFolder, options: &ExtractOptions<'_>, audit: &mut Audit) -> Result<Vec<Heard>> {
-    audit.skipped = tree.skipped().len();
+fn examine_folder(folder: &AudioFolder, options: &ExtractOptions<'_>, audit: &mut Audit) -> Result<Vec<Examined>> {
+    audit.skipped = folder.skipped().len();
     let extractor = Extractor::new(FeatureSpec::gtzan_store().restricted_to(Needs::LogMel)?)?;
     let limits = &options.limits;
     let examine = |clip: &AudioClip| {
@@ -217,16 +216,16 @@ fn hear_tree(tree: &AudioFolder, options: &ExtractOptions<'_>, audit: &mut Audit
         let samples = decoded.clip.samples();
         let mut faults = Vec::new();
         let md5_compared = compare_md5(clip, &bytes, samples, &decoded.info, &mut faults);
-        if let Some(entry) = catalogue().get(&clip.clip_id).filter(|entry| entry.genre != clip.genre) {
+        if let Some(entry) = catalogue().get(&clip.clip_id).filter(|entry| entry.genre.name() != &*clip.label) {
             faults.push((
                 Fault::WrongGenre,
-                format!("in a folder of {}; GTZAN's {} is {}", clip.genre, clip.clip_id, entry.genre),
+                format!("in a folder of {}; GTZAN's {} is {}", clip.label, clip.clip_id, entry.genre),
             ));
         }
         check_format(clip, &decoded.info, &mut faults);
         faults.extend(signal::faults(samples, &decoded.info));
         let print = match extractor.extract(&decoded.clip) {
-            Ok(analysis) => SoundPrint::of(analysis.log_mel(), extractor.spec()),
+            Ok(features) => SoundPrint::of(features.log_mel(), extractor.spec()),
             Err(error) => {
                 faults.push((Fault::WrongLength, error.to_string()));
                 None
@@ -235,23 +234,23 @@ fn hear_tree(tree: &AudioFolder, options: &ExtractOptions<'_>, audit: &mut Audit
         let mut hash = Sha256::new();
         hash.update(decoded.info.sample_rate.to_le_bytes());
         samples.iter().for_each(|sample| hash.update(sample.to_le_bytes()));
-        Ok(Examined { faults, md5_compared, digest: hex(&hash.finalize()), print })
+        Ok(Pass { faults, md5_compared, digest: hex(&hash.finalize()), print })
     };
-    let mut heard = Vec::with_capacity(tree.clips().len());
-    for_each_ordered(tree.clips(), options.threads, &examine, |done, clip, examined| {
-        match examined {
-            Ok(Examined { faults, md5_compared, digest, print }) => {
+    let mut examined = Vec::with_capacity(folder.clips().len());
+    for_each_clip(folder.clips(), options.threads, examine, |done, clip, pass| {
+        match pass {
+            Ok(Pass { faults, md5_compared, digest, print }) => {
                 faults.into_iter().for_each(|(fault, detail)| audit.add(&clip.clip_id, fault, detail));
                 audit.md5_compared += usize::from(md5_compared == Some(true));
                 audit.md5_not_comparable += usize::from(md5_compared == Some(false));
-                heard.push(Heard { clip_id: clip.clip_id.clone(), genre: clip.genre, digest, print });
+                examined.push(Examined { clip_id: clip.clip_id.clone(), label: clip.label.clone(), digest, print });
             }
             Err(reason) => audit.add(&clip.clip_id, Fault::Unreadable, reason),
         }
-        (options.progress)(done, tree.clips().len());
+        (options.progress)(done, folder.clips().len());
         Ok(())
     })?;
-    Ok(heard)
+    Ok(examined)
 }
 
 /// Compares a clip of GTZAN with the catalogue's MD5 of its WAV file: the bytes of a `.wav`; of another lossless file,
@@ -299,8 +298,7 @@ fn wav_of(samples: &[f32], sample_rate: u32) -> Vec<u8> {
 fn check_format(clip: &AudioClip, info: &AudioInfo, faults: &mut Vec<(Fault, String)>) {
     let of_gtzan = clip.catalogue().is_some();
     if info.sample_rate < RATE {
-        faults
-            .push((Fault::WrongRate, format!("{} Hz: what is heard above half of that is missing", info.sample_rate)));
+        faults.push((Fault::WrongRate, format!("{} Hz: what lies above half of that is missing", info.sample_rate)));
     } else if of_gtzan && info.sample_rate != RATE {
         faults.push((Fault::WrongRate, format!("{} Hz; GTZAN's clips have {RATE} Hz", info.sample_rate)));
     }
@@ -309,14 +307,18 @@ fn check_format(clip: &AudioClip, info: &AudioInfo, faults: &mut Vec<(Fault, Str
     }
 }
 
-fn find_repeats(heard: &[Heard], threads: usize, audit: &mut Audit) -> Result<()> {
-    let matches: Vec<Vec<(usize, Fault, String)>> = pool(threads)?.install(|| {
-        (0..heard.len())
+fn find_repeats(examined: &[Examined], threads: usize, audit: &mut Audit) -> Result<()> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads_of(threads))
+        .build()
+        .map_err(|error| Error::threads(threads, error))?;
+    let matches: Vec<Vec<(usize, Fault, String)>> = pool.install(|| {
+        (0..examined.len())
             .into_par_iter()
             .map(|later| {
                 (0..later)
                     .filter_map(|earlier| {
-                        let (a, b) = (&heard[earlier], &heard[later]);
+                        let (a, b) = (&examined[earlier], &examined[later]);
                         if a.digest == b.digest {
                             return Some((earlier, Fault::ExactRepeat, format!("the same samples as `{}`", a.clip_id)));
                         }
@@ -336,10 +338,10 @@ fn find_repeats(heard: &[Heard], threads: usize, audit: &mut Audit) -> Result<()
     });
     for (later, found) in matches.into_iter().enumerate() {
         for (earlier, fault, detail) in found {
-            let (a, b) = (&heard[earlier], &heard[later]);
+            let (a, b) = (&examined[earlier], &examined[later]);
             let other = Some(a.clip_id.clone());
-            if a.genre != b.genre {
-                let detail = format!("{} here, {} as `{}`", b.genre, a.genre, a.clip_id);
+            if a.label != b.label {
+                let detail = format!("{} here, {} as `{}`", b.label, a.label, a.clip_id);
                 let other = other.clone();
                 audit.findings.push(Finding { clip_id: b.clip_id.clone(), fault: Fault::TwoGenres, detail, other });
             }
@@ -349,7 +351,7 @@ fn find_repeats(heard: &[Heard], threads: usize, audit: &mut Audit) -> Result<()
     Ok(())
 }
 
-/// [`audit`] of the corpus at `path`.
+/// [`audit`] of the dataset at `path`.
 ///
 /// # Errors
 /// Those of [`Dataset::open`] and [`audit`].

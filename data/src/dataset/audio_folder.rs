@@ -1,4 +1,4 @@
-//! Audio trees: `…/<genre>/<clip_id>.wav` and the like.
+//! Audio folders: `…/<label>/<clip_id>.wav` and the like.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,22 +6,28 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{CatalogueEntry, Error, Genre, Result, csv, gtzan::catalogue::catalogue};
+use labels::Label;
 
-/// Endings of the files that are taken for audio.
+use crate::{
+    Error, Result,
+    dataset::metadata::{self, MetadataRow, label_named},
+    gtzan::CatalogueEntry,
+};
+
+/// Extensions of the files that are taken for audio.
 const AUDIO_EXTENSIONS: [&str; 12] =
     ["wav", "wave", "au", "snd", "flac", "mp3", "ogg", "oga", "aif", "aiff", "m4a", "mp4"];
 
-/// Where in a folder an audio tree is looked for, in this order: a bare tree, Kaggle's, Marsyas', and `clips`.
+/// Where in a folder the label folders are looked for, in this order: right in it, as in Kaggle's, Marsyas', and `clips`.
 const ROOTS: [&str; 5] = ["", "Data/genres_original", "genres_original", "genres", "clips"];
 
-/// Tables beside an audio tree that may name artists.
+/// Tables beside the label folders that may name artists.
 const TABLES: [&str; 2] = ["clips.csv", "artists.csv"];
 
-/// Folders within a genre that are entered; deeper ones are skipped.
+/// Folders within a label folder that are entered; deeper ones are skipped.
 const MAX_DEPTH: usize = 8;
 
-/// A folder of audio files, sorted by genre.
+/// A folder of audio files, sorted into a folder for each label.
 #[derive(Clone, Debug)]
 pub struct AudioFolder {
     root: PathBuf,
@@ -29,73 +35,61 @@ pub struct AudioFolder {
     skipped: Vec<Skipped>,
 }
 
-/// One audio file of a tree.
+/// One audio file of a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AudioClip {
-    /// The file's name without its ending; `<genre>.<folders>.<name>` where two files of the tree share a name.
+    /// The file's name without its extension; `<label>.<folders>.<name>` where two files share a name.
     pub clip_id: String,
-    /// The folder that it is in.
-    pub genre: Genre,
+    /// What the folder that it is in stands for.
+    pub label: Label,
     /// The file.
     pub path: PathBuf,
-    /// From the tree's own table, else from the catalogue.
+    /// From the folder's own table, else from the catalogue.
     pub artist: Option<String>,
-    /// From the tree's own table, else from the catalogue.
+    /// From the folder's own table, else from the catalogue.
     pub title: Option<String>,
 }
 
-/// A file or folder that is not part of the corpus, and why.
+/// A file or folder that is not part of the dataset, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Skipped {
-    /// Relative to the root of the tree.
+    /// Relative to [`AudioFolder::root`].
     pub path: PathBuf,
     /// Why.
     pub reason: &'static str,
 }
 
 impl AudioClip {
-    /// What the catalogue of GTZAN says of this clip: the entry of its id, unless genre or artist show that the name is
+    /// What the catalogue of GTZAN says of this clip: the entry of its id, unless label or artist show that the name is
     /// the same by chance.
     #[must_use]
     pub fn catalogue(&self) -> Option<&'static CatalogueEntry> {
-        known(&self.clip_id, self.genre, self.artist.as_deref())
+        metadata::of_gtzan(&self.clip_id, &self.label, self.artist.as_deref())
     }
 }
 
-/// The catalogue's entry of a clip id, unless the genre or artist known of the clip contradict it.
-pub(crate) fn known(clip_id: &str, genre: Genre, artist: Option<&str>) -> Option<&'static CatalogueEntry> {
-    catalogue().get(clip_id).filter(|entry| {
-        let same_artist = match (artist, &entry.artist) {
-            (Some(ours), Some(theirs)) => crate::artist_key(ours) == crate::artist_key(theirs),
-            // A named artist where GTZAN's is unknown: somebody else's clip, as GTZAN's stays unknown everywhere.
-            (Some(_), None) => false,
-            (None, _) => true,
-        };
-        entry.genre == genre && same_artist
-    })
-}
-
 impl AudioFolder {
-    /// Finds the genre folders in `path`, or in its `Data/genres_original`, `genres_original`, `genres` or `clips`, and
+    /// Finds the label folders in `path`, or in its `Data/genres_original`, `genres_original`, `genres` or `clips`, and
     /// lists their audio files in order of clip id.
     ///
-    /// Genres are recognised in any spelling of [`Genre`]'s `FromStr`. Folders within a genre are searched too.
-    /// Hidden files, other endings and other folders are skipped and listed in [`AudioFolder::skipped`]; a folder is
+    /// Labels are GTZAN's ten, in any spelling of [`Genre`](crate::gtzan::Genre)'s `FromStr`. Folders within a label folder
+    /// are searched too.
+    /// Hidden files, other extensions and other folders are skipped and listed in [`AudioFolder::skipped`]; a folder is
     /// never entered twice, so a loop of symbolic links ends. Artists and titles come from a `clips.csv` or
-    /// `artists.csv` (with columns `clip_id` and `artist`, and `title` where known) beside the genre folders or in
+    /// `artists.csv` (with columns `clip_id` and `artist`, and `title` where known) beside the label folders or in
     /// `path`, else from GTZAN's catalogue.
     ///
     /// # Errors
-    /// [`Error::NoDataset`] without a genre folder that holds audio; [`Error::Io`] and [`Error::Table`].
+    /// [`Error::NoDataset`] without a label folder that holds audio; [`Error::Io`] and [`Error::Table`].
     pub fn open(path: &Path) -> Result<Self> {
         for candidate in ROOTS {
             let root = if candidate.is_empty() { path.to_owned() } else { path.join(candidate) };
             if root.is_dir() {
-                let tree = Self::scan(&root, path)?;
-                if !tree.clips.is_empty() {
-                    return Ok(tree);
+                let folder = Self::scan(&root, path)?;
+                if !folder.clips.is_empty() {
+                    return Ok(folder);
                 }
             }
         }
@@ -109,18 +103,18 @@ impl AudioFolder {
         })
     }
 
-    /// Whether a genre folder stands in `path` itself or in one of the public layouts of GTZAN.
-    pub(crate) fn has_genres(path: &Path) -> bool {
+    /// Whether a label folder stands in `path` itself or in one of the public layouts of GTZAN.
+    pub(crate) fn has_labels(path: &Path) -> bool {
         ROOTS[..4].iter().any(|candidate| {
             entries(&path.join(candidate)).is_ok_and(|entries| {
                 entries.iter().any(|(name, _, kind)| {
-                    matches!(kind, Kind::Folder) && name.as_ref().is_some_and(|name| name.parse::<Genre>().is_ok())
+                    matches!(kind, Kind::Folder) && name.as_ref().is_some_and(|name| label_named(name).is_ok())
                 })
             })
         })
     }
 
-    /// The folder that holds the genre folders.
+    /// The folder that holds the label folders.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
@@ -132,7 +126,7 @@ impl AudioFolder {
         &self.clips
     }
 
-    /// What in the tree is not a clip, ordered by path.
+    /// What in the folder is not a clip, ordered by path.
     #[must_use]
     pub fn skipped(&self) -> &[Skipped] {
         &self.skipped
@@ -140,12 +134,12 @@ impl AudioFolder {
 
     fn scan(root: &Path, opened: &Path) -> Result<Self> {
         let mut walk = Walk { root, files: Vec::new(), skipped: Vec::new(), visited: BTreeSet::new() };
-        let mut genres = Vec::new();
+        let mut folders = Vec::new();
         walk.visit(root)?;
         for (name, path, kind) in entries(root)? {
-            match (kind, name.as_deref().map(str::parse::<Genre>)) {
-                // All are visited before any is searched: a link from one into another must not change a genre.
-                (Kind::Folder, Some(Ok(genre))) if walk.visit(&path)? => genres.push((path, genre)),
+            match (kind, name.as_deref().map(label_named)) {
+                // All are visited before any is searched: a link from one into another must not change a label.
+                (Kind::Folder, Some(Ok(label))) if walk.visit(&path)? => folders.push((path, label)),
                 (Kind::Folder, Some(Ok(_))) => {}
                 (Kind::Folder, _) => walk.skip(&path, "not a genre"),
                 (Kind::File, Some(_)) if name.as_deref().is_some_and(|n| TABLES.contains(&n)) => {}
@@ -153,8 +147,8 @@ impl AudioFolder {
                 (Kind::Other, _) => walk.skip(&path, "neither a file nor a folder"),
             }
         }
-        for (path, genre) in genres {
-            walk.search(&path, genre, 0)?;
+        for (path, label) in folders {
+            walk.search(&path, &label, 0)?;
         }
         let Walk { files, mut skipped, .. } = walk;
         let mut clips = named(root, files, &mut skipped);
@@ -162,10 +156,10 @@ impl AudioFolder {
         if opened != root {
             tables.push(opened.to_owned());
         }
-        let credits = read_credits(&tables)?;
+        let rows = read_tables(&tables)?;
         for clip in &mut clips {
             let stem = clip.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-            if let Some(row) = credits.get(&clip.clip_id).or_else(|| credits.get(stem)) {
+            if let Some(row) = rows.get(&clip.clip_id).or_else(|| rows.get(stem)) {
                 clip.artist.clone_from(&row.artist);
                 clip.title.clone_from(&row.title);
             }
@@ -181,7 +175,7 @@ impl AudioFolder {
 
 struct Walk<'a> {
     root: &'a Path,
-    files: Vec<(Genre, PathBuf)>,
+    files: Vec<(Label, PathBuf)>,
     skipped: Vec<Skipped>,
     visited: BTreeSet<PathBuf>,
 }
@@ -203,7 +197,7 @@ impl Walk<'_> {
     }
 
     /// Takes the audio files of a visited folder and of the folders in it.
-    fn search(&mut self, folder: &Path, genre: Genre, depth: usize) -> Result<()> {
+    fn search(&mut self, folder: &Path, label: &Label, depth: usize) -> Result<()> {
         for (name, path, kind) in entries(folder)? {
             let blank = path.file_stem().is_none_or(|stem| stem.to_string_lossy().trim().is_empty());
             let Some(name) = name.filter(|name| !blank && !name.chars().any(char::is_control)) else {
@@ -213,11 +207,11 @@ impl Walk<'_> {
             let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
             match kind {
                 _ if name.starts_with('.') => self.skip(&path, "hidden"),
-                Kind::Folder if depth == MAX_DEPTH => self.skip(&path, "too deep within its genre"),
-                Kind::Folder if self.visit(&path)? => self.search(&path, genre, depth + 1)?,
+                Kind::Folder if depth == MAX_DEPTH => self.skip(&path, "too deep within its folder"),
+                Kind::Folder if self.visit(&path)? => self.search(&path, label, depth + 1)?,
                 Kind::Folder => {}
-                Kind::File if AUDIO_EXTENSIONS.contains(&extension.as_str()) => self.files.push((genre, path)),
-                Kind::File => self.skip(&path, "not audio by its ending"),
+                Kind::File if AUDIO_EXTENSIONS.contains(&extension.as_str()) => self.files.push((label.clone(), path)),
+                Kind::File => self.skip(&path, "not an audio file by its extension"),
                 Kind::Other => self.skip(&path, "neither a file nor a folder"),
             }
         }
@@ -226,8 +220,8 @@ impl Walk<'_> {
 }
 
 /// Gives every file its clip id, orders them by it, and drops all but the first of files that differ only in their
-/// ending.
-fn named(root: &Path, mut files: Vec<(Genre, PathBuf)>, skipped: &mut Vec<Skipped>) -> Vec<AudioClip> {
+/// extension.
+fn named(root: &Path, mut files: Vec<(Label, PathBuf)>, skipped: &mut Vec<Skipped>) -> Vec<AudioClip> {
     let stem = |path: &Path| path.file_stem().and_then(|s| s.to_str()).unwrap_or_default().trim().to_owned();
     files.sort();
     let mut stems_seen: BTreeSet<PathBuf> = BTreeSet::new();
@@ -235,7 +229,7 @@ fn named(root: &Path, mut files: Vec<(Genre, PathBuf)>, skipped: &mut Vec<Skippe
         let first = stems_seen.insert(path.with_extension(""));
         if !first {
             let path = path.strip_prefix(root).unwrap_or(path).to_owned();
-            skipped.push(Skipped { path, reason: "the same name as another file but for its ending" });
+            skipped.push(Skipped { path, reason: "the same name as another file but for its extension" });
         }
         first
     });
@@ -243,12 +237,12 @@ fn named(root: &Path, mut files: Vec<(Genre, PathBuf)>, skipped: &mut Vec<Skippe
     files.iter().for_each(|(_, path)| *uses.entry(stem(path)).or_default() += 1);
     let mut taken = BTreeSet::new();
     let mut clips: Vec<AudioClip> = Vec::with_capacity(files.len());
-    for (genre, path) in files {
+    for (label, path) in files {
         let mut clip_id = stem(&path);
         if uses.get(&clip_id).is_none_or(|&n| n > 1) {
             let inside = path.strip_prefix(root).unwrap_or(&path).with_extension("");
             let parts = inside.iter().skip(1).map(|part| part.to_string_lossy());
-            clip_id = std::iter::once(genre.name().into()).chain(parts).collect::<Vec<_>>().join(".");
+            clip_id = std::iter::once(label.as_str().into()).chain(parts).collect::<Vec<_>>().join(".");
         }
         // Paths are unique, but joined ones (`a/b.c` and `a.b/c`) need not be.
         let wanted = clip_id.clone();
@@ -257,7 +251,7 @@ fn named(root: &Path, mut files: Vec<(Genre, PathBuf)>, skipped: &mut Vec<Skippe
             copy += 1;
             clip_id = format!("{wanted}~{copy}");
         }
-        clips.push(AudioClip { clip_id, genre, path, artist: None, title: None });
+        clips.push(AudioClip { clip_id, label, path, artist: None, title: None });
     }
     clips.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
     clips
@@ -309,58 +303,15 @@ pub(crate) fn contents(folder: &Path) -> Result<String> {
     })
 }
 
-/// What a corpus says of one of its own clips.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct CreditRow {
-    pub(crate) genre: Option<Genre>,
-    pub(crate) artist: Option<String>,
-    pub(crate) title: Option<String>,
-}
-
 /// Rows of the first table found in `folders`, by clip id.
-fn read_credits(folders: &[PathBuf]) -> Result<BTreeMap<String, CreditRow>> {
+fn read_tables(folders: &[PathBuf]) -> Result<BTreeMap<String, MetadataRow>> {
     for folder in folders {
         for table in TABLES {
             let path = folder.join(table);
             if path.is_file() {
-                return read_credit_table(&path);
+                return metadata::read_metadata(&path);
             }
         }
     }
     Ok(BTreeMap::new())
-}
-
-/// Reads a table with a header that names `clip_id` and some of `genre`, `artist`, `title`; other columns are ignored.
-///
-/// # Errors
-/// [`Error::Table`] for a malformed table, a missing column, an unknown genre, or a clip named twice.
-pub(crate) fn read_credit_table(path: &Path) -> Result<BTreeMap<String, CreditRow>> {
-    let table = |line: usize, problem: String| Error::Table { path: path.to_owned(), line, problem };
-    let bytes = fs::read(path).map_err(Error::io("read", path))?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| table(1, "it is not UTF-8".into()))?;
-    let rows = csv::parse(text).map_err(|(line, problem)| table(line, problem))?;
-    let Some(((_, header), rows)) = rows.split_first() else {
-        return Err(table(1, "it is empty; the first line must name the columns: clip_id,genre,artist,title".into()));
-    };
-    let column = |name: &str| header.iter().position(|h| h.trim().eq_ignore_ascii_case(name));
-    let Some(id_column) = column("clip_id") else {
-        return Err(table(1, "no column is named clip_id".into()));
-    };
-    let (genre_column, artist_column, title_column) = (column("genre"), column("artist"), column("title"));
-    let mut credits = BTreeMap::new();
-    for (line, row) in rows {
-        if row.len() != header.len() {
-            return Err(table(*line, format!("{} fields where the header has {}", row.len(), header.len())));
-        }
-        let get = |column: Option<usize>| column.map(|c| row[c].trim()).filter(|text| !text.is_empty());
-        let Some(clip_id) = get(Some(id_column)) else {
-            return Err(table(*line, "its clip_id is empty".into()));
-        };
-        let genre = get(genre_column).map(str::parse).transpose().map_err(|e: Error| table(*line, e.to_string()))?;
-        let [artist, title] = [artist_column, title_column].map(|column| get(column).map(str::to_owned));
-        if credits.insert(clip_id.to_owned(), CreditRow { genre, artist, title }).is_some() {
-            return Err(table(*line, format!("`{clip_id}` is named twice")));
-        }
-    }
-    Ok(credits)
 }

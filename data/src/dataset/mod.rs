@@ -1,8 +1,11 @@
 //! Labelled datasets: audio folders, feature stores, and several of them joined.
+//!
+//! [`Dataset::open`](crate::Dataset::open) opens one folder; [`extract`](crate::extract) makes a feature store of an audio
+//! folder; a [`LabelledDataset`](crate::LabelledDataset) joins several and gives their labels indices.
 
 pub(crate) mod audio_folder;
-pub(crate) mod corpus;
 pub(crate) mod extract;
-pub mod frames;
-pub(crate) mod merged;
-pub(crate) mod store;
+pub(crate) mod feature_store;
+pub(crate) mod labelled;
+pub(crate) mod metadata;
+pub(crate) mod open;

@@ -4,20 +4,21 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::LazyLock};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Error, Genre, TrackMetadata, artist_groups, csv};
+use super::Genre;
+use crate::{Error, TrackMetadata, artist_groups};
 
 const TABLE: &str = include_str!("../../catalogue/gtzan.csv");
 
 /// Part of the fault-filtered split of Kereliuk, Sturm and Larsen (2015): repeats and faults are excluded, and no artist
-/// is in two parts, but for guests in three clips and one song of an unknown artist (a test lists them).
+/// is in two parts, but for guests in three clips and one track of an unknown artist (a test lists them).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FaultFiltered {
     /// 443 clips to fit on.
     Train,
-    /// 197 clips to choose by.
+    /// 197 clips to choose hyperparameters by.
     Valid,
-    /// 290 clips to judge by, once.
+    /// 290 clips to evaluate on, once.
     Test,
     /// 70 repeats and faults, in no part.
     Excluded,
@@ -53,7 +54,7 @@ impl FromStr for FaultFiltered {
 }
 
 /// One clip of GTZAN.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct CatalogueEntry {
     /// Such as `blues.00000`.
@@ -62,13 +63,15 @@ pub struct CatalogueEntry {
     pub genre: Genre,
     /// As the index spells it; `None` where nobody has recognised it.
     pub artist: Option<String>,
-    /// The song.
+    /// Of the track.
     pub title: Option<String>,
     /// Part of the fault-filtered split.
+    #[serde(rename = "fault_filtered_split")]
     pub split: FaultFiltered,
     /// MD5 of the original WAV file, 32 hexadecimal digits.
     pub wav_md5: String,
     /// The group of its artist among all 1000 clips, spellings unified: see [`artist_groups`].
+    #[serde(skip)]
     pub artist_group: String,
 }
 
@@ -92,11 +95,12 @@ impl Catalogue {
         &self.entries
     }
 
-    fn parse(text: &str) -> Option<Self> {
-        let rows = csv::parse(text).ok()?;
-        let mut entries = rows.iter().skip(1).map(|(_, row)| entry(row)).collect::<Option<Vec<_>>>()?;
+    fn parse(table: &str) -> csv::Result<Self> {
+        let mut entries = csv::Reader::from_reader(table.as_bytes())
+            .into_deserialize()
+            .collect::<csv::Result<Vec<CatalogueEntry>>>()?;
         entries.sort_by(|a, b| a.clip_id.cmp(&b.clip_id));
-        let credits: Vec<TrackMetadata<'_>> = entries
+        let tracks: Vec<TrackMetadata<'_>> = entries
             .iter()
             .map(|e| TrackMetadata {
                 clip_id: &e.clip_id,
@@ -105,25 +109,11 @@ impl Catalogue {
                 recording: Some(&e.wav_md5),
             })
             .collect();
-        let groups = artist_groups(&credits);
+        let groups = artist_groups(&tracks);
         entries.iter_mut().zip(groups).for_each(|(entry, group)| entry.artist_group = group);
         let by_id = entries.iter().enumerate().map(|(i, e)| (e.clip_id.clone(), i)).collect();
-        Some(Self { entries, by_id })
+        Ok(Self { entries, by_id })
     }
-}
-
-fn entry(row: &[String]) -> Option<CatalogueEntry> {
-    let [clip_id, genre, artist, title, split, wav_md5] = row else { return None };
-    let known = |text: &String| (!text.is_empty()).then(|| text.clone());
-    Some(CatalogueEntry {
-        clip_id: clip_id.clone(),
-        genre: genre.parse().ok()?,
-        artist: known(artist),
-        title: known(title),
-        split: split.parse().ok()?,
-        wav_md5: wav_md5.clone(),
-        artist_group: String::new(),
-    })
 }
 
 /// GTZAN's catalogue, which is part of the program.
@@ -159,9 +149,11 @@ mod tests {
 
     #[test]
     fn damage_to_the_table_is_noticed() {
-        for text in ["id\nblues.00000,blues,A,B,train", "id\nx,polka,A,B,train,md5", "id\nx,blues,A,B,later,md5", "\"x"]
-        {
-            assert!(Catalogue::parse(text).is_none(), "{text}");
+        let header = TABLE.lines().next().expect("a header");
+        let parse = |row: &str| Catalogue::parse(&format!("{header}\n{row}"));
+        assert!(parse("x,blues,A,B,train,md5").is_ok());
+        for row in ["blues.00000,blues,A,B,train", "x,polka,A,B,train,md5", "x,blues,A,B,later,md5", "\"x"] {
+            assert!(parse(row).is_err(), "{row}");
         }
     }
 

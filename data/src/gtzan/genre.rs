@@ -2,11 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
+use labels::Label;
 use serde::{Deserialize, Serialize};
 
 use crate::Error;
 
-/// One of GTZAN's ten genres, ordered by name; the order of labels everywhere.
+/// One of GTZAN's ten genres, ordered by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
@@ -55,6 +56,12 @@ impl Genre {
         }
     }
 
+    /// The name as a label.
+    #[must_use]
+    pub fn label(self) -> Label {
+        Label::new(self.name()).expect("a test proves that all ten are labels")
+    }
+
     /// Position in [`Genre::ALL`], 0 to 9.
     #[must_use]
     pub fn index(self) -> usize {
@@ -87,6 +94,7 @@ mod tests {
     fn every_genre_is_found_by_its_name_and_index() {
         for (index, genre) in Genre::ALL.into_iter().enumerate() {
             assert_eq!(genre.index(), index);
+            assert_eq!(genre.label(), genre.name());
             assert_eq!(genre.name().parse::<Genre>().expect("a genre"), genre);
             assert_eq!(serde_json::to_string(&genre).expect("a string"), format!("\"{genre}\""));
         }

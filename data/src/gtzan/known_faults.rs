@@ -8,7 +8,8 @@ use std::{
 
 use serde::Serialize;
 
-use crate::{CatalogueEntry, FaultFiltered, artist_key, gtzan::catalogue::catalogue};
+use super::{CatalogueEntry, FaultFiltered, catalogue};
+use crate::artist_key;
 
 /// Why a figure that counts this clip is to be read with care.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

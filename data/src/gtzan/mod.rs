@@ -1,5 +1,9 @@
-//! GTZAN: its catalogue, its genres, its known faults.
+//! GTZAN: its ten genres, what is known of its 1000 clips, its fault-filtered split and its known faults.
 
-pub(crate) mod catalogue;
-pub(crate) mod genre;
-pub(crate) mod known_faults;
+mod catalogue;
+mod genre;
+mod known_faults;
+
+pub use catalogue::{Catalogue, CatalogueEntry, FaultFiltered, catalogue};
+pub use genre::Genre;
+pub use known_faults::{KnownFault, known_faults};

@@ -9,7 +9,7 @@
 //! CPU and with every number of threads.
 //!
 //! ```
-//! use data::{Genre, synth::{SynthSpec, render}};
+//! use data::{gtzan::Genre, synth::{SynthSpec, render}};
 //!
 //! let spec = SynthSpec { seconds: 2.0, ..SynthSpec::default() };
 //! let clip = render(Genre::Reggae, 0, 0, &spec);
@@ -31,7 +31,7 @@ mod write;
 
 pub use write::write_corpus;
 
-use crate::{Error, Genre};
+use crate::{Error, gtzan::Genre};
 use song::{Artist, Song};
 
 /// Samples a second of a synthetic clip, as in GTZAN.
@@ -64,15 +64,15 @@ impl SynthSpec {
     /// Checks the ranges.
     ///
     /// # Errors
-    /// [`Error::Setting`] for 0 or more than 1000 clips, and for a length below 1 s, above 600 s or not a number.
+    /// [`Error::Option`] for 0 or more than 1000 clips, and for a length below 1 s, above 600 s or not a number.
     pub fn validate(&self) -> Result<(), Error> {
         if !(1..=1000).contains(&self.clips_per_genre) {
             let problem = format!("is {}; a genre has 1 to 1000 clips", self.clips_per_genre);
-            return Err(Error::Setting { name: "clips_per_genre", problem });
+            return Err(Error::Option { name: "clips_per_genre", problem });
         }
         if !(1.0..=600.0).contains(&self.seconds) {
             let problem = format!("is {}; a clip lasts 1 to 600 seconds", self.seconds);
-            return Err(Error::Setting { name: "seconds", problem });
+            return Err(Error::Option { name: "seconds", problem });
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::effects::{Biquad, compress, master, reverb};
 use super::osc::{FS, TAU, gain, noise};
-use crate::Genre;
+use crate::gtzan::Genre;
 use crate::rng::Rng;
 
 /// Seconds that are made before the clip begins, so that it begins in the middle of things.

@@ -156,7 +156,7 @@ fn a_full_folder_is_left_as_it_is() {
     let error = write_corpus(&file, &short(1.0), 1, &|_, _| {}).expect_err("a file is no folder");
     assert!(error.to_string().contains("not a folder"), "{error}");
     let error = write_corpus(Path::new(".."), &short(1.0), 1, &|_, _| {}).expect_err("`..` is not a new folder");
-    assert!(matches!(error, Error::Setting { name: "out", .. }), "{error}");
+    assert!(matches!(error, Error::Option { name: "out", .. }), "{error}");
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn settings_out_of_range_are_refused_before_anything_is_written() {
     {
         let spec = SynthSpec { clips_per_genre, seconds, seed: 0 };
         let error = write_corpus(&out, &spec, 1, &|_, _| {}).expect_err("out of range");
-        assert!(matches!(error, Error::Setting { .. }), "{error}");
+        assert!(matches!(error, Error::Option { .. }), "{error}");
     }
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0);
 }

@@ -10,7 +10,7 @@ use std::{
 use rayon::prelude::*;
 
 use super::{SAMPLE_RATE, SynthSpec, render, title};
-use crate::{Error, Genre};
+use crate::{Error, gtzan::Genre};
 
 /// One clip to be made.
 #[derive(Debug)]
@@ -29,7 +29,7 @@ struct Job {
 /// `threads` (0 is taken as 1). `progress` hears how many clips of how many are done, from any thread.
 ///
 /// # Errors
-/// [`Error::Setting`] for a `spec` out of range, for an `out` that holds something, and where `threads` cannot be
+/// [`Error::Option`] for a `spec` out of range, for an `out` that holds something, and where `threads` cannot be
 /// started; [`Error::Io`] where the disk refuses.
 pub fn write_corpus(
     out: &Path,
@@ -66,14 +66,14 @@ fn refuse_full(out: &Path) -> Result<(), Error> {
         Ok(_) => "not a folder",
     };
     let problem = format!("{} is {problem}; a synthetic corpus needs a folder of its own", out.display());
-    Err(Error::Setting { name: "out", problem })
+    Err(Error::Option { name: "out", problem })
 }
 
 /// The name under which the corpus grows: beside `out`, hidden, and another for each process.
 fn partial_path(out: &Path) -> Result<PathBuf, Error> {
     let Some(name) = out.file_name() else {
         let problem = format!("is {}, which names no folder; name the folder that is to be made", out.display());
-        return Err(Error::Setting { name: "out", problem });
+        return Err(Error::Option { name: "out", problem });
     };
     let mut partial = OsString::from(".");
     partial.push(name);
@@ -90,7 +90,7 @@ fn fill(root: &Path, spec: &SynthSpec, threads: usize, progress: &(dyn Fn(usize,
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.max(1))
         .build()
-        .map_err(|error| Error::Setting { name: "threads", problem: format!("cannot be started: {error}") })?;
+        .map_err(|error| Error::Option { name: "threads", problem: format!("cannot be started: {error}") })?;
     let done = AtomicUsize::new(0);
     pool.install(|| {
         jobs.par_iter().try_for_each(|job| {

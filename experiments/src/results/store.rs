@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use data::{
     Split,
-    dataset::frames::{self, Values},
+    tables::{self, Values},
 };
 use models::artifact::DataDescription;
 use serde::{Deserialize, Serialize};
@@ -160,9 +160,9 @@ impl Results {
             let _unfinished = Unfinished::beside(&dir, prefix.clone());
             let writing = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent)?;
             let labels = &result.evaluation.labels;
-            frames::write_parquet(&mut table(labels, &scores)?, &writing.path().join(SCORES))?;
+            tables::write_parquet(&mut table(labels, &scores)?, &writing.path().join(SCORES))?;
             if !cross_validated.is_empty() {
-                frames::write_parquet(&mut table(labels, &cross_validated)?, &writing.path().join(CROSS_VALIDATED))?;
+                tables::write_parquet(&mut table(labels, &cross_validated)?, &writing.path().join(CROSS_VALIDATED))?;
             }
             let mut json = serde_json::to_vec_pretty(&result)?;
             json.push(b'\n');
@@ -246,12 +246,12 @@ impl StoredResult {
     fn rows(&self, file: &str) -> Result<Rc<[Row]>> {
         let path = self.dir.join(file);
         let read = || -> Result<Rc<[Row]>> {
-            let frame = frames::read_parquet(&path)?;
-            let text = |name| frames::text(&frame, name);
+            let frame = tables::read_parquet(&path)?;
+            let text = |name| tables::text(&frame, name);
             let labels = &self.result.evaluation.labels;
-            let columns = labels.iter().map(|label| frames::reals(&frame, label)).collect::<Result<Vec<_>, _>>()?;
+            let columns = labels.iter().map(|label| tables::reals(&frame, label)).collect::<Result<Vec<_>, _>>()?;
             let (clip_ids, wholes, groups) = (text("clip_id")?, text("whole")?, text("artist_group")?);
-            let (credits, genres, folds) = (text("credit")?, text("genre")?, frames::wholes(&frame, "fold")?);
+            let (credits, genres, folds) = (text("credit")?, text("genre")?, tables::wholes(&frame, "fold")?);
             (0..clip_ids.len())
                 .map(|row| {
                     let truth = labels.iter().position(|label| *label == genres[row]);
@@ -286,7 +286,7 @@ fn table(labels: &[String], rows: &[Row]) -> data::Result<data::DataFrame> {
     for (class, label) in labels.iter().enumerate() {
         columns.push((label, Values::Real(rows.iter().map(|row| row.scored.probabilities[class]).collect())));
     }
-    frames::frame(columns)
+    tables::frame(columns)
 }
 
 /// Name of the folder of a result.

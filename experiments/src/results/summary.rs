@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 use data::{
     DataFrame,
-    dataset::frames::{self, Values},
+    tables::{self, Values},
 };
 use serde::Serialize;
 use train::evaluation::metrics::{Evaluation, bootstrap_by_group};
@@ -146,12 +146,12 @@ pub fn remarks<'a>(summaries: impl IntoIterator<Item = &'a Summary>) -> BTreeSet
 /// The summaries as a table for other programs.
 ///
 /// # Errors
-/// Those of [`frames::frame`].
+/// Those of [`tables::frame`].
 pub fn table(summaries: &[Summary]) -> Result<DataFrame> {
     let text = |of: &dyn Fn(&Summary) -> String| Values::Text(summaries.iter().map(of).collect());
     let real = |of: &dyn Fn(&Summary) -> f64| Values::Real(summaries.iter().map(of).collect());
     let whole = |of: &dyn Fn(&Summary) -> usize| Values::Whole(summaries.iter().map(|s| of(s) as u64).collect());
-    Ok(frames::frame([
+    Ok(tables::frame([
         ("name", text(&|s| s.name.clone())),
         ("point", text(&|s| s.point.clone())),
         ("model", text(&|s| s.model.clone())),

@@ -191,7 +191,7 @@ impl Runner {
             let (scored, cross_validated, summary) =
                 fit().with_context(|| format!("fold {} of {}", number + 1, folds.len()))?;
             output.folds.push(fold_result(&scored, train.len(), summary));
-            let whole = |&clip: &usize| dataset.clips()[clip].whole.clone();
+            let whole = |&clip: &usize| dataset.clips()[clip].track_id.clone();
             let rows = test.iter().map(whole).zip(scored);
             output.scores.extend(rows.map(|(whole, scored)| Row { fold: number, whole, scored }));
             let row = |scored| Row { fold: number, whole: String::new(), scored };

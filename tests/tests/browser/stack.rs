@@ -56,7 +56,7 @@ async fn a_track_passes_through_the_whole_stack() {
     browser.until_predicted(&["svm", "vgg19"]).await;
     for model in ["svm", "vgg19"] {
         let genre = browser.text(&format!("by('genre-{model}').dataset.genre")).await;
-        assert!(data::Genre::ALL.iter().any(|known| known.name() == genre), "{model}: {genre}");
+        assert!(data::gtzan::Genre::ALL.iter().any(|known| known.name() == genre), "{model}: {genre}");
         assert!(browser.colours(&format!("timeline-{model}")).await > 3, "{model}");
         let label = browser.text(&format!("by('timeline-{model}').getAttribute('aria-label')")).await;
         assert!(label.contains("0:00 to "), "{model}: {label}");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use data::{DataFrame, dataset::frames};
+use data::{DataFrame, tables};
 use serde::Serialize;
 
 use crate::console::interrupt;
@@ -99,8 +99,8 @@ pub fn one_line(error: &anyhow::Error) -> String {
 /// When that is neither Parquet nor CSV, or the file cannot be written.
 pub fn write_table(frame: &mut DataFrame, path: &Path) -> Result<()> {
     match path.extension().and_then(|extension| extension.to_str()) {
-        Some("parquet") => frames::write_parquet(frame, path)?,
-        Some("csv") => frames::write_csv(frame, path)?,
+        Some("parquet") => tables::write_parquet(frame, path)?,
+        Some("csv") => tables::write_csv(frame, path)?,
         _ => bail!("{}: name a file that ends in .parquet or .csv", path.display()),
     }
     Ok(())

@@ -58,7 +58,7 @@ impl Music {
             manifest.training["clip_ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
         Self {
             clips: manifest.data.clips,
-            gtzan: !ids.is_empty() && ids.iter().all(|id| data::catalogue().get(id).is_some()),
+            gtzan: !ids.is_empty() && ids.iter().all(|id| data::gtzan::catalogue().get(id).is_some()),
             warning: source::synthetic_warning(ids.iter().copied()).filter(|_| !ids.is_empty()),
         }
     }

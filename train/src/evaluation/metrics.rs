@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use data::{KnownFault, catalogue, known_faults, rng::Rng};
+use data::{
+    gtzan::{KnownFault, catalogue, known_faults},
+    rng::Rng,
+};
 use serde::{Deserialize, Serialize};
 
 /// Resamples of the bootstrap behind [`Evaluation::ci95`].

@@ -1,7 +1,7 @@
 //! What a classifier says of the clips of a set.
 
 use anyhow::{Context, Result};
-use data::{LabelledClip, LabelledDataset};
+use data::{LabelledClip, LabelledDataset, labels::LabelSet};
 use models::Classifier;
 use rayon::prelude::*;
 
@@ -38,7 +38,7 @@ pub fn score(
         if let Some(vectors) = known(index)? {
             return Ok((classifier.predict_embedded(&vectors)?, vectors));
         }
-        let features = set.analysis(index)?;
+        let features = set.features(index)?;
         let vectors = classifier.embed(&features)?;
         let probabilities = match vectors.as_slice() {
             [] => classifier.predict(&features)?.probabilities,
@@ -46,11 +46,13 @@ pub fn score(
         };
         Ok((probabilities, vectors))
     };
-    let one = |&index: &usize| -> Result<_> {
+    // Refused before anything that may take long.
+    let truths = LabelSet::from_names(classifier.labels()).map_err(data::Error::from);
+    let truths = truths.and_then(|labels| set.classes(indices, &labels));
+    let truths = truths.with_context(|| format!("{} cannot score it", classifier.identity()))?;
+    let one = |(&index, truth): (&usize, usize)| -> Result<_> {
         let clip = &set.clips()[index];
-        // Refused before anything that may take long.
-        let unscored = scored(clip, classifier.labels(), Vec::new())
-            .with_context(|| format!("{} cannot judge it", classifier.identity()))?;
+        let unscored = scored(clip, truth, Vec::new());
         let predicted = predict(index).with_context(|| format!("failed to classify {}", clip.clip_id));
         let (probabilities, vectors) = predicted?;
         stage.at(done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1, indices.len());
@@ -58,21 +60,18 @@ pub fn score(
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
     let (scored, passages) =
-        pool.install(|| indices.par_iter().map(one).collect::<Result<Vec<_>>>())?.into_iter().unzip();
+        pool.install(|| indices.par_iter().zip(truths).map(one).collect::<Result<Vec<_>>>())?.into_iter().unzip();
     Ok(Judged { scored, passages })
 }
 
-/// A clip with what was said of it, a probability for each of `labels`.
-///
-/// # Errors
-/// When its genre is none of them.
-pub fn scored(clip: &LabelledClip, labels: &[String], probabilities: Vec<f64>) -> Result<Scored> {
-    let truth = labels.iter().position(|label| label == clip.genre.name());
-    Ok(Scored {
+/// A clip with a probability for each class, of which `truth` is its own.
+#[must_use]
+pub fn scored(clip: &LabelledClip, truth: usize, probabilities: Vec<f64>) -> Scored {
+    Scored {
         clip_id: clip.clip_id.clone(),
         credit: [&clip.artist, &clip.title].into_iter().flatten().cloned().collect::<Vec<_>>().join(": "),
         group: clip.group.clone(),
-        truth: truth.with_context(|| format!("clip {} is {}, which was not trained on", clip.clip_id, clip.genre))?,
+        truth,
         probabilities,
-    })
+    }
 }

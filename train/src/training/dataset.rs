@@ -1,7 +1,6 @@
 //! [`TrainingData`]: a labelled dataset with what is computed of its clips once.
 
 use std::{
-    collections::BTreeSet,
     path::PathBuf,
     sync::{
         OnceLock,
@@ -10,7 +9,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use data::{ExtractOptions, Fold, LabelledDataset, Split};
+use data::{ExtractOptions, Fold, LabelledDataset, Split, labels::LabelSet};
 use features::{Extractor, FeatureSpec};
 use rayon::prelude::*;
 
@@ -42,12 +41,12 @@ impl TrainingData {
     /// Opens corpora as one dataset; audio is extracted on the way. `pieces` cuts each clip into so many.
     ///
     /// # Errors
-    /// Those of [`LabelledDataset::open`] and [`LabelledDataset::in_pieces`].
+    /// Those of [`LabelledDataset::open`] and [`LabelledDataset::in_segments`].
     pub fn open(corpora: &[PathBuf], spec: &FeatureSpec, pieces: Option<usize>, threads: usize) -> Result<Self> {
         let scratch = Scratch::new().ok();
         let mut dataset = open_dataset(corpora, spec, threads, scratch.as_ref())?;
         if let Some(pieces) = pieces {
-            dataset = dataset.in_pieces(pieces)?;
+            dataset = dataset.in_segments(pieces)?;
         }
         Ok(Self { _scratch: scratch, ..Self::new(dataset)? })
     }
@@ -97,9 +96,9 @@ impl TrainingData {
     pub fn training_set(&self, clips: &[usize], labels: &[String], threads: usize) -> Result<TrainingSet> {
         self.compute(clips, threads)?;
         let mut training = TrainingSet { names: self.extractor.names().to_vec(), ..TrainingSet::default() };
+        training.labels = self.dataset.classes(clips, &LabelSet::from_names(labels)?)?;
         for (index, &clip) in clips.iter().enumerate() {
             let of_clip = &self.dataset.clips()[clip];
-            training.labels.push(label(&of_clip.clip_id, of_clip.genre.name(), labels)?);
             training.groups.push(of_clip.group.clone());
             let vectors = self.vectors[clip].get().context("the vectors were computed")?;
             for (evaluated, of_kind) in [(true, &vectors.segments), (false, &vectors.windows)] {
@@ -130,7 +129,7 @@ impl TrainingData {
     }
 
     fn vectors_of(&self, clip: usize) -> Result<ClipVectors> {
-        let features = self.dataset.analysis(clip)?;
+        let features = self.dataset.features(clip)?;
         let vectors = |of: Vec<features::FeatureVector>| of.into_iter().map(|one| one.vector).collect();
         let longer = features.log_mel().n_frames() > self.extractor.spec().segmentation.window.frames;
         Ok(ClipVectors {
@@ -166,17 +165,10 @@ pub(crate) fn threads_of(threads: usize) -> Result<rayon::ThreadPool> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")
 }
 
-/// The class of a clip.
-pub(crate) fn label(clip_id: &str, name: &str, labels: &[String]) -> Result<usize> {
-    let class = labels.iter().position(|label| label == name);
-    class.with_context(|| format!("clip {clip_id} is {name}, of which no clip is fitted on"))
-}
-
 /// The labels of the clips `indices`, in the order of the labels of the dataset.
 #[must_use]
 pub fn labels(dataset: &LabelledDataset, indices: &[usize]) -> Vec<String> {
-    let genres: BTreeSet<_> = indices.iter().map(|&index| dataset.clips()[index].genre).collect();
-    genres.into_iter().map(|genre| genre.name().to_owned()).collect()
+    dataset.labels_of(indices).iter().map(|label| label.to_string()).collect()
 }
 
 /// Refuses folds of which one leaves a label of `labels` without a clip to fit on.

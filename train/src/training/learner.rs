@@ -2,7 +2,8 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
+use data::labels::LabelSet;
 use features::{Extractor, FeatureSpec, Fingerprint};
 use models::{
     Classifier, Identity, pool,
@@ -104,7 +105,7 @@ impl Fitted {
         scoring::score(classifier, data.dataset(), clips, threads, &|clip| match vectors {
             Vectors::Dataset => Ok(data.segments(clip).map(<[_]>::to_vec)),
             Vectors::Embedder(embedder) => {
-                let features = data.dataset().analysis(clip)?;
+                let features = data.dataset().features(clip)?;
                 Ok(Some(embedder.segments(features.log_mel(), classifier.extractor())?))
             }
             Vectors::Classifier => Ok(None),
@@ -246,10 +247,11 @@ fn unversioned(name: &str, spec: &FeatureSpec) -> Identity {
 
 /// The clips that were fitted on with what was predicted for them; those of which nothing was are left out.
 fn scored(input: &FitInput<'_>, predicted: Vec<Vec<f64>>) -> Result<Vec<Scored>> {
-    let clips = input.data.dataset().clips();
-    let of_clip = |(&clip, probabilities)| scoring::scored(&clips[clip], input.labels, probabilities);
-    let predicted = input.train.iter().zip(predicted).filter(|(_, probabilities)| !probabilities.is_empty());
-    predicted.map(of_clip).collect::<Result<_>>().context("failed to score by cross-validation")
+    let dataset = input.data.dataset();
+    let classes = dataset.classes(input.train, &LabelSet::from_names(input.labels)?)?;
+    let clips = input.train.iter().map(|&clip| &dataset.clips()[clip]).zip(classes);
+    let predicted = clips.zip(predicted).filter(|(_, probabilities)| !probabilities.is_empty());
+    Ok(predicted.map(|((clip, truth), probabilities)| scoring::scored(clip, truth, probabilities)).collect())
 }
 
 /// A machine with the hyperparameters that were chosen on all clips, fitted and calibrated anew.

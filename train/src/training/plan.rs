@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail};
-use data::{FaultFiltered, Fold, LabelledDataset, Part, Split};
+use data::{FaultFiltered, Fold, LabelledDataset, Part, Split, labels::LabelSet};
 
 use super::{
     dataset::{self, TrainingData},
@@ -136,10 +136,8 @@ impl TrainingPlan {
         let fitted_on_too =
             Learning::LeftOut("every clip that judges was fitted on too (--refit), each by a model of its fold");
         let learning = if self.refit { &fitted_on_too } else { learning };
-        let clips = || self.train.iter().map(|&index| &data.dataset().clips()[index]);
-        let labels = clips().map(|clip| dataset::label(&clip.clip_id, clip.genre.name(), &self.labels));
-        let labels = labels.collect::<Result<Vec<_>>>()?;
-        let groups: Vec<String> = clips().map(|clip| clip.group.clone()).collect();
+        let labels = data.dataset().classes(&self.train, &LabelSet::from_names(&self.labels)?)?;
+        let groups: Vec<String> = self.train.iter().map(|&index| data.dataset().clips()[index].group.clone()).collect();
         LearningCurve::new(learning, FittedOn { labels: &labels, groups: &groups }, judged, evaluation, seed)
     }
 

@@ -12,7 +12,7 @@ mod reggae;
 mod rock;
 
 use super::song::Song;
-use crate::Genre;
+use crate::gtzan::Genre;
 
 /// Tempi in beats a minute between which the artists of a genre play.
 pub(super) fn tempo(genre: Genre) -> (f64, f64) {

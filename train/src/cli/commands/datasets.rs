@@ -87,7 +87,7 @@ pub fn extract(args: &ExtractArgs) -> Result<()> {
 /// # Errors
 /// When the corpus cannot be opened, or the table cannot be written.
 pub fn manifest(args: &ManifestArgs) -> Result<()> {
-    let mut frame = data::manifest(&Dataset::open(&args.data)?)?;
+    let mut frame = data::tables::manifest(&Dataset::open(&args.data)?)?;
     output::write_table(&mut frame, &args.out)?;
     let columns: Vec<_> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
     if args.json {

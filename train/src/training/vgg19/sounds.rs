@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};
-use data::LabelledDataset;
+use data::{LabelledDataset, labels::LabelSet};
 use features::{Extractor, FeatureSpec, LogMel};
 use models::vgg19::{Columns, Preprocessor, Vgg19, Vgg19Config, Vgg19Parameters};
 use ndarray::Array2;
@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{FitContext, cache::Cache, recipe::Standardisation};
-use crate::{console::progress::Stage, training::dataset::label};
+use crate::console::progress::Stage;
 
 /// Clips of a set with their labels; log-mels are read as they are needed.
 pub struct PreparedDataset<'a> {
@@ -36,22 +36,18 @@ impl<'a> PreparedDataset<'a> {
     /// The clips `indices` of `set`.
     ///
     /// # Errors
-    /// When a genre is not among `labels`.
+    /// When a label is not among `labels`.
     pub fn new(
         set: &'a LabelledDataset,
         indices: &[usize],
         labels: &[String],
         extractor: &'a Extractor,
     ) -> Result<Self> {
-        let label = |&index: &usize| {
-            let clip = &set.clips()[index];
-            label(&clip.clip_id, clip.genre.name(), labels)
-        };
         Ok(Self {
             set,
             indices: indices.to_vec(),
             extractor,
-            labels: indices.iter().map(label).collect::<Result<_>>()?,
+            labels: set.classes(indices, &LabelSet::from_names(labels)?)?,
             groups: indices.iter().map(|&index| set.clips()[index].group.clone()).collect(),
         })
     }
@@ -86,7 +82,7 @@ impl<'a> PreparedDataset<'a> {
     /// When it cannot be read.
     pub fn log_mel(&self, member: usize) -> Result<LogMel> {
         let index = self.indices[member];
-        let analysis = self.set.analysis(index).map_err(anyhow::Error::from);
+        let analysis = self.set.features(index).map_err(anyhow::Error::from);
         Ok(analysis.with_context(|| format!("failed to read {}", self.set.clips()[index].clip_id))?.log_mel().clone())
     }
 

@@ -1,4 +1,4 @@
-//! Stores: written, read back, joined, and broken in every way.
+//! Feature stores: written, read back, joined, and broken in every way.
 
 use std::{
     collections::BTreeMap,
@@ -7,12 +7,12 @@ use std::{
     sync::OnceLock,
 };
 
-use data::{AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Genre, LabelledDataset, Part, Split, extract};
+use data::{AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, LabelledDataset, Part, Split, extract};
 use features::{FeatureSpec, spec::Needs};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
 
-use crate::sounds;
+use crate::fixtures;
 
 fn log_mel_spec() -> FeatureSpec {
     FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).unwrap()
@@ -35,12 +35,12 @@ fn bytes_of(tree: &Path, spec: &FeatureSpec, threads: usize) -> BTreeMap<String,
 }
 
 #[test]
-fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_analyses() {
+fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_features() {
     let folder = tempfile::tempdir().unwrap();
     let tree = folder.path().join("tree");
-    sounds::write_tree(&tree, 4);
+    fixtures::write_folder(&tree, 4);
     fs::write(tree.join("rock/broken.wav"), b"RIFF nothing").unwrap();
-    sounds::write_wav(&tree.join("rock/short.wav"), &sounds::tune(9, 0.2), sounds::RATE);
+    fixtures::write_wav(&tree.join("rock/short.wav"), &fixtures::tune(9, 0.2), fixtures::RATE);
     for name in features::spec::PRESETS {
         let spec = FeatureSpec::preset(name).unwrap();
         let bytes = bytes_of(&tree, &spec, 1);
@@ -70,8 +70,8 @@ fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_analyses() {
         assert_eq!(store.ids().collect::<Vec<_>>(), kept.iter().map(|clip| clip.clip_id.as_str()).collect::<Vec<_>>());
         for (row, clip) in kept.into_iter().enumerate() {
             let decoded = features::decode::decode_file(&clip.path, &Default::default()).unwrap();
-            assert_eq!(store.analysis(row).unwrap(), extractor.extract(&decoded.clip).unwrap(), "{}", clip.clip_id);
-            assert_eq!(store.genre(row), clip.genre);
+            assert_eq!(store.features(row).unwrap(), extractor.extract(&decoded.clip).unwrap(), "{}", clip.clip_id);
+            assert_eq!(store.label(row), &clip.label);
         }
     }
 }
@@ -85,8 +85,8 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
     spec.segmentation.window = spec.segmentation.segment;
     // 70 and 100 frames.
     let seconds = |frames: usize| spec.seconds(frames) + 0.01;
-    sounds::write_wav(&folder.path().join("rock/long.wav"), &sounds::tune(1, seconds(70)), sounds::RATE);
-    sounds::write_wav(&folder.path().join("rock/longer.wav"), &sounds::tune(2, seconds(100)), sounds::RATE);
+    fixtures::write_wav(&folder.path().join("rock/long.wav"), &fixtures::tune(1, seconds(70)), fixtures::RATE);
+    fixtures::write_wav(&folder.path().join("rock/longer.wav"), &fixtures::tune(2, seconds(100)), fixtures::RATE);
     let out = folder.path().join("store");
     let tree = AudioFolder::open(folder.path()).unwrap();
     extract(&tree, &spec, &out, &ExtractOptions::default()).unwrap();
@@ -96,14 +96,14 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
         let decoded = features::decode::decode_file(&tree.clips()[row].path, &Default::default()).unwrap();
         let whole = extractor.extract(&decoded.clip).unwrap();
         assert_eq!(whole.log_mel().n_frames(), frames);
-        assert_eq!(store.analysis(row).unwrap(), whole.frames(start, start + 40).unwrap());
+        assert_eq!(store.features(row).unwrap(), whole.frames(start, start + 40).unwrap());
     }
 }
 
 #[test]
 fn only_stores_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    sounds::write_tree(&folder.path().join("tree"), 1);
+    fixtures::write_folder(&folder.path().join("tree"), 1);
     let tree = AudioFolder::open(&folder.path().join("tree")).unwrap();
     let precious = folder.path().join("precious");
     fs::create_dir(&precious).unwrap();
@@ -135,9 +135,9 @@ fn only_stores_are_replaced() {
 fn corpora_are_joined_by_what_all_suffice_for() {
     let folder = tempfile::tempdir().unwrap();
     let [tree, other] = ["tree", "other"].map(|name| folder.path().join(name));
-    sounds::write_tree(&tree, 2);
-    sounds::write_wav(&other.join("genres/pop/new.wav"), &sounds::tune(70, 3.0), sounds::RATE);
-    sounds::write_wav(&other.join("genres/blues/blues.own1.wav"), &sounds::tune(71, 3.0), sounds::RATE);
+    fixtures::write_folder(&tree, 2);
+    fixtures::write_wav(&other.join("genres/pop/new.wav"), &fixtures::tune(70, 3.0), fixtures::RATE);
+    fixtures::write_wav(&other.join("genres/blues/blues.own1.wav"), &fixtures::tune(71, 3.0), fixtures::RATE);
     let spec = FeatureSpec::gtzan_store();
     let whole = LabelledDataset::open(&[&tree], &spec, &ExtractOptions::default()).unwrap();
     assert_eq!(whole.spec(), &spec, "an audio tree suffices for all");
@@ -150,11 +150,11 @@ fn corpora_are_joined_by_what_all_suffice_for() {
     let ids: Vec<&str> = set.clips().iter().map(|clip| clip.clip_id.as_str()).collect();
     assert_eq!(ids, ["blues.own0", "blues.own1", "jazz.own0", "jazz.own1", "rock.own0", "rock.own1", "new"]);
     assert_eq!(set.description().repeats, 1);
-    assert_eq!(set.description().by_genre[&Genre::Blues], 2);
+    assert_eq!(set.description().by_label["blues"], 2);
     let text = set.description().to_string();
     assert_eq!(text, "7 clips (6 of one audio tree, 1 of one log-mel store; 1 repeated ids left out)");
     // The first wins: blues.own1 is the tree's.
-    assert_eq!(set.analysis(1).unwrap().log_mel(), whole.analysis(1).unwrap().log_mel());
+    assert_eq!(set.features(1).unwrap().log_mel(), whole.features(1).unwrap().log_mel());
 
     // The digest tells what is seen, not where it lies.
     let elsewhere = folder.path().join("elsewhere");
@@ -171,42 +171,42 @@ fn corpora_are_joined_by_what_all_suffice_for() {
 }
 
 #[test]
-fn a_clip_in_pieces_is_its_frames_in_order() {
+fn a_clip_in_segments_is_its_frames_in_order() {
     let folder = tempfile::tempdir().unwrap();
-    sounds::write_tree(folder.path(), 2);
+    fixtures::write_folder(folder.path(), 2);
     let mut spec = FeatureSpec::gtzan_store();
     spec.segmentation.min_frames = 4;
     let open = || LabelledDataset::open(&[folder.path()], &spec, &ExtractOptions::default()).unwrap();
     let whole = open();
-    let pieces = open().in_pieces(2).unwrap();
-    assert_eq!(pieces.len(), 2 * whole.len());
-    assert_eq!(pieces.description(), whole.description());
-    let n_frames = whole.analysis(1).unwrap().log_mel().n_frames();
+    let segments = open().in_segments(2).unwrap();
+    assert_eq!(segments.len(), 2 * whole.len());
+    assert_eq!(segments.description(), whole.description());
+    let n_frames = whole.features(1).unwrap().log_mel().n_frames();
     let half = n_frames / 2;
     for (index, range) in [(2, 0..half), (3, half..2 * half)] {
-        let expected = whole.analysis(1).unwrap().frames(range.start, range.end).unwrap();
-        assert_eq!(pieces.analysis(index).unwrap(), expected, "of every series too");
+        let expected = whole.features(1).unwrap().frames(range.start, range.end).unwrap();
+        assert_eq!(segments.features(index).unwrap(), expected, "of every series too");
     }
-    let (clip, piece) = (&whole.clips()[1], &pieces.clips()[3]);
-    assert_eq!((piece.clip_id.as_str(), piece.whole.as_str()), ("blues.own1.1", "blues.own1"));
-    assert_eq!((&piece.group, piece.genre, clip.whole.as_str()), (&clip.group, clip.genre, "blues.own1"));
-    assert_eq!(pieces.items()[3].clip_id, "blues.own1", "pieces of a clip share it");
-    assert_ne!(pieces.digest_of(&[2]).unwrap(), pieces.digest_of(&[3]).unwrap());
-    assert_ne!(pieces.digest_of(&[2]).unwrap(), whole.digest_of(&[1]).unwrap());
-    for pieces in [0, 1, 1001, n_frames] {
-        let refused = open().in_pieces(pieces).unwrap_err();
-        assert!(matches!(&refused, Error::Setting { name: "pieces", .. }), "{refused}");
+    let (clip, segment) = (&whole.clips()[1], &segments.clips()[3]);
+    assert_eq!((segment.clip_id.as_str(), segment.track_id.as_str()), ("blues.own1.1", "blues.own1"));
+    assert_eq!((&segment.group, segment.label, clip.track_id.as_str()), (&clip.group, clip.label, "blues.own1"));
+    assert_eq!(segments.items()[3].track_id, "blues.own1", "segments of a clip share it");
+    assert_ne!(segments.digest_of(&[2]).unwrap(), segments.digest_of(&[3]).unwrap());
+    assert_ne!(segments.digest_of(&[2]).unwrap(), whole.digest_of(&[1]).unwrap());
+    for segments in [0, 1, 1001, n_frames] {
+        let refused = open().in_segments(segments).unwrap_err();
+        assert!(matches!(&refused, Error::Option { name: "pieces", .. }), "{refused}");
     }
 }
 
 #[test]
 fn the_real_store_is_read_as_it_is() {
-    let Some(path) = sounds::shared("gtzan/logmel") else { return };
+    let Some(path) = fixtures::shared("gtzan/logmel") else { return };
     let store = FeatureStore::open(&path).unwrap();
     assert_eq!((store.len(), store.n_frames(0), store.id(0)), (710, 344, "blues.00000"));
     assert_eq!(store.spec(), &log_mel_spec());
     assert!((0..store.len()).all(|row| store.catalogue(row).is_some()));
-    let log_mel = store.analysis(709).unwrap().log_mel().clone();
+    let log_mel = store.features(709).unwrap().log_mel().clone();
     assert_eq!((log_mel.n_mels(), log_mel.n_frames()), (128, 344));
 
     let set = LabelledDataset::open(&[&path], &FeatureSpec::gtzan_store(), &ExtractOptions::default()).unwrap();
@@ -277,7 +277,7 @@ impl Parts {
 /// Opens a store and reads all of it.
 fn read_all(folder: &Path) -> Result<(), Error> {
     let store = FeatureStore::open(folder)?;
-    (0..store.len()).try_for_each(|row| store.analysis(row).map(drop))?;
+    (0..store.len()).try_for_each(|row| store.features(row).map(drop))?;
     store.digest().map(drop)
 }
 
@@ -285,13 +285,16 @@ fn read_all(folder: &Path) -> Result<(), Error> {
 fn a_store_of_another_writer_opens() {
     let folder = Parts::good().write();
     let store = FeatureStore::open(folder.path()).unwrap();
-    assert_eq!((store.genre(0), store.genre(1), store.artist(1)), (Genre::Blues, Genre::Jazz, Some("Somebody")));
-    let analysis = store.analysis(1).unwrap();
-    let levels: Vec<f32> = analysis.log_mel().db().iter().copied().collect();
+    assert_eq!(
+        (store.label(0).as_str(), store.label(1).as_str(), store.artist(1)),
+        ("blues", "jazz", Some("Somebody"))
+    );
+    let features = store.features(1).unwrap();
+    let levels: Vec<f32> = features.log_mel().db().iter().copied().collect();
     // The third frame of each band is padding.
     let expected = (0..32).flat_map(|band| [96 + 3 * band, 97 + 3 * band]).map(|i| (i % 60) as f32 * 0.5 - 80.0);
     assert_eq!(levels, expected.collect::<Vec<_>>());
-    assert_eq!(analysis.series(features::spec::Descriptor::Rms).unwrap().dim(), (1, 2));
+    assert_eq!(features.series(features::spec::Descriptor::Rms).unwrap().dim(), (1, 2));
     let full = FeatureStore::open(Parts { n_frames: None, ..Parts::good() }.write().path()).unwrap();
     assert_eq!(full.n_frames(1), 3);
 }
@@ -333,8 +336,8 @@ fn stores_that_contradict_themselves_are_refused_with_a_reason() {
         ("a second time", Parts { ids: "own\nown\n", ..good() }),
         ("not a clip id", Parts { ids: "own\n\n", ..good() }),
         ("not a clip id", Parts { ids: "own\nblues.\u{7}\n", ..good() }),
-        ("genre of 1 clips is unknown (`own`)", Parts { table: None, ..good() }),
-        ("genre of 1 clips is unknown (`polka.1`)", Parts { ids: "polka.1\nown\n", ..good() }),
+        ("label of 1 clips is unknown (`own`)", Parts { table: None, ..good() }),
+        ("label of 1 clips is unknown (`polka.1`)", Parts { ids: "polka.1\nown\n", ..good() }),
         ("polka", Parts { table: Some("clip_id,genre\nown,polka\n"), ..good() }),
         ("layout version `2.0`", Parts { version: Some("2.0"), ..good() }),
         ("layout version `one`", Parts { version: Some("one"), ..good() }),
@@ -411,21 +414,21 @@ proptest! {
 #[test]
 fn a_manifest_is_the_same_table_every_time() {
     let folder = tempfile::tempdir().unwrap();
-    sounds::write_tree(&folder.path().join("tree"), 2);
+    fixtures::write_folder(&folder.path().join("tree"), 2);
     fs::write(folder.path().join("tree/artists.csv"), "clip_id,artist\nblues.own0,\"A, \"\"B\"\"\"\n").unwrap();
-    let corpus = Dataset::open(&folder.path().join("tree")).unwrap();
-    let mut frame = data::manifest(&corpus).unwrap();
+    let dataset = Dataset::open(&folder.path().join("tree")).unwrap();
+    let mut frame = data::tables::manifest(&dataset).unwrap();
     assert_eq!(frame.shape(), (6, 7));
     let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
-    data::dataset::frames::write_parquet(&mut frame, &a).unwrap();
-    data::dataset::frames::write_parquet(&mut data::manifest(&corpus).unwrap(), &b).unwrap();
+    data::tables::write_parquet(&mut frame, &a).unwrap();
+    data::tables::write_parquet(&mut data::tables::manifest(&dataset).unwrap(), &b).unwrap();
     assert_eq!(fs::read(&a).unwrap(), fs::read(&b).unwrap());
     assert!(fs::read(&a).unwrap().starts_with(b"PAR1"));
-    data::dataset::frames::write_csv(&mut frame, &a).unwrap();
+    data::tables::write_csv(&mut frame, &a).unwrap();
     let text = fs::read_to_string(&a).unwrap();
     assert!(text.starts_with("clip_id,genre,artist,title,split,n_frames,file\nblues.own0,blues,\"A, \"\"B\"\"\",,,,blues/blues.own0.wav\n"), "{text}");
 
-    let mut catalogue = data::dataset::frames::catalogue_frame().unwrap();
+    let mut catalogue = data::tables::catalogue().unwrap();
     assert_eq!(catalogue.shape(), (1000, 7));
-    data::dataset::frames::write_parquet(&mut catalogue, &folder.path().join("new/catalogue.parquet")).unwrap();
+    data::tables::write_parquet(&mut catalogue, &folder.path().join("new/catalogue.parquet")).unwrap();
 }

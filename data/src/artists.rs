@@ -34,14 +34,14 @@ const SUFFIXES: [&str; 8] = ["co", "ii", "iii", "inc", "jr", "ltd", "llc", "sr"]
 /// Words that lead to a guest.
 const GUEST: [&str; 8] = ["feat", "featuring", "ft", "presents", "pres", "versus", "vs", "with"];
 
-/// What is known of who made a clip, for [`artist_groups`].
+/// What is known of the track of a clip, for [`artist_groups`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrackMetadata<'a> {
     /// The clip; names the group where nothing else is known.
     pub clip_id: &'a str,
     /// As some index spells it.
     pub artist: Option<&'a str>,
-    /// Title of the song; unites clips of an unknown artist.
+    /// Title of the track; unites clips of an unknown artist.
     pub title: Option<&'a str>,
     /// Digest of the recording; equal ones are one recording.
     pub recording: Option<&'a str>,
@@ -65,37 +65,37 @@ pub fn artist_key(name: &str) -> String {
 ///
 /// The group is named after its first artist by key, else `title:…` or `clip:…`.
 #[must_use]
-pub fn artist_groups(credits: &[TrackMetadata<'_>]) -> Vec<String> {
+pub fn artist_groups(tracks: &[TrackMetadata<'_>]) -> Vec<String> {
     // Nodes: names first, so that the least index of a component is its first name.
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut recordings: BTreeMap<&str, usize> = BTreeMap::new();
-    let clip_words: Vec<Vec<String>> = credits.iter().map(|c| c.artist.map(words).unwrap_or_default()).collect();
+    let clip_words: Vec<Vec<String>> = tracks.iter().map(|c| c.artist.map(words).unwrap_or_default()).collect();
     for words in clip_words.iter().filter(|words| !words.is_empty()) {
         names.insert(words.concat(), words.clone());
     }
     let index_of: BTreeMap<&str, usize> = names.keys().enumerate().map(|(i, key)| (key.as_str(), i)).collect();
-    let mut sets = DisjointSets::new(names.len() + credits.len());
+    let mut sets = DisjointSets::new(names.len() + tracks.len());
     let clip_node = |clip: usize| names.len() + clip;
 
     unite_misspellings(&names, &mut sets);
-    for (clip, credit) in credits.iter().enumerate() {
+    for (clip, track) in tracks.iter().enumerate() {
         let node = clip_node(clip);
         if let Some(&name) = index_of.get(clip_words[clip].concat().as_str()) {
             sets.unite(name, node);
-            for other in credit.artist.into_iter().flat_map(collaborators) {
+            for other in track.artist.into_iter().flat_map(collaborators) {
                 if let Some(&other) = index_of.get(other.as_str()) {
                     sets.unite(name, other);
                 }
             }
         }
-        if let Some(recording) = credit.recording {
+        if let Some(recording) = track.recording {
             let first = *recordings.entry(recording).or_insert(node);
             sets.unite(first, node);
         }
     }
     // Titles unite unknown artists with each other, and with one who is known to have made the song: two known artists
     // of one title stay apart.
-    let title_keys: Vec<Option<String>> = credits.iter().map(|c| c.title.and_then(title_key)).collect();
+    let title_keys: Vec<Option<String>> = tracks.iter().map(|c| c.title.and_then(title_key)).collect();
     let mut known_titles: BTreeMap<&str, usize> = BTreeMap::new();
     let mut unknown_titles: BTreeMap<&str, usize> = BTreeMap::new();
     for (clip, title) in title_keys.iter().enumerate() {
@@ -114,14 +114,14 @@ pub fn artist_groups(credits: &[TrackMetadata<'_>]) -> Vec<String> {
     }
 
     let name_of: Vec<&String> = names.keys().collect();
-    (0..credits.len())
+    (0..tracks.len())
         .map(|clip| {
             let root = sets.find(clip_node(clip));
             match name_of.get(root) {
                 Some(name) => (*name).clone(),
                 None => match &title_keys[root - names.len()] {
                     Some(title) => format!("title:{title}"),
-                    None => format!("clip:{}", credits[root - names.len()].clip_id),
+                    None => format!("clip:{}", tracks[root - names.len()].clip_id),
                 },
             }
         })
@@ -287,12 +287,12 @@ mod tests {
 
     fn groups(artists: &[&str]) -> Vec<String> {
         let ids: Vec<String> = (0..artists.len()).map(|i| i.to_string()).collect();
-        let credits: Vec<TrackMetadata<'_>> = artists
+        let tracks: Vec<TrackMetadata<'_>> = artists
             .iter()
             .zip(&ids)
             .map(|(artist, clip_id)| TrackMetadata { clip_id, artist: Some(artist), ..TrackMetadata::default() })
             .collect();
-        artist_groups(&credits)
+        artist_groups(&tracks)
     }
 
     #[test]
@@ -353,18 +353,18 @@ mod tests {
 
     #[test]
     fn unknown_artists_group_by_title_or_stand_alone() {
-        let credit = |clip_id, artist, title| TrackMetadata { clip_id, artist, title, recording: None };
+        let track = |clip_id, artist, title| TrackMetadata { clip_id, artist, title, recording: None };
         let found = artist_groups(&[
-            credit("a", None, Some("I'll Be Watching You")),
-            credit("b", None, Some("Ill be watching you!")),
-            credit("c", None, None),
-            credit("d", None, None),
-            credit("e", None, Some("Track 01")),
-            credit("f", None, Some("Track 01")),
-            credit("g", Some("Jimmie Skinner"), Some("I Found My Girl In The USA")),
-            credit("h", None, Some("I found my girl in the USA")),
-            credit("i", Some("Metallica"), Some("So What, Then")),
-            credit("j", Some("Miles Davis"), Some("So What, Then")),
+            track("a", None, Some("I'll Be Watching You")),
+            track("b", None, Some("Ill be watching you!")),
+            track("c", None, None),
+            track("d", None, None),
+            track("e", None, Some("Track 01")),
+            track("f", None, Some("Track 01")),
+            track("g", Some("Jimmie Skinner"), Some("I Found My Girl In The USA")),
+            track("h", None, Some("I found my girl in the USA")),
+            track("i", Some("Metallica"), Some("So What, Then")),
+            track("j", Some("Miles Davis"), Some("So What, Then")),
         ]);
         assert_eq!(found[0], found[1]);
         assert_eq!((found[2].as_str(), found[3].as_str()), ("clip:c", "clip:d"));
@@ -375,8 +375,8 @@ mod tests {
 
     #[test]
     fn equal_recordings_are_united_whoever_made_them() {
-        let credit = |clip_id, artist| TrackMetadata { clip_id, artist, title: None, recording: Some("md5") };
-        let found = artist_groups(&[credit("a", Some("Queen")), credit("b", None), credit("c", Some("Abba"))]);
+        let track = |clip_id, artist| TrackMetadata { clip_id, artist, title: None, recording: Some("md5") };
+        let found = artist_groups(&[track("a", Some("Queen")), track("b", None), track("c", Some("Abba"))]);
         assert_eq!(found, ["abba", "abba", "abba"]);
     }
 

@@ -1,4 +1,4 @@
-//! PreparedDataset and folders for the tests of this crate.
+//! Clips and folders for the tests of this crate.
 
 use std::{
     fs,
@@ -42,8 +42,8 @@ pub(crate) fn write_wav(path: &Path, samples: &[f32], sample_rate: u32) {
     writer.finalize().expect("a whole file");
 }
 
-/// A tree of clips of different lengths: `per_genre` each of blues, jazz and rock.
-pub(crate) fn write_tree(root: &Path, per_genre: usize) {
+/// An audio folder of clips of different lengths: `per_genre` each of blues, jazz and rock.
+pub(crate) fn write_folder(root: &Path, per_genre: usize) {
     for (g, genre) in ["blues", "jazz", "rock"].into_iter().enumerate() {
         for clip in 0..per_genre {
             let samples = tune((g * 100 + clip) as u64, 2.0 + clip as f64);

@@ -1,4 +1,4 @@
-//! Log-mel stores: the features of a corpus in one file, rows read as they are needed.
+//! Feature stores: the features of a dataset in one file, rows read as they are needed.
 //!
 //! A store is a folder:
 //! - `logmel.safetensors`: `logmel_u8` `[clips, n_mels, max_frames]` (or `logmel_f32` where the specification does not
@@ -7,8 +7,8 @@
 //!   Its metadata holds `tonearm_store`, the version of this layout, and `tonearm_spec`, the canonical JSON of the
 //!   [`FeatureSpec`]. Without metadata it is the GTZAN store that was recovered from images.
 //! - `ids.txt`: one clip id a line, in order of the rows; written last.
-//! - `clips.csv`: `clip_id,genre,artist,title`; optional, genres are then known from GTZAN's catalogue or from the part
-//!   of the clip id before its first dot.
+//! - `clips.csv`: `clip_id,genre,artist,title`; optional, labels are then known from GTZAN's catalogue or from the
+//!   part of the clip id before its first dot.
 
 mod header;
 mod read;
@@ -18,7 +18,7 @@ use features::spec::Quantisation;
 
 pub use read::FeatureStore;
 pub(crate) use read::hex;
-pub(crate) use write::{Row, StoreWriter};
+pub(crate) use write::{Row, RowWriter, StoreTarget};
 
 /// Version of the layout that this program writes: the first number is raised when an older program would misread it,
 /// the second when it would only miss something.

@@ -1,26 +1,28 @@
-//! [`FeatureStore`]: a log-mel store that is open for reading.
+//! [`FeatureStore`]: the features of a dataset, open for reading.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt,
     fs::{self, File},
     io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use features::{
     ClipFeatures, FeatureSpec, LogMel,
     spec::{Descriptor, Needs},
 };
+use labels::Label;
 use ndarray::Array2;
 use safetensors::tensor::{Dtype, Metadata, TensorInfo};
 use sha2::{Digest, Sha256};
 
 use super::{CLIPS, IDS, N_FRAMES, SERIES, SPEC_KEY, STORE_VERSION, TENSORS, VERSION_KEY, header, log_mel_tensor};
 use crate::{
-    CatalogueEntry, Error, Genre, Result,
-    dataset::audio_folder::{self, CreditRow},
-    gtzan::catalogue::catalogue,
+    Error, Result,
+    dataset::metadata::{self, MetadataRow, label_named},
+    gtzan::{CatalogueEntry, catalogue},
 };
 
 /// Most rows (in frequency) of one frame-wise series; the descriptors of this program have a few dozen.
@@ -28,33 +30,38 @@ const MAX_SERIES_ROWS: usize = 4096;
 /// Most frames in a row, as in [`FeatureSpec::validate`].
 const MAX_FRAMES: usize = 65_536;
 
-/// A log-mel store. Only labels and lengths are in memory; rows are read when they are asked for, from any thread.
+/// The features of a dataset. Labels and lengths are in memory; rows are read when they are asked for, from any thread.
 #[derive(Debug)]
 pub struct FeatureStore {
+    /// The folder of the store, or of the audio.
     dir: PathBuf,
     spec: FeatureSpec,
     clips: Vec<StoredClip>,
     max_frames: usize,
     log_mel: Slab,
     series: BTreeMap<Descriptor, Slab>,
-    file: Mutex<File>,
 }
 
 #[derive(Debug)]
-struct StoredClip {
-    id: String,
-    genre: Genre,
-    artist: Option<String>,
-    title: Option<String>,
-    n_frames: usize,
+pub(super) struct StoredClip {
+    pub(super) id: String,
+    pub(super) label: Label,
+    pub(super) artist: Option<String>,
+    pub(super) title: Option<String>,
+    pub(super) n_frames: usize,
 }
 
-/// One tensor `[clips, rows, max_frames]` in the file.
-#[derive(Clone, Copy, Debug)]
-struct Slab {
-    offset: u64,
-    rows: usize,
-    row_bytes: usize,
+/// Where rows are read from: a file, or the rows that were just extracted.
+pub(super) trait Source: Read + Seek + Send + fmt::Debug {}
+impl<T: Read + Seek + Send + fmt::Debug> Source for T {}
+
+/// One tensor `[clips, rows, max_frames]`.
+#[derive(Debug)]
+pub(super) struct Slab {
+    pub(super) source: Arc<Mutex<dyn Source>>,
+    pub(super) offset: u64,
+    pub(super) rows: usize,
+    pub(super) row_bytes: usize,
 }
 
 impl FeatureStore {
@@ -62,7 +69,7 @@ impl FeatureStore {
     ///
     /// # Errors
     /// [`Error::FeatureStore`] for a store that is truncated, misshapen, contradicts itself, names a clip twice, holds an
-    /// unknown genre, or was written for another version of this program; [`Error::Table`] for a malformed `clips.csv`;
+    /// unknown label, or was written for another version of this program; [`Error::Table`] for a malformed `clips.csv`;
     /// [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(TENSORS);
@@ -74,6 +81,8 @@ impl FeatureStore {
             Some(spec) => spec.clone(),
             None => FeatureSpec::gtzan_store().restricted_to(Needs::LogMel)?,
         };
+
+        let source: Arc<Mutex<dyn Source>> = Arc::new(Mutex::new(file));
 
         let name = log_mel_tensor(spec.quantisation.as_ref());
         let info = metadata.info(name).ok_or_else(|| bad(format!("it has no tensor `{name}`")))?;
@@ -88,6 +97,7 @@ impl FeatureStore {
             )));
         }
         let slab = |info: &TensorInfo, rows: usize, width: usize| Slab {
+            source: source.clone(),
             offset: data + info.data_offsets.0 as u64,
             rows,
             row_bytes: rows * max_frames * width,
@@ -113,7 +123,7 @@ impl FeatureStore {
             Some(info) => {
                 expect_tensor(N_FRAMES, info, Dtype::U32, &[n_clips]).map_err(bad)?;
                 let mut bytes = vec![0; n_clips * 4];
-                read_at(&mut file, &mut bytes, data + info.data_offsets.0 as u64).map_err(Error::io("read", &path))?;
+                read_at(&source, &mut bytes, data + info.data_offsets.0 as u64).map_err(Error::io("read", &path))?;
                 let lengths: Vec<usize> = le_words(&bytes).map(|word| u32::from_le_bytes(word) as usize).collect();
                 if let Some(row) = lengths.iter().position(|n| !(1..=max_frames).contains(n)) {
                     return Err(bad(format!("row {row} has {} frames, not 1 to {max_frames}", lengths[row])));
@@ -122,7 +132,19 @@ impl FeatureStore {
             }
         };
         let clips = labelled(dir, read_ids(dir, n_clips)?, &n_frames)?;
-        Ok(Self { dir: dir.to_owned(), spec, clips, max_frames, log_mel, series, file: Mutex::new(file) })
+        Ok(Self { dir: dir.to_owned(), spec, clips, max_frames, log_mel, series })
+    }
+
+    /// The store of rows that are not in one file: those of the audio folder `dir`.
+    pub(super) fn of_rows(
+        dir: PathBuf,
+        spec: FeatureSpec,
+        clips: Vec<StoredClip>,
+        log_mel: Slab,
+        series: BTreeMap<Descriptor, Slab>,
+    ) -> Self {
+        let max_frames = spec.segmentation.segment.frames;
+        Self { dir, spec, clips, max_frames, log_mel, series }
     }
 
     /// Whether `dir` looks like a store: it holds `logmel.safetensors`.
@@ -131,7 +153,7 @@ impl FeatureStore {
         dir.join(TENSORS).is_file()
     }
 
-    /// The folder.
+    /// The folder: of the store, or of the audio that its rows were extracted from.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -163,10 +185,10 @@ impl FeatureStore {
         &self.clips[row].id
     }
 
-    /// The genre of a row: from the store's own table, else from the catalogue, else from its id.
+    /// The label of a row: from the store's own table, else from the catalogue, else from its id.
     #[must_use]
-    pub fn genre(&self, row: usize) -> Genre {
-        self.clips[row].genre
+    pub fn label(&self, row: usize) -> &Label {
+        &self.clips[row].label
     }
 
     /// The artist of a row, where known.
@@ -185,7 +207,7 @@ impl FeatureStore {
     #[must_use]
     pub fn catalogue(&self, row: usize) -> Option<&'static CatalogueEntry> {
         let clip = &self.clips[row];
-        audio_folder::known(&clip.id, clip.genre, clip.artist.as_deref())
+        metadata::of_gtzan(&clip.id, &clip.label, clip.artist.as_deref())
     }
 
     /// Frames of a row.
@@ -216,7 +238,7 @@ impl FeatureStore {
     ///
     /// # Errors
     /// [`Error::Io`], and [`Error::FeatureStore`] for a value that is not finite.
-    pub fn analysis(&self, row: usize) -> Result<ClipFeatures> {
+    pub fn features(&self, row: usize) -> Result<ClipFeatures> {
         let n_frames = self.clips[row].n_frames;
         let bytes = self.trimmed(&self.log_mel, row)?;
         let log_mel = match &self.spec.quantisation {
@@ -231,7 +253,7 @@ impl FeatureStore {
         Ok(ClipFeatures::new(log_mel, series)?)
     }
 
-    /// SHA-256, in hexadecimal, of what training sees of a row: id, genre, artist, log-mel, and the series of those
+    /// SHA-256, in hexadecimal, of what training sees of a row: id, label, artist, log-mel, and the series of those
     /// descriptors for which `sees` holds. Padding is no part of it.
     ///
     /// # Errors
@@ -239,7 +261,7 @@ impl FeatureStore {
     pub fn row_digest(&self, row: usize, sees: impl Fn(Descriptor) -> bool) -> Result<String> {
         let clip = &self.clips[row];
         let mut hash = Sha256::new();
-        for text in [clip.id.as_str(), clip.genre.name(), clip.artist.as_deref().unwrap_or_default()] {
+        for text in [clip.id.as_str(), clip.label.as_str(), clip.artist.as_deref().unwrap_or_default()] {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text);
         }
@@ -269,12 +291,8 @@ impl FeatureStore {
     /// The bytes of a row without its padding, row-major `[rows, n_frames]`.
     fn trimmed(&self, slab: &Slab, row: usize) -> Result<Vec<u8>> {
         let mut bytes = vec![0; slab.row_bytes];
-        {
-            // A poisoned lock guards no invariant: the position is set before every read.
-            let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            read_at(&mut file, &mut bytes, slab.offset + row as u64 * slab.row_bytes as u64)
-                .map_err(Error::io("read", &self.dir.join(TENSORS)))?;
-        }
+        read_at(&slab.source, &mut bytes, slab.offset + row as u64 * slab.row_bytes as u64)
+            .map_err(Error::io("read the features of", &self.dir))?;
         let n_frames = self.clips[row].n_frames;
         if n_frames < self.max_frames {
             let width = slab.row_bytes / (slab.rows * self.max_frames);
@@ -289,7 +307,7 @@ impl FeatureStore {
 
     fn floats(&self, bytes: &[u8], rows: usize, row: usize, what: &str) -> Result<Array2<f32>> {
         let values: Vec<f32> = le_words(bytes).map(f32::from_le_bytes).collect();
-        let bad = |problem: String| Error::store(&self.dir.join(TENSORS), problem);
+        let bad = |problem: String| Error::store(&self.dir, problem);
         if values.iter().any(|value| !value.is_finite()) {
             return Err(bad(format!("`{what}` of clip `{}` holds a value that is not finite", self.clips[row].id)));
         }
@@ -353,27 +371,28 @@ fn read_ids(dir: &Path, n_clips: usize) -> Result<Vec<String>> {
 
 fn labelled(dir: &Path, ids: Vec<String>, n_frames: &[usize]) -> Result<Vec<StoredClip>> {
     let table = dir.join(CLIPS);
-    let mut rows = if table.is_file() { audio_folder::read_credit_table(&table)? } else { BTreeMap::new() };
+    let mut rows = if table.is_file() { metadata::read_metadata(&table)? } else { BTreeMap::new() };
     let mut unknown = Vec::new();
     let mut clips = Vec::with_capacity(ids.len());
     for (id, &n_frames) in ids.into_iter().zip(n_frames) {
-        let CreditRow { genre, artist, title } = rows.remove(&id).unwrap_or_default();
-        let from_id = || id.split_once('.').and_then(|(prefix, _)| prefix.parse().ok());
-        let Some(genre) = genre.or_else(|| catalogue().get(&id).map(|entry| entry.genre)).or_else(from_id) else {
+        let MetadataRow { label, artist, title } = rows.remove(&id).unwrap_or_default();
+        let from_id = || id.split_once('.').and_then(|(prefix, _)| label_named(prefix).ok());
+        let from_catalogue = || catalogue().get(&id).map(|entry| entry.genre.label());
+        let Some(label) = label.or_else(from_catalogue).or_else(from_id) else {
             unknown.push(id);
             continue;
         };
-        let entry = audio_folder::known(&id, genre, artist.as_deref());
+        let entry = metadata::of_gtzan(&id, &label, artist.as_deref());
         let artist = artist.or_else(|| entry.and_then(|e| e.artist.clone()));
         let title = title.or_else(|| entry.and_then(|e| e.title.clone()));
-        clips.push(StoredClip { id, genre, artist, title, n_frames });
+        clips.push(StoredClip { id, label, artist, title, n_frames });
     }
     if !unknown.is_empty() {
         let some = unknown.iter().take(5).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
         return Err(Error::store(
             dir,
             format!(
-                "the genre of {} clips is unknown ({some}{}): add a {CLIPS} with the columns clip_id and genre",
+                "the label of {} clips is unknown ({some}{}): add a {CLIPS} with the columns clip_id and genre",
                 unknown.len(),
                 if unknown.len() > 5 { ", …" } else { "" }
             ),
@@ -382,7 +401,9 @@ fn labelled(dir: &Path, ids: Vec<String>, n_frames: &[usize]) -> Result<Vec<Stor
     Ok(clips)
 }
 
-fn read_at(file: &mut File, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+fn read_at(source: &Mutex<dyn Source>, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+    // A poisoned lock guards no invariant: the position is set before every read.
+    let mut file = source.lock().unwrap_or_else(PoisonError::into_inner);
     file.seek(SeekFrom::Start(offset))?;
     file.read_exact(buffer)
 }

@@ -1,4 +1,4 @@
-//! Named ways to part clips into those to fit on and those to judge by, and what each one leaks.
+//! Named ways to split clips into those to train on and those to evaluate on, and what each one leaks.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,7 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use crate::{Error, FaultFiltered, Result, rng::Rng};
+use crate::{Error, Result, gtzan::FaultFiltered, rng::Rng};
 
 /// Part of the fault-filtered split; its 70 excluded clips are in none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Part {
 /// A way to split, written `fault-filtered:valid`, `artist-kfold:5`, `track-kfold:5` or `segment-kfold:5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// GTZAN's split of Kereliuk, Sturm and Larsen (2015): fitted on train, judged by this part.
+    /// GTZAN's split of Kereliuk, Sturm and Larsen (2015): trained on train, evaluated on this part.
     FaultFiltered(Part),
     /// `k` folds; clips that may share an artist or recording are in the same fold.
     ArtistKFold {
@@ -47,18 +47,18 @@ pub enum Split {
         /// Folds, at least 2.
         k: usize,
     },
-    /// `k` folds; pieces of clips are dealt at random.
+    /// `k` folds; segments of clips are dealt at random.
     SegmentKFold {
         /// Folds, at least 2.
         k: usize,
     },
 }
 
-/// What a split needs to know of a clip, or of a piece of one.
+/// What a split needs to know of a clip, or of a segment of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitItem<'a> {
-    /// The clip; pieces of one clip share it.
-    pub clip_id: &'a str,
+    /// The track; segments of one clip share it.
+    pub track_id: &'a str,
     /// Index of its genre.
     pub label: usize,
     /// From [`artist_groups`](crate::artist_groups).
@@ -67,7 +67,7 @@ pub struct SplitItem<'a> {
     pub part: Option<FaultFiltered>,
 }
 
-/// Indices of the items to fit on and of those to judge by, ascending, none in both but where [`Split::leaks`] says so.
+/// Indices of the items to train on and of those to evaluate on, ascending, none in both but where [`Split::leaks`] says so.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub struct Fold {
@@ -89,14 +89,14 @@ impl Split {
             Self::ArtistKFold { .. } => "no known artist; clips whose artist nobody knows may share one across folds",
             Self::TrackKFold { .. } => "artists, albums and repeated recordings are on both sides",
             Self::SegmentKFold { .. } => {
-                "pieces of the same clip are on both sides: for showing by how much that flatters"
+                "segments of the same clip are on both sides: for showing by how much that flatters"
             }
         }
     }
 
-    /// Parts `items`. The fault-filtered split has one fold, whose `train` is its train part, empty for
-    /// [`Part::All`]; items outside it are in neither list. The others have `k` folds that judge every item once,
-    /// stratified by label and dealt by `seed`. [`Split::SegmentKFold`] tells pieces apart only when every piece is an
+    /// Splits `items`. The fault-filtered split has one fold, whose `train` is its train part, empty for
+    /// [`Part::All`]; items outside it are in neither list. The others have `k` folds that test every item once,
+    /// stratified by label and dealt by `seed`. [`Split::SegmentKFold`] tells segments apart only when every segment is an
     /// item.
     ///
     /// # Errors
@@ -119,7 +119,7 @@ impl Split {
                 return Ok(vec![Fold { train, test }]);
             }
             Self::ArtistKFold { k } => (k, items.iter().map(|item| item.group.to_owned()).collect()),
-            Self::TrackKFold { k } => (k, items.iter().map(|item| item.clip_id.to_owned()).collect()),
+            Self::TrackKFold { k } => (k, items.iter().map(|item| item.track_id.to_owned()).collect()),
             Self::SegmentKFold { k } => (k, (0..items.len()).map(|i| format!("{i:012}")).collect()),
         };
         let labels: Vec<usize> = items.iter().map(|item| item.label).collect();
@@ -263,12 +263,12 @@ fn variance(values: impl Iterator<Item = f64> + Clone) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Genre, gtzan::catalogue::catalogue};
+    use crate::gtzan::{CatalogueEntry, Genre, catalogue};
     use proptest::prelude::*;
 
     fn gtzan() -> Vec<SplitItem<'static>> {
-        let item = |e: &'static crate::CatalogueEntry| SplitItem {
-            clip_id: &e.clip_id,
+        let item = |e: &'static CatalogueEntry| SplitItem {
+            track_id: &e.clip_id,
             label: e.genre.index(),
             group: &e.artist_group,
             part: Some(e.split),
@@ -310,7 +310,7 @@ mod tests {
                 format!("fault-filtered:{split}").parse::<Split>().and_then(|s| s.folds(&items, 0)).expect("GTZAN");
             assert_eq!(folds.iter().map(|f| (f.train.len(), f.test.len())).collect::<Vec<_>>(), [sizes], "{split}");
         }
-        let stranger = SplitItem { clip_id: "x", label: 0, group: "x", part: None };
+        let stranger = SplitItem { track_id: "x", label: 0, group: "x", part: None };
         assert!(Split::FaultFiltered(Part::Valid).folds(&[stranger], 0).is_err());
     }
 
@@ -331,15 +331,15 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_a_clip_leak_only_by_segment() {
+    fn segments_of_a_clip_leak_only_by_segment() {
         let clips: Vec<String> = (0..40).map(|i| format!("clip {i}")).collect();
         let items: Vec<SplitItem<'_>> = (0..400)
-            .map(|i| SplitItem { clip_id: &clips[i / 10], label: i / 200, group: "one artist", part: None })
+            .map(|i| SplitItem { track_id: &clips[i / 10], label: i / 200, group: "one artist", part: None })
             .collect();
         let shared = |split: Split| {
             let fold = split.folds(&items, 3).expect("enough").remove(0);
-            let trained: BTreeSet<&str> = fold.train.iter().map(|&i| items[i].clip_id).collect();
-            fold.test.iter().filter(|&&i| trained.contains(items[i].clip_id)).count()
+            let trained: BTreeSet<&str> = fold.train.iter().map(|&i| items[i].track_id).collect();
+            fold.test.iter().filter(|&&i| trained.contains(items[i].track_id)).count()
         };
         assert_eq!(shared(Split::TrackKFold { k: 4 }), 0);
         assert_eq!(shared(Split::SegmentKFold { k: 4 }), 100);

@@ -1,4 +1,4 @@
-//! Tables as Polars frames, Parquet and CSV: those of corpora, and any others of text and numbers.
+//! Tables as Polars frames, Parquet and CSV: those of datasets, and any others of text and numbers.
 
 use std::{
     fs::{self, File},
@@ -11,21 +11,21 @@ use polars::prelude::{
     SerWriter, Series,
 };
 
-use crate::{Dataset, Error, Genre, Result, gtzan::catalogue::catalogue};
+use crate::{Dataset, Error, Result, gtzan};
 
-/// One row a clip, in the corpus' order: `clip_id`, `genre`, `artist`, `title`, `split` (fault-filtered; null for what
-/// is not GTZAN's), `n_frames` (of a store; null for audio) and `file` (relative to the tree; null in a store).
+/// One row a clip, in the dataset's order: `clip_id`, `genre`, `artist`, `title`, `split` (fault-filtered; null for what
+/// is not GTZAN's), `n_frames` (of a store; null for audio) and `file` (relative to the folder; null in a store).
 ///
 /// # Errors
 /// [`Error::Frame`].
-pub fn manifest(corpus: &Dataset) -> Result<DataFrame> {
+pub fn manifest(dataset: &Dataset) -> Result<DataFrame> {
     let mut rows = Columns::default();
-    match corpus {
-        Dataset::AudioFolder(tree) => {
-            for clip in tree.clips() {
-                let file = clip.path.strip_prefix(tree.root()).unwrap_or(&clip.path);
+    match dataset {
+        Dataset::AudioFolder(folder) => {
+            for clip in folder.clips() {
+                let file = clip.path.strip_prefix(folder.root()).unwrap_or(&clip.path);
                 let file: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
-                rows.push(&clip.clip_id, clip.genre, clip.artist.as_deref(), clip.title.as_deref());
+                rows.push(&clip.clip_id, &clip.label, clip.artist.as_deref(), clip.title.as_deref());
                 rows.split.push(clip.catalogue().map(|entry| entry.split.name()));
                 rows.n_frames.push(None);
                 rows.file.push(Some(file.join("/")));
@@ -33,7 +33,7 @@ pub fn manifest(corpus: &Dataset) -> Result<DataFrame> {
         }
         Dataset::FeatureStore(store) => {
             for row in 0..store.len() {
-                rows.push(store.id(row), store.genre(row), store.artist(row), store.title(row));
+                rows.push(store.id(row), store.label(row), store.artist(row), store.title(row));
                 rows.split.push(store.catalogue(row).map(|entry| entry.split.name()));
                 rows.n_frames.push(Some(store.n_frames(row) as u32));
                 rows.file.push(None);
@@ -50,14 +50,14 @@ pub fn manifest(corpus: &Dataset) -> Result<DataFrame> {
 ///
 /// # Errors
 /// [`Error::Frame`].
-pub fn catalogue_frame() -> Result<DataFrame> {
+pub fn catalogue() -> Result<DataFrame> {
     let mut rows = Columns::default();
-    let entries = catalogue().entries();
+    let entries = gtzan::catalogue().entries();
     for entry in entries {
-        rows.push(&entry.clip_id, entry.genre, entry.artist.as_deref(), entry.title.as_deref());
+        rows.push(&entry.clip_id, entry.genre.name(), entry.artist.as_deref(), entry.title.as_deref());
         rows.split.push(Some(entry.split.name()));
     }
-    let column = |name: &str, of: fn(&crate::CatalogueEntry) -> &str| {
+    let column = |name: &str, of: fn(&gtzan::CatalogueEntry) -> &str| {
         Series::new(name.into(), entries.iter().map(of).collect::<Vec<_>>())
     };
     let mut frame = rows.frame()?;
@@ -69,7 +69,7 @@ pub fn catalogue_frame() -> Result<DataFrame> {
 #[derive(Default)]
 struct Columns {
     clip_id: Vec<String>,
-    genre: Vec<&'static str>,
+    genre: Vec<String>,
     artist: Vec<Option<String>>,
     title: Vec<Option<String>>,
     split: Vec<Option<&'static str>>,
@@ -78,9 +78,9 @@ struct Columns {
 }
 
 impl Columns {
-    fn push(&mut self, clip_id: &str, genre: Genre, artist: Option<&str>, title: Option<&str>) {
+    fn push(&mut self, clip_id: &str, label: &str, artist: Option<&str>, title: Option<&str>) {
         self.clip_id.push(clip_id.to_owned());
-        self.genre.push(genre.name());
+        self.genre.push(label.to_owned());
         self.artist.push(artist.map(str::to_owned));
         self.title.push(title.map(str::to_owned));
     }

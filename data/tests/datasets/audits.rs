@@ -5,18 +5,18 @@ use std::{collections::BTreeSet, fs, path::Path};
 use data::{
     Dataset, ExtractOptions, Fault,
     audit::{Audit, audit, audit_path},
-    catalogue,
+    gtzan::catalogue,
     rng::Rng,
 };
 
-use crate::sounds;
+use crate::fixtures;
 
 fn faults(audit: &Audit) -> Vec<(&str, Fault, Option<&str>)> {
     audit.findings.iter().map(|f| (f.clip_id.as_str(), f.fault, f.other.as_deref())).collect()
 }
 
 fn wav(root: &Path, name: &str, samples: &[f32]) {
-    sounds::write_wav(&root.join(name), samples, sounds::RATE);
+    fixtures::write_wav(&root.join(name), samples, fixtures::RATE);
 }
 
 #[test]
@@ -24,22 +24,22 @@ fn planted_faults_are_found_and_sound_clips_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path();
     for clip in 0..6u64 {
-        wav(root, &format!("blues/fine{clip}.wav"), &sounds::tune(clip, 12.0));
+        wav(root, &format!("blues/fine{clip}.wav"), &fixtures::tune(clip, 12.0));
     }
-    let song = sounds::tune(50, 20.0);
+    let song = fixtures::tune(50, 20.0);
     wav(root, "jazz/song.wav", &song);
     // Another level, and shifted by 3 s and a bit: no sample is the same.
     let shifted: Vec<f32> = song[66_511..].iter().map(|s| s * 0.31).collect();
     wav(root, "jazz/song shifted.wav", &shifted);
     wav(root, "rock/song.again.wav", &song);
-    let loud: Vec<f32> = sounds::tune(60, 12.0).iter().map(|s| s * 40.0).collect();
+    let loud: Vec<f32> = fixtures::tune(60, 12.0).iter().map(|s| s * 40.0).collect();
     wav(root, "pop/loud.wav", &loud);
     wav(root, "pop/silent.wav", &vec![0.0; 12 * 22_050]);
-    sounds::write_wav(&root.join("pop/slow.wav"), &sounds::tune(61, 12.0), 8_000);
-    wav(root, "pop/tiny.wav", &sounds::tune(62, 0.3));
-    wav(root, "pop/offset.wav", &sounds::tune(63, 12.0).iter().map(|s| s * 0.5 + 0.05).collect::<Vec<_>>());
-    wav(root, "pop/blues.00007.wav", &sounds::tune(64, 30.0));
-    wav(root, "blues/blues.00008.wav", &sounds::tune(65, 12.0));
+    fixtures::write_wav(&root.join("pop/slow.wav"), &fixtures::tune(61, 12.0), 8_000);
+    wav(root, "pop/tiny.wav", &fixtures::tune(62, 0.3));
+    wav(root, "pop/offset.wav", &fixtures::tune(63, 12.0).iter().map(|s| s * 0.5 + 0.05).collect::<Vec<_>>());
+    wav(root, "pop/blues.00007.wav", &fixtures::tune(64, 30.0));
+    wav(root, "blues/blues.00008.wav", &fixtures::tune(65, 12.0));
     fs::write(root.join("pop/broken.mp3"), b"not music at all, not even close").unwrap();
     fs::write(root.join("pop/.DS_Store"), b"x").unwrap();
 
@@ -78,7 +78,7 @@ fn two_songs_over_one_drum_loop_are_two_songs() {
     let mut rng = Rng::new(5);
     let hit: Vec<f32> = (0..11_025).map(|i| (0.5 * rng.normal() * libm::exp(-f64::from(i) / 1_500.0)) as f32).collect();
     for song in 0..4u64 {
-        let mut samples = sounds::tune(80 + song, 25.0);
+        let mut samples = fixtures::tune(80 + song, 25.0);
         samples.iter_mut().zip(hit.iter().cycle()).for_each(|(sample, drum)| *sample = 0.7 * (*sample + drum));
         wav(folder.path(), &format!("disco/song {song}.wav"), &samples);
     }
@@ -88,7 +88,7 @@ fn two_songs_over_one_drum_loop_are_two_songs() {
 
 #[test]
 fn the_real_clips_are_gtzans_and_differ() {
-    let Some(path) = sounds::shared("gtzan/clips") else { return };
+    let Some(path) = fixtures::shared("gtzan/clips") else { return };
     let found = audit_path(&path, &ExtractOptions::default()).unwrap();
     assert_eq!((found.clips, found.md5_compared), (96, 96));
     let wrong: Vec<_> = found.findings.iter().filter(|f| !matches!(f.fault, Fault::Clipped)).collect();
@@ -97,7 +97,7 @@ fn the_real_clips_are_gtzans_and_differ() {
 
 #[test]
 fn the_known_repeats_of_gtzan_are_found_and_no_other_song_is_taken_for_one() {
-    let Some(path) = sounds::shared("gtzan/logmel") else { return };
+    let Some(path) = fixtures::shared("gtzan/logmel") else { return };
     let corpus = Dataset::open(&path).unwrap();
     let found = audit(&corpus, &ExtractOptions::default()).unwrap();
     let pairs: BTreeSet<(&str, &str)> =

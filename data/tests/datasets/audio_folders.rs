@@ -1,10 +1,10 @@
-//! Audio trees as people have them on their disks.
+//! Audio folders as people have them on their disks.
 
 use std::{fs, path::Path};
 
-use data::{AudioFolder, Dataset, Error, Genre};
+use data::{AudioFolder, Dataset, Error};
 
-use crate::sounds;
+use crate::fixtures;
 
 fn touch(root: &Path, names: &[&str]) {
     for name in names {
@@ -14,8 +14,8 @@ fn touch(root: &Path, names: &[&str]) {
     }
 }
 
-fn ids(tree: &AudioFolder) -> Vec<&str> {
-    tree.clips().iter().map(|clip| clip.clip_id.as_str()).collect()
+fn ids(audio: &AudioFolder) -> Vec<&str> {
+    audio.clips().iter().map(|clip| clip.clip_id.as_str()).collect()
 }
 
 #[test]
@@ -24,24 +24,25 @@ fn every_common_layout_is_found() {
         let folder = tempfile::tempdir().unwrap();
         touch(&folder.path().join(layout), &["rock/rock.00001.wav", "blues/blues.00000.au", "blues/notes.txt"]);
         touch(folder.path(), &["Data/images_original/blues/blues00000.png", "Data/features_30_sec.csv"]);
-        let tree = AudioFolder::open(folder.path()).unwrap();
-        assert_eq!(ids(&tree), ["blues.00000", "rock.00001"], "{layout}");
-        assert_eq!(tree.clips()[0].artist.as_deref(), Some("John Lee Hooker"), "GTZAN's catalogue knows it");
-        assert!(tree.skipped().iter().any(|skipped| skipped.path.ends_with("notes.txt")));
+        let audio = AudioFolder::open(folder.path()).unwrap();
+        assert_eq!(ids(&audio), ["blues.00000", "rock.00001"], "{layout}");
+        assert_eq!(audio.clips()[0].artist.as_deref(), Some("John Lee Hooker"), "GTZAN's catalogue knows it");
+        assert!(audio.skipped().iter().any(|skipped| skipped.path.ends_with("notes.txt")));
     }
 }
 
 #[test]
-fn genres_and_endings_are_read_in_any_spelling() {
+fn labels_and_extensions_are_read_in_any_spelling() {
     let folder = tempfile::tempdir().unwrap();
     touch(
         folder.path(),
         &["Hip-Hop/a.WAV", "ROCK/b.Mp3", "hip hop/c.flac", "polka/d.wav", ".git/e.wav", "rock/._b.mp3"],
     );
-    let tree = AudioFolder::open(folder.path()).unwrap();
-    let found: Vec<(&str, Genre)> = tree.clips().iter().map(|clip| (clip.clip_id.as_str(), clip.genre)).collect();
-    assert_eq!(found, [("a", Genre::Hiphop), ("b", Genre::Rock), ("c", Genre::Hiphop)]);
-    let skipped: Vec<String> = tree.skipped().iter().map(|s| format!("{}: {}", s.path.display(), s.reason)).collect();
+    let audio = AudioFolder::open(folder.path()).unwrap();
+    let found: Vec<(&str, &str)> =
+        audio.clips().iter().map(|clip| (clip.clip_id.as_str(), clip.label.as_str())).collect();
+    assert_eq!(found, [("a", "hiphop"), ("b", "rock"), ("c", "hiphop")]);
+    let skipped: Vec<String> = audio.skipped().iter().map(|s| format!("{}: {}", s.path.display(), s.reason)).collect();
     assert_eq!(skipped, [".git: not a genre", "polka: not a genre", "rock/._b.mp3: hidden"]);
 }
 
@@ -59,10 +60,10 @@ fn files_of_one_name_get_ids_of_their_own() {
             "rock/x.wav",
         ],
     );
-    let tree = AudioFolder::open(folder.path()).unwrap();
-    assert_eq!(ids(&tree), ["02", "blues.01", "jazz.01", "jazz.Kind of Blue.01", "x"]);
-    assert_eq!(tree.clips()[4].path.extension().unwrap(), "flac");
-    assert_eq!(tree.skipped()[0].path, Path::new("rock/x.wav"));
+    let audio = AudioFolder::open(folder.path()).unwrap();
+    assert_eq!(ids(&audio), ["02", "blues.01", "jazz.01", "jazz.Kind of Blue.01", "x"]);
+    assert_eq!(audio.clips()[4].path.extension().unwrap(), "flac");
+    assert_eq!(audio.skipped()[0].path, Path::new("rock/x.wav"));
 }
 
 #[cfg(unix)]
@@ -75,21 +76,21 @@ fn loops_of_links_end_and_odd_names_are_skipped() {
     symlink("here", folder.path().join("blues/here")).unwrap();
     symlink(folder.path().join("blues"), folder.path().join("jazz")).unwrap();
     symlink("/nowhere", folder.path().join("blues/gone.wav")).unwrap();
-    let tree = AudioFolder::open(folder.path()).unwrap();
-    assert_eq!(ids(&tree), ["a"]);
-    assert!(tree.skipped().len() >= 5, "{:?}", tree.skipped());
+    let audio = AudioFolder::open(folder.path()).unwrap();
+    assert_eq!(ids(&audio), ["a"]);
+    assert!(audio.skipped().len() >= 5, "{:?}", audio.skipped());
 }
 
 #[test]
-fn a_table_beside_the_tree_names_artists() {
+fn a_table_beside_the_folders_names_artists() {
     let folder = tempfile::tempdir().unwrap();
     touch(folder.path(), &["genres/blues/a.wav", "genres/blues/b.wav", "genres/blues/blues.00000.wav"]);
     fs::write(folder.path().join("artists.csv"), "artist,clip_id\n\"Hooker, John Lee\",a\nSomebody Else,blues.00000\n")
         .unwrap();
-    let tree = AudioFolder::open(folder.path()).unwrap();
-    let artists: Vec<_> = tree.clips().iter().map(|clip| clip.artist.as_deref()).collect();
+    let audio = AudioFolder::open(folder.path()).unwrap();
+    let artists: Vec<_> = audio.clips().iter().map(|clip| clip.artist.as_deref()).collect();
     assert_eq!(artists, [Some("Hooker, John Lee"), None, Some("Somebody Else")]);
-    assert!(tree.clips()[2].catalogue().is_none(), "by somebody else it is not GTZAN's");
+    assert!(audio.clips()[2].catalogue().is_none(), "by somebody else it is not GTZAN's");
 
     for (table, problem) in [
         ("clip_id,artist\na,b,c\n", "3 fields"),
@@ -106,7 +107,7 @@ fn a_table_beside_the_tree_names_artists() {
 }
 
 #[test]
-fn what_is_no_corpus_is_named() {
+fn what_is_not_a_dataset_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let message = Dataset::open(folder.path()).unwrap_err().to_string();
     assert!(message.contains("an empty folder") && message.contains("genres_original"), "{message}");
@@ -120,10 +121,10 @@ fn what_is_no_corpus_is_named() {
 
 #[test]
 fn the_real_clips_are_found() {
-    let Some(path) = sounds::shared("gtzan/clips") else { return };
-    let tree = AudioFolder::open(&path).unwrap();
-    assert_eq!(tree.clips().len(), 96);
-    assert!(tree.clips().iter().all(|clip| clip.catalogue().is_some()));
-    let Some(parent) = sounds::shared("gtzan") else { return };
+    let Some(path) = fixtures::shared("gtzan/clips") else { return };
+    let audio = AudioFolder::open(&path).unwrap();
+    assert_eq!(audio.clips().len(), 96);
+    assert!(audio.clips().iter().all(|clip| clip.catalogue().is_some()));
+    let Some(parent) = fixtures::shared("gtzan") else { return };
     assert!(matches!(Dataset::open(&parent).unwrap(), Dataset::FeatureStore(store) if store.len() == 710));
 }
