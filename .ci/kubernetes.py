@@ -36,7 +36,7 @@ class Repository:
         self.user = int(re.search(r"(?m)^USER (\d+):", dockerfile)[1])
         sources = [path.read_text() for crate in ("serve", "train") for path in pathlib.Path(crate, "src").rglob("*.rs")]
         self.variables = set(re.findall(r'"(TONEARM_[A-Z_]+)"', "\n".join(sources)))
-        self.metrics = {"tonearm_" + name for name in re.findall(r'r\.register\("(\w+)"', pathlib.Path("serve/src/metrics.rs").read_text())}
+        self.metrics = {"tonearm_" + name for name in re.findall(r'r\.register\("(\w+)"', pathlib.Path("serve/src/telemetry.rs").read_text())}
         self.compose = load(pathlib.Path("docker-compose.yml").read_text())[0]["services"]
         rules = load((MANIFESTS / "prometheus-adapter.yaml").read_text())[0]["rules"]["custom"]
         self.adapted = {rule["name"]["as"]: re.match(r"\w+", rule["seriesQuery"])[0] for rule in rules}

@@ -85,7 +85,7 @@ async fn index(State(app): State<Arc<App>>) -> Json<Value> {
     Json(json!({
         "service": "tonearm",
         "role": app.role().name(),
-        "answers_for_songs": routes,
+        "predict_routes": routes,
         "audio": "as multipart field `audio_file`, as JSON `audio_base64`, or as the raw body",
         "description": "/openapi.json",
         "documentation": "/docs",

@@ -86,6 +86,10 @@ impl Repository {
         #[cfg(not(feature = "object-store"))]
         {
             drop(variables);
+            if let Some(path) = address.strip_prefix("file://").filter(|path| path.starts_with('/')) {
+                let path = percent_encoding::percent_decode_str(path).decode_utf8_lossy();
+                return Ok(Self(Place::Folder(Folder::new(path.as_ref().into()))));
+            }
             // Not the address as it is: it may hold a password.
             let scheme = address.split_once("://").map_or(address, |(scheme, _)| scheme);
             let detail = "built without feature `object-store`; give a folder, or run \

@@ -185,7 +185,7 @@ fn health_readiness_and_the_index_are_told_apart() {
 
         let index = get(server.address, "/").json();
         assert_eq!(index["role"], kind.role().name());
-        assert_eq!(index["answers_for_songs"], json!([format!("POST {}", kind.route())]));
+        assert_eq!(index["predict_routes"], json!([format!("POST {}", kind.route())]));
     }
 }
 

@@ -115,7 +115,7 @@ fn a_broken_version_is_reported_and_the_old_one_goes_on() {
     let said = server.slot().refresh().expect_err("is truncated").to_string();
     assert!(said.contains("weights.safetensors"), "{said}");
     still_answers("a truncated artifact");
-    assert!(problem().contains("cannot be loaded") && !problem().contains('/'), "{}", problem());
+    assert!(problem().contains("failed to load") && !problem().contains('/'), "{}", problem());
 
     for (current, why) in
         [("ffffffffffff\n", "a version that is not there"), ("../svm\n", "a path"), ("\0\u{1}\n", "garbage")]

@@ -66,7 +66,7 @@ fn an_answer_is_kept_for_the_same_song_and_the_same_version() {
         (Some("miss"), &"000000000000".into())
     );
     let metrics = String::from_utf8(get(server.address, "/metrics").body).expect("text");
-    assert!(metrics.contains("tonearm_answer_cache_total{outcome=\"hit\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("tonearm_response_cache_total{outcome=\"hit\"} 1\n"), "{metrics}");
 }
 
 #[test]
