@@ -128,8 +128,8 @@ fn main() -> Result<()> {
                             .map(|row| softmax(&logits(&parts.head, &chosen(&parts.config, row)), temperature))
                             .collect();
                         let probabilities = models::pool(judged.iter().map(Vec::as_slice));
-                        let (clip_id, credit, group) = Default::default();
-                        Scored { clip_id, credit, group, truth, probabilities }
+                        let (clip_id, metadata, group) = Default::default();
+                        Scored { clip_id, metadata, group, truth, probabilities }
                     })
                     .collect();
                 Evaluation::new(&labels, &scored, 0)

@@ -4,17 +4,17 @@ use std::{io::ErrorKind, time::Duration};
 
 use ureq::{Agent, config::ConfigBuilder, http::Uri, typestate::AgentScope};
 
-/// How long a host may take to be found, and to take a connection.
+/// Time limit of finding a server and of connecting to it.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection may give no byte.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An address that can be asked: `http` or `https`, with a host and without a user.
+/// Parses an address: `http` or `https`, with a host and without a user.
 ///
 /// # Errors
 /// What is wrong with it, to be said after the address.
 pub fn address(url: &str) -> Result<Uri, String> {
-    let uri: Uri = url.parse().map_err(|error| format!("is no address: {error}"))?;
+    let uri: Uri = url.parse().map_err(|error| format!("is not an address: {error}"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
         return Err("does not begin with `https://` or `http://`".to_owned());
     }
@@ -66,7 +66,7 @@ impl Fault {
 
         let detail = error.to_string();
         match error {
-            E::HostNotFound => Self::Unreached("no such host is known".to_owned()),
+            E::HostNotFound => Self::Unreached("the server was not found".to_owned()),
             E::ConnectionFailed | E::ConnectProxyFailed(_) | E::InvalidProxyUrl => Self::Unreached(detail),
             E::Io(source) => match source.kind() {
                 ErrorKind::ConnectionReset
@@ -94,13 +94,13 @@ mod tests {
     #[test]
     fn addresses_that_cannot_be_asked_are_refused() {
         for (url, says) in [
-            ("", "no address"),
+            ("", "not an address"),
             ("weights.safetensors", "begin with"),
             ("ftp://host/file", "begin with"),
-            ("file:///etc/passwd", "no address"),
+            ("file:///etc/passwd", "not an address"),
             ("http://", "address"),
             ("https://me:secret@host/file", "names a user"),
-            ("http://a b/", "no address"),
+            ("http://a b/", "not an address"),
         ] {
             let said = address(url).unwrap_err();
             assert!(said.contains(says), "{url}: {said}");

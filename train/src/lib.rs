@@ -1,6 +1,6 @@
 //! Fit, tune, evaluate, report.
 //!
-//! The binary `train` is a thin door to this library: [`cli`] says what a person may type, [`commands`] do it.
+//! The binary `train` is [`cli`] over this library.
 
 pub mod cli;
 pub mod console;

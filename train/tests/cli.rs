@@ -90,7 +90,7 @@ fn help_and_version_are_for_people() {
 }
 
 #[test]
-fn a_synthetic_corpus_is_never_written_over_something() {
+fn a_synthetic_dataset_is_never_written_over_something() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("mine.txt"), "keep").expect("a file");
     let stderr = refused(folder.path(), &["synth", "--out", ".", "--clips-per-genre", "1", "--seconds", "1"]);

@@ -58,11 +58,11 @@ fn check(page: &str, headings: &[&str]) {
 }
 
 const ALWAYS: [&str; 7] = [
-    "Each genre",
+    "Classes",
     "Confusion matrix",
     "Reliability",
     "Confidence against coverage",
-    "What sounds alike to it",
+    "Similar clips",
     "Most confident mistakes",
     "How it was made",
 ];
@@ -78,7 +78,7 @@ fn a_report_has_every_part() {
     let artifact = in_use(&at.join("one"), "svm");
     let page = fs::read_to_string(artifact.join("report.html")).expect("a report");
     check(&page, &[&ALWAYS[..], &["Learning curve"]].concat());
-    assert!(!page.contains("Beside"));
+    assert!(!page.contains("Compared with"));
     let metrics: Value =
         serde_json::from_slice(&fs::read(artifact.join("metrics.json")).expect("there")).expect("JSON");
     let manifest: Value =
@@ -99,7 +99,7 @@ fn a_report_has_every_part() {
         (&made_from["training_data"], &made_from["features"]),
         (&manifest["data"]["digest"], &manifest["fingerprint"])
     );
-    for digest in ["training_data", "judged_data", "features", "weights"] {
+    for digest in ["training_data", "evaluation_data", "features", "weights"] {
         assert!(page.contains(made_from[digest].as_str().expect("a digest")), "{digest}");
     }
 
@@ -117,7 +117,7 @@ fn a_report_has_every_part() {
     ];
     let said: Value = serde_json::from_str(&done(at, &[&beside[..], &["page.html"]].concat())).expect("JSON");
     let page = fs::read_to_string(at.join("page.html")).expect("a report");
-    check(&page, &[&ALWAYS[..], &["Beside svm "]].concat());
+    check(&page, &[&ALWAYS[..], &["Compared with svm "]].concat());
     assert!(page.contains("McNemar") && !page.contains("Learning curve"));
     let paired = &said["against"]["paired"];
     assert_eq!(paired["n"], 80);

@@ -9,7 +9,7 @@ use train::{
     console::output::{self, print_json, write_table},
     evaluation::{
         metrics::{Coverage, Faults, coverage_curve},
-        projection::Map,
+        projection::Projection,
         report::{self as page, Against, Provenance, Report},
     },
 };
@@ -201,7 +201,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         scored: &clips,
         against: compared.as_ref().map(|(model, paired)| Against { model, paired }),
         learning: None,
-        map: Map::of_probabilities(&clips, seed).as_ref(),
+        projection: Projection::of_probabilities(&clips, seed).as_ref(),
         curves: &[],
         provenance: Provenance {
             command: &format!("experiments run FILE --data DATASET --split {split} --seed {seed}"),

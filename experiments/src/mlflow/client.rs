@@ -292,10 +292,10 @@ mod tests {
     #[test]
     fn what_is_not_the_address_of_a_server_is_refused_without_its_secrets() {
         for (url, says) in [
-            ("", "no address"),
-            ("sqlite:///mlflow.db", "no address"),
+            ("", "not an address"),
+            ("sqlite:///mlflow.db", "not an address"),
             ("databricks", "begin with"),
-            ("./mlruns", "no address"),
+            ("./mlruns", "not an address"),
             ("ftp://host", "begin with"),
             ("http://host/?a=b", "question mark"),
             ("http://", "address"),

@@ -77,7 +77,7 @@ pub fn compare(a: &[StoredResult], b: &[StoredResult]) -> Result<Comparison> {
     let mut genres: BTreeMap<String, ClassComparison> = BTreeMap::new();
     for (a, b) in &both {
         let (scored_a, scored_b) = (scored(a)?, scored(b)?);
-        let Paired { ci95, only_a, only_b, p, genres: by_class, .. } =
+        let Paired { ci95, only_a, only_b, p, classes: by_class, .. } =
             paired(a, &scored_a, b, &scored_b, DEFAULT_SEED)?;
         let of_clips = pairs(&scored_a, &scored_b)?;
         all.extend(differences(&of_clips).map(|(group, difference)| (group.to_owned(), difference)));

@@ -260,7 +260,7 @@ impl StoredResult {
                         whole: wholes[row].clone(),
                         scored: Scored {
                             clip_id: clip_ids[row].clone(),
-                            credit: credits[row].clone(),
+                            metadata: credits[row].clone(),
                             group: groups[row].clone(),
                             truth: truth.with_context(|| format!("`{}` is not among its labels", genres[row]))?,
                             probabilities: columns.iter().map(|column| column[row]).collect(),
@@ -279,7 +279,7 @@ fn table(labels: &[String], rows: &[Row]) -> data::Result<data::DataFrame> {
         ("clip_id", text(|row| &row.scored.clip_id)),
         ("whole", text(|row| &row.whole)),
         ("artist_group", text(|row| &row.scored.group)),
-        ("credit", text(|row| &row.scored.credit)),
+        ("credit", text(|row| &row.scored.metadata)),
         ("fold", Values::Whole(rows.iter().map(|row| row.fold as u64).collect())),
         ("genre", Values::Text(rows.iter().map(|row| labels[row.scored.truth].clone()).collect())),
     ];

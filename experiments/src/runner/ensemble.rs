@@ -53,8 +53,8 @@ mod tests {
     use super::*;
 
     fn clip(number: usize, truth: usize, first: f64) -> Scored {
-        let (credit, group) = Default::default();
-        Scored { clip_id: number.to_string(), credit, group, truth, probabilities: vec![first, 1.0 - first] }
+        let (metadata, group) = Default::default();
+        Scored { clip_id: number.to_string(), metadata, group, truth, probabilities: vec![first, 1.0 - first] }
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::{
 
 /// Train and evaluate music-genre classifiers.
 ///
-/// Without a command: finds music (--data, else the folder in TONEARM_DATA, else data/gtzan, else a synthetic corpus that
-/// it makes), trains, evaluates on clips that training did not see, and keeps the result under artifacts/.
+/// Without a command: opens a dataset (--data, else the folder in TONEARM_DATA, else data/gtzan, else a synthetic one that
+/// it makes), trains both models, evaluates them on held-out clips, and writes them to artifacts/.
 #[derive(Debug, Parser)]
 #[command(name = "train", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -28,7 +28,7 @@ pub struct Cli {
     pub fit: FitArgs,
 }
 
-/// The parts of `train`.
+/// The commands of `train`.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Train the support vector machine.
@@ -46,24 +46,24 @@ pub enum Command {
     /// All bytes of a version are checked, and its model is loaded, before it is put in use.
     #[command(override_usage = "train promote <MODEL> <VERSION|--previous|--list> [--pin] [--unpin] [OPTIONS]")]
     Promote(PromoteArgs),
-    /// Turn a folder of music into a log-mel store, which later runs read much faster.
+    /// Extract the features of an audio folder into a feature store, which later runs read much faster.
     Extract(ExtractArgs),
     /// Score an artifact on labelled clips, alone or beside another: text on a terminal, one JSON object with --json or when piped.
     Evaluate(EvaluateArgs),
     /// Write the model card of an artifact: data, licence, figures, limits, use.
     Card(CardArgs),
-    /// Say what one audio file holds: what was decoded, and every descriptor.
+    /// Show what one audio file holds: container, codec, and every descriptor.
     Inspect(InspectArgs),
-    /// Look for faults in a corpus: unreadable, silent, clipped or repeated clips.
+    /// Look for faults in a dataset: unreadable, silent, clipped or repeated clips.
     Audit(AuditArgs),
-    /// Write the clips of a corpus, with genre, artist, title and split, as a table.
+    /// Write the clips of a dataset, with genre, artist, title and split, as a table.
     Manifest(ManifestArgs),
-    /// Make the synthetic corpus: ten genres of music from a seed.
+    /// Make the synthetic dataset: ten genres from a seed.
     Synth(SynthArgs),
-    /// Train a small configuration several times, and compare every byte of the music, the features and the models.
+    /// Train a small configuration several times, and compare every byte of the dataset, the features and the models.
     ///
-    /// The runs differ in threads, folder, time zone, language, user (as root) and width of vectors. What they made must be the
-    /// same, and what the lock says; else this fails, and names the first stage that differs: data, features or model.
+    /// The runs differ in threads, folder, time zone, language, user (as root) and width of vectors. Their results must be
+    /// the same, and those of the lock; else this fails, and names the first stage that differs: data, features or model.
     Verify(VerifyArgs),
 }
 
@@ -73,10 +73,10 @@ pub struct FitArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub data: DataArgs,
-    /// Where artifacts are kept.
+    /// Folder of the artifacts.
     #[arg(long, value_name = "DIR", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     pub artifacts: PathBuf,
-    /// Seed of everything that is drawn: folds, the synthetic corpus, the bootstrap.
+    /// Seed of everything that is drawn: folds, the synthetic dataset, the bootstrap.
     #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     pub seed: u64,
     /// Features: a preset (gtzan-store, librosa) or a JSON file as `inspect --json` prints it.
@@ -86,8 +86,8 @@ pub struct FitArgs {
     /// the first of K folds that share no artist (the default elsewhere).
     #[arg(long, value_name = "SPLIT")]
     pub held_out: Option<String>,
-    /// Judge by every fold of --held-out, each by a model that was fitted on the others, then fit the model that is kept on
-    /// all of their clips: what to do once nothing is to be chosen any more.
+    /// Evaluate on every fold of --held-out, each with a model that was fitted on the others, then fit the final model on all of
+    /// their clips: what to do once nothing is to be chosen any more.
     #[arg(long)]
     pub refit: bool,
     #[command(flatten)]
@@ -130,19 +130,19 @@ pub struct Vgg19Args {
     /// What is trained.
     #[arg(long, value_enum, default_value_t)]
     pub regime: Regime,
-    /// Every choice of the training, as a JSON file of the form of `training.fit.recipe` in artifact.json.
-    #[arg(long, value_name = "FILE", conflicts_with = "regime")]
-    pub recipe: Option<PathBuf>,
-    /// Epochs of the tuning, instead of the recipe's.
+    /// Every hyperparameter, as a JSON file of the form of `training.fit.recipe` in artifact.json.
+    #[arg(long, alias = "recipe", value_name = "FILE", conflicts_with = "regime")]
+    pub config: Option<PathBuf>,
+    /// Epochs of the tuning, instead of those of the configuration.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub epochs: Option<usize>,
     /// What computes: flex, ndarray, wgpu, cuda.
     #[arg(long, value_name = "NAME", default_value_t)]
     pub device: Backend,
-    /// Where embeddings and unfinished trainings are kept; a training that was killed goes on from there.
+    /// Folder of embeddings and unfinished trainings; a training that was killed goes on from there.
     #[arg(long, value_name = "DIR", env = "TONEARM_CACHE", default_value = DEFAULT_CACHE)]
     pub cache: PathBuf,
-    /// Keep no embeddings and no unfinished training, and use none.
+    /// Write no embeddings and no unfinished training, and read none.
     #[arg(long)]
     pub no_cache: bool,
 }
@@ -157,7 +157,7 @@ impl Vgg19Args {
             fit,
             weights: std::env::var_os("TONEARM_WEIGHTS").map(PathBuf::from),
             regime: Regime::Frozen,
-            recipe: None,
+            config: None,
             epochs: None,
             device: Backend::default(),
             cache: std::env::var_os("TONEARM_CACHE").map_or_else(|| DEFAULT_CACHE.into(), PathBuf::from),
@@ -250,7 +250,7 @@ pub struct PromoteArgs {
     /// List the versions: which is in use, was before, or is pinned, how good each is, and which are damaged.
     #[arg(long, conflicts_with_all = ["version", "previous", "pin", "unpin"])]
     pub list: bool,
-    /// Where artifacts are kept.
+    /// Folder of the artifacts.
     #[arg(long, value_name = "DIR", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     pub artifacts: PathBuf,
     /// Print one JSON object instead of text.
@@ -261,8 +261,8 @@ pub struct PromoteArgs {
 /// Options of `extract`.
 #[derive(Args, Debug)]
 pub struct ExtractArgs {
-    /// A folder of genre folders of audio files.
-    #[arg(long, value_name = "AUDIO_TREE")]
+    /// A folder with a folder of audio files for each genre.
+    #[arg(long, value_name = "AUDIO_FOLDER")]
     pub data: PathBuf,
     /// The store to write: a new folder, or a store to replace.
     #[arg(long, value_name = "STORE")]
@@ -281,19 +281,19 @@ pub struct EvaluateArgs {
     /// The artifact: its folder, or `artifacts/<model>` for the one in use.
     #[arg(long, value_name = "DIR")]
     pub artifact: PathBuf,
-    /// Another artifact, to compare with on the same clips: paired difference by artist, McNemar's exact test, each genre.
+    /// Another artifact, to compare with on the same clips: paired difference by artist, McNemar's exact test, each class.
     #[arg(long, value_name = "DIR")]
     pub against: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub data: DataArgs,
-    /// `fault-filtered:train|valid|test|all` of GTZAN's catalogue, or `everything` for all clips of the corpus.
+    /// `fault-filtered:train|valid|test|all` of GTZAN's catalogue, or `everything` for all clips of the dataset.
     #[arg(long, value_name = "SPLIT")]
     pub split: String,
     /// Seed of the bootstrap of the interval.
     #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     pub seed: u64,
-    /// Also write the report to this HTML file: figures, plots, mistakes, a map of the clips, and the comparison if there is one.
+    /// Also write the report to this HTML file: figures, plots, mistakes, a projection of the clips, and the comparison if there is one.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Also write each clip's probabilities to this CSV file.
@@ -335,8 +335,8 @@ pub struct InspectArgs {
 /// Options of `audit`.
 #[derive(Args, Debug)]
 pub struct AuditArgs {
-    /// The corpus: a folder of genre folders, or a log-mel store.
-    #[arg(long, value_name = "CORPUS")]
+    /// The dataset: a folder with a folder of audio files for each genre, or a feature store.
+    #[arg(long, value_name = "DATASET")]
     pub data: PathBuf,
     /// Also write the findings to this Parquet or CSV file.
     #[arg(long, value_name = "FILE")]
@@ -349,8 +349,8 @@ pub struct AuditArgs {
 /// Options of `manifest`.
 #[derive(Args, Debug)]
 pub struct ManifestArgs {
-    /// The corpus: a folder of genre folders, or a log-mel store.
-    #[arg(long, value_name = "CORPUS")]
+    /// The dataset: a folder with a folder of audio files for each genre, or a feature store.
+    #[arg(long, value_name = "DATASET")]
     pub data: PathBuf,
     /// The Parquet or CSV file to write.
     #[arg(long, value_name = "FILE")]
@@ -372,7 +372,7 @@ pub struct SynthArgs {
     /// Length of each clip.
     #[arg(long, value_name = "SECONDS", default_value_t = 30.0, allow_negative_numbers = true)]
     pub seconds: f64,
-    /// Seed of the music.
+    /// Seed of the clips.
     #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     pub seed: u64,
     #[command(flatten)]
@@ -383,15 +383,16 @@ pub struct SynthArgs {
 /// Options of `verify`.
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// A folder of genre folders of audio files, instead of the synthetic music that each run makes; all runs then have one user.
-    #[arg(long, value_name = "AUDIO_TREE")]
+    /// A folder with a folder of audio files for each genre, instead of the synthetic dataset that each run makes; all runs then
+    /// have one user.
+    #[arg(long, value_name = "AUDIO_FOLDER")]
     pub data: Option<PathBuf>,
     /// Features: a preset (gtzan-store, librosa) or a JSON file.
     #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]
     pub spec: String,
-    /// Every choice of the small network's training, as a JSON file like that of `vgg19`.
-    #[arg(long, value_name = "FILE")]
-    pub recipe: Option<PathBuf>,
+    /// Every hyperparameter of the small network, as a JSON file like that of `vgg19`.
+    #[arg(long, alias = "recipe", value_name = "FILE")]
+    pub config: Option<PathBuf>,
     /// The digests that must be found again.
     #[arg(long, value_name = "FILE", default_value = "experiments/reproducibility.lock")]
     pub lock: PathBuf,

@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-/// Where labelled music is.
+/// Where labelled datasets are.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DataArgs {
-    /// A corpus: a folder of genre folders, or a log-mel store. Several are joined; of a clip in two, the first counts.
-    #[arg(long = "data", value_name = "CORPUS")]
-    pub corpora: Vec<PathBuf>,
+    /// A dataset: a folder with a folder of audio files for each genre, or a feature store. Several are joined; of a clip in two,
+    /// the first counts.
+    #[arg(long = "data", value_name = "DATASET")]
+    pub datasets: Vec<PathBuf>,
 }
 
 /// What every command that works for long takes.

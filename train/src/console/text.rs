@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::evaluation::{comparison::Paired, metrics::Evaluation};
 
-/// Accuracy with its interval, recall of each genre, and the confusion matrix.
+/// Accuracy with its interval, recall of each class, and the confusion matrix.
 #[must_use]
 pub fn figures(evaluation: &Evaluation) -> String {
     let Evaluation { accuracy, ci95: [low, high], macro_f1, log_loss, ece, labels, confusion, per_class, n, .. } =
@@ -13,7 +13,7 @@ pub fn figures(evaluation: &Evaluation) -> String {
         "\naccuracy {accuracy:.3} (95 % interval {low:.3} to {high:.3}, {n} clips)   macro F1 {macro_f1:.3}   log-loss {log_loss:.3}   ECE {ece:.3}\n\n"
     );
     let width = labels.iter().map(String::len).max().unwrap_or(0).max(5);
-    let _ = write!(text, "{:width$}  recall  called:", "genre");
+    let _ = write!(text, "{:width$}  recall  called:", "class");
     for label in labels {
         let _ = write!(text, "{:>5}", label.chars().take(4).collect::<String>());
     }
@@ -29,10 +29,10 @@ pub fn figures(evaluation: &Evaluation) -> String {
     text
 }
 
-/// How two models differ on the same clips, by whole and by genre.
+/// How two models differ on the same clips, by whole and by class.
 #[must_use]
 pub fn paired(a: &str, b: &str, paired: &Paired) -> String {
-    let Paired { n, accuracy, difference, ci95: [low, high], only_a, only_b, p, genres } = paired;
+    let Paired { n, accuracy, difference, ci95: [low, high], only_a, only_b, p, classes } = paired;
     let mut text = format!(
         "\n{a} beside {b}, on the same {n} clips: {:.3} and {:.3}\n\
          difference of accuracy {difference:+.3}, 95 % interval {low:+.3} to {high:+.3} (paired, by artist)\n\
@@ -40,12 +40,12 @@ pub fn paired(a: &str, b: &str, paired: &Paired) -> String {
          McNemar's test takes clips as independent; those of one artist are not, so the interval by artist is the safer guide.\n\n",
         accuracy[0], accuracy[1]
     );
-    let width = genres.keys().map(String::len).max().unwrap_or(0).max(5);
-    let _ = writeln!(text, "{:width$}  clips   both  only the first  only the second  neither", "genre");
-    for (genre, of) in genres {
+    let width = classes.keys().map(String::len).max().unwrap_or(0).max(5);
+    let _ = writeln!(text, "{:width$}  clips   both  only the first  only the second  neither", "class");
+    for (class, of) in classes {
         let _ = writeln!(
             text,
-            "{genre:width$}  {:>5}  {:>5}  {:>14}  {:>15}  {:>7}",
+            "{class:width$}  {:>5}  {:>5}  {:>14}  {:>15}  {:>7}",
             of.n,
             of.both,
             of.only_a,

@@ -10,7 +10,7 @@ use super::metrics::{Scored, bootstrap_by_group};
 /// How the first of two differs from the second.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Paired {
-    /// Clips that both judged.
+    /// Clips that both were evaluated on.
     pub n: usize,
     /// Accuracy of the first and of the second.
     pub accuracy: [f64; 2],
@@ -24,13 +24,14 @@ pub struct Paired {
     pub only_b: usize,
     /// [`mcnemar`] of these two.
     pub p: f64,
-    /// The clips of each genre.
-    pub genres: BTreeMap<String, PairedGenre>,
+    /// The clips of each class.
+    #[serde(rename = "genres")]
+    pub classes: BTreeMap<String, PairedClass>,
 }
 
-/// The two on the clips of one genre.
+/// The two on the clips of one class.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct PairedGenre {
+pub struct PairedClass {
     /// Clips.
     pub n: usize,
     /// Those that both have right.
@@ -41,7 +42,7 @@ pub struct PairedGenre {
     pub only_b: usize,
 }
 
-impl PairedGenre {
+impl PairedClass {
     /// Clips that neither has right.
     #[must_use]
     pub fn neither(&self) -> usize {
@@ -53,22 +54,22 @@ impl Paired {
     /// Compares what two classifiers said of the same clips. `labels` are those of the first; `seed` is that of the bootstrap.
     ///
     /// # Errors
-    /// When one judged a clip that the other did not.
+    /// When one was evaluated on a clip that the other was not.
     pub fn new(labels: &[String], a: &[Scored], b: &[Scored], seed: u64) -> Result<Self> {
-        let pairs = pairs(a, b).context("the two did not judge the same clips")?;
-        let mut genres: BTreeMap<String, PairedGenre> = BTreeMap::new();
+        let pairs = pairs(a, b).context("the two were not evaluated on the same clips")?;
+        let mut classes: BTreeMap<String, PairedClass> = BTreeMap::new();
         for (a, b) in &pairs {
-            let genre = genres.entry(labels.get(a.truth).cloned().unwrap_or_default()).or_default();
+            let class = classes.entry(labels.get(a.truth).cloned().unwrap_or_default()).or_default();
             let (right_a, right_b) = (a.right() == 1.0, b.right() == 1.0);
-            genre.n += 1;
-            genre.both += usize::from(right_a && right_b);
-            genre.only_a += usize::from(right_a && !right_b);
-            genre.only_b += usize::from(!right_a && right_b);
+            class.n += 1;
+            class.both += usize::from(right_a && right_b);
+            class.only_a += usize::from(right_a && !right_b);
+            class.only_b += usize::from(!right_a && right_b);
         }
         let n = pairs.len();
         let share = |right: f64| right / n.max(1) as f64;
         let differences: Vec<_> = differences(&pairs).collect();
-        let (only_a, only_b) = (genres.values().map(|of| of.only_a).sum(), genres.values().map(|of| of.only_b).sum());
+        let (only_a, only_b) = (classes.values().map(|of| of.only_a).sum(), classes.values().map(|of| of.only_b).sum());
         Ok(Self {
             n,
             accuracy: [share(a.iter().map(Scored::right).sum()), share(b.iter().map(Scored::right).sum())],
@@ -77,7 +78,7 @@ impl Paired {
             only_a,
             only_b,
             p: mcnemar(only_a, only_b),
-            genres,
+            classes,
         })
     }
 }
@@ -94,12 +95,13 @@ pub fn differences<'a>(pairs: &'a [(&'a Scored, &'a Scored)]) -> impl Iterator<I
 pub fn pairs<'a>(a: &'a [Scored], b: &'a [Scored]) -> Result<Vec<(&'a Scored, &'a Scored)>> {
     let others: BTreeMap<&str, &Scored> = b.iter().map(|clip| (clip.clip_id.as_str(), clip)).collect();
     if a.len() != b.len() {
-        bail!("one judged {} clips, the other {}", a.len(), b.len());
+        bail!("one was evaluated on {} clips, the other on {}", a.len(), b.len());
     }
     a.iter()
         .map(|clip| {
-            let other =
-                others.get(clip.clip_id.as_str()).with_context(|| format!("only one judged {}", clip.clip_id))?;
+            let other = others
+                .get(clip.clip_id.as_str())
+                .with_context(|| format!("only one was evaluated on {}", clip.clip_id))?;
             Ok((clip, *other))
         })
         .collect()
@@ -129,7 +131,7 @@ mod tests {
         probabilities[if right { truth } else { (truth + 1) % 3 }] = 0.8;
         Scored {
             clip_id: number.to_string(),
-            credit: String::new(),
+            metadata: String::new(),
             group: (number / 2).to_string(),
             truth,
             probabilities,
@@ -157,9 +159,9 @@ mod tests {
         let b: Vec<_> = (0..6).rev().map(|i| clip(i, i % 2 == 0)).collect();
         let paired = Paired::new(&labels(), &a, &b, 1).unwrap();
         assert_eq!((paired.only_a, paired.only_b, paired.accuracy), (3, 1, [5.0 / 6.0, 0.5]));
-        // Of the first genre are the clips 0 and 3.
-        assert_eq!(paired.genres["a"], PairedGenre { n: 2, both: 0, only_a: 1, only_b: 1 });
-        assert_eq!(paired.genres["c"], PairedGenre { n: 2, both: 1, only_a: 1, only_b: 0 });
+        // Of the first class are the clips 0 and 3.
+        assert_eq!(paired.classes["a"], PairedClass { n: 2, both: 0, only_a: 1, only_b: 1 });
+        assert_eq!(paired.classes["c"], PairedClass { n: 2, both: 1, only_a: 1, only_b: 0 });
         assert!(Paired::new(&labels(), &a, &b[1..], 1).is_err());
         assert!(Paired::new(&labels(), &a[1..], &b[1..], 1).is_err());
     }
@@ -180,7 +182,7 @@ mod tests {
             prop_assert!((there.difference + back.difference).abs() < 1e-12);
             prop_assert!((there.difference - (there.accuracy[0] - there.accuracy[1])).abs() < 1e-12);
             prop_assert!(there.ci95[0] <= there.ci95[1]);
-            prop_assert_eq!(there.genres.values().map(|of| of.both + of.only_a + of.only_b + of.neither()).sum::<usize>(), there.n);
+            prop_assert_eq!(there.classes.values().map(|of| of.both + of.only_a + of.only_b + of.neither()).sum::<usize>(), there.n);
         }
     }
 }

@@ -8,9 +8,9 @@ use serde_json::Value;
 use super::{
     learning::LearningCurve,
     metrics::{Coverage, Evaluation, Faults, coverage_curve},
-    projection::Map,
+    projection::Projection,
     report::{self, Against, Curve, Provenance, Report},
-    scoring::Judged,
+    scoring::ScoredClips,
 };
 
 /// The document of `metrics.json`: an [`Evaluation`] and what else is known of the same clips, as fields of one object. Fields are
@@ -24,7 +24,7 @@ pub struct Metrics<'a> {
     pub coverage: Coverage,
     /// What is known against the clips.
     pub known_faults: Faults,
-    /// What more music to fit on was worth; not in `train evaluate`, which fits nothing.
+    /// What a larger training set is worth; not in `train evaluate`, which fits nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_curve: Option<&'a LearningCurve>,
     /// Where the figures come from.
@@ -40,15 +40,15 @@ pub struct MadeFrom {
     pub seed: u64,
     /// Digest of the clips that were fitted on.
     pub training_data: String,
-    /// Digest of the clips that were judged.
-    pub judged_data: String,
+    /// Digest of the clips that it was evaluated on.
+    pub evaluation_data: String,
     /// Fingerprint of the features.
     pub features: String,
     /// SHA-256 of `weights.safetensors`.
     pub weights: String,
 }
 
-/// All that is known of judged clips and of what judged them.
+/// All that is known of scored clips and of the model that scored them.
 pub struct Documents<'a> {
     /// Kind of model, such as `svm`.
     pub model: &'a str,
@@ -61,11 +61,11 @@ pub struct Documents<'a> {
     /// Seed of the bootstrap and of the projection.
     pub seed: u64,
     /// The scored clips.
-    pub judged: &'a Judged,
+    pub clips: &'a ScoredClips,
     /// Their figures.
     pub evaluation: &'a Evaluation,
-    /// Digest of the judged clips.
-    pub judged_data: String,
+    /// Digest of the scored clips.
+    pub evaluation_data: String,
     /// Fingerprint of the features.
     pub fingerprint: &'a Fingerprint,
     /// The bytes of `weights.safetensors`.
@@ -89,14 +89,14 @@ impl Documents<'_> {
     pub fn metrics(&self) -> Metrics<'_> {
         Metrics {
             evaluation: self.evaluation,
-            coverage: Coverage::new(&coverage_curve(&self.judged.scored)),
-            known_faults: Faults::of(&self.judged.scored),
+            coverage: Coverage::new(&coverage_curve(&self.clips.scored)),
+            known_faults: Faults::of(&self.clips.scored),
             learning_curve: self.learning,
             made_from: MadeFrom {
                 split: self.split.to_owned(),
                 seed: self.seed,
                 training_data: self.data.digest.clone(),
-                judged_data: self.judged_data.clone(),
+                evaluation_data: self.evaluation_data.clone(),
                 features: self.fingerprint.to_string(),
                 weights: self.weights_digest(),
             },
@@ -105,21 +105,20 @@ impl Documents<'_> {
 
     /// The page.
     pub fn page(&self) -> String {
-        let Self {
-            model, split, leaks, judged, evaluation, against, learning, curves, command, training, data, ..
-        } = self;
+        let Self { model, split, leaks, clips, evaluation, against, learning, curves, command, training, data, .. } =
+            self;
         let by = match *model {
-            SvmClassifier::NAME => "the descriptors that the machine hears, each standardised over the clips shown",
+            SvmClassifier::NAME => "its descriptors, each standardised over the clips shown",
             Vgg19Classifier::NAME => {
                 "the embedding that the network’s head decides by, each dimension standardised over the clips shown"
             }
             _ => "the vectors that the model decides by",
         };
-        let map = Map::of_vectors(by, &judged.scored, &judged.passages, self.seed)
-            .or_else(|| Map::of_probabilities(&judged.scored, self.seed));
+        let projection = Projection::of_embeddings(by, &clips.scored, &clips.embeddings, self.seed)
+            .or_else(|| Projection::of_probabilities(&clips.scored, self.seed));
         let digests = [
             ("training data", data.digest.clone()),
-            ("judged clips", self.judged_data.clone()),
+            ("evaluation data", self.evaluation_data.clone()),
             ("features (fingerprint)", self.fingerprint.to_string()),
             ("weights.safetensors (SHA-256)", self.weights_digest()),
         ];
@@ -130,10 +129,10 @@ impl Documents<'_> {
             leaks,
             warnings: &warnings,
             evaluation,
-            scored: &judged.scored,
+            scored: &clips.scored,
             against: *against,
             learning: *learning,
-            map: map.as_ref(),
+            projection: projection.as_ref(),
             curves,
             provenance: Provenance {
                 command,

@@ -1,4 +1,4 @@
-//! [`LearningCurve`]: what more music to fit on is worth.
+//! [`LearningCurve`]: what a larger training set is worth.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,21 +8,21 @@ use serde::Serialize;
 
 use crate::evaluation::{
     metrics::{Evaluation, Scored},
-    scoring::Judged,
+    scoring::ScoredClips,
 };
 
-/// Shares of the artists of each genre that are fitted on, beside all.
+/// Shares of the artists of each class that are fitted on, beside all.
 const SHARES: [f64; 3] = [0.25, 0.5, 0.75];
-/// Artists of a genre that a classifier must be fitted on: one to fit on, one to calibrate by.
+/// Artists of a class that a classifier must be fitted on: one to fit on, one to calibrate by.
 const LEAST_ARTISTS: usize = 2;
 /// Stream of the seed that deals artists.
 const STREAM: u64 = 0x1EA2;
 
-/// Fits what was fitted once more on some of the clips, and says what that makes of others, by the vectors of their passages: for
-/// each clip of `[clip][passage][dimension]` a probability for each class.
+/// Fits the same model again on some of the clips and predicts others by their embeddings: for each clip of
+/// `[clip][segment][dimension]` a probability for each class.
 pub type Refit<'a> = Box<dyn Fn(&[usize], &[Vec<Vec<f32>>]) -> Result<Vec<Vec<f64>>> + 'a>;
 
-/// What can be said of what more music is worth.
+/// How a learning curve is made.
 pub enum Learning<'a> {
     /// Fit again on less.
     Refit(Refit<'a>),
@@ -45,7 +45,7 @@ pub struct LearningCurve {
     /// By rising share; the last is the model itself.
     pub points: Vec<LearningPoint>,
     /// Shares that could not be fitted on, and why.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedShare>,
     /// Why there is no curve at all, where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<&'static str>,
@@ -54,7 +54,7 @@ pub struct LearningCurve {
 /// One fit of a [`LearningCurve`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct LearningPoint {
-    /// Share of the artists of each genre, over 0, to 1.
+    /// Share of the artists of each class, over 0, to 1.
     pub share: f64,
     /// Artists that were fitted on.
     pub artists: usize,
@@ -64,17 +64,18 @@ pub struct LearningPoint {
     pub accuracy: f64,
     /// 95 % interval of it, by bootstrap over artists.
     pub ci95: [f64; 2],
-    /// Unweighted mean of the F1 of the genres.
+    /// Unweighted mean of the F1 of the classes.
     pub macro_f1: f64,
 }
 
 /// A share that could not be fitted on.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Skipped {
-    /// Share of the artists of each genre.
+pub struct SkippedShare {
+    /// Share of the artists of each class.
     pub share: f64,
-    /// The genre with the fewest artists in it.
-    pub genre: String,
+    /// The class with the fewest artists in it.
+    #[serde(rename = "genre")]
+    pub label: String,
     /// How many those are.
     pub artists: usize,
 }
@@ -124,7 +125,7 @@ impl FittedOn<'_> {
 }
 
 impl LearningCurve {
-    /// Fits on a quarter, on half and on three quarters of the artists of each genre, and judges the held-out clips. `evaluation` is
+    /// Fits on a quarter, on half and on three quarters of the artists of each class, and evaluates on the held-out clips. `evaluation` is
     /// that of the model itself.
     ///
     /// # Errors
@@ -132,14 +133,14 @@ impl LearningCurve {
     pub fn new(
         learning: &Learning<'_>,
         fitted_on: FittedOn<'_>,
-        judged: &Judged,
+        clips: &ScoredClips,
         evaluation: &Evaluation,
         seed: u64,
     ) -> Result<Self> {
         let refit = match learning {
             Learning::LeftOut(why) => return Ok(Self { left_out: Some(*why), ..Self::default() }),
-            Learning::Refit(_) if judged.passages.len() != judged.scored.len() => {
-                let left_out = Some("what the model decides by was not kept of the held-out clips");
+            Learning::Refit(_) if clips.embeddings.len() != clips.scored.len() => {
+                let left_out = Some("the embeddings of the held-out clips come from several models");
                 return Ok(Self { left_out, ..Self::default() });
             }
             Learning::Refit(refit) => refit,
@@ -147,23 +148,23 @@ impl LearningCurve {
         let labels = &evaluation.labels;
         let mut curve = Self::default();
         for share in SHARES {
-            let clips = fitted_on.some(share, seed);
+            let fitted = fitted_on.some(share, seed);
             let mut artists: BTreeMap<usize, BTreeSet<&str>> = BTreeMap::new();
-            for &clip in &clips {
+            for &clip in &fitted {
                 artists.entry(fitted_on.labels[clip]).or_default().insert(&fitted_on.groups[clip]);
             }
             let of_class = |class: usize| artists.get(&class).map_or(0, BTreeSet::len);
             let fewest = (0..labels.len()).min_by_key(|&class| of_class(class)).unwrap_or(0);
             if of_class(fewest) < LEAST_ARTISTS {
-                let genre = labels.get(fewest).cloned().unwrap_or_default();
-                curve.skipped.push(Skipped { share, genre, artists: of_class(fewest) });
+                let label = labels.get(fewest).cloned().unwrap_or_default();
+                curve.skipped.push(SkippedShare { share, label, artists: of_class(fewest) });
                 continue;
             }
-            let said =
-                refit(&clips, &judged.passages).with_context(|| format!("failed to fit on {share} of the artists"))?;
+            let said = refit(&fitted, &clips.embeddings)
+                .with_context(|| format!("failed to fit on {share} of the artists"))?;
             let with = |(clip, probabilities): (&Scored, Vec<f64>)| Scored { probabilities, ..clip.clone() };
-            let scored: Vec<Scored> = judged.scored.iter().zip(said).map(with).collect();
-            curve.points.push(fitted_on.point(&clips, share, &Evaluation::new(labels, &scored, seed)));
+            let scored: Vec<Scored> = clips.scored.iter().zip(said).map(with).collect();
+            curve.points.push(fitted_on.point(&fitted, share, &Evaluation::new(labels, &scored, seed)));
         }
         let everyone: Vec<usize> = (0..fitted_on.labels.len()).collect();
         curve.points.push(fitted_on.point(&everyone, 1.0, evaluation));
@@ -177,9 +178,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn scored(truth: usize, right: bool) -> Scored {
-        let (clip_id, credit) = Default::default();
+        let (clip_id, metadata) = Default::default();
         let probabilities = if (truth == 0) == right { vec![0.9, 0.1] } else { vec![0.1, 0.9] };
-        Scored { clip_id, credit, group: truth.to_string(), truth, probabilities }
+        Scored { clip_id, metadata, group: truth.to_string(), truth, probabilities }
     }
 
     /// The curve of a classifier that is right of so many clips as it was fitted on, of eight clips that are held out.
@@ -187,15 +188,15 @@ mod tests {
         let labels: Vec<usize> = (0..4 * artists).map(|clip| clip % 2).collect();
         let groups: Vec<String> = (0..4 * artists).map(|clip| format!("{} of {}", clip / 4, clip % 2)).collect();
         let held_out: Vec<_> = (0..8).map(|i| scored(i % 2, true)).collect();
-        let passages = vec![Vec::new(); 8];
+        let embeddings = vec![Vec::new(); 8];
         let names = ["a", "b"].map(String::from);
-        let refit: Refit<'_> = Box::new(|clips, heard| {
-            Ok((0..heard.len()).map(|i| scored(i % 2, i < clips.len()).probabilities).collect())
+        let refit: Refit<'_> = Box::new(|clips, embeddings| {
+            Ok((0..embeddings.len()).map(|i| scored(i % 2, i < clips.len()).probabilities).collect())
         });
         let evaluation = Evaluation::new(&names, &held_out, 1);
-        let judged = Judged { scored: held_out, passages };
+        let clips = ScoredClips { scored: held_out, embeddings };
         let fitted_on = FittedOn { labels: &labels, groups: &groups };
-        LearningCurve::new(&Learning::Refit(refit), fitted_on, &judged, &evaluation, 1).unwrap()
+        LearningCurve::new(&Learning::Refit(refit), fitted_on, &clips, &evaluation, 1).unwrap()
     }
 
     #[test]
@@ -207,14 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn a_share_with_one_artist_of_a_genre_is_skipped_and_said_to_be() {
+    fn a_share_with_one_artist_of_a_class_is_skipped_and_said_to_be() {
         let LearningCurve { points, skipped, .. } = curve(3);
         assert_eq!(points.iter().map(|point| point.share).collect::<Vec<_>>(), [0.5, 0.75, 1.0]);
-        assert_eq!(skipped, [Skipped { share: 0.25, genre: "a".into(), artists: 1 }]);
+        assert_eq!(skipped, [SkippedShare { share: 0.25, label: "a".into(), artists: 1 }]);
         let nothing = Learning::LeftOut("why");
-        let judged = Judged { scored: Vec::new(), passages: Vec::new() };
+        let clips = ScoredClips { scored: Vec::new(), embeddings: Vec::new() };
         let fitted_on = FittedOn { labels: &[], groups: &[] };
-        let none = LearningCurve::new(&nothing, fitted_on, &judged, &Evaluation::new(&[], &[], 1), 1).unwrap();
+        let none = LearningCurve::new(&nothing, fitted_on, &clips, &Evaluation::new(&[], &[], 1), 1).unwrap();
         assert!(none.points.is_empty() && none.left_out == Some("why"));
     }
 
@@ -235,7 +236,7 @@ mod tests {
                 prop_assert!(before.is_subset(&some));
                 let artist = |clip: usize| (labels[clip], &groups[clip]);
                 let taken: BTreeSet<_> = some.iter().map(|&clip| artist(clip)).collect();
-                // All clips of an artist in a genre, or none.
+                // All clips of an artist in a class, or none.
                 prop_assert!((0..labels.len()).all(|clip| some.contains(&clip) == taken.contains(&artist(clip))));
                 for (class, artists) in fitted_on.artists().iter().enumerate() {
                     let n = taken.iter().filter(|(label, _)| *label == class).count();

@@ -15,13 +15,13 @@ const ECE_BINS: usize = 10;
 /// Least probability that the log-loss takes the logarithm of.
 const LEAST_PROBABILITY: f64 = 1e-15;
 
-/// What a classifier said of one labelled clip.
+/// A prediction of one labelled clip.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scored {
     /// Its id.
     pub clip_id: String,
-    /// Who made it and what it is called, as far as is known; for people.
-    pub credit: String,
+    /// Artist and title, as far as they are known; for people.
+    pub metadata: String,
     /// What clips that are not independent share: one key for an artist.
     pub group: String,
     /// Index of its true label.
@@ -272,7 +272,7 @@ impl Coverage {
     }
 }
 
-/// A judged clip with something against it.
+/// An evaluated clip with something against it.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct FaultyClip {
     /// Its id.
@@ -286,16 +286,16 @@ pub struct FaultyClip {
 /// How many clips have a fault of one kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct FaultCount {
-    /// Of the clips that were judged.
+    /// Of the evaluated clips.
     pub clips: usize,
     /// Of those that were named wrongly.
     pub mistakes: usize,
 }
 
-/// What GTZAN's catalogue knows against the clips that were judged; see [`KnownFault`].
+/// What GTZAN's catalogue knows against the evaluated clips; see [`KnownFault`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Faults {
-    /// Judged clips that are in the catalogue. Nothing is known of others.
+    /// Evaluated clips that are in the catalogue. Nothing is known of others.
     pub in_catalogue: usize,
     /// Repeats and faults that Kereliuk, Sturm and Larsen left out.
     pub excluded: FaultCount,
@@ -306,7 +306,7 @@ pub struct Faults {
 }
 
 impl Faults {
-    /// Looks every clip up. A piece of a clip (`blues.00000.3`) is looked up as the clip.
+    /// Looks every clip up. A part of a clip (`blues.00000.3`) is looked up as the clip.
     #[must_use]
     pub fn of(scored: &[Scored]) -> Self {
         let mut found = Self::default();
@@ -332,18 +332,18 @@ impl Faults {
         found
     }
 
-    /// What is known against a judged clip.
+    /// What is known against an evaluated clip.
     #[must_use]
     pub fn against(&self, clip_id: &str) -> &[KnownFault] {
-        let place = self.clips.binary_search_by(|clip| clip.clip_id.as_str().cmp(clip_id));
-        place.map_or(&[], |place| self.clips[place].faults.as_slice())
+        let index = self.clips.binary_search_by(|clip| clip.clip_id.as_str().cmp(clip_id));
+        index.map_or(&[], |index| self.clips[index].faults.as_slice())
     }
 }
 
-/// The id of the clip that this is a piece of, or itself.
+/// The id of the clip that this is a part of, or itself.
 fn whole(clip_id: &str) -> &str {
-    let piece = clip_id.rsplit_once('.').filter(|(whole, _)| catalogue().get(whole).is_some());
-    piece.map_or(clip_id, |(whole, _)| whole)
+    let part = clip_id.rsplit_once('.').filter(|(whole, _)| catalogue().get(whole).is_some());
+    part.map_or(clip_id, |(whole, _)| whole)
 }
 
 #[cfg(test)]
@@ -358,7 +358,7 @@ mod tests {
     fn scored(truth: usize, probabilities: &[f64], group: &str) -> Scored {
         Scored {
             clip_id: String::new(),
-            credit: String::new(),
+            metadata: String::new(),
             group: group.into(),
             truth,
             probabilities: probabilities.to_vec(),
@@ -425,8 +425,14 @@ mod tests {
     }
 
     fn answer(confidence: f64, right: bool) -> Scored {
-        let (clip_id, credit, group) = Default::default();
-        Scored { clip_id, credit, group, truth: usize::from(!right), probabilities: vec![confidence, 1.0 - confidence] }
+        let (clip_id, metadata, group) = Default::default();
+        Scored {
+            clip_id,
+            metadata,
+            group,
+            truth: usize::from(!right),
+            probabilities: vec![confidence, 1.0 - confidence],
+        }
     }
 
     #[test]
@@ -465,20 +471,20 @@ mod tests {
     }
 
     fn named(clip_id: &str, right: bool) -> Scored {
-        let (credit, group) = Default::default();
+        let (metadata, group) = Default::default();
         let truth = usize::from(!right);
-        Scored { clip_id: clip_id.into(), credit, group, truth, probabilities: vec![0.9, 0.1] }
+        Scored { clip_id: clip_id.into(), metadata, group, truth, probabilities: vec![0.9, 0.1] }
     }
 
     #[test]
     fn faults_are_counted_among_clips_and_among_mistakes() {
         let excluded = catalogue().entries().iter().find(|entry| entry.split == data::FaultFiltered::Excluded);
         let excluded = excluded.expect("one of seventy").clip_id.as_str();
-        let piece = format!("{excluded}.2");
+        let part = format!("{excluded}.2");
         let clips = [
             named("disco.00013", false),
             named(excluded, false),
-            named(&piece, true),
+            named(&part, true),
             named("blues.00000", false),
             named("mine", false),
         ];
@@ -487,6 +493,6 @@ mod tests {
         assert_eq!(faults.excluded, FaultCount { clips: 2, mistakes: 1 });
         assert_eq!(faults.shared_artist, FaultCount { clips: 1, mistakes: 1 });
         assert_eq!(faults.against("disco.00013").len(), 1);
-        assert!(faults.against(&piece)[0].name() == "excluded" && faults.against("mine").is_empty());
+        assert!(faults.against(&part)[0].name() == "excluded" && faults.against("mine").is_empty());
     }
 }

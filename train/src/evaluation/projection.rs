@@ -1,4 +1,4 @@
-//! [`Map`]: the judged clips in a plane, alike beside alike, by what a model hears of them.
+//! [`Projection`]: scored clips in a plane, similar ones close together.
 //!
 //! t-SNE (van der Maaten and Hinton 2008, "Visualizing Data using t-SNE"), exact: every pair of points is reckoned with.
 //!
@@ -18,44 +18,49 @@ const LEAST: usize = 10;
 /// Least probability whose logarithm is taken.
 const LEAST_PROBABILITY: f64 = 1e-15;
 
-/// Places of clips; distances over a few neighbours mean something, far ones and the axes do not.
+/// Clips as points; distances between near neighbours mean something, far ones and the axes do not.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Map {
-    /// What two clips are alike by.
-    pub by: &'static str,
+pub struct Projection {
+    /// What the similarity of two clips is measured by.
+    pub similarity: &'static str,
     /// The clips that are shown, ascending.
     pub clips: Vec<usize>,
     /// Where each of them is.
-    pub places: Vec<[f64; 2]>,
+    pub points: Vec<[f64; 2]>,
     /// Clips that there are.
-    pub of: usize,
+    pub total: usize,
     /// Neighbours that each clip reckons with, about.
     pub perplexity: f64,
 }
 
-impl Map {
-    /// The clips by the vectors of their passages, `[clip][passage][dimension]`: their means, each dimension with mean 0 and
+impl Projection {
+    /// The clips by the embeddings of their segments, `[clip][segment][dimension]`: their means, each dimension with mean 0 and
     /// deviation 1 over the clips. `None` of fewer than ten clips, and where any has no vector.
     #[must_use]
-    pub fn of_vectors(by: &'static str, scored: &[Scored], passages: &[Vec<Vec<f32>>], seed: u64) -> Option<Self> {
-        let dim = passages.first()?.first()?.len();
+    pub fn of_embeddings(
+        similarity: &'static str,
+        scored: &[Scored],
+        embeddings: &[Vec<Vec<f32>>],
+        seed: u64,
+    ) -> Option<Self> {
+        let dim = embeddings.first()?.first()?.len();
         let fits = |clip: &Vec<Vec<f32>>| !clip.is_empty() && clip.iter().all(|vector| vector.len() == dim);
-        if passages.len() != scored.len() || !passages.iter().all(fits) {
+        if embeddings.len() != scored.len() || !embeddings.iter().all(fits) {
             return None;
         }
         let clips = shown(scored, seed);
         let mean = |clip: &usize| -> Vec<f64> {
-            let passages = &passages[*clip];
-            let sum = |i: usize| passages.iter().map(|vector| f64::from(vector[i])).sum::<f64>();
-            (0..dim).map(|i| sum(i) / passages.len() as f64).collect()
+            let embeddings = &embeddings[*clip];
+            let sum = |i: usize| embeddings.iter().map(|vector| f64::from(vector[i])).sum::<f64>();
+            (0..dim).map(|i| sum(i) / embeddings.len() as f64).collect()
         };
         let mut vectors: Vec<_> = clips.iter().map(mean).collect();
         standardise(&mut vectors);
-        Self::new(by, clips, &vectors, scored.len())
+        Self::new(similarity, clips, &vectors, scored.len())
     }
 
-    /// The clips by the logarithms of their probabilities, less the mean of each clip: what is left of a clip where nothing but the
-    /// answer was kept. `None` of fewer than ten clips.
+    /// The clips by the logarithms of their probabilities, less the mean of each clip: for clips without
+    /// embeddings. `None` of fewer than ten clips.
     #[must_use]
     pub fn of_probabilities(scored: &[Scored], seed: u64) -> Option<Self> {
         let clips = shown(scored, seed);
@@ -69,17 +74,17 @@ impl Map {
         Self::new("the logarithms of the probabilities that the model gave them", clips, &vectors, scored.len())
     }
 
-    fn new(by: &'static str, clips: Vec<usize>, vectors: &[Vec<f64>], of: usize) -> Option<Self> {
+    fn new(similarity: &'static str, clips: Vec<usize>, vectors: &[Vec<f64>], total: usize) -> Option<Self> {
         if clips.len() < LEAST {
             return None;
         }
         let perplexity = perplexity_for(clips.len());
-        let places = tsne(vectors, perplexity);
-        Some(Self { by, clips, places, of, perplexity })
+        let points = tsne(vectors, perplexity);
+        Some(Self { similarity, clips, points, total, perplexity })
     }
 }
 
-/// All clips, or so many of them, each genre by its share: every n-th, where clips stand in the order of their genres, and within
+/// All clips, or so many of them, each class by its share: every n-th, where clips stand in the order of their classes, and within
 /// each in an order that the seed draws.
 fn shown(scored: &[Scored], seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..scored.len()).collect();
@@ -120,20 +125,20 @@ fn perplexity_for(n: usize) -> f64 {
     (n.saturating_sub(1) as f64 / 3.0).clamp(1.0, PERPLEXITY)
 }
 
-/// Places of the points in the plane, around 0. The vectors are of one length.
+/// The points in the plane, around 0. The vectors are of one length.
 fn tsne(vectors: &[Vec<f64>], perplexity: f64) -> Vec<[f64; 2]> {
     let n = vectors.len();
     if n < 2 {
         return vec![[0.0; 2]; n];
     }
     let p = joint(vectors, perplexity);
-    let mut places: Vec<[f64; 2]> =
+    let mut points: Vec<[f64; 2]> =
         first_two_components(vectors).into_iter().map(|[x, y]| [x * BEGIN, y * BEGIN]).collect();
     let rate = (n as f64 / EXAGGERATION).max(50.0);
     let (mut speed, mut gains) = (vec![[0.0; 2]; n], vec![[1.0; 2]; n]);
     for step in 0..STEPS {
         let (exaggeration, momentum) = if step < EARLY { (EXAGGERATION, 0.5) } else { (1.0, 0.8) };
-        let gradient = gradient(&p, &places, exaggeration);
+        let gradient = gradient(&p, &points, exaggeration);
         for i in 0..n {
             for axis in 0..2 {
                 // Jacobs (1988): faster where the direction stays, slower where it turns.
@@ -141,15 +146,15 @@ fn tsne(vectors: &[Vec<f64>], perplexity: f64) -> Vec<[f64; 2]> {
                 let gain: f64 = if turns { gains[i][axis] * 0.8 } else { gains[i][axis] + 0.2 };
                 gains[i][axis] = gain.max(0.01);
                 speed[i][axis] = momentum * speed[i][axis] - rate * gains[i][axis] * gradient[i][axis];
-                places[i][axis] += speed[i][axis];
+                points[i][axis] += speed[i][axis];
             }
         }
         for axis in 0..2 {
-            let mean = places.iter().map(|place| place[axis]).sum::<f64>() / n as f64;
-            places.iter_mut().for_each(|place| place[axis] -= mean);
+            let mean = points.iter().map(|point| point[axis]).sum::<f64>() / n as f64;
+            points.iter_mut().for_each(|point| point[axis] -= mean);
         }
     }
-    places
+    points
 }
 
 /// `p_ij`, row-major below the diagonal: for `i`, every `j < i`. The sum over all ordered pairs is 1.
@@ -196,16 +201,16 @@ fn neighbours(squared: &[f64], own: usize, entropy: f64) -> Vec<f64> {
 }
 
 /// The gradient of the Kullback–Leibler divergence: `4 Σ_j (e p_ij − q_ij) (y_i − y_j) / (1 + ‖y_i − y_j‖²)`.
-fn gradient(p: &[f64], places: &[[f64; 2]], exaggeration: f64) -> Vec<[f64; 2]> {
-    let n = places.len();
+fn gradient(p: &[f64], points: &[[f64; 2]], exaggeration: f64) -> Vec<[f64; 2]> {
+    let n = points.len();
     // What attracts, and what repels before it is divided by the sum over all pairs.
     let (mut towards, mut away) = (vec![[0.0; 2]; n], vec![[0.0; 2]; n]);
     let (mut total, mut at) = (0.0, 0);
     for i in 0..n {
-        let [x, y] = places[i];
+        let [x, y] = points[i];
         let (mut here_towards, mut here_away) = ([0.0; 2], [0.0; 2]);
         for (j, p) in (0..i).zip(&p[at..at + i]) {
-            let (dx, dy) = (x - places[j][0], y - places[j][1]);
+            let (dx, dy) = (x - points[j][0], y - points[j][1]);
             let near = 1.0 / (1.0 + dx * dx + dy * dy);
             total += near;
             let (attract, repel) = (p * near, near * near);
@@ -299,24 +304,24 @@ mod tests {
             let truth = i % 3;
             let mut probabilities = vec![0.02; 3];
             probabilities[truth] = 0.96 - 0.001 * (i % 7) as f64;
-            Scored { clip_id: i.to_string(), credit: String::new(), group: i.to_string(), truth, probabilities }
+            Scored { clip_id: i.to_string(), metadata: String::new(), group: i.to_string(), truth, probabilities }
         };
         (0..n).map(clip).collect()
     }
 
     #[test]
-    fn clips_of_one_answer_lie_together() {
+    fn clips_of_one_prediction_lie_together() {
         let scored = clips(60);
-        let map = Map::of_probabilities(&scored, 1).unwrap();
-        assert_eq!(map.clips, (0..60).collect::<Vec<_>>());
-        for (i, a) in map.places.iter().enumerate() {
+        let projection = Projection::of_probabilities(&scored, 1).unwrap();
+        assert_eq!(projection.clips, (0..60).collect::<Vec<_>>());
+        for (i, a) in projection.points.iter().enumerate() {
             let distance = |b: &[f64; 2]| (a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2);
             let nearest = (0..60)
                 .filter(|&j| j != i)
-                .min_by(|&j, &k| distance(&map.places[j]).total_cmp(&distance(&map.places[k])));
+                .min_by(|&j, &k| distance(&projection.points[j]).total_cmp(&distance(&projection.points[k])));
             assert_eq!(nearest.unwrap() % 3, i % 3, "clip {i}");
         }
-        assert!(Map::of_probabilities(&clips(9), 1).is_none());
+        assert!(Projection::of_probabilities(&clips(9), 1).is_none());
     }
 
     #[test]
@@ -327,22 +332,23 @@ mod tests {
         assert_ne!(shown_of(1), shown_of(2));
         let shown = shown_of(1);
         assert!(shown.len() == MOST && shown.is_sorted_by(|a, b| a < b));
-        let of_genre = |genre| shown.iter().filter(|&&clip| scored[clip].truth == genre).count();
-        assert!((0..3).all(|genre| of_genre(genre).abs_diff(MOST / 3) <= 2));
+        let of_class = |class| shown.iter().filter(|&&clip| scored[clip].truth == class).count();
+        assert!((0..3).all(|class| of_class(class).abs_diff(MOST / 3) <= 2));
     }
 
     #[test]
-    fn vectors_that_do_not_fit_give_no_map() {
+    fn embeddings_that_do_not_fit_give_no_projection() {
         let scored = clips(20);
-        let mut passages: Vec<_> = (0..20).map(|i| vec![vec![i as f32, 1.0, (i * i % 7) as f32]; 1 + i % 2]).collect();
-        let map = |passages: &[Vec<Vec<f32>>]| Map::of_vectors("them", &scored, passages, 1);
-        let places = map(&passages).unwrap().places;
-        assert!(places.iter().flatten().all(|value| value.is_finite()));
-        assert!(map(&passages[1..]).is_none());
-        passages[3][0].pop();
-        assert!(map(&passages).is_none());
-        passages[3].clear();
-        assert!(map(&passages).is_none());
+        let mut embeddings: Vec<_> =
+            (0..20).map(|i| vec![vec![i as f32, 1.0, (i * i % 7) as f32]; 1 + i % 2]).collect();
+        let project = |embeddings: &[Vec<Vec<f32>>]| Projection::of_embeddings("them", &scored, embeddings, 1);
+        let points = project(&embeddings).unwrap().points;
+        assert!(points.iter().flatten().all(|value| value.is_finite()));
+        assert!(project(&embeddings[1..]).is_none());
+        embeddings[3][0].pop();
+        assert!(project(&embeddings).is_none());
+        embeddings[3].clear();
+        assert!(project(&embeddings).is_none());
     }
 
     /// Clusters of `each` points in twenty dimensions, `apart` from each other.
@@ -365,9 +371,9 @@ mod tests {
     #[test]
     fn clusters_stay_together() {
         let vectors = clusters(5, 30, 4.0, 7);
-        let places = tsne(&vectors, perplexity_for(vectors.len()));
+        let points = tsne(&vectors, perplexity_for(vectors.len()));
         for i in 0..vectors.len() {
-            assert!(nearest(&places, i, 5).iter().all(|j| j % 5 == i % 5), "point {i}");
+            assert!(nearest(&points, i, 5).iter().all(|j| j % 5 == i % 5), "point {i}");
         }
     }
 
@@ -376,13 +382,13 @@ mod tests {
         let turn = |i: usize| i as f64 * std::f64::consts::TAU / 100.0;
         let vectors: Vec<Vec<f64>> =
             (0..100).map(|i| vec![turn(i).cos(), turn(i).sin(), 0.2 * (2.0 * turn(i)).sin(), 0.0]).collect();
-        let places = tsne(&vectors, 10.0);
-        let kept = |i: usize| {
-            let near = nearest(&places, i, 6);
+        let points = tsne(&vectors, 10.0);
+        let preserved = |i: usize| {
+            let near = nearest(&points, i, 6);
             nearest(&vectors, i, 6).iter().filter(|j| near.contains(j)).count()
         };
-        let share = (0..100).map(kept).sum::<usize>() as f64 / 600.0;
-        assert!(share > 0.9, "{share} of the neighbours are kept");
+        let share = (0..100).map(preserved).sum::<usize>() as f64 / 600.0;
+        assert!(share > 0.9, "{share} of the neighbours are preserved");
     }
 
     #[test]
@@ -391,8 +397,8 @@ mod tests {
         assert_eq!(tsne(&vectors, 10.0), tsne(&vectors, 10.0));
         for odd in [vec![vec![1.0, 2.0]; 12], vec![vec![0.0; 0]; 12], [vec![vec![0.0]; 11], vec![vec![1e150]]].concat()]
         {
-            let places = tsne(&odd, perplexity_for(odd.len()));
-            assert!(places.iter().flatten().all(|value| value.is_finite()), "{places:?}");
+            let points = tsne(&odd, perplexity_for(odd.len()));
+            assert!(points.iter().flatten().all(|value| value.is_finite()), "{points:?}");
         }
         assert_eq!(tsne(&[vec![1.0]], 1.0), [[0.0, 0.0]]);
     }
@@ -413,21 +419,21 @@ mod tests {
     fn the_gradient_is_that_of_the_divergence() {
         let vectors = clusters(2, 5, 2.0, 5);
         let p = joint(&vectors, 3.0);
-        let places: Vec<[f64; 2]> = vectors.iter().map(|vector| [vector[0], vector[1]]).collect();
-        let divergence = |places: &[[f64; 2]]| -> f64 {
+        let points: Vec<[f64; 2]> = vectors.iter().map(|vector| [vector[0], vector[1]]).collect();
+        let divergence = |points: &[[f64; 2]]| -> f64 {
             let near = |i: usize, j: usize| {
-                1.0 / (1.0 + (places[i][0] - places[j][0]).powi(2) + (places[i][1] - places[j][1]).powi(2))
+                1.0 / (1.0 + (points[i][0] - points[j][0]).powi(2) + (points[i][1] - points[j][1]).powi(2))
             };
-            let pairs: Vec<_> = (0..places.len()).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
+            let pairs: Vec<_> = (0..points.len()).flat_map(|i| (0..i).map(move |j| (i, j))).collect();
             let total: f64 = pairs.iter().map(|&(i, j)| 2.0 * near(i, j)).sum();
             pairs.iter().zip(&p).map(|(&(i, j), p)| 2.0 * p * (p / (near(i, j) / total)).ln()).sum()
         };
-        let gradient = gradient(&p, &places, 1.0);
+        let gradient = gradient(&p, &points, 1.0);
         for (i, axis) in [(0, 0), (3, 1), (9, 0)] {
             let moved = |by: f64| {
-                let mut places = places.clone();
-                places[i][axis] += by;
-                divergence(&places)
+                let mut points = points.clone();
+                points[i][axis] += by;
+                divergence(&points)
             };
             let slope = (moved(1e-5) - moved(-1e-5)) / 2e-5;
             assert!((slope - gradient[i][axis]).abs() < 1e-7, "{slope} {}", gradient[i][axis]);

@@ -1,4 +1,4 @@
-//! What a classifier says of the clips of a set.
+//! Predictions of the clips of a dataset.
 
 use anyhow::{Context, Result};
 use data::{LabelledClip, LabelledDataset, labels::LabelSet};
@@ -7,14 +7,14 @@ use rayon::prelude::*;
 
 use crate::{console::progress::Stage, evaluation::metrics::Scored};
 
-/// What a classifier says of clips, and by what.
+/// Predictions of clips, and the embeddings behind them.
 #[derive(Clone, Debug)]
-pub struct Judged {
+pub struct ScoredClips {
     /// The clips.
     pub scored: Vec<Scored>,
-    /// The vectors that it decided by, `[clip][passage][dimension]`: see [`Classifier::embed`]. None where they were not
-    /// kept.
-    pub passages: Vec<Vec<Vec<f32>>>,
+    /// The embeddings of their segments, `[clip][segment][dimension]`: see [`Classifier::embed`]. Empty where the clips
+    /// were scored by several models.
+    pub embeddings: Vec<Vec<Vec<f32>>>,
 }
 
 /// The vectors of the segments of a clip of the dataset, `[segment][dimension]`, where they are at hand.
@@ -24,14 +24,14 @@ pub type KnownVectors<'a> = &'a (dyn Fn(usize) -> Result<Option<Vec<Vec<f32>>>> 
 /// classifier computes. No timeline and no digest is made.
 ///
 /// # Errors
-/// When a label of the set is none of the classifier, or a clip cannot be read.
+/// When a label of the dataset is none of the classifier, or a clip cannot be read.
 pub fn score(
     classifier: &dyn Classifier,
     set: &LabelledDataset,
     indices: &[usize],
     threads: usize,
     known: KnownVectors<'_>,
-) -> Result<Judged> {
+) -> Result<ScoredClips> {
     let stage = Stage::new("scoring");
     let done = std::sync::atomic::AtomicUsize::new(0);
     let predict = |index: usize| -> Result<(Vec<f64>, Vec<Vec<f32>>)> {
@@ -59,9 +59,9 @@ pub fn score(
         Ok((Scored { probabilities, ..unscored }, vectors))
     };
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().context("failed to start threads")?;
-    let (scored, passages) =
+    let (scored, embeddings) =
         pool.install(|| indices.par_iter().zip(truths).map(one).collect::<Result<Vec<_>>>())?.into_iter().unzip();
-    Ok(Judged { scored, passages })
+    Ok(ScoredClips { scored, embeddings })
 }
 
 /// A clip with a probability for each class, of which `truth` is its own.
@@ -69,7 +69,7 @@ pub fn score(
 pub fn scored(clip: &LabelledClip, truth: usize, probabilities: Vec<f64>) -> Scored {
     Scored {
         clip_id: clip.clip_id.clone(),
-        credit: [&clip.artist, &clip.title].into_iter().flatten().cloned().collect::<Vec<_>>().join(": "),
+        metadata: [&clip.artist, &clip.title].into_iter().flatten().cloned().collect::<Vec<_>>().join(": "),
         group: clip.group.clone(),
         truth,
         probabilities,

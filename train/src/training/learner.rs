@@ -23,7 +23,7 @@ use crate::{
     evaluation::{
         learning::Learning,
         metrics::Scored,
-        scoring::{self, Judged},
+        scoring::{self, ScoredClips},
     },
 };
 
@@ -99,7 +99,7 @@ impl Fitted {
     ///
     /// # Errors
     /// When a label of the dataset is none of the classifier, or a clip cannot be read.
-    pub fn score(&self, data: &TrainingData, clips: &[usize], threads: usize) -> Result<Judged> {
+    pub fn score(&self, data: &TrainingData, clips: &[usize], threads: usize) -> Result<ScoredClips> {
         let Self { classifier, vectors, .. } = self;
         let classifier = classifier.as_ref();
         scoring::score(classifier, data.dataset(), clips, threads, &|clip| match vectors {

@@ -12,7 +12,7 @@ use super::{
 use crate::evaluation::{
     learning::{FittedOn, Learning, LearningCurve},
     metrics::{Evaluation, Scored},
-    scoring::Judged,
+    scoring::ScoredClips,
 };
 
 /// Folds of the split by artist that holds clips out where GTZAN's own split does not apply.
@@ -100,7 +100,7 @@ impl TrainingPlan {
         data: &TrainingData,
         seed: u64,
         threads: usize,
-    ) -> Result<(Fitted, Judged)> {
+    ) -> Result<(Fitted, ScoredClips)> {
         // With `refit` the clips that evaluate are fitted on too, so they can stop nothing early.
         let held_out: &[usize] = if self.refit { &[] } else { &self.test };
         let input = FitInput { data, train: &self.train, held_out, labels: &self.labels, seed, threads };
@@ -118,7 +118,7 @@ impl TrainingPlan {
         }
         scored.sort_by_key(|(clip, _)| *clip);
         let scored = scored.into_iter().map(|(_, scored)| scored).collect();
-        Ok((fitted, Judged { scored, passages: Vec::new() }))
+        Ok((fitted, ScoredClips { scored, embeddings: Vec::new() }))
     }
 
     /// What more clips to fit on are worth to a fitted model, by the clips that evaluate it.
@@ -129,7 +129,7 @@ impl TrainingPlan {
         &self,
         learning: &Learning<'_>,
         data: &TrainingData,
-        judged: &Judged,
+        judged: &ScoredClips,
         evaluation: &Evaluation,
         seed: u64,
     ) -> Result<LearningCurve> {

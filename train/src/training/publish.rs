@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{dataset::TrainingData, learner::Fitted, plan::TrainingPlan, vgg19::Epoch};
 use crate::{
     console::interrupt,
-    evaluation::{documents::Documents, metrics::Evaluation, report::Curve, scoring::Judged},
+    evaluation::{documents::Documents, metrics::Evaluation, report::Curve, scoring::ScoredClips},
     source,
 };
 
@@ -52,7 +52,7 @@ pub fn publish(
     artifacts: &Path,
     data: &TrainingData,
     plan: &TrainingPlan,
-    (fitted, judged): (Fitted, Judged),
+    (fitted, judged): (Fitted, ScoredClips),
     seed: u64,
     command: &str,
 ) -> Result<Published> {
@@ -104,9 +104,9 @@ pub fn publish(
         leaks: split.leaks(),
         warning,
         seed,
-        judged: &judged,
+        clips: &judged,
         evaluation: &evaluation,
-        judged_data: dataset.digest_of(test)?,
+        evaluation_data: dataset.digest_of(test)?,
         fingerprint: &fingerprint,
         weights: &fitted.weights,
         data: &description,

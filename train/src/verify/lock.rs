@@ -6,15 +6,15 @@ use anyhow::{Context as _, Result, ensure};
 use features::Fingerprint;
 use serde::{Deserialize, Serialize};
 
-/// A stage of the way from music to a model. Whatever differs in one differs in those after it.
+/// A stage of the way from a dataset to a model. Whatever differs in one differs in those after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {
-    /// The music.
+    /// The dataset.
     Data,
-    /// What is heard of it.
+    /// The features of its clips.
     Features,
-    /// What was learnt from that.
+    /// The fitted model.
     Model,
 }
 
@@ -53,17 +53,17 @@ pub(super) struct Item {
 
 /// What is made in one go, and then compared before the next is begun.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Part {
-    Music,
-    LogMels,
+pub(super) enum Step {
+    Dataset,
+    FeatureStore,
     Svm,
     Network,
 }
 
 /// In the order in which they are made.
-pub(super) const PARTS: [Part; 4] = [Part::Music, Part::LogMels, Part::Svm, Part::Network];
+pub(super) const STEPS: [Step; 4] = [Step::Dataset, Step::FeatureStore, Step::Svm, Step::Network];
 
-impl Part {
+impl Step {
     /// What comes of it.
     pub(super) fn items(self) -> &'static [Item] {
         use {Holds::*, Stage::*};
@@ -71,10 +71,25 @@ impl Part {
             Item { stage, name, holds }
         }
         match self {
-            Self::Music => const { &[item(Data, "corpus", AnyCpu)] },
-            Self::LogMels => const { &[item(Features, "log-mel store", AnyCpu)] },
-            Self::Svm => const { &[item(Features, "vectors of the SVM", AnyCpu), item(Model, "svm", AnyCpu)] },
-            Self::Network => const { &[item(Model, "vgg19", SameInstructionSet)] },
+            Self::Dataset => const { &[item(Data, "dataset", AnyCpu)] },
+            Self::FeatureStore => const { &[item(Features, "feature store", AnyCpu)] },
+            Self::Svm => {
+                const {
+                    &[
+                        item(Features, "vectors of the SVM", AnyCpu),
+                        item(Model, "svm weights", AnyCpu),
+                        item(Model, "svm documents", AnyCpu),
+                    ]
+                }
+            }
+            Self::Network => {
+                const {
+                    &[
+                        item(Model, "vgg19 weights", SameInstructionSet),
+                        item(Model, "vgg19 documents", SameInstructionSet),
+                    ]
+                }
+            }
         }
     }
 }
@@ -95,7 +110,7 @@ pub(super) fn files(folder: &Path) -> Result<Files> {
             let path = entry.with_context(reading)?.path();
             let name = format!("{within}{}", path.file_name().unwrap_or_default().to_string_lossy());
             if path.is_dir() {
-                // What a link points to counts, as for whoever reads the corpus; but not where that leads in a circle.
+                // What a link points to counts, as for whoever reads the dataset; but not where that leads in a circle.
                 let target = path.canonicalize().with_context(reading)?;
                 if !folder.canonicalize().with_context(reading)?.starts_with(target) {
                     open.push((path, format!("{name}/")));
@@ -195,8 +210,9 @@ impl Lock {
         entry.map(|entry| entry.sha256.clone())
     }
 
-    /// Holds what a verification found from now on; what other machines found stays.
+    /// Holds what a verification found from now on; what other machines found stays, unless it is of an item that is no more.
     pub fn take(&mut self, found: &[Comparison], instruction_set: &str) {
+        self.entry.retain(|entry| items().any(|item| item.name == entry.item));
         for (item, comparison) in items().zip(found) {
             if let Some(sha256) = comparison.sha256.iter().flatten().next() {
                 self.set(item, instruction_set, sha256.clone());
@@ -226,7 +242,7 @@ impl Lock {
 
 /// All that is compared, in the order in which it is made.
 fn items() -> impl Iterator<Item = Item> {
-    PARTS.iter().flat_map(|part| part.items()).copied()
+    STEPS.iter().flat_map(|step| step.items()).copied()
 }
 
 impl Entry {
@@ -377,7 +393,20 @@ mod tests {
             lock.set(item, and, Fingerprint::of(&[100 + number as u8]));
         }
         let names: Vec<_> = lock.entry.iter().map(|entry| entry.item.as_str()).collect();
-        assert_eq!(names, ["corpus", "log-mel store", "vectors of the SVM", "svm", "vgg19", "vgg19"]);
+        assert_eq!(
+            names,
+            [
+                "dataset",
+                "feature store",
+                "vectors of the SVM",
+                "svm weights",
+                "svm documents",
+                "vgg19 weights",
+                "vgg19 weights",
+                "vgg19 documents",
+                "vgg19 documents"
+            ]
+        );
         for (number, item) in items().enumerate() {
             assert_eq!(lock.get(item, and), Some(Fingerprint::of(&[100 + number as u8])));
             let elsewhere = (item.holds == Holds::AnyCpu).then(|| Fingerprint::of(&[100 + number as u8]));
@@ -404,7 +433,7 @@ mod tests {
         refused(Some("format = 2\nentry = []"), "form 2");
         refused(Some("format = 1\n[[entry]]\nstage = \"soup\""), "soup");
         refused(
-            Some("format = 1\n[[entry]]\nstage = \"data\"\nitem = \"corpus\"\nholds = \"any-cpu\"\nsha256 = \"12\""),
+            Some("format = 1\n[[entry]]\nstage = \"data\"\nitem = \"dataset\"\nholds = \"any-cpu\"\nsha256 = \"12\""),
             "64 hexadecimal",
         );
     }
@@ -426,14 +455,14 @@ mod tests {
     fn runs_that_agree_are_compared_with_the_lock() {
         for item in [ANYWHERE, SOMEWHERE] {
             let runs = || [("one", made("x")), ("two", None), ("three", made("x"))].into_iter();
-            let judged = |lock: Option<&Lock>, set| {
+            let compared = |lock: Option<&Lock>, set| {
                 let (comparison, difference) = compare(item, runs(), lock, set);
                 assert_eq!(comparison.sha256.iter().flatten().count(), 2);
                 (comparison.lock, difference)
             };
-            assert_eq!(judged(Some(&lock(item, "x")), "here"), (Against::Same, None));
-            assert_eq!(judged(None, "here"), (Against::NotAsked, None));
-            let (against, difference) = judged(Some(&lock(item, "y")), "here");
+            assert_eq!(compared(Some(&lock(item, "x")), "here"), (Against::Same, None));
+            assert_eq!(compared(None, "here"), (Against::NotAsked, None));
+            let (against, difference) = compared(Some(&lock(item, "y")), "here");
             assert_eq!(against, Against::Different);
             let said = difference.expect("a difference").to_string();
             assert!(said.starts_with(&format!("{}: {} has the digest", item.stage.name(), item.name)), "{said}");

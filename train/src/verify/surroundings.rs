@@ -35,9 +35,9 @@ pub struct Surroundings {
 /// With `any_user`, the second has another user where this program may choose one, which takes root.
 ///
 /// # Errors
-/// When there is no room for temporary files.
+/// When temporary files cannot be written.
 pub(super) fn all(any_user: bool) -> Result<Vec<Surroundings>> {
-    let place = |name, folder: &str| -> Result<Surroundings> {
+    let at = |name, folder: &str| -> Result<Surroundings> {
         let scratch = Scratch::new().context("failed to make a temporary folder")?;
         let folder = scratch.path().join(folder);
         fs::create_dir_all(&folder).with_context(|| format!("failed to make {}", folder.display()))?;
@@ -48,13 +48,13 @@ pub(super) fn all(any_user: bool) -> Result<Vec<Surroundings>> {
         threads: 2,
         time_zone: "Pacific/Auckland",
         language: "fr_FR.UTF-8",
-        ..place("2 threads, all else another", "elsewhere/où ça va")?
+        ..at("2 threads, all else another", "elsewhere/où ça va")?
     };
     if any_user {
         second.become_another_user();
     }
-    let third = Surroundings { threads: 2, simd: Some("scalar"), ..place("without SIMD", "scalar")? };
-    Ok(vec![place("1 thread", "here")?, second, third])
+    let third = Surroundings { threads: 2, simd: Some("scalar"), ..at("without SIMD", "scalar")? };
+    Ok(vec![at("1 thread", "here")?, second, third])
 }
 
 impl Surroundings {
@@ -92,8 +92,8 @@ impl Surroundings {
 
     fn command(&self) -> Result<Command> {
         let mut command = self.program()?;
-        let settings = std::env::vars_os().map(|(name, _)| name);
-        for name in settings.filter(|name| name.to_string_lossy().starts_with("TONEARM_")) {
+        let variables = std::env::vars_os().map(|(name, _)| name);
+        for name in variables.filter(|name| name.to_string_lossy().starts_with("TONEARM_")) {
             command.env_remove(name);
         }
         let user = if self.user.is_some() { "another" } else { "one" };

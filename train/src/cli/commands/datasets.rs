@@ -1,4 +1,4 @@
-//! `train audit`, `extract`, `manifest`, `synth` and `inspect`: what is in datasets and in audio files.
+//! `train audit`, `extract`, `manifest`, `synth` and `inspect`: the contents of datasets and of audio files.
 
 use std::fmt::Write as _;
 
@@ -20,10 +20,10 @@ use crate::{
 /// Examines every clip and prints the findings.
 ///
 /// # Errors
-/// When the corpus cannot be opened, or the table cannot be written.
+/// When the dataset cannot be opened, or the table cannot be written.
 pub fn audit(args: &AuditArgs) -> Result<()> {
     let dataset = Dataset::open(&args.data)?;
-    let stage = Stage::new("listening");
+    let stage = Stage::new("auditing clips");
     let options = ExtractOptions {
         threads: args.run.threads.into(),
         progress: &|done, total| stage.at(done, total),
@@ -44,7 +44,7 @@ pub fn audit(args: &AuditArgs) -> Result<()> {
     let summary = if counts.is_empty() { "no fault found".into() } else { counts.join(", ") };
     output::line(format!("{} clips: {summary}", found.clips))?;
     if matches!(dataset, Dataset::FeatureStore(_)) {
-        output::line("A log-mel store was compared for repeats only; audit the audio for the rest.")?;
+        output::line("A feature store was compared for repeats only; audit the audio for the rest.")?;
     }
     Ok(())
 }
@@ -52,11 +52,14 @@ pub fn audit(args: &AuditArgs) -> Result<()> {
 /// Writes the store.
 ///
 /// # Errors
-/// When the corpus is no audio tree, the specification is invalid, or the store cannot be written.
+/// When the dataset is not an audio folder, the specification is invalid, or the store cannot be written.
 pub fn extract(args: &ExtractArgs) -> Result<()> {
     let spec = read_spec(&args.spec)?;
-    let Dataset::AudioFolder(tree) = Dataset::open(&args.data)? else {
-        bail!("{} is a log-mel store already; name a folder of genre folders with audio files", args.data.display());
+    let Dataset::AudioFolder(folder) = Dataset::open(&args.data)? else {
+        bail!(
+            "{} is a feature store already; name a folder with a folder of audio files for each genre",
+            args.data.display()
+        );
     };
     let stage = Stage::new("extracting features");
     let options = ExtractOptions {
@@ -65,7 +68,7 @@ pub fn extract(args: &ExtractArgs) -> Result<()> {
         ..ExtractOptions::default()
     };
     let _unfinished = Unfinished::beside(&args.out, format!(".tonearm-store-{}-", std::process::id()));
-    let report = data::extract(&tree, &spec, &args.out, &options)
+    let report = data::extract(&folder, &spec, &args.out, &options)
         .with_context(|| format!("failed to extract {}", args.data.display()))?;
     drop(stage);
     if args.run.json {
@@ -85,7 +88,7 @@ pub fn extract(args: &ExtractArgs) -> Result<()> {
 /// Writes the table.
 ///
 /// # Errors
-/// When the corpus cannot be opened, or the table cannot be written.
+/// When the dataset cannot be opened, or the table cannot be written.
 pub fn manifest(args: &ManifestArgs) -> Result<()> {
     let mut frame = data::tables::manifest(&Dataset::open(&args.data)?)?;
     output::write_table(&mut frame, &args.out)?;
@@ -96,13 +99,13 @@ pub fn manifest(args: &ManifestArgs) -> Result<()> {
     output::line(format!("{}: {} clips, columns {}", args.out.display(), frame.height(), columns.join(", ")))
 }
 
-/// Writes the corpus.
+/// Writes the dataset.
 ///
 /// # Errors
-/// When the settings are out of range, or the folder exists or cannot be written.
+/// When an option is out of range, or the folder exists or cannot be written.
 pub fn synth(args: &SynthArgs) -> Result<()> {
     let spec = SynthSpec { clips_per_genre: args.clips_per_genre, seconds: args.seconds, seed: args.seed };
-    let stage = Stage::new("making music");
+    let stage = Stage::new("synthesising clips");
     source::write_synthetic(&args.out, &spec, args.run.threads.into(), &stage)?;
     drop(stage);
     if args.run.json {

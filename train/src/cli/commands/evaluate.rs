@@ -18,27 +18,27 @@ use crate::{
         documents::Documents,
         metrics::{Evaluation, Scored},
         report::Against,
-        scoring::{self, Judged},
+        scoring::{self, ScoredClips},
     },
     source,
     training::dataset::open_dataset,
 };
 
-/// Every clip of the corpus, whatever part it is in.
+/// Every clip of the dataset, whatever part it is in.
 const EVERYTHING: &str = "everything";
 /// What can be evaluated on.
 const SPLITS: &str = "fault-filtered:train|valid|test|all, and everything";
 /// What an artifact says of its training that is too long for a page.
 const LONG: [&str; 2] = ["clip_ids", "fit"];
 
-/// An artifact, and what it says of the clips that it was asked about.
-struct Judge {
+/// An artifact, and its predictions of the clips of a split.
+struct Evaluated {
     artifact: Artifact,
     classifier: Box<dyn Classifier>,
-    judged: Judged,
+    clips: ScoredClips,
     /// Digest of the clips.
     digest: String,
-    /// Clips of the corpora that are not in the split.
+    /// Clips of the datasets that are not in the split.
     left_out: usize,
     rejected: Vec<(String, String)>,
     leaks: String,
@@ -47,24 +47,24 @@ struct Judge {
 /// Scores the artifact and prints the figures.
 ///
 /// # Errors
-/// When an artifact or a corpus cannot be read, no clip is in the split, or the two artifacts cannot be compared.
+/// When an artifact or a dataset cannot be read, no clip is in the split, or the two artifacts cannot be compared.
 pub fn run(args: &EvaluateArgs) -> Result<()> {
-    if args.data.corpora.is_empty() {
-        bail!("no corpus is named; add --data CORPUS");
+    if args.data.datasets.is_empty() {
+        bail!("no dataset is named; add --data DATASET");
     }
     let split = chosen(&args.split)?;
-    // What is wrong with either is said before one of them is heard.
+    // An artifact that cannot be read is said before the other is evaluated.
     let open = |path: &Path| Artifact::open(&artifact::resolve(path, None)?);
     let artifact = open(&args.artifact)?;
     let other = args.against.as_deref().map(open).transpose()?;
-    let judge = Judge::new(artifact, split, args)?;
-    let Judge { classifier, judged, rejected, leaks, left_out, .. } = &judge;
-    let (identity, scored) = (classifier.identity(), &judged.scored);
+    let evaluated = Evaluated::new(artifact, split, args)?;
+    let Evaluated { classifier, clips, rejected, leaks, left_out, .. } = &evaluated;
+    let (identity, scored) = (classifier.identity(), &clips.scored);
     let evaluation = Evaluation::new(classifier.labels(), scored, args.seed);
-    let seen = seen_in_training(&judge.artifact.manifest().training, scored);
-    let other = other.map(|other| Judge::new(other, split, args)).transpose()?;
+    let seen = seen_in_training(&evaluated.artifact.manifest().training, scored);
+    let other = other.map(|other| Evaluated::new(other, split, args)).transpose()?;
     let compared = other.as_ref().map(|other| -> Result<_> {
-        let paired = Paired::new(classifier.labels(), scored, &other.judged.scored, args.seed)?;
+        let paired = Paired::new(classifier.labels(), scored, &other.clips.scored, args.seed)?;
         Ok((other.classifier.identity(), paired))
     });
     let compared = compared.transpose()?;
@@ -73,18 +73,18 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     if let Some(path) = &args.scores {
         write(path, &scores_csv(classifier.labels(), scored))?;
     }
-    let manifest = judge.artifact.manifest();
+    let manifest = evaluated.artifact.manifest();
     let documents = Documents {
         model: &manifest.model,
         split: &args.split,
         leaks,
         warning: source::synthetic_warning(scored.iter().map(|clip| clip.clip_id.as_str())),
         seed: args.seed,
-        judged,
+        clips,
         evaluation: &evaluation,
-        judged_data: judge.digest.clone(),
+        evaluation_data: evaluated.digest.clone(),
         fingerprint: &manifest.fingerprint,
-        weights: judge.artifact.weights()?,
+        weights: evaluated.artifact.weights()?,
         data: &manifest.data,
         training: &short(&manifest.training),
         command: &command(args),
@@ -122,7 +122,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     output::line(format!("{identity} on {}: {} clips, {left_out} left out", args.split, evaluation.n))?;
     output::line(format!("This split leaks: {leaks}."))?;
     if seen > 0 {
-        output::line(format!("Of these clips, {seen} were fitted on: the figures flatter."))?;
+        output::line(format!("Of these clips, {seen} were seen in training: the figures flatter."))?;
     }
     output::write(&text::figures(&evaluation))?;
     match compared.zip(names) {
@@ -131,24 +131,24 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     }
 }
 
-impl Judge {
-    /// Asks an artifact about the clips of the split.
+impl Evaluated {
+    /// Scores the clips of the split.
     fn new(artifact: Artifact, split: Option<Split>, args: &EvaluateArgs) -> Result<Self> {
         let threads = args.run.threads.into();
         let classifier = models::from_artifact(&artifact, args.device)?;
         let spec = classifier.extractor().spec();
         let scratch = Scratch::new().ok();
-        let set = open_dataset(&args.data.corpora, spec, threads, scratch.as_ref())?;
+        let set = open_dataset(&args.data.datasets, spec, threads, scratch.as_ref())?;
         if set.spec() != spec {
             bail!(
-                "{} hears descriptors that a log-mel store does not hold; evaluate it on an audio tree, or train on the store",
+                "{} needs descriptors that a feature store does not hold; evaluate it on an audio folder, or train on the store",
                 classifier.identity()
             );
         }
         let (indices, leaks) = clips_of(split, &set)?;
-        let judged = scoring::score(classifier.as_ref(), &set, &indices, threads, &|_| Ok(None))?;
+        let clips = scoring::score(classifier.as_ref(), &set, &indices, threads, &|_| Ok(None))?;
         Ok(Self {
-            judged,
+            clips,
             digest: set.digest_of(&indices)?,
             left_out: set.len() - indices.len(),
             rejected: set.rejected().to_vec(),
@@ -163,7 +163,7 @@ impl Judge {
 fn command(args: &EvaluateArgs) -> String {
     let against = if args.against.is_some() { " --against OTHER" } else { "" };
     let EvaluateArgs { split, seed, .. } = args;
-    format!("train evaluate --artifact ARTIFACT{against} --data CORPUS --split {split} --seed {seed}")
+    format!("train evaluate --artifact ARTIFACT{against} --data DATASET --split {split} --seed {seed}")
 }
 
 /// What an artifact says of its training, without long lists.
@@ -182,8 +182,8 @@ fn chosen(name: &str) -> Result<Option<Split>> {
     }
     match name.parse() {
         Ok(split @ Split::FaultFiltered(_)) => Ok(Some(split)),
-        Ok(_) => bail!("`{name}` deals clips for a training; evaluate on {SPLITS}"),
-        Err(_) => bail!("`{name}` is no split to evaluate on; there are {SPLITS}"),
+        Ok(_) => bail!("`{name}` is a split to train by; evaluate on {SPLITS}"),
+        Err(_) => bail!("unknown split `{name}`; evaluate on {SPLITS}"),
     }
 }
 

@@ -123,7 +123,7 @@ struct Version {
 }
 
 impl Listing {
-    /// One looks at a listing when something is wrong, so whatever is wrong becomes part of it.
+    /// A listing is read when something is wrong, so whatever is wrong becomes part of it.
     fn read(model: &'static str, model_dir: &Path, there: Vec<String>) -> Self {
         let mut problems = Vec::new();
         let mut known = |answer: models::Result<Option<String>>| match answer {

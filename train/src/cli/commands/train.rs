@@ -111,7 +111,7 @@ impl<'a> Training<'a> {
         let threads = args.run.threads.into();
         let split = args.held_out.as_deref().map(TrainingPlan::split).transpose()?;
         publish::check_writable(&args.artifacts)?;
-        let source = Source::choose(&args.data.corpora, args.seed, threads)?;
+        let source = Source::choose(&args.data.datasets, args.seed, threads)?;
         if args.run.json {
             output::remark(&source.announcement);
         } else {
@@ -228,7 +228,7 @@ fn read_search(path: &Path) -> Result<Search> {
 
 /// What says how it is trained, as it was given, but for the folder of a file.
 fn flags(args: &Vgg19Args, recipe: &TrainingConfig) -> String {
-    let how = match args.recipe {
+    let how = match args.config {
         Some(_) => "--recipe RECIPE".to_owned(),
         None => format!("--regime {}", recipe.regime()),
     };
@@ -244,7 +244,7 @@ fn config(args: &Vgg19Args) -> Result<TrainingConfig> {
         Regime::Frozen => TrainingConfig::frozen(seed),
         Regime::Finetune => TrainingConfig::finetune(seed),
     };
-    if let Some(path) = &args.recipe {
+    if let Some(path) = &args.config {
         recipe = TrainingConfig { seed, ..read_recipe(path)? };
     }
     match (&mut recipe.finetune, args.epochs) {

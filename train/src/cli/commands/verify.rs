@@ -11,7 +11,7 @@ use super::{
 use crate::{
     cli::args::VerifyArgs,
     console::output,
-    verify::{self, Against, Comparison, Holds, Inputs, Lock, Report},
+    verify::{self, Against, Comparison, Holds, Inputs, Lock, Verification},
 };
 
 /// Trains the small configuration in every surroundings, compares, and fails if anything differs.
@@ -24,13 +24,13 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
         (_, true) if !args.lock.exists() => Some(Lock::default()),
         _ => Some(Lock::read(&args.lock)?),
     };
-    let music = args.data.as_ref().map(|path| {
+    let dataset = args.data.as_ref().map(|path| {
         // The runs take place elsewhere.
         path.canonicalize().with_context(|| format!("failed to find {}", path.display()))
     });
-    let recipe = args.recipe.as_deref().map_or_else(|| Ok(verify::recipe()), read_recipe)?;
-    check(&recipe)?;
-    let inputs = Inputs { music: music.transpose()?, spec: read_spec(&args.spec)?, recipe };
+    let config = args.config.as_deref().map_or_else(|| Ok(verify::small_config()), read_recipe)?;
+    check(&config)?;
+    let inputs = Inputs { dataset: dataset.transpose()?, spec: read_spec(&args.spec)?, config };
     let report = verify::run(&inputs, if args.write_lock { None } else { lock.as_ref() })?;
     if args.json {
         output::print_json(&report)?;
@@ -49,8 +49,8 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
 }
 
 /// A table for people.
-fn text(report: &Report) -> String {
-    let Report { instruction_set: here, items, difference, .. } = report;
+fn text(report: &Verification) -> String {
+    let Verification { instruction_set: here, items, difference, .. } = report;
     let mut text = format!("{:<9} {:<19} {:<14} {:<24} sha256\n", "stage", "item", "runs", "lock");
     for Comparison { stage, item, sha256, lock, .. } in items {
         let made: Vec<_> = sha256.iter().flatten().collect();
@@ -68,12 +68,12 @@ fn text(report: &Report) -> String {
         let _ = writeln!(text, "{stage:<9} {item:<19} {runs:<14} {lock:<24} {digest}");
     }
     if difference.is_some() {
-        text.push_str("What follows from that was not made.\n");
+        text.push_str("The steps after it were not run.\n");
     } else {
         let bound: Vec<_> = items.iter().filter(|of| of.holds == Holds::SameInstructionSet).map(|of| of.item).collect();
         let _ = writeln!(
             text,
-            "On machines of other vectors than {here}, {} may be another; the rest may not.",
+            "On machines with another instruction set than {here}, {} may differ; the rest may not.",
             bound.join(", ")
         );
     }

@@ -1,4 +1,4 @@
-//! `report.html`: one self-contained page that says how good a model is, on what, and how it was made. Pictures are SVG in the page;
+//! `report.html`: one self-contained page that says how good a model is, on what, and how it was made. Plots are SVG in the page;
 //! there is no script, and nothing comes from elsewhere.
 
 mod page;
@@ -11,19 +11,19 @@ pub use sections::{Against, Provenance};
 use crate::evaluation::{
     learning::LearningCurve,
     metrics::{Evaluation, Faults, Scored, coverage_curve},
-    projection::Map,
+    projection::Projection,
 };
 
 /// What a report is made from.
 #[derive(Clone, Copy, Debug)]
 pub struct Report<'a> {
-    /// What is judged, such as `svm`.
+    /// What is evaluated, such as `svm`.
     pub model: &'a str,
     /// Name of the split, such as `fault-filtered:valid`.
     pub split: &'a str,
     /// What the split leaks, in a sentence.
     pub leaks: &'a str,
-    /// What a reader should know before the figures, such as that the music is synthetic; may be empty.
+    /// What a reader should know before the figures, such as that the dataset is synthetic; may be empty.
     pub warnings: &'a [String],
     /// The figures.
     pub evaluation: &'a Evaluation,
@@ -31,10 +31,10 @@ pub struct Report<'a> {
     pub scored: &'a [Scored],
     /// Another model on the same clips.
     pub against: Option<Against<'a>>,
-    /// What more music to fit on is worth.
+    /// What a larger training set is worth.
     pub learning: Option<&'a LearningCurve>,
-    /// Which clips the model hears alike.
-    pub map: Option<&'a Map>,
+    /// Which clips are similar to the model.
+    pub projection: Option<&'a Projection>,
     /// How the training went; may be empty.
     pub curves: &'a [Curve],
     /// How it was made.
@@ -44,7 +44,7 @@ pub struct Report<'a> {
 /// Renders the page. The same report gives the same bytes.
 #[must_use]
 pub fn html(report: &Report<'_>) -> String {
-    let Report { model, split, leaks, warnings, evaluation, scored, against, learning, map, curves, provenance } =
+    let Report { model, split, leaks, warnings, evaluation, scored, against, learning, projection, curves, provenance } =
         report;
     let faults = Faults::of(scored);
     let mut page = page::begin(&format!("{model} on {split}"), warnings);
@@ -60,8 +60,8 @@ pub fn html(report: &Report<'_>) -> String {
     if let Some(learning) = learning {
         plots::learning(&mut page, learning);
     }
-    if let Some(map) = map {
-        plots::map(&mut page, map, evaluation, scored);
+    if let Some(projection) = projection {
+        plots::projection(&mut page, projection, evaluation, scored);
     }
     sections::mistakes(&mut page, evaluation, scored, &faults);
     plots::curves(&mut page, curves);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-/// Colours of genres, by day and by night; a genre has a symbol of its own beside.
+/// Colours of classes, by day and by night; a class has a symbol of its own beside.
 const COLOURS: [[&str; 2]; 10] = [
     ["#0b62a8", "#6ab7ff"],
     ["#7a3fa0", "#cfa3ee"],
@@ -24,12 +24,12 @@ h1{font-size:1.6rem}h2{font-size:1.2rem;margin-top:2.2rem}
 .figures div{display:flex;flex-direction:column}.figures b{font-size:1.5rem}
 .wide{overflow-x:auto}.beside{display:flex;flex-wrap:wrap;gap:1rem 3rem;align-items:flex-start}th[colspan]{text-align:center}
 table{border-collapse:collapse;margin:.5rem 0}th,td{padding:.25rem .6rem;text-align:right;border-bottom:1px solid var(--rule);vertical-align:top}
-th:first-child,td:first-child,.songs td,.songs th,.texts td,.texts th{text-align:left}.songs td:nth-child(5),.songs th:nth-child(5){text-align:right}
-.songs td:first-child{white-space:nowrap}.fault{color:var(--orange);font-weight:600}.soft{color:var(--soft)}
+th:first-child,td:first-child,.tracks td,.tracks th,.texts td,.texts th{text-align:left}.tracks td:nth-child(5),.tracks th:nth-child(5){text-align:right}
+.tracks td:first-child{white-space:nowrap}.fault{color:var(--orange);font-weight:600}.soft{color:var(--soft)}
 pre{overflow-x:auto;border:1px solid var(--rule);padding:.8rem;font-size:.85rem}code{overflow-wrap:anywhere}summary{cursor:pointer}
 svg{max-width:100%;height:auto}svg text{fill:var(--ink);font:12px system-ui,sans-serif}svg text.soft{fill:var(--soft)}svg text.count{paint-order:stroke;stroke:var(--paper);stroke-width:2px;font-weight:600}
 svg .rule{stroke:var(--rule)}svg .frame{stroke:var(--soft);fill:none}svg .line{fill:none;stroke-width:2}svg .bar{stroke-width:2}
-@media print{body{margin:0;max-width:none;font-size:11pt}h2,h2+p,h2+p+p{break-after:avoid}svg,tr,.figures,table:not(.songs){break-inside:avoid}thead{display:table-header-group}
+@media print{body{margin:0;max-width:none;font-size:11pt}h2,h2+p,h2+p+p{break-after:avoid}svg,tr,.figures,table:not(.tracks){break-inside:avoid}thead{display:table-header-group}
 pre{white-space:pre-wrap;overflow-wrap:anywhere}.wide{overflow:visible}}
 ";
 
@@ -53,7 +53,7 @@ fn colours() -> String {
     let of = |time: usize, own: [&str; 6]| -> String {
         let names = ["ink", "paper", "rule", "soft", "blue", "orange"];
         let mut text: String = names.iter().zip(own).map(|(name, colour)| format!("--{name}:{colour};")).collect();
-        COLOURS.iter().enumerate().for_each(|(genre, pair)| text += &format!("--g{genre}:{};", pair[time]));
+        COLOURS.iter().enumerate().for_each(|(class, pair)| text += &format!("--g{class}:{};", pair[time]));
         text
     };
     format!(
@@ -83,9 +83,9 @@ pub(super) fn heading(page: &mut String, text: &str) {
     let _ = writeln!(page, "<h2>{text}</h2>");
 }
 
-/// The colour of a genre, by its number.
-pub(super) fn colour(genre: usize) -> String {
-    format!("var(--g{})", genre % COLOURS.len())
+/// The colour of a class, by its index.
+pub(super) fn colour(class: usize) -> String {
+    format!("var(--g{})", class % COLOURS.len())
 }
 
 /// Text that was not written here, as it may stand in the page, in an attribute too.
@@ -148,13 +148,13 @@ pub(super) struct Plot {
 }
 
 impl Plot {
-    /// Where a value is, in the coordinates of the picture.
+    /// Where a value is, in the coordinates of the plot.
     pub(super) fn at(&self, x: f64, y: f64) -> (f64, f64) {
         let share = |axis: &Axis, value: f64| (value - axis.from) / (axis.to - axis.from).max(f64::MIN_POSITIVE);
         (LEFT + self.width * share(&self.x, x), TOP + self.height * (1.0 - share(&self.y, y)))
     }
 
-    /// Begins the picture with its frame; `says` is what it is to somebody who does not see it.
+    /// Begins the plot with its frame; `says` describes it to somebody who does not see it.
     pub(super) fn begin(&self, page: &mut String, says: &str) {
         let (width, height) = (LEFT + self.width + RIGHT, TOP + self.height + BOTTOM);
         let _ = writeln!(

@@ -6,7 +6,7 @@ use super::page::{Axis, Plot, colour, escape, heading, percent};
 use crate::evaluation::{
     learning::LearningCurve,
     metrics::{Coverage, CoveragePoint, Evaluation, Scored},
-    projection::Map,
+    projection::Projection,
 };
 
 const MATRIX_CELL: usize = 48;
@@ -15,7 +15,7 @@ const MATRIX_TOP: usize = 92;
 const MATRIX_RIGHT: usize = 76;
 const MATRIX_BOTTOM: usize = 66;
 
-/// Which genres are taken for which.
+/// Which classes are taken for which.
 pub(super) fn confusion(page: &mut String, evaluation: &Evaluation) {
     heading(page, "Confusion matrix");
     let _ = writeln!(
@@ -170,7 +170,7 @@ fn wilson(share: f64, n: usize) -> (f64, f64) {
 pub(super) fn coverage(page: &mut String, evaluation: &Evaluation, curve: &[CoveragePoint]) {
     heading(page, "Confidence against coverage");
     if curve.is_empty() {
-        let _ = writeln!(page, "<p>No clip was judged.</p>");
+        let _ = writeln!(page, "<p>No clip was evaluated.</p>");
         return;
     }
     let coverage = Coverage::new(curve);
@@ -233,7 +233,7 @@ pub(super) fn coverage(page: &mut String, evaluation: &Evaluation, curve: &[Cove
     );
 }
 
-/// What more music to fit on is worth.
+/// What a larger training set is worth.
 pub(super) fn learning(page: &mut String, curve: &LearningCurve) {
     heading(page, "Learning curve");
     if let Some(why) = curve.left_out {
@@ -242,16 +242,16 @@ pub(super) fn learning(page: &mut String, curve: &LearningCurve) {
     }
     let _ = writeln!(
         page,
-        "<p>The same model fitted on some of the artists of each genre, and judged by the same clips. Each step keeps the artists of the \
+        "<p>The same model fitted on some of the artists of each class, and evaluated on the same clips. Each step keeps the artists of the \
          one before it; the hyperparameters are those that were chosen with all. Where the line still rises at its right end, more \
-         music would help. The upright lines are 95 % intervals (bootstrap by artist).</p>"
+         clips would help. The upright lines are 95 % intervals (bootstrap by artist).</p>"
     );
     if curve.points.len() > 1 {
         learning_plot(page, curve);
     }
     let _ = writeln!(
         page,
-        "<div class=\"wide\"><table><thead><tr><th>artists of each genre</th><th>artists</th><th>clips</th><th>accuracy</th>\
+        "<div class=\"wide\"><table><thead><tr><th>artists of each class</th><th>artists</th><th>clips</th><th>accuracy</th>\
          <th>95 % interval</th><th>macro F1</th></tr></thead>"
     );
     for point in &curve.points {
@@ -271,10 +271,10 @@ pub(super) fn learning(page: &mut String, curve: &LearningCurve) {
     for skipped in &curve.skipped {
         let _ = writeln!(
             page,
-            "<p>Left out: {} of the artists. Of {} that is {}, and a model that is fitted on fewer than two of a genre cannot be \
-             calibrated on music of artists that it did not hear.</p>",
+            "<p>Left out: {} of the artists. Of {} that is {}, and a model that is fitted on fewer than two of a class cannot be \
+             calibrated on artists that it was not fitted on.</p>",
             percent(skipped.share),
-            escape(&skipped.genre),
+            escape(&skipped.label),
             if skipped.artists == 1 { "one artist".to_owned() } else { format!("{} artists", skipped.artists) },
         );
     }
@@ -317,11 +317,11 @@ fn learning_plot(page: &mut String, curve: &LearningCurve) {
     let _ = writeln!(page, "</svg>");
 }
 
-const MAP_SIDE: f64 = 600.0;
-const MAP_MARGIN: f64 = 18.0;
-/// Width of the names beside the picture.
-const MAP_NAMES: f64 = 150.0;
-/// A symbol for each genre, around 0: told apart without colour too. Genres after the last begin again.
+const PROJECTION_SIDE: f64 = 600.0;
+const PROJECTION_MARGIN: f64 = 18.0;
+/// Width of the legend.
+const PROJECTION_NAMES: f64 = 150.0;
+/// A symbol for each class, around 0: told apart without colour too. Classes after the last begin again.
 const SYMBOLS: [&str; 10] = [
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z",
     "M-4 -4h8v8h-8z",
@@ -335,53 +335,54 @@ const SYMBOLS: [&str; 10] = [
     "M-6 -2h12v4h-12z",
 ];
 
-/// Which clips the model hears alike.
-pub(super) fn map(page: &mut String, map: &Map, evaluation: &Evaluation, scored: &[Scored]) {
-    heading(page, "What sounds alike to it");
+/// Which clips are similar to the model.
+pub(super) fn projection(page: &mut String, projection: &Projection, evaluation: &Evaluation, scored: &[Scored]) {
+    heading(page, "Similar clips");
     let _ = writeln!(
         page,
-        "<p>Each mark is a clip; clips that lie together are alike by {}. A ring is round every clip that was named wrongly. Exact t-SNE \
+        "<p>Each mark is a clip; clips that lie close together are similar by {}. A ring is round every clip that was named wrongly. Exact t-SNE \
          (van der Maaten and Hinton 2008), perplexity {:.0}, begun from the first two principal components. What lies close together \
          is close; how far apart groups are, how large they are, and the two directions mean nothing.</p>",
-        map.by, map.perplexity
+        projection.similarity, projection.perplexity
     );
-    if map.clips.len() < map.of {
+    if projection.clips.len() < projection.total {
         let _ = writeln!(
             page,
-            "<p>Shown are {} of the {} clips, an even part of every genre, drawn by the seed.</p>",
-            map.clips.len(),
-            map.of
+            "<p>Shown are {} of the {} clips, an even part of every class, drawn by the seed.</p>",
+            projection.clips.len(),
+            projection.total
         );
     }
     let middle = |axis: usize| {
-        let (low, high) = bounds(map, axis);
+        let (low, high) = bounds(projection, axis);
         f64::midpoint(low, high)
     };
-    let span = [0, 1].map(|axis| bounds(map, axis)).map(|(low, high)| high - low).into_iter().fold(1e-9, f64::max);
-    let scale = (MAP_SIDE - 2.0 * MAP_MARGIN) / span;
+    let span =
+        [0, 1].map(|axis| bounds(projection, axis)).map(|(low, high)| high - low).into_iter().fold(1e-9, f64::max);
+    let scale = (PROJECTION_SIDE - 2.0 * PROJECTION_MARGIN) / span;
     let centre = [middle(0), middle(1)];
-    let width = MAP_SIDE + MAP_NAMES;
+    let width = PROJECTION_SIDE + PROJECTION_NAMES;
     let _ = writeln!(
         page,
-        "<svg viewBox=\"0 0 {width} {MAP_SIDE}\" width=\"{width}\" role=\"img\" aria-label=\"map of the clips\">\
+        "<svg viewBox=\"0 0 {width} {PROJECTION_SIDE}\" width=\"{width}\" role=\"img\" aria-label=\"projection of the clips\">\
          <rect class=\"frame\" x=\".5\" y=\".5\" width=\"{0}\" height=\"{0}\"/>",
-        MAP_SIDE - 1.0
+        PROJECTION_SIDE - 1.0
     );
-    for (&index, place) in map.clips.iter().zip(&map.places) {
+    for (&index, point) in projection.clips.iter().zip(&projection.points) {
         let Some(clip) = scored.get(index) else { continue };
-        let x = MAP_SIDE / 2.0 + (place[0] - centre[0]) * scale;
-        let y = MAP_SIDE / 2.0 - (place[1] - centre[1]) * scale;
+        let x = PROJECTION_SIDE / 2.0 + (point[0] - centre[0]) * scale;
+        let y = PROJECTION_SIDE / 2.0 - (point[1] - centre[1]) * scale;
         mark(page, clip, evaluation, x, y);
     }
-    for (genre, label) in evaluation.labels.iter().enumerate() {
-        let y = 24.0 + 24.0 * genre as f64;
+    for (class, label) in evaluation.labels.iter().enumerate() {
+        let y = 24.0 + 24.0 * class as f64;
         let _ = writeln!(
             page,
             "<path d=\"{}\" transform=\"translate({:.1} {y:.1})\" fill=\"{}\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            SYMBOLS[genre % SYMBOLS.len()],
-            MAP_SIDE + 22.0,
-            colour(genre),
-            MAP_SIDE + 38.0,
+            SYMBOLS[class % SYMBOLS.len()],
+            PROJECTION_SIDE + 22.0,
+            colour(class),
+            PROJECTION_SIDE + 38.0,
             y + 4.0,
             escape(label)
         );
@@ -391,8 +392,8 @@ pub(super) fn map(page: &mut String, map: &Map, evaluation: &Evaluation, scored:
         page,
         "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"8\" fill=\"none\" stroke=\"var(--ink)\" stroke-width=\"1.5\"/>\
          <text x=\"{:.1}\" y=\"{:.1}\">named wrongly</text></svg>",
-        MAP_SIDE + 22.0,
-        MAP_SIDE + 38.0,
+        PROJECTION_SIDE + 22.0,
+        PROJECTION_SIDE + 38.0,
         y + 4.0
     );
 }
@@ -400,9 +401,9 @@ pub(super) fn map(page: &mut String, map: &Map, evaluation: &Evaluation, scored:
 fn mark(page: &mut String, clip: &Scored, evaluation: &Evaluation, x: f64, y: f64) {
     let name = |label: usize| evaluation.labels.get(label).map_or("", String::as_str);
     let predicted = clip.predicted();
-    let credit = if clip.credit.is_empty() { String::new() } else { format!(" ({})", clip.credit) };
+    let metadata = if clip.metadata.is_empty() { String::new() } else { format!(" ({})", clip.metadata) };
     let called = if predicted == clip.truth { String::new() } else { format!(", called {}", name(predicted)) };
-    let says = format!("{}{credit}: {}{called}, confidence {:.2}", clip.clip_id, name(clip.truth), clip.confidence());
+    let says = format!("{}{metadata}: {}{called}, confidence {:.2}", clip.clip_id, name(clip.truth), clip.confidence());
     let _ = write!(
         page,
         "<g transform=\"translate({x:.1} {y:.1})\"><title>{}</title><path d=\"{}\" fill=\"{}\"/>",
@@ -416,8 +417,8 @@ fn mark(page: &mut String, clip: &Scored, evaluation: &Evaluation, x: f64, y: f6
     page.push_str("</g>\n");
 }
 
-fn bounds(map: &Map, axis: usize) -> (f64, f64) {
-    let values = || map.places.iter().map(|place| place[axis]);
+fn bounds(projection: &Projection, axis: usize) -> (f64, f64) {
+    let values = || projection.points.iter().map(|point| point[axis]);
     (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max))
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::page::{escape, heading};
 use crate::evaluation::{
-    comparison::{Paired, PairedGenre},
+    comparison::{Paired, PairedClass},
     metrics::{Evaluation, FaultCount, Faults, Scored},
 };
 
@@ -32,14 +32,14 @@ pub(super) fn figures(page: &mut String, evaluation: &Evaluation) {
 /// Width of a bar of 1.
 const BAR: f64 = 90.0;
 
-/// How well each genre is told.
+/// How well each class is recognised.
 pub(super) fn classes(page: &mut String, evaluation: &Evaluation) {
-    heading(page, "Each genre");
+    heading(page, "Classes");
     let _ = writeln!(
         page,
         "<p>Precision: of the clips that were called so, the share that is so. Recall: of the clips that are so, the share that was \
          called so. F1: the harmonic mean of both.</p>\n<div class=\"wide\"><table>\
-         <thead><tr><th>genre</th><th>clips</th><th colspan=\"2\">precision</th><th colspan=\"2\">recall</th><th>F1</th></tr></thead>"
+         <thead><tr><th>class</th><th>clips</th><th colspan=\"2\">precision</th><th colspan=\"2\">recall</th><th>F1</th></tr></thead>"
     );
     for (label, class) in &evaluation.per_class {
         let _ = writeln!(
@@ -71,15 +71,15 @@ fn share(value: f64) -> String {
 pub struct Against<'a> {
     /// What it is called.
     pub model: &'a str,
-    /// The judged model as the first, this one as the second.
+    /// The evaluated model as the first, this one as the second.
     pub paired: &'a Paired,
 }
 
 /// Another model on the same clips.
 pub(super) fn paired(page: &mut String, model: &str, Against { model: other, paired }: &Against<'_>) {
     let (model, other) = (escape(model), escape(other));
-    heading(page, &format!("Beside {other}"));
-    let Paired { n, accuracy, difference, ci95: [low, high], only_a, only_b, p, genres } = paired;
+    heading(page, &format!("Compared with {other}"));
+    let Paired { n, accuracy, difference, ci95: [low, high], only_a, only_b, p, classes } = paired;
     let verdict = if *low > 0.0 {
         format!("{model} is right more often than chance among artists explains.")
     } else if *high < 0.0 {
@@ -89,7 +89,7 @@ pub(super) fn paired(page: &mut String, model: &str, Against { model: other, pai
     };
     let _ = writeln!(
         page,
-        "<p>Both judged the same {n} clips: {model} {:.3}, {other} {:.3}.</p>\n<div class=\"figures\">\
+        "<p>Both were evaluated on the same {n} clips: {model} {:.3}, {other} {:.3}.</p>\n<div class=\"figures\">\
          <div><b>{difference:+.3}</b><span>difference of accuracy, 95 % interval {low:+.3} to {high:+.3} (paired, by artist)</span></div>\
          <div><b>{p:.3}</b><span>McNemar’s exact p: only {model} is right on {only_a}, only {other} on {only_b}</span></div></div>\n\
          <p>{verdict} McNemar’s test takes clips as independent; those of one artist are not, so where the two disagree the interval is \
@@ -98,14 +98,14 @@ pub(super) fn paired(page: &mut String, model: &str, Against { model: other, pai
     );
     let _ = writeln!(
         page,
-        "<div class=\"wide\"><table><thead><tr><th>genre</th><th>clips</th><th>both right</th><th>only {model}</th><th>only {other}</th>\
+        "<div class=\"wide\"><table><thead><tr><th>class</th><th>clips</th><th>both right</th><th>only {model}</th><th>only {other}</th>\
          <th>neither</th></tr></thead>"
     );
-    for (genre, of) in genres {
+    for (class, of) in classes {
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escape(genre),
+            escape(class),
             of.n,
             of.both,
             of.only_a,
@@ -113,12 +113,12 @@ pub(super) fn paired(page: &mut String, model: &str, Against { model: other, pai
             of.neither()
         );
     }
-    let sum = |count: fn(&PairedGenre) -> usize| genres.values().map(count).sum::<usize>();
+    let sum = |count: fn(&PairedClass) -> usize| classes.values().map(count).sum::<usize>();
     let _ = writeln!(
         page,
         "<tr><td>all</td><td>{n}</td><td>{}</td><td>{only_a}</td><td>{only_b}</td><td>{}</td></tr></table></div>",
         sum(|of| of.both),
-        sum(PairedGenre::neither)
+        sum(PairedClass::neither)
     );
 }
 
@@ -135,12 +135,12 @@ pub(super) fn mistakes(page: &mut String, evaluation: &Evaluation, scored: &[Sco
         let _ = writeln!(page, "<p>There is no mistake.</p>");
         return;
     }
-    let is_listed = |(place, clip): &(usize, &&Scored)| *place < LISTED || !faults.against(&clip.clip_id).is_empty();
+    let is_listed = |(rank, clip): &(usize, &&Scored)| *rank < LISTED || !faults.against(&clip.clip_id).is_empty();
     let listed: Vec<_> = wrong.iter().enumerate().filter(is_listed).map(|(_, clip)| clip).collect();
     let _ = writeln!(
         page,
-        "<p>{} of {} mistakes, the most confident first.</p>\n<div class=\"wide\"><table class=\"songs\"><thead><tr><th>clip</th>\
-         <th>song</th><th>is</th><th>was called</th><th>confidence</th><th>known fault</th></tr></thead>",
+        "<p>{} of {} mistakes, the most confident first.</p>\n<div class=\"wide\"><table class=\"tracks\"><thead><tr><th>clip</th>\
+         <th>track</th><th>is</th><th>was called</th><th>confidence</th><th>known fault</th></tr></thead>",
         listed.len(),
         wrong.len()
     );
@@ -155,7 +155,7 @@ pub(super) fn mistakes(page: &mut String, evaluation: &Evaluation, scored: &[Sco
             page,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{fault}</td></tr>",
             escape(&clip.clip_id),
-            escape(&clip.credit),
+            escape(&clip.metadata),
             escape(&evaluation.labels[clip.truth]),
             escape(&evaluation.labels[clip.predicted()]),
             clip.confidence()
@@ -178,7 +178,7 @@ fn known(page: &mut String, clips: usize, mistakes: usize, faults: &Faults) {
         Faults { excluded, shared_artist, .. } => {
             let none = if excluded.clips == 0 { " (a fault-filtered split has none of them)" } else { "" };
             format!(
-                "Known faults of GTZAN. Among the 70 repeats and faults that Kereliuk, Sturm and Larsen (2015) left out are {} of {clips} judged \
+                "Known faults of GTZAN. Among the 70 repeats and faults that Kereliuk, Sturm and Larsen (2015) left out are {} of {clips} evaluated \
                  clips and {} of {mistakes} mistakes{none}. By our audit, {} of the clips and {} of the mistakes have an artist, or a guest, who \
                  is in another part of the split too. A mistake with a mark (⚑) says less against the model than another, and a right answer \
                  less for it.",
@@ -192,7 +192,7 @@ fn known(page: &mut String, clips: usize, mistakes: usize, faults: &Faults) {
 /// How figures came about.
 #[derive(Clone, Copy, Debug)]
 pub struct Provenance<'a> {
-    /// The command that gives the same figures again; where music and artifacts lie is left to the reader.
+    /// The command that gives the same figures again; the paths of datasets and artifacts are left to the reader.
     pub command: &'a str,
     /// What was fitted on, in words.
     pub data: &'a str,
@@ -216,7 +216,7 @@ pub(super) fn provenance(page: &mut String, Provenance { command, data, digests,
     let training = serde_json::to_string_pretty(training).unwrap_or_default();
     let _ = writeln!(
         page,
-        "</table></div>\n<p>The same figures again, with the music and, where it is named, the artifact of these digests:</p>\n<pre>{}</pre>\n\
+        "</table></div>\n<p>The same figures again, with the dataset and, where it is named, the artifact of these digests:</p>\n<pre>{}</pre>\n\
          <p>All that decided the training:</p>\n<pre>{}</pre>",
         escape(command),
         escape(&training)

@@ -6,21 +6,21 @@ use serde_json::json;
 use super::*;
 use crate::evaluation::{
     comparison::Paired,
-    learning::{LearningPoint, Skipped},
+    learning::{LearningPoint, SkippedShare},
 };
 
-/// Sixty clips of three genres by thirty artists, one of whom has a name to be careful with.
+/// Sixty clips of three classes by thirty artists, one of whom has a name to be careful with.
 fn clips(seed: u64) -> Vec<Scored> {
     let mut rng = Rng::new(seed);
     let clip = |i: usize| {
         let truth = i % 3;
         let mut probabilities: Vec<f64> =
-            (0..3).map(|genre| 0.2 + rng.unit() + f64::from(u8::from(genre == truth))).collect();
+            (0..3).map(|class| 0.2 + rng.unit() + f64::from(u8::from(class == truth))).collect();
         let sum: f64 = probabilities.iter().sum();
         probabilities.iter_mut().for_each(|p| *p /= sum);
         Scored {
             clip_id: format!("mine.{i:05}"),
-            credit: format!("AC<DC> & \"Friends' {i}"),
+            metadata: format!("AC<DC> & \"Friends' {i}"),
             group: (i / 2).to_string(),
             truth,
             probabilities,
@@ -48,10 +48,10 @@ fn page() -> String {
     };
     let learning = LearningCurve {
         points: vec![point(0.5, 0.5), point(1.0, 0.7)],
-        skipped: vec![Skipped { share: 0.25, genre: "disco".into(), artists: 1 }],
+        skipped: vec![SkippedShare { share: 0.25, label: "disco".into(), artists: 1 }],
         left_out: None,
     };
-    let map = Map::of_probabilities(&scored, 1);
+    let projection = Projection::of_probabilities(&scored, 1);
     html(&Report {
         model: "svm <1>",
         split: "everything",
@@ -61,7 +61,7 @@ fn page() -> String {
         scored: &scored,
         against: Some(Against { model: "vgg19 'x'", paired: &paired }),
         learning: Some(&learning),
-        map: map.as_ref(),
+        projection: projection.as_ref(),
         curves: &[Curve { title: "Loss", name: "held out", points: vec![(1.0, 2.0), (2.0, 1.0)] }],
         provenance: Provenance {
             command: "train evaluate --split everything",
@@ -76,13 +76,13 @@ fn page() -> String {
 fn every_part_is_there_once_and_the_same_bytes_again() {
     let page = page();
     for heading in [
-        "Each genre",
+        "Classes",
         "Confusion matrix",
         "Reliability",
         "Confidence against coverage",
-        "Beside vgg19 &#39;x&#39;",
+        "Compared with vgg19 &#39;x&#39;",
         "Learning curve",
-        "What sounds alike to it",
+        "Similar clips",
         "Most confident mistakes",
         "How the training went",
         "How it was made",
@@ -140,11 +140,11 @@ fn a_report_of_nothing_and_of_what_is_always_right_can_be_drawn() {
             scored: &scored,
             against: None,
             learning: Some(&LearningCurve { left_out: Some("it was tuned"), ..LearningCurve::default() }),
-            map: None,
+            projection: None,
             curves: &[],
             provenance: Provenance { command: "", data: "", digests: &[], training: &json!(null) },
         });
         assert!(page.contains("There is none: it was tuned.") && page.contains("There is no mistake."));
-        assert!(!page.contains("NaN") && !page.contains("What sounds alike") && !page.contains("Beside"));
+        assert!(!page.contains("NaN") && !page.contains("Similar clips") && !page.contains("Compared with"));
     }
 }
