@@ -1,7 +1,7 @@
 //! Export of results to an MLflow server: an experiment for each of ours, a run for each result.
 //!
-//! A run carries the key of its result as a tag from its first moment, and is `FINISHED` only when all of it was sent. So a result is sent once: what is finished there is left alone, and what an export that was killed left behind is
-//! finished by the next.
+//! A run carries the key of its result as a tag from its first moment, and is `FINISHED` only when all of it was sent. So a result
+//! is sent once: what is finished there is left alone, and what an export that was killed left behind is finished by the next.
 
 mod client;
 mod error;

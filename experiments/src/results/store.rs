@@ -316,3 +316,58 @@ fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     folders.sort();
     Ok(folders)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_and_results_of_before_too() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let labels = ["jazz".to_owned(), "rock".to_owned()];
+        let clip = |id: &str, truth, first: f64| Row {
+            fold: 0,
+            whole: id.to_owned(),
+            scored: Scored {
+                clip_id: id.to_owned(),
+                credit: "A: B, \"C\"".to_owned(),
+                group: "a".to_owned(),
+                truth,
+                probabilities: vec![first, 1.0 - first],
+            },
+        };
+        let rows = vec![clip("rock.0", 1, 0.1), clip("jazz.0", 0, 0.7)];
+        let scored: Vec<_> = rows.iter().map(|row| row.scored.clone()).collect();
+        let result = RunResult {
+            format: FORMAT,
+            key: "0123456789abcdef".repeat(4),
+            configuration: "c".to_owned(),
+            name: "a".to_owned(),
+            point: String::new(),
+            model: "svm".to_owned(),
+            split: "artist-kfold:2".to_owned(),
+            leaks: String::new(),
+            segments_per_clip: Some(2),
+            seed: 7,
+            made_from: Value::Null,
+            data: DataDescription { digest: "d".to_owned(), description: "two clips".to_owned(), clips: 2 },
+            remarks: Vec::new(),
+            evaluation: Evaluation::new(&labels, &scored, 7),
+            of_whole_clips: None,
+            folds: vec![FoldResult { fitted_on: 2, evaluated_on: 2, accuracy: 1.0, fit: Value::Null }],
+        };
+        let results = Results::new(folder.path());
+        let stored = results.store(result.clone(), rows.clone(), Vec::new()).expect("stored");
+        let found = results.named("a").expect("there").remove(0);
+        assert_eq!((&found.result, &*found.scores().expect("a table")), (&result, rows.as_slice()));
+        assert_eq!(*stored.scores().expect("at hand"), *rows);
+
+        let path = stored.dir.join(RESULT);
+        let text = fs::read_to_string(&path).expect("there");
+        let fields = [("configuration", "setting"), ("segments_per_clip", "pieces"), ("evaluated_on", "judged")];
+        let before =
+            fields.iter().fold(text, |text, (new, old)| text.replace(&format!("\"{new}\""), &format!("\"{old}\"")));
+        fs::write(&path, before).expect("written");
+        assert_eq!(results.all().expect("there")[0].result, result);
+    }
+}
