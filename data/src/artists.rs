@@ -93,7 +93,7 @@ pub fn artist_groups(tracks: &[TrackMetadata<'_>]) -> Vec<String> {
             sets.unite(first, node);
         }
     }
-    // Titles unite unknown artists with each other, and with one who is known to have made the song: two known artists
+    // Titles unite unknown artists with each other, and with one who is known to have made the track: two known artists
     // of one title stay apart.
     let title_keys: Vec<Option<String>> = tracks.iter().map(|c| c.title.and_then(title_key)).collect();
     let mut known_titles: BTreeMap<&str, usize> = BTreeMap::new();
@@ -137,11 +137,11 @@ fn words(name: &str) -> Vec<String> {
         _ => main,
     };
     let all: Vec<String> = split_words(&main);
-    let kept: Vec<String> = all.iter().filter(|w| !SMALL_WORDS.contains(&w.as_str())).cloned().collect();
-    let kept = if kept.is_empty() { all } else { kept };
-    match ALIASES.iter().find(|(alias, _)| *alias == kept.concat()) {
+    let words: Vec<String> = all.iter().filter(|w| !SMALL_WORDS.contains(&w.as_str())).cloned().collect();
+    let words = if words.is_empty() { all } else { words };
+    match ALIASES.iter().find(|(alias, _)| *alias == words.concat()) {
         Some((_, key)) => vec![(*key).to_owned()],
-        None => kept,
+        None => words,
     }
 }
 

@@ -22,7 +22,7 @@ impl Rng {
         Self { state: seed }
     }
 
-    /// An independent generator for part `stream` of a task, such as one clip of a corpus: it does not depend on how
+    /// An independent generator for part `stream` of a task, such as one clip of a dataset: it does not depend on how
     /// much was drawn from others, so parts may be made in any order.
     #[must_use]
     pub fn stream(seed: u64, stream: u64) -> Self {

@@ -84,7 +84,7 @@ impl Split {
             Self::FaultFiltered(Part::Valid) => {
                 "no artist but guests in two clips; what was chosen by the valid part is flattered by it"
             }
-            Self::FaultFiltered(Part::Test) => "no recording; no artist but one guest and a song of an unknown artist",
+            Self::FaultFiltered(Part::Test) => "no recording; no artist but one guest and a track of an unknown artist",
             Self::FaultFiltered(Part::All) => "everything: most of these clips are fitted on or chosen by",
             Self::ArtistKFold { .. } => "no known artist; clips whose artist nobody knows may share one across folds",
             Self::TrackKFold { .. } => "artists, albums and repeated recordings are on both sides",

@@ -6,7 +6,7 @@ use std::{
     time::UNIX_EPOCH,
 };
 
-use data::synth::{SynthSpec, write_corpus};
+use data::synth::{SynthSpec, write_dataset};
 use serde_json::{Value, json};
 
 use crate::{binary, train};
@@ -67,7 +67,7 @@ fn train_both(at: &Path) {
 /// When they cannot be written.
 fn songs(at: &Path) {
     let spec = SynthSpec { clips_per_genre: 1, seconds: 30.0, seed: 7 };
-    write_corpus(&at.join("songs"), &spec, 2, &|_, _| {}).expect("songs are written");
+    write_dataset(&at.join("songs"), &spec, 2, &|_, _| {}).expect("songs are written");
 }
 
 /// The song of 30 s of that genre below `at`.

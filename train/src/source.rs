@@ -82,11 +82,11 @@ impl Source {
 /// Writes a synthetic corpus; an interruption leaves nothing of it.
 ///
 /// # Errors
-/// Those of [`synth::write_corpus`].
+/// Those of [`synth::write_dataset`].
 pub fn write_synthetic(out: &Path, spec: &SynthSpec, threads: usize, stage: &Stage) -> Result<()> {
     let name = out.file_name().unwrap_or_default().to_string_lossy();
     let _unfinished = Unfinished::beside(out, format!(".{name}.partial-{}", std::process::id()));
-    Ok(synth::write_corpus(out, spec, threads, &|done, total| stage.at(done, total))?)
+    Ok(synth::write_dataset(out, spec, threads, &|done, total| stage.at(done, total))?)
 }
 
 /// Where a clip of the synthetic corpus that [`Source::choose`] makes lies, from the current folder.

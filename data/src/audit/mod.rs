@@ -167,7 +167,7 @@ pub fn audit(dataset: &Dataset, options: &ExtractOptions<'_>) -> Result<Audit> {
     Ok(audit)
 }
 
-/// What is kept of a clip for comparing it with all others.
+/// What a clip is compared with all others by.
 struct Examined {
     clip_id: String,
     label: Label,

@@ -17,10 +17,10 @@ use crate::artist_key;
 pub enum KnownFault {
     /// Kereliuk, Sturm and Larsen (2015) left it out of their split, as a repeat or for another fault.
     Excluded {
-        /// Clips with the same bytes, or of the same song of the same artist, as far as there are any.
+        /// Clips with the same bytes, or of the same track of the same artist, as far as there are any.
         repeats: Vec<String>,
     },
-    /// Our audit of their split: somebody on it is on clips of another part too; of an unknown artist, the song is.
+    /// Our audit of their split: somebody on it is on clips of another part too; of an unknown artist, the track is.
     SharedArtist {
         /// The other parts.
         parts: Vec<FaultFiltered>,
@@ -71,7 +71,7 @@ fn faults(
     parts: &BTreeMap<&str, BTreeSet<FaultFiltered>>,
 ) -> Vec<KnownFault> {
     if entry.split == FaultFiltered::Excluded {
-        let others = entries.iter().filter(|other| other.clip_id != entry.clip_id && same_song(entry, other));
+        let others = entries.iter().filter(|other| other.clip_id != entry.clip_id && same_track(entry, other));
         return vec![KnownFault::Excluded { repeats: others.map(|other| other.clip_id.clone()).collect() }];
     }
     let elsewhere = parts.get(entry.artist_group.as_str()).into_iter().flatten();
@@ -79,10 +79,10 @@ fn faults(
     if elsewhere.is_empty() { Vec::new() } else { vec![KnownFault::SharedArtist { parts: elsewhere }] }
 }
 
-fn same_song(a: &CatalogueEntry, b: &CatalogueEntry) -> bool {
-    let song =
+fn same_track(a: &CatalogueEntry, b: &CatalogueEntry) -> bool {
+    let track =
         |entry: &CatalogueEntry| Some((artist_key(entry.artist.as_deref()?), artist_key(entry.title.as_deref()?)));
-    a.wav_md5 == b.wav_md5 || song(a).is_some_and(|song_of_a| song(b) == Some(song_of_a))
+    a.wav_md5 == b.wav_md5 || track(a).is_some_and(|track_of_a| track(b) == Some(track_of_a))
 }
 
 #[cfg(test)]
@@ -100,7 +100,7 @@ mod tests {
             .into_iter()
             .filter(|id| catalogue().get(id).is_some_and(|entry| entry.split == FaultFiltered::Valid))
             .collect();
-        // Shania Twain and Donna Summer, who sing in a train clip each, and a song of an unknown artist.
+        // Shania Twain and Donna Summer, who sing in a train clip each, and a track of an unknown artist.
         let expected = ["country.00005", "country.00045", "disco.00013", "disco.00046", "disco.00095", "pop.00010"];
         assert_eq!(valid, expected);
     }

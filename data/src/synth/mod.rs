@@ -1,4 +1,4 @@
-//! A corpus out of nothing: ten genres synthesised from a seed, so that everything runs on a machine without music.
+//! A dataset out of nothing: ten genres synthesised from a seed, so that everything runs on a machine without recordings.
 //!
 //! Each genre has its own rhythm, harmony, instruments and form ([`Genre`] by genre in `genres`), made of plucked strings,
 //! keyboards, bowed and blown instruments, synthesisers, voices and drums. Each of a genre's artists has a sound of its
@@ -19,17 +19,13 @@
 mod drums;
 mod effects;
 mod genres;
-mod harmony;
-mod keys;
+mod instruments;
+mod notes;
 mod osc;
-mod plucked;
-mod rhythm;
 mod song;
-mod sustained;
-mod voice;
 mod write;
 
-pub use write::write_corpus;
+pub use write::write_dataset;
 
 use crate::{Error, gtzan::Genre};
 use song::{Artist, Song};
@@ -37,13 +33,13 @@ use song::{Artist, Song};
 /// Samples a second of a synthetic clip, as in GTZAN.
 pub const SAMPLE_RATE: u32 = osc::RATE;
 
-/// Whether a clip id is one that [`write_corpus`] gives.
+/// Whether a clip id is one that [`write_dataset`] gives.
 #[must_use]
 pub fn is_synthetic_id(clip_id: &str) -> bool {
     clip_id.contains(".synth.")
 }
 
-/// What a synthetic corpus holds. All of it follows from these three.
+/// What a synthetic dataset holds. All of it follows from these three.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SynthSpec {
     /// Clips of each genre, 1 to 1000. Default 12.

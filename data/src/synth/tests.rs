@@ -67,7 +67,7 @@ fn files(root: &Path) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// The samples do not depend on the CPU, the compiler's version or the machine's libm. Whoever changes the music on
+/// The samples do not depend on the CPU, the compiler's version or the machine's libm. Whoever changes the synthesis on
 /// purpose takes the new values from this test's message.
 #[test]
 fn renders_have_the_recorded_bits() {
@@ -117,14 +117,14 @@ fn genres_differ_as_their_names_say() {
 }
 
 #[test]
-fn a_corpus_has_the_same_bytes_with_one_thread_and_with_two() {
+fn a_dataset_has_the_same_bytes_with_one_thread_and_with_two() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let heard = Mutex::new(Vec::new());
+    let told = Mutex::new(Vec::new());
     let spec = short(1.5);
     let (one, two) = (folder.path().join("deep/one"), folder.path().join("two"));
-    write_corpus(&one, &spec, 1, &|done, total| heard.lock().expect("no panic").push((done, total)))
-        .expect("a corpus of one thread");
-    write_corpus(&two, &spec, 2, &|_, _| {}).expect("a corpus of two threads");
+    write_dataset(&one, &spec, 1, &|done, total| told.lock().expect("no panic").push((done, total)))
+        .expect("a dataset of one thread");
+    write_dataset(&two, &spec, 2, &|_, _| {}).expect("a dataset of two threads");
 
     let made = files(&one);
     assert!(made == files(&two), "the number of threads changed the bytes");
@@ -140,7 +140,7 @@ fn a_corpus_has_the_same_bytes_with_one_thread_and_with_two() {
     let wav = hound::WavReader::new(made["jazz/jazz.synth.00001.wav"].as_slice()).expect("a WAV file");
     assert_eq!((wav.spec().channels, wav.spec().sample_rate, wav.spec().bits_per_sample), (1, 22_050, 16));
     assert_eq!(wav.duration(), 33_075);
-    assert_eq!(*heard.lock().expect("no panic"), (1..=20).map(|done| (done, 20)).collect::<Vec<_>>());
+    assert_eq!(*told.lock().expect("no panic"), (1..=20).map(|done| (done, 20)).collect::<Vec<_>>());
     // Nothing is left of the name under which it grew.
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 2);
 }
@@ -149,25 +149,25 @@ fn a_corpus_has_the_same_bytes_with_one_thread_and_with_two() {
 fn a_full_folder_is_left_as_it_is() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     fs::write(folder.path().join("mine"), "kept").expect("a file");
-    let error = write_corpus(folder.path(), &short(1.0), 1, &|_, _| {}).expect_err("the folder is full");
+    let error = write_dataset(folder.path(), &short(1.0), 1, &|_, _| {}).expect_err("the folder is full");
     assert!(error.to_string().contains("not empty"), "{error}");
     assert_eq!(files(folder.path()).len(), 1);
     let file = folder.path().join("mine");
-    let error = write_corpus(&file, &short(1.0), 1, &|_, _| {}).expect_err("a file is no folder");
+    let error = write_dataset(&file, &short(1.0), 1, &|_, _| {}).expect_err("a file is no folder");
     assert!(error.to_string().contains("not a folder"), "{error}");
-    let error = write_corpus(Path::new(".."), &short(1.0), 1, &|_, _| {}).expect_err("`..` is not a new folder");
+    let error = write_dataset(Path::new(".."), &short(1.0), 1, &|_, _| {}).expect_err("`..` is not a new folder");
     assert!(matches!(error, Error::Option { name: "out", .. }), "{error}");
 }
 
 #[test]
-fn settings_out_of_range_are_refused_before_anything_is_written() {
+fn options_out_of_range_are_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let out = folder.path().join("corpus");
+    let out = folder.path().join("dataset");
     for (clips_per_genre, seconds) in
         [(0, 30.0), (1_001, 30.0), (1, 0.99), (1, 600.1), (1, f64::NAN), (1, f64::INFINITY), (1, -5.0)]
     {
         let spec = SynthSpec { clips_per_genre, seconds, seed: 0 };
-        let error = write_corpus(&out, &spec, 1, &|_, _| {}).expect_err("out of range");
+        let error = write_dataset(&out, &spec, 1, &|_, _| {}).expect_err("out of range");
         assert!(matches!(error, Error::Option { .. }), "{error}");
     }
     assert_eq!(fs::read_dir(folder.path()).expect("the folder").count(), 0);
@@ -177,7 +177,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 40, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_clip_is_finite_within_full_scale_and_heard(
+    fn every_clip_is_finite_within_full_scale_and_audible(
         seed: u64, genre in 0_usize..10, artist in 0_usize..30, clip in 0_usize..1000, seconds in 1.0..3.0_f64,
     ) {
         let spec = SynthSpec { seed, seconds, ..SynthSpec::default() };

@@ -1,4 +1,4 @@
-//! The corpus on disk: WAV files in a folder for each genre, and the table of who plays what.
+//! The dataset on disk: WAV files in a folder for each genre, and the table of who plays what.
 
 use std::{
     ffi::OsString,
@@ -21,17 +21,17 @@ struct Job {
     clip_id: String,
 }
 
-/// Writes a corpus to the folder `out`: `<genre>/<genre>.synth.00000.wav` (22 050 Hz, mono, 16 bits) and `clips.csv`
+/// Writes a dataset to the folder `out`: `<genre>/<genre>.synth.00000.wav` (22 050 Hz, mono, 16 bits) and `clips.csv`
 /// with the columns `clip_id`, `genre`, `artist` and `title`.
 ///
 /// `out` must not exist, or be an empty folder; folders above it are made. All is first written beside it under another
-/// name and then renamed, so that a run which was cut short leaves no half corpus. The bytes depend on `spec` only, not on
-/// `threads` (0 is taken as 1). `progress` hears how many clips of how many are done, from any thread.
+/// name and then renamed, so that a run which was cut short leaves no half dataset. The bytes depend on `spec` only, not on
+/// `threads` (0 is taken as 1). `progress` is told how many clips of how many are done, from any thread.
 ///
 /// # Errors
 /// [`Error::Option`] for a `spec` out of range, for an `out` that holds something, and where `threads` cannot be
 /// started; [`Error::Io`] where the disk refuses.
-pub fn write_corpus(
+pub fn write_dataset(
     out: &Path,
     spec: &SynthSpec,
     threads: usize,
@@ -44,9 +44,9 @@ pub fn write_corpus(
     fs::create_dir_all(parent).map_err(Error::io("create", parent))?;
     fs::create_dir(&partial).map_err(Error::io("create", &partial))?;
     let written = fill(&partial, spec, threads, progress)
-        .and_then(|()| fs::rename(&partial, out).map_err(Error::io("rename the finished corpus to", out)));
+        .and_then(|()| fs::rename(&partial, out).map_err(Error::io("rename the finished dataset to", out)));
     if written.is_err() {
-        // What went wrong before is what the caller must hear, not that sweeping up failed too.
+        // What went wrong before is reported, not that sweeping up failed too.
         let _ = fs::remove_dir_all(&partial);
     }
     written
@@ -56,7 +56,7 @@ pub fn write_corpus(
 fn refuse_full(out: &Path) -> Result<(), Error> {
     let problem = match fs::symlink_metadata(out) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(Error::io("look at", out)(error)),
+        Err(error) => return Err(Error::io("read", out)(error)),
         Ok(kind) if kind.is_dir() => {
             if fs::read_dir(out).map_err(Error::io("list", out))?.next().is_none() {
                 return Ok(());
@@ -65,11 +65,11 @@ fn refuse_full(out: &Path) -> Result<(), Error> {
         }
         Ok(_) => "not a folder",
     };
-    let problem = format!("{} is {problem}; a synthetic corpus needs a folder of its own", out.display());
+    let problem = format!("{} is {problem}; a synthetic dataset needs a folder of its own", out.display());
     Err(Error::Option { name: "out", problem })
 }
 
-/// The name under which the corpus grows: beside `out`, hidden, and another for each process.
+/// The name under which the dataset grows: beside `out`, hidden, and another for each process.
 fn partial_path(out: &Path) -> Result<PathBuf, Error> {
     let Some(name) = out.file_name() else {
         let problem = format!("is {}, which names no folder; name the folder that is to be made", out.display());

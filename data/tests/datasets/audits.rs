@@ -98,8 +98,8 @@ fn the_real_clips_are_gtzans_and_differ() {
 #[test]
 fn the_known_repeats_of_gtzan_are_found_and_no_other_song_is_taken_for_one() {
     let Some(path) = fixtures::shared("gtzan/logmel") else { return };
-    let corpus = Dataset::open(&path).unwrap();
-    let found = audit(&corpus, &ExtractOptions::default()).unwrap();
+    let dataset = Dataset::open(&path).unwrap();
+    let found = audit(&dataset, &ExtractOptions::default()).unwrap();
     let pairs: BTreeSet<(&str, &str)> =
         found.findings.iter().filter_map(|f| Some((f.other.as_deref()?, f.clip_id.as_str()))).collect();
     let song = |id: &str| {
@@ -117,7 +117,7 @@ fn the_known_repeats_of_gtzan_are_found_and_no_other_song_is_taken_for_one() {
         assert!(same, "{a:?} and {b:?} are taken for one recording");
     }
     // Clips with the same MD5, of those that the store has.
-    let store_ids: BTreeSet<&str> = match &corpus {
+    let store_ids: BTreeSet<&str> = match &dataset {
         Dataset::FeatureStore(store) => store.ids().collect(),
         Dataset::AudioFolder(_) => BTreeSet::new(),
     };

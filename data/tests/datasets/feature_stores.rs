@@ -18,11 +18,11 @@ fn log_mel_spec() -> FeatureSpec {
     FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).unwrap()
 }
 
-/// Extracts `tree` with `threads` threads and gives the bytes of every file of the store.
-fn bytes_of(tree: &Path, spec: &FeatureSpec, threads: usize) -> BTreeMap<String, Vec<u8>> {
+/// Extracts `audio_dir` with `threads` threads and gives the bytes of every file of the store.
+fn bytes_of(audio_dir: &Path, spec: &FeatureSpec, threads: usize) -> BTreeMap<String, Vec<u8>> {
     let out = tempfile::tempdir().unwrap();
     let options = ExtractOptions { threads, ..ExtractOptions::default() };
-    extract(&AudioFolder::open(tree).unwrap(), spec, &out.path().join("store"), &options).unwrap();
+    extract(&AudioFolder::open(audio_dir).unwrap(), spec, &out.path().join("store"), &options).unwrap();
     let left: Vec<PathBuf> = fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(left, [out.path().join("store")], "no temporary folder is left");
     fs::read_dir(out.path().join("store"))
@@ -37,19 +37,19 @@ fn bytes_of(tree: &Path, spec: &FeatureSpec, threads: usize) -> BTreeMap<String,
 #[test]
 fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_features() {
     let folder = tempfile::tempdir().unwrap();
-    let tree = folder.path().join("tree");
-    fixtures::write_folder(&tree, 4);
-    fs::write(tree.join("rock/broken.wav"), b"RIFF nothing").unwrap();
-    fixtures::write_wav(&tree.join("rock/short.wav"), &fixtures::tune(9, 0.2), fixtures::RATE);
+    let audio_dir = folder.path().join("audio_dir");
+    fixtures::write_folder(&audio_dir, 4);
+    fs::write(audio_dir.join("rock/broken.wav"), b"RIFF nothing").unwrap();
+    fixtures::write_wav(&audio_dir.join("rock/short.wav"), &fixtures::tune(9, 0.2), fixtures::RATE);
     for name in features::spec::PRESETS {
         let spec = FeatureSpec::preset(name).unwrap();
-        let bytes = bytes_of(&tree, &spec, 1);
+        let bytes = bytes_of(&audio_dir, &spec, 1);
         assert_eq!(bytes.keys().collect::<Vec<_>>(), ["clips.csv", "ids.txt", "logmel.safetensors"]);
         for threads in [2, 5] {
-            assert!(bytes == bytes_of(&tree, &spec, threads), "{name}, {threads} threads");
+            assert!(bytes == bytes_of(&audio_dir, &spec, threads), "{name}, {threads} threads");
         }
         let out = folder.path().join(name);
-        let audio = AudioFolder::open(&tree).unwrap();
+        let audio = AudioFolder::open(&audio_dir).unwrap();
         let calls = std::cell::Cell::new(0);
         let progress = |done: usize, total: usize| {
             calls.set(calls.get() + 1);
@@ -88,12 +88,12 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
     fixtures::write_wav(&folder.path().join("rock/long.wav"), &fixtures::tune(1, seconds(70)), fixtures::RATE);
     fixtures::write_wav(&folder.path().join("rock/longer.wav"), &fixtures::tune(2, seconds(100)), fixtures::RATE);
     let out = folder.path().join("store");
-    let tree = AudioFolder::open(folder.path()).unwrap();
-    extract(&tree, &spec, &out, &ExtractOptions::default()).unwrap();
+    let audio_dir = AudioFolder::open(folder.path()).unwrap();
+    extract(&audio_dir, &spec, &out, &ExtractOptions::default()).unwrap();
     let store = FeatureStore::open(&out).unwrap();
     let extractor = features::Extractor::new(spec).unwrap();
     for (row, (start, frames)) in [(0, 70), (30, 100)].into_iter().enumerate() {
-        let decoded = features::decode::decode_file(&tree.clips()[row].path, &Default::default()).unwrap();
+        let decoded = features::decode::decode_file(&audio_dir.clips()[row].path, &Default::default()).unwrap();
         let whole = extractor.extract(&decoded.clip).unwrap();
         assert_eq!(whole.log_mel().n_frames(), frames);
         assert_eq!(store.features(row).unwrap(), whole.frames(start, start + 40).unwrap());
@@ -103,49 +103,49 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
 #[test]
 fn only_stores_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
-    fixtures::write_folder(&folder.path().join("tree"), 1);
-    let tree = AudioFolder::open(&folder.path().join("tree")).unwrap();
+    fixtures::write_folder(&folder.path().join("audio_dir"), 1);
+    let audio_dir = AudioFolder::open(&folder.path().join("audio_dir")).unwrap();
     let precious = folder.path().join("precious");
     fs::create_dir(&precious).unwrap();
     fs::write(precious.join("thesis.tex"), "x").unwrap();
-    let refused = extract(&tree, &log_mel_spec(), &precious, &ExtractOptions::default()).unwrap_err();
+    let refused = extract(&audio_dir, &log_mel_spec(), &precious, &ExtractOptions::default()).unwrap_err();
     assert!(matches!(refused, Error::NotEmpty { .. }), "{refused}");
     let refused =
-        extract(&tree, &log_mel_spec(), &precious.join("thesis.tex"), &ExtractOptions::default()).unwrap_err();
+        extract(&audio_dir, &log_mel_spec(), &precious.join("thesis.tex"), &ExtractOptions::default()).unwrap_err();
     assert!(matches!(refused, Error::Io { .. }), "{refused}");
     assert_eq!(fs::read_dir(&precious).unwrap().count(), 1);
 
     let out = folder.path().join("a/b/store");
     for spec in [FeatureSpec::librosa(), log_mel_spec()] {
-        extract(&tree, &spec, &out, &ExtractOptions::default()).unwrap();
+        extract(&audio_dir, &spec, &out, &ExtractOptions::default()).unwrap();
         assert_eq!(FeatureStore::open(&out).unwrap().spec(), &spec);
     }
     // What fails leaves the store that was there.
-    fs::remove_dir_all(folder.path().join("tree/jazz")).unwrap();
+    fs::remove_dir_all(folder.path().join("audio_dir/jazz")).unwrap();
     for genre in ["blues", "rock"] {
-        fs::write(folder.path().join(format!("tree/{genre}/{genre}.own0.wav")), b"").unwrap();
+        fs::write(folder.path().join(format!("audio_dir/{genre}/{genre}.own0.wav")), b"").unwrap();
     }
-    let tree = AudioFolder::open(&folder.path().join("tree")).unwrap();
-    let failed = extract(&tree, &log_mel_spec(), &out, &ExtractOptions::default()).unwrap_err();
+    let audio_dir = AudioFolder::open(&folder.path().join("audio_dir")).unwrap();
+    let failed = extract(&audio_dir, &log_mel_spec(), &out, &ExtractOptions::default()).unwrap_err();
     assert!(matches!(failed, Error::NothingUsable { clips: 2, .. }), "{failed}");
     assert_eq!(FeatureStore::open(&out).unwrap().len(), 3);
 }
 
 #[test]
-fn corpora_are_joined_by_what_all_suffice_for() {
+fn datasets_are_joined_by_what_all_suffice_for() {
     let folder = tempfile::tempdir().unwrap();
-    let [tree, other] = ["tree", "other"].map(|name| folder.path().join(name));
-    fixtures::write_folder(&tree, 2);
+    let [audio_dir, other] = ["audio_dir", "other"].map(|name| folder.path().join(name));
+    fixtures::write_folder(&audio_dir, 2);
     fixtures::write_wav(&other.join("genres/pop/new.wav"), &fixtures::tune(70, 3.0), fixtures::RATE);
     fixtures::write_wav(&other.join("genres/blues/blues.own1.wav"), &fixtures::tune(71, 3.0), fixtures::RATE);
     let spec = FeatureSpec::gtzan_store();
-    let whole = LabelledDataset::open(&[&tree], &spec, &ExtractOptions::default()).unwrap();
-    assert_eq!(whole.spec(), &spec, "an audio tree suffices for all");
+    let whole = LabelledDataset::open(&[&audio_dir], &spec, &ExtractOptions::default()).unwrap();
+    assert_eq!(whole.spec(), &spec, "an audio folder suffices for all");
     assert_eq!(whole.len(), 6);
 
     let store = folder.path().join("store");
     extract(&AudioFolder::open(&other).unwrap(), &log_mel_spec(), &store, &ExtractOptions::default()).unwrap();
-    let set = LabelledDataset::open(&[&tree, &store], &spec, &ExtractOptions::default()).unwrap();
+    let set = LabelledDataset::open(&[&audio_dir, &store], &spec, &ExtractOptions::default()).unwrap();
     assert_eq!(set.spec(), &log_mel_spec(), "a log-mel store suffices for less");
     let ids: Vec<&str> = set.clips().iter().map(|clip| clip.clip_id.as_str()).collect();
     assert_eq!(ids, ["blues.own0", "blues.own1", "jazz.own0", "jazz.own1", "rock.own0", "rock.own1", "new"]);
@@ -153,12 +153,12 @@ fn corpora_are_joined_by_what_all_suffice_for() {
     assert_eq!(set.description().by_label["blues"], 2);
     let text = set.description().to_string();
     assert_eq!(text, "7 clips (6 of one audio tree, 1 of one log-mel store; 1 repeated ids left out)");
-    // The first wins: blues.own1 is the tree's.
+    // The first wins: blues.own1 is the folder's.
     assert_eq!(set.features(1).unwrap().log_mel(), whole.features(1).unwrap().log_mel());
 
     // The digest tells what is seen, not where it lies.
     let elsewhere = folder.path().join("elsewhere");
-    fs::rename(&tree, &elsewhere).unwrap();
+    fs::rename(&audio_dir, &elsewhere).unwrap();
     let moved = LabelledDataset::open(&[&elsewhere, &store], &spec, &ExtractOptions::default()).unwrap();
     assert_eq!(moved.digest().unwrap(), set.digest().unwrap());
     assert_ne!(moved.digest().unwrap(), whole.digest().unwrap());
@@ -414,9 +414,9 @@ proptest! {
 #[test]
 fn a_manifest_is_the_same_table_every_time() {
     let folder = tempfile::tempdir().unwrap();
-    fixtures::write_folder(&folder.path().join("tree"), 2);
-    fs::write(folder.path().join("tree/artists.csv"), "clip_id,artist\nblues.own0,\"A, \"\"B\"\"\"\n").unwrap();
-    let dataset = Dataset::open(&folder.path().join("tree")).unwrap();
+    fixtures::write_folder(&folder.path().join("audio_dir"), 2);
+    fs::write(folder.path().join("audio_dir/artists.csv"), "clip_id,artist\nblues.own0,\"A, \"\"B\"\"\"\n").unwrap();
+    let dataset = Dataset::open(&folder.path().join("audio_dir")).unwrap();
     let mut frame = data::tables::manifest(&dataset).unwrap();
     assert_eq!(frame.shape(), (6, 7));
     let [a, b] = ["a", "b"].map(|name| folder.path().join(name));

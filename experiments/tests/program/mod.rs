@@ -19,7 +19,7 @@ pub(crate) fn dataset() -> PathBuf {
         let folder = tempfile::tempdir().expect("a folder");
         let audio = folder.path().join("audio");
         let spec = synth::SynthSpec { clips_per_genre: 8, seconds: 3.0, seed: 1 };
-        synth::write_corpus(&audio, &spec, 2, &|_, _| {}).expect("audio files");
+        synth::write_dataset(&audio, &spec, 2, &|_, _| {}).expect("audio files");
         let audio_folder = AudioFolder::open(&audio).expect("an audio folder");
         let options = ExtractOptions { threads: 2, ..ExtractOptions::default() };
         let spec = FeatureSpec::gtzan_store().log_mel_alone();

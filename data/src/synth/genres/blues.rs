@@ -2,13 +2,12 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::{cabinet, chorus, drive, tremolo};
-use crate::synth::harmony::{BLUES, Chord, Line, NINTH, Placed, SEVENTH, chord, lay_out, walking_bass};
-use crate::synth::keys::{organ, piano};
+use crate::synth::instruments::{Pluck, organ, piano, reed, strum};
+use crate::synth::notes::{
+    BLUES, Chord, Line, NINTH, Phrasing, Placed, SEVENTH, chord, lay_out, pattern, walking_bass,
+};
 use crate::synth::osc::{Note, Vibrato};
-use crate::synth::plucked::{Pluck, strum};
-use crate::synth::rhythm::{Phrasing, pattern};
 use crate::synth::song::Song;
-use crate::synth::sustained::reed;
 
 pub(super) const TEMPO: (f64, f64) = (62.0, 132.0);
 

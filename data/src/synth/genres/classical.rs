@@ -1,15 +1,12 @@
 //! Classical: no drums; strings, a piano, a harpsichord or a wind trio, slow harmony, wide dynamics and rubato.
 
 use crate::rng::Rng;
-use crate::synth::harmony::{
-    AEOLIAN, Chord, DIMINISHED, IONIAN, Line, MAJOR, MAJOR_SEVENTH, MINOR, Placed, SEVENTH, chord, lay_out,
+use crate::synth::instruments::{Pluck, SINGING, bowed, brass, flute, piano, strings};
+use crate::synth::notes::{
+    AEOLIAN, Chord, DIMINISHED, IONIAN, Line, MAJOR, MAJOR_SEVENTH, MINOR, Phrasing, Placed, SEVENTH, chord, lay_out,
 };
-use crate::synth::keys::piano;
 use crate::synth::osc::{Note, STRAIGHT};
-use crate::synth::plucked::Pluck;
-use crate::synth::rhythm::Phrasing;
 use crate::synth::song::Song;
-use crate::synth::sustained::{SINGING, bowed, brass, flute, strings};
 
 pub(super) const TEMPO: (f64, f64) = (52.0, 104.0);
 

@@ -1,13 +1,12 @@
 //! Country: boom and chick, a strummed guitar, major keys, a pedal steel or a fiddle that slides, a voice with twang.
 
 use crate::synth::drums::Kit;
-use crate::synth::harmony::{Chord, IONIAN, Line, MAJOR, MAJOR_PENTATONIC, Placed, SEVENTH, chord, lay_out};
+use crate::synth::instruments::{Pluck, SINGING, Singer, bowed, pedal_steel, strum};
+use crate::synth::notes::{
+    Chord, IONIAN, Line, MAJOR, MAJOR_PENTATONIC, Phrasing, Placed, SEVENTH, chord, lay_out, pattern,
+};
 use crate::synth::osc::{Note, STRAIGHT, Vibrato};
-use crate::synth::plucked::{Pluck, strum};
-use crate::synth::rhythm::{Phrasing, pattern};
 use crate::synth::song::Song;
-use crate::synth::sustained::{SINGING, bowed, pedal_steel};
-use crate::synth::voice::Singer;
 
 pub(super) const TEMPO: (f64, f64) = (84.0, 138.0);
 

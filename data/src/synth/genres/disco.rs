@@ -2,16 +2,13 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::Biquad;
-use crate::synth::harmony::{
-    AEOLIAN, Chord, Line, MAJOR, MAJOR_SEVENTH, MINOR, MINOR_SEVENTH, Placed, SEVENTH, chord, chord_at, lay_out,
+use crate::synth::instruments::{Pluck, SINGING, Singer, Synth, brass, electric_piano, strings, strum};
+use crate::synth::notes::{
+    AEOLIAN, Chord, Line, MAJOR, MAJOR_SEVENTH, MINOR, MINOR_SEVENTH, Phrasing, Placed, SEVENTH, chord, chord_at,
+    lay_out, pattern,
 };
-use crate::synth::keys::electric_piano;
 use crate::synth::osc::{Envelope, Note, STRAIGHT};
-use crate::synth::plucked::{Pluck, strum};
-use crate::synth::rhythm::{Phrasing, pattern};
 use crate::synth::song::Song;
-use crate::synth::sustained::{SINGING, Synth, brass, strings};
-use crate::synth::voice::Singer;
 
 pub(super) const TEMPO: (f64, f64) = (112.0, 128.0);
 

@@ -2,15 +2,13 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::Biquad;
-use crate::synth::harmony::{
+use crate::synth::instruments::{Singer, electric_piano, piano, strings, sub_bass, vibes};
+use crate::synth::notes::{
     Chord, Line, MAJOR_SEVENTH, MINOR, MINOR_PENTATONIC, MINOR_SEVENTH, Placed, SEVENTH, chord, chord_at, lay_out,
+    pattern,
 };
-use crate::synth::keys::{electric_piano, piano, vibes};
 use crate::synth::osc::{Note, STRAIGHT, noise};
-use crate::synth::rhythm::pattern;
 use crate::synth::song::Song;
-use crate::synth::sustained::{strings, sub_bass};
-use crate::synth::voice::Singer;
 
 pub(super) const TEMPO: (f64, f64) = (82.0, 98.0);
 

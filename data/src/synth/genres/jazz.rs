@@ -2,16 +2,13 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::Biquad;
-use crate::synth::harmony::{
-    Chord, HALF_DIMINISHED, IONIAN, Line, MAJOR_SEVENTH, MINOR_SEVENTH, NINTH, Placed, SEVENTH, chord, chord_at,
-    lay_out, walking_bass,
+use crate::synth::instruments::{Pluck, SINGING, brass, piano, reed, strum, vibes};
+use crate::synth::notes::{
+    Chord, HALF_DIMINISHED, IONIAN, Line, MAJOR_SEVENTH, MINOR_SEVENTH, NINTH, Phrasing, Placed, SEVENTH, chord,
+    chord_at, lay_out, pattern, walking_bass,
 };
-use crate::synth::keys::{piano, vibes};
 use crate::synth::osc::{Note, STRAIGHT};
-use crate::synth::plucked::{Pluck, strum};
-use crate::synth::rhythm::{Phrasing, pattern};
 use crate::synth::song::Song;
-use crate::synth::sustained::{SINGING, brass, reed};
 
 pub(super) const TEMPO: (f64, f64) = (92.0, 224.0);
 

@@ -2,12 +2,10 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::{Biquad, cabinet, compress, drive};
-use crate::synth::harmony::{AEOLIAN, Line, PHRYGIAN, near};
+use crate::synth::instruments::{Pluck, Singer, strum};
+use crate::synth::notes::{AEOLIAN, Line, PHRYGIAN, Phrasing, near, pattern};
 use crate::synth::osc::{Note, STRAIGHT, Vibrato};
-use crate::synth::plucked::{Pluck, strum};
-use crate::synth::rhythm::{Phrasing, pattern};
 use crate::synth::song::Song;
-use crate::synth::voice::Singer;
 
 pub(super) const TEMPO: (f64, f64) = (118.0, 200.0);
 

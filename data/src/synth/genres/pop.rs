@@ -2,14 +2,12 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::{chorus, compress};
-use crate::synth::harmony::{Chord, IONIAN, Line, MAJOR, MAJOR_PENTATONIC, MINOR, Placed, chord, chord_at, lay_out};
-use crate::synth::keys::{electric_piano, piano};
+use crate::synth::instruments::{Pluck, Singer, Synth, electric_piano, piano, strings, strum};
+use crate::synth::notes::{
+    Chord, IONIAN, Line, MAJOR, MAJOR_PENTATONIC, MINOR, Phrasing, Placed, chord, chord_at, lay_out, pattern,
+};
 use crate::synth::osc::{Envelope, Note, STRAIGHT, Vibrato};
-use crate::synth::plucked::{Pluck, strum};
-use crate::synth::rhythm::{Phrasing, pattern};
 use crate::synth::song::Song;
-use crate::synth::sustained::{Synth, strings};
-use crate::synth::voice::Singer;
 
 pub(super) const TEMPO: (f64, f64) = (88.0, 130.0);
 

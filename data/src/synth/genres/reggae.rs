@@ -2,14 +2,10 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::{Biquad, chorus, echo};
-use crate::synth::harmony::{Chord, IONIAN, Line, MAJOR, MINOR, MIXOLYDIAN, Placed, chord, lay_out};
-use crate::synth::keys::{organ, piano};
+use crate::synth::instruments::{Pluck, Singer, Synth, brass, organ, piano, strum};
+use crate::synth::notes::{Chord, IONIAN, Line, MAJOR, MINOR, MIXOLYDIAN, Phrasing, Placed, chord, lay_out, pattern};
 use crate::synth::osc::{Envelope, Note, STRAIGHT, Vibrato};
-use crate::synth::plucked::{Pluck, strum};
-use crate::synth::rhythm::{Phrasing, pattern};
 use crate::synth::song::Song;
-use crate::synth::sustained::{Synth, brass};
-use crate::synth::voice::Singer;
 
 pub(super) const TEMPO: (f64, f64) = (66.0, 84.0);
 

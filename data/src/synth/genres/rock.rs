@@ -2,13 +2,12 @@
 
 use crate::synth::drums::Kit;
 use crate::synth::effects::{cabinet, drive};
-use crate::synth::harmony::{Chord, Line, MAJOR, MINOR, MINOR_PENTATONIC, Placed, chord, chord_at, lay_out};
-use crate::synth::keys::organ;
+use crate::synth::instruments::{Pluck, Singer, organ, strum};
+use crate::synth::notes::{
+    Chord, Line, MAJOR, MINOR, MINOR_PENTATONIC, Phrasing, Placed, chord, chord_at, lay_out, pattern,
+};
 use crate::synth::osc::{Note, STRAIGHT, Vibrato};
-use crate::synth::plucked::{Pluck, strum};
-use crate::synth::rhythm::{Phrasing, pattern};
 use crate::synth::song::Song;
-use crate::synth::voice::Singer;
 
 pub(super) const TEMPO: (f64, f64) = (98.0, 156.0);
 
