@@ -265,7 +265,7 @@ pub struct Upstream {
     pub vgg: Uri,
     /// Until a connection stands, each time that it is tried.
     pub connect_timeout: Duration,
-    /// Until the head of an answer has come.
+    /// Until the head of a response has come.
     pub response_timeout: Duration,
 }
 

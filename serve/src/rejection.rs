@@ -108,7 +108,7 @@ pub enum Rejection {
     /// A parameter of the query is wrong.
     #[error("{problem}")]
     BadQuery {
-        /// Which, and what is wanted.
+        /// Which, and what is expected.
         problem: String,
     },
     /// No key, or a wrong one.
@@ -363,7 +363,7 @@ kinds! {
         "No model is loaded yet, or the server is stopping; `Retry-After` says when to try again.";
     TIMED_OUT = 503 "timed-out" "The prediction took too long"
         "Waiting and computing took longer than `--answer-timeout`, and the request was cancelled; `Retry-After` says when to try again.";
-    BACKEND_TIMEOUT = 504 "backend-timeout" "The model's server did not answer in time"
+    BACKEND_TIMEOUT = 504 "backend-timeout" "The model's server did not respond in time"
         "`serve web` waited for the server of the model for longer than `--response-timeout`.";
 }
 

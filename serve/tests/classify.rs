@@ -27,29 +27,29 @@ use tempfile::TempDir;
 
 use wav::Sound;
 
-/// A folder with artifacts of both models in `artifacts`, and with songs in `music`.
-struct Place(TempDir);
+/// A folder with artifacts of both models in `artifacts`, and with tracks in `tracks`.
+struct Workdir(TempDir);
 
-impl Place {
+impl Workdir {
     fn new() -> Self {
-        let place = Self(tempfile::tempdir().expect("a folder"));
+        let workdir = Self(tempfile::tempdir().expect("a folder"));
         for kind in ModelKind::ALL {
-            model::write(&place.0.path().join("artifacts"), kind);
+            model::write(&workdir.0.path().join("artifacts"), kind);
         }
-        fs::create_dir(place.0.path().join("music")).expect("makes a folder");
-        place
+        fs::create_dir(workdir.0.path().join("tracks")).expect("makes a folder");
+        workdir
     }
 
-    /// With six songs.
-    fn with_songs() -> Self {
-        let place = Self::new();
-        place.write("music/a.wav", &Sound::Low.wav(3.0, 1));
-        place.write("music/b/c, \"d\"\n.wav", &Sound::High.wav(9.0, 2));
-        place.write("music/b/e.flac", &Sound::Noise.flac(2.5, 3));
-        place.write("music/f.wav", &Sound::High.wav(2.5, 4));
-        place.write("music/named as a song.txt", &Sound::Low.wav(5.0, 5));
-        place.write("music/z.wav", &Sound::Noise.wav(4.0, 6));
-        place
+    /// With six tracks.
+    fn with_tracks() -> Self {
+        let workdir = Self::new();
+        workdir.write("tracks/a.wav", &Sound::Low.wav(3.0, 1));
+        workdir.write("tracks/b/c, \"d\"\n.wav", &Sound::High.wav(9.0, 2));
+        workdir.write("tracks/b/e.flac", &Sound::Noise.flac(2.5, 3));
+        workdir.write("tracks/f.wav", &Sound::High.wav(2.5, 4));
+        workdir.write("tracks/named as a track.txt", &Sound::Low.wav(5.0, 5));
+        workdir.write("tracks/z.wav", &Sound::Noise.wav(4.0, 6));
+        workdir
     }
 
     fn write(&self, name: &str, bytes: &[u8]) {
@@ -99,51 +99,51 @@ impl Ran {
     }
 }
 
-const SONGS: [(&str, Sound); 6] = [
-    ("music/a.wav", Sound::Low),
-    ("music/b/c, \"d\"\n.wav", Sound::High),
-    ("music/b/e.flac", Sound::Noise),
-    ("music/f.wav", Sound::High),
-    ("music/named as a song.txt", Sound::Low),
-    ("music/z.wav", Sound::Noise),
+const TRACKS: [(&str, Sound); 6] = [
+    ("tracks/a.wav", Sound::Low),
+    ("tracks/b/c, \"d\"\n.wav", Sound::High),
+    ("tracks/b/e.flac", Sound::Noise),
+    ("tracks/f.wav", Sound::High),
+    ("tracks/named as a track.txt", Sound::Low),
+    ("tracks/z.wav", Sound::Noise),
 ];
 
 #[test]
-fn a_table_has_a_line_for_each_song() {
-    let place = Place::with_songs();
-    let ran = place.run(&["music"]);
-    // With all well and nobody at a terminal, it says nothing else.
+fn a_table_has_a_line_for_each_track() {
+    let workdir = Workdir::with_tracks();
+    let ran = workdir.run(&["tracks"]);
+    // Without failures and without a terminal, it prints nothing else.
     assert_eq!(ran.assert(0, &[]).stderr, "");
     let lines: Vec<&str> = ran.stdout.lines().collect();
-    assert_eq!(lines.len(), 1 + SONGS.len(), "{}", ran.stdout);
+    assert_eq!(lines.len(), 1 + TRACKS.len(), "{}", ran.stdout);
     let genre = lines[0].find("genre").expect("a header");
     assert!(lines[0].starts_with("file ") && lines[0].ends_with("second best"), "{}", lines[0]);
-    for (line, (name, sound)) in lines[1..].iter().zip(SONGS) {
+    for (line, (name, sound)) in lines[1..].iter().zip(TRACKS) {
         let columns: Vec<char> = line.chars().collect();
         let from = |at: usize| columns[at..].iter().collect::<String>();
         assert!(line.starts_with(&name.replace('\n', "\u{fffd}")), "{line}");
         assert!(from(genre).starts_with(sound.label()), "{line} has no {} at {genre}", sound.label());
     }
-    let both = place.run(&["--model", "both", "music/a.wav", "music/z.wav"]);
+    let both = workdir.run(&["--model", "both", "tracks/a.wav", "tracks/z.wav"]);
     let words: Vec<Vec<&str>> = both.stdout.lines().map(|line| line.split_whitespace().take(2).collect()).collect();
-    let [a, z] = ["music/a.wav", "music/z.wav"];
+    let [a, z] = ["tracks/a.wav", "tracks/z.wav"];
     assert_eq!(words, [["file", "model"], [a, "svm"], [a, "vgg19"], [z, "svm"], [z, "vgg19"]]);
 }
 
 #[test]
-fn json_is_the_answer_of_the_server_with_the_file() {
-    let place = Place::with_songs();
-    let ran = place.run(&["--json", "--model", "both", "music"]);
+fn json_is_the_response_of_the_server_with_the_file() {
+    let workdir = Workdir::with_tracks();
+    let ran = workdir.run(&["--json", "--model", "both", "tracks"]);
     assert_eq!(ran.assert(0, &[]).stderr, "");
     let lines = ran.json();
-    assert_eq!(lines.len(), 2 * SONGS.len());
+    assert_eq!(lines.len(), 2 * TRACKS.len());
     let models = ModelKind::ALL.map(model::of);
     let engine = Engine::new(&ModelKind::ALL, &Limits::default(), &Compute::default(), None).expect("threads");
     let engine = Arc::new(engine);
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for (line, number) in lines.into_iter().zip(0..) {
-        let ((name, sound), model) = (SONGS[number / 2], &models[number % 2]);
-        let bytes = fs::read(place.0.path().join(name)).expect("is there");
+        let ((name, sound), model) = (TRACKS[number / 2], &models[number % 2]);
+        let bytes = fs::read(workdir.0.path().join(name)).expect("is there");
         let kind = ModelKind::ALL[number % 2];
         let input = Input::Audio { read: Box::new(|| Ok(bytes.into())), reservation: None };
         let request = PredictRequest { kind, model: Arc::clone(model), input, explain: None };
@@ -162,19 +162,19 @@ fn json_is_the_answer_of_the_server_with_the_file() {
 
 #[test]
 fn csv_has_a_column_for_each_label_and_quotes_what_it_must() {
-    let place = Place::with_songs();
-    place.write("music/broken.wav", &Sound::Low.wav(3.0, 1)[..10_000]);
-    let ran = place.run(&["--csv", "music"]);
-    ran.assert(1, &["music/broken.wav: truncated", "6 of 7 files classified, 1 failed"]);
+    let workdir = Workdir::with_tracks();
+    workdir.write("tracks/broken.wav", &Sound::Low.wav(3.0, 1)[..10_000]);
+    let ran = workdir.run(&["--csv", "tracks"]);
+    ran.assert(1, &["tracks/broken.wav: truncated", "6 of 7 files classified, 1 failed"]);
     let mut reader = csv::Reader::from_reader(ran.stdout.as_bytes());
     let header: Vec<String> = reader.headers().expect("a header").iter().map(str::to_owned).collect();
     assert_eq!(header, ["file", "model", "genre", "probability", "blues", "classical", "metal", "error"]);
     let rows: Vec<Vec<String>> =
         reader.records().map(|row| row.expect("a row").iter().map(str::to_owned).collect()).collect();
-    let (broken, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row[0] == "music/broken.wav");
+    let (broken, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row[0] == "tracks/broken.wav");
     assert_eq!(broken[0][1..7], ["svm", "", "", "", "", ""]);
     assert!(broken[0][7].contains("truncated"), "{broken:?}");
-    for (row, (name, sound)) in rows.iter().zip(SONGS) {
+    for (row, (name, sound)) in rows.iter().zip(TRACKS) {
         assert_eq!(row[..3], [name, "svm", sound.label()]);
         let probabilities: Vec<f64> = row[4..7].iter().map(|cell| cell.parse().expect("a number")).collect();
         assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{row:?}");
@@ -186,10 +186,10 @@ fn csv_has_a_column_for_each_label_and_quotes_what_it_must() {
 
 #[test]
 fn the_order_of_output_is_that_of_input_whatever_the_threads() {
-    let place = Place::with_songs();
-    let names = ["music/z.wav", "music/b", "missing.wav", "music/a.wav", "music/z.wav", "music/f.wav"];
+    let workdir = Workdir::with_tracks();
+    let names = ["tracks/z.wav", "tracks/b", "missing.wav", "tracks/a.wav", "tracks/z.wav", "tracks/f.wav"];
     for form in ["--json", "--csv"] {
-        let run = |threads: &str| place.run(&[&["--threads", threads, form], &names[..]].concat());
+        let run = |threads: &str| workdir.run(&[&["--threads", threads, form], &names[..]].concat());
         let one = run("1");
         assert_eq!(
             one.assert(1, &["missing.wav: failed to read it"]).stdout.lines().count(),
@@ -201,29 +201,29 @@ fn the_order_of_output_is_that_of_input_whatever_the_threads() {
             assert_eq!(one.stderr, other.stderr);
         }
     }
-    let files: Vec<Value> = place.run(&[&["--json"], &names[..]].concat()).json();
+    let files: Vec<Value> = workdir.run(&[&["--json"], &names[..]].concat()).json();
     let files: Vec<&str> = files.iter().map(|line| line["file"].as_str().expect("a name")).collect();
-    assert_eq!(files, [names[0], SONGS[1].0, SONGS[2].0, names[2], names[3], names[4], names[5]]);
+    assert_eq!(files, [names[0], TRACKS[1].0, TRACKS[2].0, names[2], names[3], names[4], names[5]]);
 }
 
 #[test]
 fn of_a_folder_what_is_no_audio_is_skipped_and_of_names_it_is_a_failure() {
-    let place = Place::with_songs();
-    place.write("music/cover.jpg", b"\xff\xd8\xff\xe0 a picture");
-    place.write("music/b/notes.txt", b"not a song");
-    place.write("music/empty.wav", b"");
-    place.write("music/.hidden.wav", b"hidden");
-    place.write("music/.git/x.wav", b"hidden");
-    let ran = place.run(&["--json", "music"]);
-    let words = ["music/cover.jpg: skipped: not audio", "music/b/notes.txt: skipped", "music/empty.wav: skipped"];
+    let workdir = Workdir::with_tracks();
+    workdir.write("tracks/cover.jpg", b"\xff\xd8\xff\xe0 a picture");
+    workdir.write("tracks/b/notes.txt", b"not a track");
+    workdir.write("tracks/empty.wav", b"");
+    workdir.write("tracks/.hidden.wav", b"hidden");
+    workdir.write("tracks/.git/x.wav", b"hidden");
+    let ran = workdir.run(&["--json", "tracks"]);
+    let words = ["tracks/cover.jpg: skipped: not audio", "tracks/b/notes.txt: skipped", "tracks/empty.wav: skipped"];
     ran.assert(0, &words).assert(0, &["6 of 9 files classified, 3 skipped"]);
     assert!(!ran.stderr.contains("hidden") && !ran.stderr.contains(".git"), "{}", ran.stderr);
-    assert_eq!(ran.json().len(), SONGS.len());
+    assert_eq!(ran.json().len(), TRACKS.len());
 
-    let ran = place.run(&["--json", "music/cover.jpg", "music/a.wav", "nowhere.wav", "music/.hidden.wav"]);
+    let ran = workdir.run(&["--json", "tracks/cover.jpg", "tracks/a.wav", "nowhere.wav", "tracks/.hidden.wav"]);
     ran.assert(
         1,
-        &["music/cover.jpg: not audio", "nowhere.wav: failed to read it", "1 of 4 files classified, 3 failed"],
+        &["tracks/cover.jpg: not audio", "nowhere.wav: failed to read it", "1 of 4 files classified, 3 failed"],
     );
     let lines = ran.json();
     let problem = |line: &Value| (line["problem"]["type"].clone(), line["problem"]["status"].clone());
@@ -233,31 +233,31 @@ fn of_a_folder_what_is_no_audio_is_skipped_and_of_names_it_is_a_failure() {
     assert_eq!((&lines[2]["file"], &lines[2]["model"]["name"]), (&"nowhere.wav".into(), &"svm".into()));
     assert_eq!(problem(&lines[3]), ("/problems/not-audio".into(), 415.into()));
 
-    fs::create_dir(place.0.path().join("nothing")).expect("makes a folder");
-    place.run(&["nothing"]).assert(0, &["no file to classify"]);
+    fs::create_dir(workdir.0.path().join("nothing")).expect("makes a folder");
+    workdir.run(&["nothing"]).assert(0, &["no file to classify"]);
 }
 
 #[test]
 fn limits_are_those_of_the_server_and_name_their_flags() {
-    let place = Place::with_songs();
-    place.write("music/picture.png", &[b"\x89PNG\r\n\x1a\n".to_vec(), vec![7; 200_000]].concat());
-    let ran = place.run(&["--json", "--max-bytes", "150000", "music"]);
-    ran.assert(1, &["over 150000 bytes; --max-bytes", "music/picture.png: skipped"]);
+    let workdir = Workdir::with_tracks();
+    workdir.write("tracks/picture.png", &[b"\x89PNG\r\n\x1a\n".to_vec(), vec![7; 200_000]].concat());
+    let ran = workdir.run(&["--json", "--max-bytes", "150000", "tracks"]);
+    ran.assert(1, &["over 150000 bytes; --max-bytes", "tracks/picture.png: skipped"]);
     assert!(ran.json().iter().any(|line| line["problem"]["type"] == "/problems/body-too-large"), "{}", ran.stdout);
-    let ran = place.run(&["--json", "--max-seconds", "4.5", "music"]);
-    ran.assert(1, &["music/named as a song.txt: the audio is longer than the limit of 4.5 s", "--max-seconds"]);
+    let ran = workdir.run(&["--json", "--max-seconds", "4.5", "tracks"]);
+    ran.assert(1, &["tracks/named as a track.txt: the audio is longer than the limit of 4.5 s", "--max-seconds"]);
     assert!(ran.json().iter().any(|line| line["problem"]["status"] == 413), "{}", ran.stdout);
 }
 
 #[test]
-fn standard_input_is_a_song_too() {
-    let place = Place::new();
-    let run = |song: &[u8], args: &[&str]| {
-        let mut command = place.command(args);
+fn standard_input_is_a_track_too() {
+    let workdir = Workdir::new();
+    let run = |track: &[u8], args: &[&str]| {
+        let mut command = workdir.command(args);
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
         // It does not read on beyond its limit.
-        let _ = child.stdin.take().expect("piped").write_all(song);
+        let _ = child.stdin.take().expect("piped").write_all(track);
         Ran::new(child.wait_with_output().expect("ends"))
     };
     let ran = run(&Sound::High.wav(3.0, 1), &["--json", "-"]);
@@ -266,36 +266,36 @@ fn standard_input_is_a_song_too() {
     run(b"hello", &["-"]).assert(1, &["standard input: not audio"]);
     run(&Sound::High.wav(3.0, 1), &["--max-bytes", "1000", "-"])
         .assert(1, &["standard input: the file has over 1000 bytes"]);
-    place.run(&["-", "-"]).assert(2, &["named twice"]);
+    workdir.run(&["-", "-"]).assert(2, &["named twice"]);
 }
 
 #[test]
 fn without_a_model_it_says_what_makes_one() {
-    let place = Place::with_songs();
-    let ran = place.run(&["--artifacts", "nowhere", "music"]);
+    let workdir = Workdir::with_tracks();
+    let ran = workdir.run(&["--artifacts", "nowhere", "tracks"]);
     ran.assert(2, &["no svm artifact in nowhere", "cargo run --release -p train", "--artifacts"]);
     assert!(ran.stdout.is_empty() && !ran.stderr.contains("--wait"), "{}", ran.stderr);
-    let ran = place.run(&["--artifacts", "artifacts/vgg19", "music"]);
+    let ran = workdir.run(&["--artifacts", "artifacts/vgg19", "tracks"]);
     ran.assert(2, &["holds the model `vgg19`", "--model"]);
-    place.run(&["--artifacts", "artifacts/vgg19", "--model", "vgg19", "music/a.wav"]).assert(0, &[]);
+    workdir.run(&["--artifacts", "artifacts/vgg19", "--model", "vgg19", "tracks/a.wav"]).assert(0, &[]);
     // One version, and by a URL.
-    let version = artifact::resolve(&place.0.path().join("artifacts"), Some("svm")).expect("in use");
+    let version = artifact::resolve(&workdir.0.path().join("artifacts"), Some("svm")).expect("in use");
     let url = format!("file://{}", version.display());
-    place.run(&["--artifacts", &url, "music/a.wav"]).assert(0, &[]);
-    place.run(&["--artifacts", "http://me:hush@127.0.0.1:1/x?y", "music"]).assert(2, &["--artifacts", "http://…"]);
+    workdir.run(&["--artifacts", &url, "tracks/a.wav"]).assert(0, &[]);
+    workdir.run(&["--artifacts", "http://me:hush@127.0.0.1:1/x?y", "tracks"]).assert(2, &["--artifacts", "http://…"]);
     fs::write(version.join("weights.safetensors"), "damage").expect("writes");
-    place.run(&["music"]).assert(1, &["damaged"]);
+    workdir.run(&["tracks"]).assert(1, &["damaged"]);
 }
 
 #[test]
 fn wrong_usage_is_refused() {
-    let place = Place::with_songs();
-    place.run(&[]).assert(2, &["FILE"]);
-    place.run(&["--json", "--csv", "music"]).assert(2, &["--csv"]);
-    place.run(&["--model", "resnet", "music"]).assert(2, &["resnet", "svm", "vgg19", "both"]);
-    place.run(&["--threads", "0", "music"]).assert(2, &["--threads"]);
-    place.run(&["--device", "abacus", "music"]).assert(2, &["abacus", "flex"]);
-    let help = place.run(&["--help"]);
+    let workdir = Workdir::with_tracks();
+    workdir.run(&[]).assert(2, &["FILE"]);
+    workdir.run(&["--json", "--csv", "tracks"]).assert(2, &["--csv"]);
+    workdir.run(&["--model", "resnet", "tracks"]).assert(2, &["resnet", "svm", "vgg19", "both"]);
+    workdir.run(&["--threads", "0", "tracks"]).assert(2, &["--threads"]);
+    workdir.run(&["--device", "abacus", "tracks"]).assert(2, &["abacus", "flex"]);
+    let help = workdir.run(&["--help"]);
     for word in
         ["--model", "--artifacts", "--json", "--csv", "--threads", "--device", "TONEARM_ARTIFACTS", "Exit codes"]
     {
@@ -304,23 +304,23 @@ fn wrong_usage_is_refused() {
 }
 
 #[cfg(unix)]
-fn many_songs(place: &Place) -> usize {
-    const SONGS: usize = 500;
-    place.write("song.wav", &Sound::High.wav(60.0, 1));
-    for number in 0..SONGS {
-        let link = place.0.path().join(format!("music/{number:03}.wav"));
-        std::os::unix::fs::symlink(place.0.path().join("song.wav"), link).expect("links");
+fn many_tracks(workdir: &Workdir) -> usize {
+    const TRACKS: usize = 500;
+    workdir.write("track.wav", &Sound::High.wav(60.0, 1));
+    for number in 0..TRACKS {
+        let link = workdir.0.path().join(format!("tracks/{number:03}.wav"));
+        std::os::unix::fs::symlink(workdir.0.path().join("track.wav"), link).expect("links");
     }
-    SONGS
+    TRACKS
 }
 
 #[cfg(unix)]
 #[test]
 fn ctrl_c_finishes_what_was_begun() {
-    let place = Place::new();
-    let songs = many_songs(&place);
-    let mut child = place
-        .command(&["--json", "--threads", "2", "music"])
+    let workdir = Workdir::new();
+    let tracks = many_tracks(&workdir);
+    let mut child = workdir
+        .command(&["--json", "--threads", "2", "tracks"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -334,9 +334,9 @@ fn ctrl_c_finishes_what_was_begun() {
     let ran = Ran { stdout: lines, ..Ran::new(rest) };
     ran.assert(130, &["interrupted"]);
     let done = ran.json();
-    assert!(done.len() < songs, "all {songs} were done");
+    assert!(done.len() < tracks, "all {tracks} were done");
     for (number, line) in done.iter().enumerate() {
-        assert_eq!(line["file"], format!("music/{number:03}.wav"));
+        assert_eq!(line["file"], format!("tracks/{number:03}.wav"));
     }
 }
 
@@ -348,10 +348,10 @@ fn interrupt(child: &std::process::Child) -> std::process::ExitStatus {
 #[cfg(unix)]
 #[test]
 fn a_reader_that_has_enough_ends_it() {
-    let place = Place::new();
-    many_songs(&place);
+    let workdir = Workdir::new();
+    many_tracks(&workdir);
     let mut child =
-        place.command(&["--csv", "music"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+        workdir.command(&["--csv", "tracks"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
     let mut line = String::new();
     BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("text");
     assert!(line.starts_with("file,model"), "{line}");
@@ -361,11 +361,11 @@ fn a_reader_that_has_enough_ends_it() {
 #[cfg(unix)]
 #[test]
 fn folders_that_lead_round_end() {
-    let place = Place::with_songs();
-    std::os::unix::fs::symlink("..", place.0.path().join("music/b/up")).expect("links");
-    assert_eq!(place.run(&["--json", "music"]).assert(0, &[]).json().len(), SONGS.len());
-    let link = Path::new("music/nowhere.wav");
-    std::os::unix::fs::symlink("gone", place.0.path().join(link)).expect("links");
-    assert_eq!(place.run(&["--json", "music"]).assert(0, &[]).json().len(), SONGS.len());
-    place.run(&["music/nowhere.wav"]).assert(1, &["music/nowhere.wav: failed to read it"]);
+    let workdir = Workdir::with_tracks();
+    std::os::unix::fs::symlink("..", workdir.0.path().join("tracks/b/up")).expect("links");
+    assert_eq!(workdir.run(&["--json", "tracks"]).assert(0, &[]).json().len(), TRACKS.len());
+    let link = Path::new("tracks/nowhere.wav");
+    std::os::unix::fs::symlink("gone", workdir.0.path().join(link)).expect("links");
+    assert_eq!(workdir.run(&["--json", "tracks"]).assert(0, &[]).json().len(), TRACKS.len());
+    workdir.run(&["tracks/nowhere.wav"]).assert(1, &["tracks/nowhere.wav: failed to read it"]);
 }

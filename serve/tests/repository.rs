@@ -14,7 +14,7 @@ use features::FeatureSpec;
 use models::artifact::{self, Artifact, DataDescription, Draft};
 use serve::repository::{Repository, RepositoryError, RepositoryErrorKind};
 
-/// Writes a version of `model` below `root` and puts it in use. Its weights are for nobody to load.
+/// Writes a version of `model` below `root` and puts it in use. Its weights are never loaded.
 fn write(root: &Path, model: &str, weights: &[u8]) -> String {
     let draft = Draft {
         model: model.to_owned(),
@@ -122,7 +122,7 @@ fn an_address_that_leads_nowhere_is_refused() {
 
 /// What a [`Server`] answers to a path.
 #[derive(Clone)]
-enum PredictResponse {
+enum CannedResponse {
     Bytes(Vec<u8>),
     /// Announces so many bytes, and sends these.
     Announces(u64, Vec<u8>),
@@ -136,7 +136,7 @@ enum PredictResponse {
 /// A web server, of which a test says what it answers; an S3 store too, since that is GET and a list in XML.
 struct Server {
     address: SocketAddr,
-    files: Arc<Mutex<BTreeMap<String, PredictResponse>>>,
+    files: Arc<Mutex<BTreeMap<String, CannedResponse>>>,
     /// Request lines and the header `Authorization`.
     seen: Arc<Mutex<Vec<String>>>,
 }
@@ -146,21 +146,21 @@ impl Server {
         let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("an address");
         let (files, seen) =
-            (Arc::<Mutex<BTreeMap<String, PredictResponse>>>::default(), Arc::<Mutex<Vec<String>>>::default());
+            (Arc::<Mutex<BTreeMap<String, CannedResponse>>>::default(), Arc::<Mutex<Vec<String>>>::default());
         let server = Self { address, files: Arc::clone(&files), seen: Arc::clone(&seen) };
         // Ends with the test's process.
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let (files, seen) = (Arc::clone(&files), Arc::clone(&seen));
                 // A client that has gone is no matter.
-                thread::spawn(move || stream.map(|stream| reply(stream, &files, &seen)));
+                thread::spawn(move || stream.map(|stream| response(stream, &files, &seen)));
             }
         });
         server
     }
 
-    fn set(&self, path: &str, answer: PredictResponse) {
-        self.files.lock().expect("not poisoned").insert(path.to_owned(), answer);
+    fn set(&self, path: &str, response: CannedResponse) {
+        self.files.lock().expect("not poisoned").insert(path.to_owned(), response);
     }
 
     fn remove(&self, path: &str) {
@@ -174,7 +174,7 @@ impl Server {
             let path = format!("{path}/{}", entry.file_name().to_string_lossy());
             match entry.path().is_dir() {
                 true => self.share(&entry.path(), &path),
-                false => self.set(&path, PredictResponse::Bytes(fs::read(entry.path()).expect("is there"))),
+                false => self.set(&path, CannedResponse::Bytes(fs::read(entry.path()).expect("is there"))),
             }
         }
     }
@@ -188,9 +188,9 @@ impl Server {
     }
 }
 
-fn reply(
+fn response(
     stream: TcpStream,
-    files: &Mutex<BTreeMap<String, PredictResponse>>,
+    files: &Mutex<BTreeMap<String, CannedResponse>>,
     seen: &Mutex<Vec<String>>,
 ) -> std::io::Result<()> {
     let mut lines = BufReader::new(&stream).lines();
@@ -204,29 +204,29 @@ fn reply(
     }
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
     let answer = if query.contains("list-type=2") {
-        Some(PredictResponse::Bytes(list(path, query, &files.lock().expect("not poisoned")).into_bytes()))
+        Some(CannedResponse::Bytes(list(path, query, &files.lock().expect("not poisoned")).into_bytes()))
     } else {
         files.lock().expect("not poisoned").get(path).cloned()
     };
     let mut stream = &stream;
     let head = "Connection: close\r\nETag: \"1\"\r\nLast-Modified: Tue, 01 Jul 2025 00:00:00 GMT";
-    match answer.unwrap_or(PredictResponse::Status("404 Not Found")) {
-        PredictResponse::Bytes(bytes) => {
+    match answer.unwrap_or(CannedResponse::Status("404 Not Found")) {
+        CannedResponse::Bytes(bytes) => {
             write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: {}\r\n\r\n", bytes.len())?;
             stream.write_all(&bytes)
         }
-        PredictResponse::Announces(length, bytes) => {
+        CannedResponse::Announces(length, bytes) => {
             write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: {length}\r\n\r\n")?;
             stream.write_all(&bytes)
         }
-        PredictResponse::Endless => {
+        CannedResponse::Endless => {
             write!(stream, "HTTP/1.1 200 OK\r\n{head}\r\nContent-Length: 13\r\nTransfer-Encoding: chunked\r\n\r\n")?;
             loop {
                 stream.write_all(b"10\r\n0123456789abcdef\r\n")?;
             }
         }
-        PredictResponse::Status(status) => refuse(stream, status, head, "Because"),
-        PredictResponse::NoBucket => refuse(stream, "404 Not Found", head, "NoSuchBucket"),
+        CannedResponse::Status(status) => refuse(stream, status, head, "Because"),
+        CannedResponse::NoBucket => refuse(stream, "404 Not Found", head, "NoSuchBucket"),
     }
 }
 
@@ -236,7 +236,7 @@ fn refuse(mut stream: &TcpStream, status: &str, head: &str, code: &str) -> std::
 }
 
 /// `ListObjectsV2` of S3: the folders below a prefix.
-fn list(bucket: &str, query: &str, files: &BTreeMap<String, PredictResponse>) -> String {
+fn list(bucket: &str, query: &str, files: &BTreeMap<String, CannedResponse>) -> String {
     let prefix = query.split('&').find_map(|pair| pair.strip_prefix("prefix=")).unwrap_or_default().replace("%2F", "/");
     let below = format!("{}/{prefix}", bucket.trim_end_matches('/'));
     let mut folders: Vec<&str> =
@@ -302,38 +302,38 @@ fn what_a_store_holds_is_not_trusted() {
     let manifest = format!("{folder}/artifact.json");
 
     for (garbage, word) in [
-        (PredictResponse::Bytes(b"<!doctype html>".to_vec()), "<!doctype html>"),
-        (PredictResponse::Bytes(vec![]), "``"),
-        (PredictResponse::Bytes(vec![b'0'; 65]), "64 bytes"),
-        (PredictResponse::Endless, "64 bytes"),
+        (CannedResponse::Bytes(b"<!doctype html>".to_vec()), "<!doctype html>"),
+        (CannedResponse::Bytes(vec![]), "``"),
+        (CannedResponse::Bytes(vec![b'0'; 65]), "64 bytes"),
+        (CannedResponse::Endless, "64 bytes"),
     ] {
         server.set("/a/svm/CURRENT", garbage);
         assert_kind(RepositoryErrorKind::Broken, repository.current("svm"), &["/a/svm/CURRENT", word]);
     }
     for (garbage, word) in [
-        (PredictResponse::Bytes(b"{}".to_vec()), "files"),
-        (PredictResponse::Bytes(b"{\"files\":{\"../x\":\"\"}}".to_vec()), "../x"),
-        (PredictResponse::Bytes(b"{\"files\":{\"ARTIFACT.json\":\"\"}}".to_vec()), "ARTIFACT.json"),
-        (PredictResponse::Announces(1 << 40, vec![]), "4194304 bytes"),
-        (PredictResponse::Endless, "4194304 bytes"),
-        (PredictResponse::Bytes(many_files().into_bytes()), "100 files"),
+        (CannedResponse::Bytes(b"{}".to_vec()), "files"),
+        (CannedResponse::Bytes(b"{\"files\":{\"../x\":\"\"}}".to_vec()), "../x"),
+        (CannedResponse::Bytes(b"{\"files\":{\"ARTIFACT.json\":\"\"}}".to_vec()), "ARTIFACT.json"),
+        (CannedResponse::Announces(1 << 40, vec![]), "4194304 bytes"),
+        (CannedResponse::Endless, "4194304 bytes"),
+        (CannedResponse::Bytes(many_files().into_bytes()), "100 files"),
     ] {
         server.set(&manifest, garbage);
         assert_kind(RepositoryErrorKind::Broken, repository.fetch("svm", &version), &["artifact.json", word]);
     }
     reset();
     let weights_path = format!("{folder}/weights.safetensors");
-    server.set(&weights_path, PredictResponse::Announces(1 << 40, vec![]));
+    server.set(&weights_path, CannedResponse::Announces(1 << 40, vec![]));
     let huge = ["weights.safetensors", "1073741824 bytes"];
     assert_kind(RepositoryErrorKind::Broken, repository.fetch("svm", &version), &huge);
     server.remove(&weights_path);
     let missing = ["weights.safetensors", "not there"];
     assert_kind(RepositoryErrorKind::Broken, repository.fetch("svm", &version), &missing);
-    server.set(&weights_path, PredictResponse::Announces(1000, b"wei".to_vec()));
+    server.set(&weights_path, CannedResponse::Announces(1000, b"wei".to_vec()));
     let cut = ["weights.safetensors", "no answer that can be used"];
     assert_kind(RepositoryErrorKind::Unreachable, repository.fetch("svm", &version), &cut);
     // Damage of the bytes is for the reader of artifacts to find.
-    server.set(&weights_path, PredictResponse::Bytes(b"WEIGHTS".to_vec()));
+    server.set(&weights_path, CannedResponse::Bytes(b"WEIGHTS".to_vec()));
     let damaged = repository.fetch("svm", &version).expect("is there");
     assert!(matches!(Artifact::open(&damaged), Err(models::Error::Digest { .. })));
     reset();
@@ -360,7 +360,7 @@ fn a_store_may_go_and_come_back() {
     server.share(root.path(), "/a");
     assert_eq!(repository.current("svm").expect("in use"), version);
     assert_eq!(weights(&repository, "svm", &version), b"weights");
-    server.set("/a/svm/CURRENT", PredictResponse::Status("503 Service Unavailable"));
+    server.set("/a/svm/CURRENT", CannedResponse::Status("503 Service Unavailable"));
     assert_kind(RepositoryErrorKind::Unreachable, repository.current("svm"), &["503", "Because"]);
     // A server that is only busy for a moment is asked again.
     let tries = server.seen().matches("GET /a/svm/CURRENT").count();
@@ -377,7 +377,7 @@ fn a_user_and_a_password_are_sent_and_not_shown() {
     assert_eq!(repository.current("svm").expect("in use"), version);
     assert!(server.seen().contains("Basic bWU6aHVAc2g="), "{}", server.seen());
     for status in ["401 Unauthorized", "403 Forbidden"] {
-        server.set("/a/svm/CURRENT", PredictResponse::Status(status));
+        server.set("/a/svm/CURRENT", CannedResponse::Status(status));
         let error = repository.current("svm").expect_err("refused");
         assert_eq!(error.kind(), RepositoryErrorKind::Denied, "{error}");
         assert!(!format!("{error} {error:?} {repository:?}").contains("hu%40sh"), "{repository:?}");
@@ -421,13 +421,13 @@ fn artifacts_lie_in_a_bucket() {
     let empty = open("s3://bucket/other");
     assert_kind(RepositoryErrorKind::NotFound, empty.current("svm"), &["s3://bucket/other", "CURRENT"]);
     assert!(empty.versions("svm").expect("none").is_empty());
-    server.set("/bucket/other/svm/CURRENT", PredictResponse::NoBucket);
+    server.set("/bucket/other/svm/CURRENT", CannedResponse::NoBucket);
     assert_kind(RepositoryErrorKind::NotFound, empty.current("svm"), &["s3://bucket/other", "no such bucket"]);
-    server.set("/bucket/other/svm/CURRENT", PredictResponse::Status("403 Forbidden"));
+    server.set("/bucket/other/svm/CURRENT", CannedResponse::Status("403 Forbidden"));
     assert_kind(RepositoryErrorKind::Denied, empty.current("svm"), &["s3://bucket/other/svm/CURRENT", "Because"]);
 }
 
-/// It is asked where nobody may wait, and dropped there: it is late, and nothing breaks.
+/// It is called and dropped where blocking is not allowed: it is slow, and nothing breaks.
 #[test]
 fn it_lives_through_an_async_runtime() {
     let server = Server::start("127.0.0.1:0");

@@ -28,7 +28,7 @@ pub(crate) struct Problems;
 impl IntoResponses for Problems {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         let mut titles: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
-        // The router answers 405 before a route is asked.
+        // The router answers 405 itself.
         for kind in rejection::ALL.iter().filter(|kind| kind.status != 405) {
             titles.entry(kind.status).or_default().push(kind.title);
         }

@@ -91,7 +91,7 @@ enum ProbeError {
 }
 
 impl HealthArgs {
-    /// The check that is asked for.
+    /// The check.
     ///
     /// # Errors
     /// [`Error::Usage`] when no server is named, or its address is invalid.
@@ -328,7 +328,7 @@ mod tests {
         for (url, wanted) in [
             ("http://web:8083", "http://web:8083/readyz"),
             ("http://web:8083/", "http://web:8083/readyz"),
-            ("http://[::1]:8083/music/", "http://[::1]:8083/music/readyz"),
+            ("http://[::1]:8083/tonearm/", "http://[::1]:8083/tonearm/readyz"),
             ("http://web", "http://web:80/readyz"),
         ] {
             assert_eq!(of(url).as_deref(), Ok(wanted), "{url}");
@@ -347,10 +347,10 @@ mod tests {
         assert!(probed(&args()).is_err_and(|problem| problem.contains("--url") && problem.contains("TONEARM_LISTEN")));
     }
 
-    /// A server that gives these answers one after the other, the last of them from then on; of one that is empty, none.
+    /// A server that sends these responses one after the other, the last of them from then on; of one that is empty, none.
     struct Canned {
         probe: Probe,
-        asked: Arc<AtomicUsize>,
+        requests: Arc<AtomicUsize>,
         task: JoinHandle<()>,
     }
 
@@ -359,8 +359,8 @@ mod tests {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let listen = Some(listener.local_addr().expect("is bound").to_string());
             let probe = HealthArgs { listen, ready: true, timeout: 20.0, ..args() }.probe().expect("sound");
-            let asked = Arc::new(AtomicUsize::new(0));
-            let count = Arc::clone(&asked);
+            let requests = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&requests);
             let task = tokio::spawn(async move {
                 let mut open = Vec::new();
                 while let Ok((mut stream, _)) = listener.accept().await {
@@ -375,7 +375,7 @@ mod tests {
                     }
                 }
             });
-            Self { probe, asked, task }
+            Self { probe, requests, task }
         }
 
         /// Checks for so long in all, and for so long each time.
@@ -439,11 +439,11 @@ mod tests {
     async fn it_checks_until_the_server_is_healthy() {
         let server = Canned::new(&[UNREADY, OTHER, "", HEALTHY]).await.within(20_000, 50);
         assert_eq!(server.result().await, Ok(None));
-        assert_eq!(server.asked.load(Ordering::Relaxed), 4);
+        assert_eq!(server.requests.load(Ordering::Relaxed), 4);
 
         let server = Canned::new(&[UNREADY]).await.within(350, 20_000);
         assert_eq!(server.result().await, Err("it answered 503: there is no svm artifact".to_owned()));
-        assert!((2..=4).contains(&server.asked.load(Ordering::Relaxed)));
+        assert!((2..=4).contains(&server.requests.load(Ordering::Relaxed)));
     }
 
     #[tokio::test]

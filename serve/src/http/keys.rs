@@ -1,4 +1,4 @@
-//! [`ApiKeys`]: who may ask, where not everybody may.
+//! [`ApiKeys`]: the keys that requests need, where they need one.
 
 use axum::http::{HeaderMap, header};
 use sha2::{Digest as _, Sha256};
@@ -54,7 +54,7 @@ pub enum KeysError {
         /// Counted from 1.
         line: usize,
     },
-    /// No key: nobody would be admitted.
+    /// No key: no request would be admitted.
     #[error("there is no key in it; put one key on each line")]
     None,
 }
@@ -206,7 +206,7 @@ mod tests {
         for text in ["tiny-secret", "0123456789abcdef jazz-and-more", "secrét-0123456789abc"] {
             let message = of(text).to_string();
             assert!(message.starts_with("line 1 has"), "{message}");
-            assert!(text.split(' ').all(|part| !message.contains(part)), "a part of the key is told: {message}");
+            assert!(text.split(' ').all(|part| !message.contains(part)), "a part of the key is shown: {message}");
         }
     }
 

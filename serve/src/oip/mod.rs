@@ -177,10 +177,10 @@ async fn describe(app: &Arc<App>, name: &str, version: Option<String>) -> Result
         move || engine.slot(kind).map_or(Err(Rejection::UnknownModel), ModelSlot::versions)
     };
     let listed = tokio::task::spawn_blocking(list).await.map_err(Rejection::internal)??;
-    // The one that was asked about comes first.
-    let asked = &model.identity().version;
-    let mut versions = vec![asked.clone()];
-    versions.extend(listed.into_iter().map(|(version, _)| version).filter(|version| version != asked));
+    // The requested one comes first.
+    let requested = &model.identity().version;
+    let mut versions = vec![requested.clone()];
+    versions.extend(listed.into_iter().map(|(version, _)| version).filter(|version| version != requested));
     let bands = model.extractor().spec().mel.n_mels;
     let metadata = ModelMetadata::new(name, versions, bands, model.labels().len());
     Ok(Json(if needs_more_than_log_mel(&*model) { metadata.without_log_mel() } else { metadata }))

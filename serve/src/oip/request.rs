@@ -96,7 +96,7 @@ impl LogMels {
     }
 }
 
-/// The outputs that a request asks for.
+/// The requested outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSpec {
     /// The client's name of the request; sent back.
@@ -129,7 +129,7 @@ pub enum Output {
 }
 
 impl Output {
-    /// Its name in requests and answers.
+    /// Its name in requests and responses.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -205,7 +205,7 @@ impl RequestedOutput<'_> {
                 Ok(count @ 1..) => Output::Classification { count },
                 _ => return problem("`classification` is below 1; give the number of labels that you want"),
             },
-            ("genre", Some(_)) => return problem("it has no probabilities to classify by; ask for `probabilities`"),
+            ("genre", Some(_)) => return problem("`classification` needs `probabilities`; request that output"),
             _ => return problem("unknown output; expected `genre` or `probabilities`"),
         };
         Ok(OutputRequest { output, binary: parameters.binary_data.unwrap_or(binary) })
@@ -601,7 +601,7 @@ mod tests {
             (json!({"inputs": [tensor], "outputs": [{"name": "genre"}, {"name": "genre"}]}), "more than once"),
             (
                 json!({"inputs": [tensor], "outputs": [{"name": "genre", "parameters": {"classification": 2}}]}),
-                "ask for `probabilities`",
+                "needs `probabilities`",
             ),
             (
                 json!({"inputs": [tensor], "outputs": [{"name": "probabilities", "parameters": {"classification": 0}}]}),

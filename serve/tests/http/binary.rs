@@ -253,8 +253,8 @@ fn runs_and_stops(kind: ModelKind) {
     server.terminate();
     std::thread::sleep(Duration::from_millis(300));
     stream.write_all(end).expect("sends");
-    let reply = client::read(&mut stream).expect("an answer");
-    assert_eq!((reply.status, &reply.json()["predicted_genre"]), (200, &"metal".into()));
+    let response = client::read(&mut stream).expect("a response");
+    assert_eq!((response.status, &response.json()["predicted_genre"]), (200, &"metal".into()));
     assert_eq!(server.exit_code(), Some(0));
 }
 
@@ -272,18 +272,18 @@ fn a_network_answers_as_the_library_does() {
             wait_until(|| threads_of(&server.child, "network-").to_string() == threads);
         }
         let short = Sound::Low.wav(2.5, 6);
-        let songs = [Sound::High.wav(7.0, 3), short, Sound::Noise.flac(4.0, 5), mp3()];
-        for song in &songs {
-            let json = format!("{{\"audio_base64\": \"{}\"}}", BASE64_STANDARD.encode(song));
+        let tracks = [Sound::High.wav(7.0, 3), short, Sound::Noise.flac(4.0, 5), mp3()];
+        for track in &tracks {
+            let json = format!("{{\"audio_base64\": \"{}\"}}", BASE64_STANDARD.encode(track));
             for request in [
-                post("/vgg", FORM, &form(&[(AUDIO_PART, song)])),
-                post("/vgg", "application/octet-stream", song),
+                post("/vgg", FORM, &form(&[(AUDIO_PART, track)])),
+                post("/vgg", "application/octet-stream", track),
                 post("/vgg", "application/json", json.as_bytes()),
             ] {
-                send(server.address, &request).assert_hears(&*model, song);
+                send(server.address, &request).assert_predicts(&*model, track);
             }
         }
-        send(server.address, &predict(&songs[0])).assert_problem("not-found", 404);
+        send(server.address, &predict(&tracks[0])).assert_problem("not-found", 404);
         if cfg!(target_os = "linux") {
             assert_eq!(threads_of(&server.child, "network-").to_string(), threads);
         }
@@ -299,7 +299,7 @@ fn threads_of(child: &Child, prefix: &str) -> usize {
     tasks.map(name).filter(|name| name.starts_with(prefix)).count()
 }
 
-/// Another device rounds otherwise, and hears the same.
+/// Another device rounds otherwise, and predicts the same.
 #[test]
 fn a_network_computes_on_the_device_that_is_named() {
     let root = tempfile::tempdir().expect("a folder");
@@ -349,8 +349,8 @@ fn waits(kind: ModelKind) {
     let written = model::write(root.path(), kind);
     assert_eq!(artifact::current(&folder).expect("in use"), written.version);
     wait_until(|| get(server.address, "/readyz").status == 200);
-    let reply = send(server.address, &client::to(kind, &predict(&Sound::Low.wav(2.0, 1))));
-    assert_eq!(reply.json()["predicted_genre"], "blues");
+    let response = send(server.address, &client::to(kind, &predict(&Sound::Low.wav(2.0, 1))));
+    assert_eq!(response.json()["predicted_genre"], "blues");
     server.terminate();
     assert_eq!(server.exit_code(), Some(0));
 }

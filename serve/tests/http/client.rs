@@ -10,15 +10,15 @@ use models::Classifier;
 use serde_json::Value;
 use serve::config::ModelKind;
 
-/// An answer, as it came.
+/// A response, as it came.
 #[derive(Debug)]
-pub(crate) struct Reply {
+pub(crate) struct Response {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-impl Reply {
+impl Response {
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
     }
@@ -30,7 +30,7 @@ impl Reply {
 
     /// Asserts that it has what `model` gives for that file, to the last bit.
     #[track_caller]
-    pub(crate) fn assert_hears(&self, model: &dyn Classifier, audio: &[u8]) {
+    pub(crate) fn assert_predicts(&self, model: &dyn Classifier, audio: &[u8]) {
         let clip = features::decode::decode(audio, &features::decode::Limits::default()).expect("decodes").clip;
         let expected = model.predict_clip(&clip).expect("predicts");
         let json = self.json();
@@ -73,27 +73,27 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// Sends those bytes and reads one answer. The server may answer, and close, before it has read them all.
+/// Sends those bytes and reads one response. The server may respond, and close, before it has read them all.
 #[track_caller]
-pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Reply {
-    try_send(address, bytes).expect("an answer")
+pub(crate) fn send(address: SocketAddr, bytes: &[u8]) -> Response {
+    try_send(address, bytes).expect("a response")
 }
 
-/// The same, `None` if the connection ends without an answer.
-pub(crate) fn try_send(address: SocketAddr, bytes: &[u8]) -> Option<Reply> {
+/// The same, `None` if the connection ends without a response.
+pub(crate) fn try_send(address: SocketAddr, bytes: &[u8]) -> Option<Response> {
     let mut stream = connect(address);
     // A server that has refused may have stopped reading.
     let _ = stream.write_all(bytes);
     read(&mut stream)
 }
 
-/// Reads one answer.
-pub(crate) fn read(stream: &mut TcpStream) -> Option<Reply> {
+/// Reads one response.
+pub(crate) fn read(stream: &mut TcpStream) -> Option<Response> {
     let mut bytes = Vec::new();
     let mut chunk = [0; 16 << 10];
     loop {
-        if let Some(reply) = parse(&bytes) {
-            return Some(reply);
+        if let Some(response) = parse(&bytes) {
+            return Some(response);
         }
         match stream.read(&mut chunk) {
             Ok(0) | Err(_) => return None,
@@ -102,7 +102,7 @@ pub(crate) fn read(stream: &mut TcpStream) -> Option<Reply> {
     }
 }
 
-fn parse(bytes: &[u8]) -> Option<Reply> {
+fn parse(bytes: &[u8]) -> Option<Response> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let head = String::from_utf8(bytes[..end].to_vec()).expect("text");
     let mut lines = head.split("\r\n");
@@ -111,14 +111,14 @@ fn parse(bytes: &[u8]) -> Option<Reply> {
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect();
-    let mut reply = Reply { status, headers, body: Vec::new() };
-    if reply.header("transfer-encoding") == Some("chunked") {
-        reply.body = unchunked(bytes.get(end + 4..)?)?;
-        return Some(reply);
+    let mut response = Response { status, headers, body: Vec::new() };
+    if response.header("transfer-encoding") == Some("chunked") {
+        response.body = unchunked(bytes.get(end + 4..)?)?;
+        return Some(response);
     }
-    let length: usize = reply.header("content-length").map_or(0, |length| length.parse().expect("a length"));
-    reply.body = bytes.get(end + 4..end + 4 + length)?.to_vec();
-    Some(reply)
+    let length: usize = response.header("content-length").map_or(0, |length| length.parse().expect("a length"));
+    response.body = bytes.get(end + 4..end + 4 + length)?.to_vec();
+    Some(response)
 }
 
 /// The content of chunks, once the last of them is there.
@@ -136,7 +136,7 @@ fn unchunked(mut bytes: &[u8]) -> Option<Vec<u8>> {
     }
 }
 
-pub(crate) fn get(address: SocketAddr, path: &str) -> Reply {
+pub(crate) fn get(address: SocketAddr, path: &str) -> Response {
     send(address, format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes())
 }
 
@@ -162,7 +162,7 @@ pub(crate) fn form(parts: &[(&str, &[u8])]) -> Vec<u8> {
 
 pub(crate) const FORM: &str = "multipart/form-data; boundary=BOUNDARY";
 pub(crate) const AUDIO_PART: &str =
-    "Content-Disposition: form-data; name=\"audio_file\"; filename=\"song.wav\"\r\nContent-Type: audio/wav";
+    "Content-Disposition: form-data; name=\"audio_file\"; filename=\"track.wav\"\r\nContent-Type: audio/wav";
 
 /// A `POST /predict` as the old client sent it.
 pub(crate) fn predict(audio: &[u8]) -> Vec<u8> {

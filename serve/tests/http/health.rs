@@ -1,4 +1,4 @@
-//! `serve health`, beside the server that it asks.
+//! `serve health`, beside the server that it checks.
 
 use std::{net::SocketAddr, thread, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     model,
 };
 
-/// Asks the server at `address`; the exit code, and what was said, which is at most one line.
+/// Checks the server at `address`; the exit code and the message, which is at most one line.
 fn health(address: SocketAddr, args: &[&str]) -> (Option<i32>, String) {
     let url = format!("http://{address}");
     let (code, stdout, stderr) = run(serve().args(["health", "--url", &url]).args(args));
@@ -18,7 +18,7 @@ fn health(address: SocketAddr, args: &[&str]) -> (Option<i32>, String) {
     (code, stderr)
 }
 
-fn is_well() -> (Option<i32>, String) {
+fn healthy() -> (Option<i32>, String) {
     (Some(0), String::new())
 }
 
@@ -31,7 +31,7 @@ fn a_server_lives_before_it_is_ready() {
             "--artifacts",
             &root.path().to_string_lossy(),
         ]));
-    assert_eq!(health(server.address, &[]), is_well());
+    assert_eq!(health(server.address, &[]), healthy());
     let (code, said) = health(server.address, &["--ready"]);
     assert_eq!(code, Some(1));
     let asked = format!("serve health: http://{}/readyz answered 503: there is no svm artifact yet\n", server.address);
@@ -45,8 +45,8 @@ fn a_server_lives_before_it_is_ready() {
     thread::sleep(Duration::from_millis(300));
     assert!(!waits.is_finished());
     model::write(root.path(), ModelKind::Svm);
-    assert_eq!(waits.join().expect("ends"), is_well());
-    assert_eq!(health(server.address, &["--ready"]), is_well());
+    assert_eq!(waits.join().expect("ends"), healthy());
+    assert_eq!(health(server.address, &["--ready"]), healthy());
 
     server.terminate();
     assert_eq!(server.exit_code(), Some(0));
@@ -71,7 +71,7 @@ fn the_server_of_a_container_is_known_by_what_it_listens_on() {
 }
 
 #[test]
-fn wrong_usage_is_told_from_a_server_that_is_not_well() {
+fn wrong_usage_differs_from_an_unhealthy_server() {
     for (args, words) in [
         (&["health"] as &[&str], "TONEARM_LISTEN"),
         (&["health", "--url", "https://127.0.0.1:1"], "--url"),
@@ -106,7 +106,7 @@ fn a_gateway_names_the_model_that_is_down() {
     let urls = [&svm, &vgg].map(|server| format!("http://{}", server.address));
     let web =
         Running::start(serve().args(["web", "--listen", "127.0.0.1:0", "--svm-url", &urls[0], "--vgg-url", &urls[1]]));
-    assert_eq!(health(web.address, &[]), is_well());
+    assert_eq!(health(web.address, &[]), healthy());
     let none = "/readyz answered 503: no model is ready: svm: there is no svm artifact yet; vgg19: there is no vgg19 artifact yet\n";
     wait_until(|| health(web.address, &["--ready"]).1.ends_with(none));
 
@@ -115,7 +115,7 @@ fn a_gateway_names_the_model_that_is_down() {
     let one = "/readyz: ready, but vgg19 is not: there is no vgg19 artifact yet\n";
     wait_until(|| health(web.address, &["--ready"]).1.ends_with(one));
     model::write(root.path(), ModelKind::Vgg19);
-    wait_until(|| health(web.address, &["--ready"]) == is_well());
+    wait_until(|| health(web.address, &["--ready"]) == healthy());
 
     vgg.terminate();
     assert_eq!(vgg.exit_code(), Some(0));

@@ -19,7 +19,7 @@ enum Fate {
     Status(u16),
     /// Any status of the client's fault, or an end of the connection.
     Refused,
-    /// An answer as for any other.
+    /// A response as for any other.
     Ok,
 }
 
@@ -180,23 +180,23 @@ fn lives_on(kind: ModelKind) {
     let server = Server::start(Options { limits, ..Options::of(kind) });
     let good = predict(&Sound::High.wav(2.0, 2));
     for (name, fate, request) in requests() {
-        let reply = try_send(server.address, &client::to(kind, &request));
-        let status = reply.as_ref().map(|reply| reply.status);
+        let response = try_send(server.address, &client::to(kind, &request));
+        let status = response.as_ref().map(|response| response.status);
         println!(
             "{name}: {status:?} {}",
-            reply.as_ref().map_or_else(String::new, |reply| String::from_utf8_lossy(&reply.body).into_owned())
+            response.as_ref().map_or_else(String::new, |response| String::from_utf8_lossy(&response.body).into_owned())
         );
         match fate {
-            Fate::Status(expected) => assert_eq!(status, Some(expected), "{name}: {reply:?}"),
-            Fate::Refused => assert!(status.is_none_or(|status| (400..500).contains(&status)), "{name}: {reply:?}"),
-            Fate::Ok => assert_eq!(status, Some(200), "{name}: {reply:?}"),
+            Fate::Status(expected) => assert_eq!(status, Some(expected), "{name}: {response:?}"),
+            Fate::Refused => assert!(status.is_none_or(|status| (400..500).contains(&status)), "{name}: {response:?}"),
+            Fate::Ok => assert_eq!(status, Some(200), "{name}: {response:?}"),
         }
-        if let Some(reply) = reply {
-            let text = String::from_utf8_lossy(&reply.body);
+        if let Some(response) = response {
+            let text = String::from_utf8_lossy(&response.body);
             assert!(!text.contains("passwd") && !text.contains("tmp"), "{name}: {text}");
         }
-        let reply = server.send(&good);
-        assert_eq!((reply.status, &reply.json()["predicted_genre"]), (200, &"classical".into()), "after {name}");
+        let response = server.send(&good);
+        assert_eq!((response.status, &response.json()["predicted_genre"]), (200, &"classical".into()), "after {name}");
     }
 }
 
@@ -208,9 +208,9 @@ fn a_file_cut_anywhere_is_refused() {
         let good = Sound::Low.wav(1.5, 1);
         let cuts = (0..=64).chain((64..good.len() - 1).step_by(7_919));
         for cut in cuts {
-            let reply = server.send(&raw(&good[..cut]));
-            assert!((400..500).contains(&reply.status), "{cut} bytes: {reply:?}");
-            assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{cut} bytes");
+            let response = server.send(&raw(&good[..cut]));
+            assert!((400..500).contains(&response.status), "{cut} bytes: {response:?}");
+            assert_eq!(response.header("content-type"), Some("application/problem+json"), "{cut} bytes");
         }
         assert_eq!(server.send(&raw(&good)).status, 200);
     }
@@ -228,9 +228,9 @@ fn an_endless_chunked_body_is_cut_off() {
         sent += chunk.len();
     }
     assert!(sent < 16 << 20, "the server read {sent} bytes, 16 times its limit");
-    // The answer is there unless the reset of the connection has overtaken it.
-    if let Some(reply) = client::read(&mut stream) {
-        reply.assert_problem("body-too-large", 413);
+    // The response is there unless the reset of the connection has overtaken it.
+    if let Some(response) = client::read(&mut stream) {
+        response.assert_problem("body-too-large", 413);
     }
     assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200);
 }
@@ -244,7 +244,7 @@ fn a_body_over_the_limit_is_answered_to_a_client_that_sends_it_all() {
         let request = raw(&vec![0; (1 << 20) + (1 << 19)]);
         let mut stream = client::connect(server.address);
         stream.write_all(&request).expect("all of it is taken");
-        client::read(&mut stream).expect("an answer").assert_problem("body-too-large", 413);
+        client::read(&mut stream).expect("a response").assert_problem("body-too-large", 413);
     }
 }
 
@@ -255,7 +255,7 @@ fn a_body_over_the_limit_is_refused_before_it_is_sent() {
     let mut stream = client::connect(server.address);
     let start = Instant::now();
     stream.write_all(&head("Expect: 100-continue\r\nContent-Length: 99999999999")).expect("sends");
-    client::read(&mut stream).expect("an answer").assert_problem("body-too-large", 413);
+    client::read(&mut stream).expect("a response").assert_problem("body-too-large", 413);
     assert!(start.elapsed() < Duration::from_secs(1), "{:?}", start.elapsed());
 }
 
@@ -273,7 +273,7 @@ fn a_body_that_stops_before_its_length_holds_no_worker() {
         .collect();
     assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200);
     for stream in &mut lying {
-        client::read(stream).expect("an answer").assert_problem("slow-body", 408);
+        client::read(stream).expect("a response").assert_problem("slow-body", 408);
     }
 }
 
@@ -285,7 +285,7 @@ fn a_head_that_never_ends_and_an_idle_connection_are_closed() {
         let mut stream = client::connect(server.address);
         stream.write_all(sent.as_bytes()).expect("sends");
         let start = Instant::now();
-        // Reads the answer, if the request was one, to the end of the connection.
+        // Reads the response, if the request was one, to the end of the connection.
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
         assert!(start.elapsed() < Duration::from_secs(5), "`{sent}` was left open");
@@ -308,5 +308,5 @@ fn a_body_that_drips_is_cut_off_by_its_deadline() {
         std::thread::sleep(Duration::from_millis(100));
         let _ = stream.write_all(b"R");
     }
-    client::read(&mut stream).expect("an answer").assert_problem("slow-body", 408);
+    client::read(&mut stream).expect("a response").assert_problem("slow-body", 408);
 }

@@ -45,15 +45,15 @@ fn beyond_the_queue_is_503_and_the_rest_succeed() {
     running.extend((0..3).map(|_| started(&server)));
     wait_until(|| server.app.engine().pool().is_full());
     for _ in 0..10 {
-        let reply = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
-        reply.assert_problem("busy", 503);
-        assert_eq!(reply.header("retry-after"), Some("1"));
+        let response = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
+        response.assert_problem("busy", 503);
+        assert_eq!(response.header("retry-after"), Some("1"));
     }
     assert_eq!(get(server.address, "/healthz").status, 200, "health needs no worker");
     assert_eq!(get(server.address, "/readyz").status, 200);
     gate.open();
     for stream in &mut running {
-        assert_eq!(read(stream).expect("an answer").json()["predicted_genre"], "blues");
+        assert_eq!(read(stream).expect("a response").json()["predicted_genre"], "blues");
     }
     assert_eq!(gate.arrivals(), 5);
     assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200);
@@ -73,15 +73,15 @@ fn a_client_that_goes_away_frees_its_place_and_its_work_is_skipped() {
     let mut staying = [started(&server), started(&server)];
     wait_until(|| server.app.engine().pool().is_full());
     gate.open();
-    assert_eq!(read(&mut first).expect("an answer").status, 200);
+    assert_eq!(read(&mut first).expect("a response").status, 200);
     for stream in &mut staying {
-        assert_eq!(read(stream).expect("an answer").status, 200);
+        assert_eq!(read(stream).expect("a response").status, 200);
     }
     assert_eq!(gate.arrivals(), 3, "nothing is computed for those who left");
 }
 
 #[test]
-fn many_clients_at_once_each_get_their_own_answer() {
+fn many_clients_at_once_each_get_their_own_response() {
     let server = Server::start(Options { queue: 200, ..Options::default() });
     thread::scope(|scope| {
         for client in 0..8 {
@@ -89,8 +89,8 @@ fn many_clients_at_once_each_get_their_own_answer() {
             scope.spawn(move || {
                 for round in 0..6 {
                     let sound = Sound::ALL[(client + round) % 3];
-                    let reply = send(address, &predict(&sound.wav(2.0 + round as f64 * 0.1, client as u64)));
-                    assert_eq!(reply.json()["predicted_genre"], sound.label(), "{reply:?}");
+                    let response = send(address, &predict(&sound.wav(2.0 + round as f64 * 0.1, client as u64)));
+                    assert_eq!(response.json()["predicted_genre"], sound.label(), "{response:?}");
                 }
             });
         }
@@ -98,15 +98,15 @@ fn many_clients_at_once_each_get_their_own_answer() {
 }
 
 #[test]
-fn a_model_is_replaced_without_a_mixed_answer() {
+fn a_model_is_replaced_without_a_mixed_response() {
     let (gate, server) = gated(1, 4);
     let mut before = started(&server);
     gate.wait_for(1);
     server.slot().put(model::of(ModelKind::Svm));
     let mut after = started(&server);
     gate.open();
-    assert_eq!(read(&mut before).expect("an answer").json()["model"]["version"], "000000000000");
-    let json = read(&mut after).expect("an answer").json();
+    assert_eq!(read(&mut before).expect("a response").json()["model"]["version"], "000000000000");
+    let json = read(&mut after).expect("a response").json();
     assert_eq!(json["model"]["version"], model::of(ModelKind::Svm).identity().version);
     assert_eq!(json["probabilities"].as_object().map(serde_json::Map::len), Some(3));
 }
@@ -116,7 +116,7 @@ fn a_stop_finishes_what_was_taken_and_takes_no_more() {
     let (gate, mut server) = gated(1, 4);
     let mut taken: Vec<_> = (0..3).map(|_| started(&server)).collect();
     gate.wait_for(1);
-    // All three are with the pool: a place is left for two more, and not for three.
+    // All three are with the pool: a workdir is left for two more, and not for three.
     let mut fillers: Vec<_> = (0..2).map(|_| started(&server)).collect();
     wait_until(|| server.app.engine().pool().is_full());
     let address = server.address;
@@ -124,7 +124,7 @@ fn a_stop_finishes_what_was_taken_and_takes_no_more() {
     wait_until(|| TcpStream::connect(address).is_err());
     gate.open();
     for stream in taken.iter_mut().chain(&mut fillers) {
-        assert_eq!(read(stream).expect("an answer").status, 200);
+        assert_eq!(read(stream).expect("a response").status, 200);
     }
     server.join();
 }
@@ -134,7 +134,7 @@ fn a_stop_does_not_wait_for_idle_connections() {
     let server = Server::start(Options::default());
     let mut idle = connect(server.address);
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n").expect("sends");
-    assert_eq!(read(&mut idle).expect("an answer").status, 200);
+    assert_eq!(read(&mut idle).expect("a response").status, 200);
     let start = Instant::now();
     server.join();
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());

@@ -31,14 +31,14 @@ pub(crate) fn spec() -> FeatureSpec {
 /// sees the dimensions that tell the sounds apart whatever the length and the seed.
 fn machine(extractor: &Extractor, temperature: f64) -> Svm {
     const SECONDS: [f64; 4] = [2.0, 3.0, 4.5, 6.0];
-    let hear = |sound: Sound, seed: usize, seconds: f64| {
+    let extract_vector = |sound: Sound, seed: usize, seconds: f64| {
         let clip = Clip::new(sound.samples(seconds, seed as u64 + 1), RATE).expect("finite");
         let analysis = extractor.extract(&clip).expect("long enough");
         extractor.segments(&analysis).expect("long enough").remove(0).vector
     };
     let vectors: Vec<(usize, Vec<f32>)> = (0..Sound::ALL.len())
         .flat_map(|class| SECONDS.into_iter().enumerate().map(move |(seed, seconds)| (class, seed, seconds)))
-        .map(|(class, seed, seconds)| (class, hear(Sound::ALL[class], seed, seconds)))
+        .map(|(class, seed, seconds)| (class, extract_vector(Sound::ALL[class], seed, seconds)))
         .collect();
     let dim = extractor.names().len();
     let mean_and_deviation = |d: usize, only: Option<usize>| {
@@ -91,7 +91,7 @@ pub(crate) fn write(root: &Path, kind: ModelKind) -> Written {
     written
 }
 
-/// Writes one of any number of artifacts that differ in their version, and in an SVM in what they answer.
+/// Writes one of any number of artifacts that differ in their version, and in an SVM in what they predict.
 pub(crate) fn write_variant(root: &Path, kind: ModelKind, variant: usize) -> Written {
     let (spec, weights) = match kind {
         ModelKind::Svm => (spec(), machine(&Extractor::new(spec()).expect("valid"), 1.0 + variant as f64).to_tensors()),
@@ -185,7 +185,7 @@ impl Scripted {
     }
 }
 
-/// Counts who arrives, and lets nobody pass until it is opened.
+/// Counts calls, and blocks them until it is opened.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     state: Mutex<(usize, bool)>,

@@ -15,7 +15,7 @@ const SECONDS: [f64; 3] = [2.0, 3.0, 6.0];
 /// Sharpens the probabilities, so that each sound is told with confidence.
 const GAIN: f32 = 10.0;
 
-/// The windows of the SVM, and no descriptors: it hears the log-mel itself.
+/// The windows of the SVM, and no descriptors: it takes the log-mel itself.
 pub(crate) fn spec() -> FeatureSpec {
     model::spec().log_mel_alone()
 }
@@ -53,7 +53,7 @@ pub(crate) fn parts() -> Vgg19Parameters {
         config,
         channels: Channels::Repeat,
         band_upsampling: 2,
-        // What is loud counts for less in a high band, so that a network that forgets where hears where.
+        // What is loud counts for less in a high band, so that a network that forgets where still tells bands apart.
         mean: (0..n_mels).map(|band| -70.0 + 60.0 * band as f32 / n_mels as f32).collect(),
         deviation: vec![20.0; n_mels],
         weights: BackboneWeights::random(2, normal()),
@@ -64,18 +64,19 @@ pub(crate) fn parts() -> Vgg19Parameters {
     let network = parts.config.init(&parts.weights, &device).expect("two blocks");
     let input = parts.input(&spec);
     let extractor = Extractor::new(spec).expect("valid");
-    let hear = |sound: Sound, seconds: f64, seed: u64| -> Vec<f32> {
+    let extract_vector = |sound: Sound, seconds: f64, seed: u64| -> Vec<f32> {
         let clip = Clip::new(sound.samples(seconds, seed), RATE).expect("finite");
         let analysis = extractor.extract(&clip).expect("long enough");
         let planes = input.planes(&[input.standardise(analysis.log_mel())], &device);
         embed(&parts.config, &network.activations(planes), None).into_data().try_to_vec().expect("32-bit floats")
     };
-    let heard = Sound::ALL.map(|sound| {
-        let all: Vec<_> = SECONDS.iter().zip(1..).map(|(&seconds, seed)| hear(sound, seconds, seed)).collect();
+    let vectors = Sound::ALL.map(|sound| {
+        let all: Vec<_> =
+            SECONDS.iter().zip(1..).map(|(&seconds, seed)| extract_vector(sound, seconds, seed)).collect();
         mean(&all)
     });
-    let centre = mean(&heard);
-    let away = heard.map(|own| own.iter().zip(&centre).map(|(own, centre)| own - centre).collect::<Vec<_>>());
+    let centre = mean(&vectors);
+    let away = vectors.map(|own| own.iter().zip(&centre).map(|(own, centre)| own - centre).collect::<Vec<_>>());
     let longest = away.iter().map(|own| dot(own, own).sqrt()).fold(0.0, f32::max);
     let means = away.map(|own| own.iter().map(|x| x / longest).collect::<Vec<_>>());
     parts.head = HeadParameters {

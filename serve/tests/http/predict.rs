@@ -1,4 +1,4 @@
-//! A song goes in, a genre comes out: each way of sending it, and all of the answer.
+//! Predicting a file: each way of sending it, and all of the response.
 
 use crate::{
     client::{self, AUDIO_PART, FORM, form, get, post, predict},
@@ -14,20 +14,20 @@ use serde_json::json;
 use serve::config::ModelKind;
 
 #[test]
-fn the_answer_has_a_genre_its_probabilities_segments_model_and_audio() {
-    ModelKind::ALL.into_iter().for_each(answers_in_full);
+fn the_response_has_a_label_its_probabilities_segments_model_and_audio() {
+    ModelKind::ALL.into_iter().for_each(responds_in_full);
 }
 
-fn answers_in_full(kind: ModelKind) {
+fn responds_in_full(kind: ModelKind) {
     let server = Server::start(Options::of(kind));
     for sound in Sound::ALL {
-        let reply = server.send(&predict(&sound.wav(6.0, 77)));
-        assert_eq!(reply.status, 200, "{reply:?}");
-        assert_eq!(reply.header("content-type"), Some("application/json"));
-        let json = reply.json();
+        let response = server.send(&predict(&sound.wav(6.0, 77)));
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.header("content-type"), Some("application/json"));
+        let json = response.json();
         assert_eq!(json["predicted_genre"], sound.label(), "{json}");
 
-        let text = String::from_utf8(reply.body).expect("text");
+        let text = String::from_utf8(response.body).expect("text");
         let order = Sound::ALL.map(|sound| text.find(&format!("\"{}\":", sound.label())).expect("a label"));
         assert!(order.is_sorted(), "labels must keep the order of the artifact: {text}");
         let sum = |json: &serde_json::Value| -> f64 {
@@ -58,7 +58,7 @@ fn answers_in_full(kind: ModelKind) {
     }
 }
 
-/// The server answers what the library gives for the same bytes, to the last bit.
+/// The server predicts what the library does for the same bytes, to the last bit.
 #[test]
 fn the_probabilities_are_those_of_the_library() {
     for kind in ModelKind::ALL {
@@ -66,14 +66,14 @@ fn the_probabilities_are_those_of_the_library() {
         let model = model::of(kind);
         // 2.5 s are shorter than a window.
         for audio in [Sound::High.wav(5.0, 3), Sound::Low.wav(2.5, 4), Sound::Noise.flac(4.0, 5), mp3()] {
-            server.send(&predict(&audio)).assert_hears(&*model, &audio);
+            server.send(&predict(&audio)).assert_predicts(&*model, &audio);
         }
     }
 }
 
-/// What is lossless is heard alike.
+/// A lossless copy gives the same prediction.
 #[test]
-fn a_flac_is_heard_as_its_wav_is() {
+fn a_flac_is_predicted_as_its_wav_is() {
     for kind in ModelKind::ALL {
         let server = Server::start(Options::of(kind));
         let [flac, wav] = [Sound::High.flac(4.0, 8), Sound::High.wav(4.0, 8)].map(|a| server.send(&predict(&a)).json());
@@ -88,11 +88,11 @@ pub(crate) fn mp3() -> Vec<u8> {
 }
 
 #[test]
-fn every_way_of_sending_a_song_gives_the_same_answer() {
-    ModelKind::ALL.into_iter().for_each(hears_alike);
+fn every_way_of_sending_a_track_gives_the_same_response() {
+    ModelKind::ALL.into_iter().for_each(predicts_alike);
 }
 
-fn hears_alike(kind: ModelKind) {
+fn predicts_alike(kind: ModelKind) {
     let server = Server::start(Options::of(kind));
     let wav = Sound::Noise.wav(3.0, 5);
     let expected = server.send(&predict(&wav)).json();
@@ -128,16 +128,16 @@ fn hears_alike(kind: ModelKind) {
             );
             let mut stream = client::connect(server.address);
             std::io::Write::write_all(&mut stream, &client::to(kind, head.as_bytes())).expect("sends");
-            assert_eq!(client::read(&mut stream).expect("an answer").status, 100);
+            assert_eq!(client::read(&mut stream).expect("a response").status, 100);
             std::io::Write::write_all(&mut stream, &wav).expect("sends");
-            assert_eq!(client::read(&mut stream).expect("an answer").json(), expected);
+            assert_eq!(client::read(&mut stream).expect("a response").json(), expected);
             post("/predict", "", &wav)
         }),
     ];
     for (name, request) in requests {
-        let reply = server.send(&request);
-        assert_eq!(reply.status, 200, "{name}: {reply:?}");
-        assert_eq!(reply.json(), expected, "{name}");
+        let response = server.send(&request);
+        assert_eq!(response.status, 200, "{name}: {response:?}");
+        assert_eq!(response.json(), expected, "{name}");
     }
 }
 
@@ -158,8 +158,8 @@ fn one_connection_carries_many_requests() {
     let mut stream = client::connect(server.address);
     for sound in Sound::ALL {
         std::io::Write::write_all(&mut stream, &predict(&sound.wav(2.0, 9))).expect("sends");
-        let reply = client::read(&mut stream).expect("an answer");
-        assert_eq!(reply.json()["predicted_genre"], sound.label());
+        let response = client::read(&mut stream).expect("a response");
+        assert_eq!(response.json()["predicted_genre"], sound.label());
     }
 }
 
@@ -168,9 +168,9 @@ fn health_readiness_and_the_index_are_told_apart() {
     for kind in ModelKind::ALL {
         let server = Server::start(Options { model: None, ..Options::of(kind) });
         assert_eq!(get(server.address, "/healthz").json(), json!({"status": "alive"}));
-        let reply = get(server.address, "/readyz");
-        reply.assert_problem("not-ready", 503);
-        assert_eq!(reply.header("retry-after"), Some("1"));
+        let response = get(server.address, "/readyz");
+        response.assert_problem("not-ready", 503);
+        assert_eq!(response.header("retry-after"), Some("1"));
         server.send(&predict(&Sound::Low.wav(2.0, 1))).assert_problem("not-ready", 503);
 
         server.slot().put(model::of(kind));
@@ -189,7 +189,7 @@ fn health_readiness_and_the_index_are_told_apart() {
     }
 }
 
-/// A client that has mixed up the ports is told which is right, also when it sends a whole song first.
+/// A client that has mixed up the ports is told which is right, also when it sends a whole track first.
 #[test]
 fn the_route_of_another_role_is_not_found_and_its_server_named() {
     for [kind, other] in [ModelKind::ALL, [ModelKind::ALL[1], ModelKind::ALL[0]]] {
@@ -197,7 +197,7 @@ fn the_route_of_another_role_is_not_found_and_its_server_named() {
         let request = client::to(other, &predict(&Sound::Low.wav(60.0, 1)));
         let mut stream = client::connect(server.address);
         std::io::Write::write_all(&mut stream, &request).expect("all of it is taken");
-        let detail = client::read(&mut stream).expect("an answer").assert_problem("not-found", 404);
+        let detail = client::read(&mut stream).expect("a response").assert_problem("not-found", 404);
         for words in [other.route(), &format!("serve {}", other.role().name()), &other.role().port().to_string()] {
             assert!(detail.contains(words), "{words} is not in {detail}");
         }

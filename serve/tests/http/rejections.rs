@@ -23,7 +23,7 @@ fn cases(kind: ModelKind) -> Vec<Case> {
     let not_finite = wav::encode_float(&[0.0, f32::NAN, 0.5].repeat(20_000), RATE);
     let raw = |bytes: &[u8]| post("/predict", "audio/wav", bytes);
     vec![
-        ("no-audio", 400, post("/predict", FORM, &form(&[("Content-Disposition: form-data; name=\"song\"", &good)]))),
+        ("no-audio", 400, post("/predict", FORM, &form(&[("Content-Disposition: form-data; name=\"track\"", &good)]))),
         ("no-audio", 400, post("/predict", FORM, b"--BOUNDARY--\r\n")),
         ("no-audio", 400, json("{}")),
         ("several-files", 400, post("/predict", FORM, &form(&[(AUDIO_PART, &good), (AUDIO_PART, &good)]))),
@@ -77,12 +77,14 @@ fn every_problem_of_the_table_is_answered() {
         for (slug, status, request) in cases(kind) {
             let head = String::from_utf8_lossy(&request[..request.len().min(120)]).into_owned();
             println!("{slug}: {head}");
-            let reply = server.send(&request);
-            let detail = reply.assert_problem(slug, status);
+            let response = server.send(&request);
+            let detail = response.assert_problem(slug, status);
             assert!(detail.chars().count() <= 400, "{detail}");
             match status {
-                415 => assert!(reply.header("accept").is_some_and(|accept| accept.contains("audio/*")), "{reply:?}"),
-                405 => assert!(reply.header("allow").is_some_and(|allow| !allow.is_empty()), "{reply:?}"),
+                415 => {
+                    assert!(response.header("accept").is_some_and(|accept| accept.contains("audio/*")), "{response:?}")
+                }
+                405 => assert!(response.header("allow").is_some_and(|allow| !allow.is_empty()), "{response:?}"),
                 _ => {}
             }
             seen.insert(slug);
@@ -126,7 +128,7 @@ fn slow_body() -> String {
     let server = Server::start(Options { limits, ..Options::default() });
     let mut stream = client::connect(server.address);
     stream.write_all(b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\nRIFF").expect("sends");
-    client::read(&mut stream).expect("an answer").assert_problem("slow-body", 408)
+    client::read(&mut stream).expect("a response").assert_problem("slow-body", 408)
 }
 
 fn internal() -> String {
@@ -147,11 +149,11 @@ fn busy() -> String {
     let mut first = client::connect(server.address);
     first.write_all(&predict(&Sound::Low.wav(2.0, 1))).expect("sends");
     gate.wait_for(1);
-    let reply = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
+    let response = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
     gate.open();
-    assert_eq!(client::read(&mut first).expect("an answer").status, 200);
-    assert!(reply.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{reply:?}");
-    reply.assert_problem("busy", 503)
+    assert_eq!(client::read(&mut first).expect("a response").status, 200);
+    assert!(response.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()), "{response:?}");
+    response.assert_problem("busy", 503)
 }
 
 fn timed_out() -> String {
@@ -159,10 +161,10 @@ fn timed_out() -> String {
     let model = Scripted::model(Script::Wait(Arc::clone(&gate)));
     let limits = Limits { answer_deadline: Duration::from_millis(200), ..Options::default().limits };
     let server = Server::start(Options { model: Some(model), limits, threads: 1, ..Options::default() });
-    let reply = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
+    let response = send(server.address, &predict(&Sound::Low.wav(2.0, 1)));
     gate.open();
-    assert!(reply.header("retry-after").is_some(), "{reply:?}");
-    reply.assert_problem("timed-out", 503)
+    assert!(response.header("retry-after").is_some(), "{response:?}");
+    response.assert_problem("timed-out", 503)
 }
 
 /// What is arriving counts against the memory of all, whether it was announced or not, and is given back.
@@ -170,14 +172,14 @@ fn timed_out() -> String {
 fn bodies_share_a_memory() {
     let limits = Limits { max_held_bytes: 100_000, ..Options::default().limits };
     let server = Server::start(Options { limits, ..Options::default() });
-    let song = Sound::Low.wav(4.0, 1);
-    assert!(song.len() > 100_000 && Sound::Low.wav(2.0, 1).len() < 100_000);
-    send(server.address, &predict(&song)).assert_problem("busy", 503);
-    let length = format!("{:x}\r\n", song.len());
+    let track = Sound::Low.wav(4.0, 1);
+    assert!(track.len() > 100_000 && Sound::Low.wav(2.0, 1).len() < 100_000);
+    send(server.address, &predict(&track)).assert_problem("busy", 503);
+    let length = format!("{:x}\r\n", track.len());
     let chunked = [
         b"POST /predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n".as_slice(),
         length.as_bytes(),
-        &song,
+        &track,
         b"\r\n0\r\n\r\n",
     ];
     send(server.address, &chunked.concat()).assert_problem("busy", 503);
@@ -203,17 +205,17 @@ fn unauthorized() -> String {
     for open in ["/healthz", "/readyz"] {
         assert_eq!(get(server.address, open).status, 200, "{open}");
     }
-    let song = Sound::Low.wav(2.0, 1);
+    let track = Sound::Low.wav(2.0, 1);
     let head = |header: &str| {
-        let head = format!("POST /predict HTTP/1.1\r\nHost: x\r\n{header}\r\nContent-Length: {}\r\n\r\n", song.len());
-        [head.as_bytes(), &song].concat()
+        let head = format!("POST /predict HTTP/1.1\r\nHost: x\r\n{header}\r\nContent-Length: {}\r\n\r\n", track.len());
+        [head.as_bytes(), &track].concat()
     };
     for right in ["X-API-Key: a-key-of-20-letters-", "Authorization: Bearer a-key-of-20-letters-"] {
         assert_eq!(send(server.address, &head(right)).status, 200, "{right}");
     }
     send(server.address, &head("X-API-Key: a-key-of-20-letters.")).assert_problem("unauthorized", 401);
     get(server.address, "/v1/models").assert_problem("unauthorized", 401);
-    send(server.address, &predict(&song)).assert_problem("unauthorized", 401)
+    send(server.address, &predict(&track)).assert_problem("unauthorized", 401)
 }
 
 /// A server of the page whose model servers are where `url` says.
@@ -236,9 +238,9 @@ fn backend_timeout() -> String {
 
 fn not_ready() -> String {
     let server = Server::start(Options { model: None, ..Options::default() });
-    let reply = get(server.address, "/readyz");
-    assert!(reply.header("retry-after").is_some(), "{reply:?}");
-    reply.assert_problem("not-ready", 503)
+    let response = get(server.address, "/readyz");
+    assert!(response.header("retry-after").is_some(), "{response:?}");
+    response.assert_problem("not-ready", 503)
 }
 
 /// `docs/api.md` has the table as the program has it.

@@ -40,7 +40,7 @@ fn version(json: &Value) -> String {
 }
 
 #[test]
-fn versions_are_swapped_under_load_without_a_failed_or_mixed_answer() {
+fn versions_are_swapped_under_load_without_a_failed_or_mixed_response() {
     let root = tempfile::tempdir().expect("a folder");
     let folder = root.path().join("svm");
     let versions: Vec<String> =
@@ -48,15 +48,15 @@ fn versions_are_swapped_under_load_without_a_failed_or_mixed_answer() {
     artifact::set_current(&folder, &versions[0]).expect("puts in use");
     let server = server(root.path());
     server.slot().refresh().expect("loads");
-    let song = Sound::High.wav(2.0, 1);
+    let track = Sound::High.wav(2.0, 1);
 
-    // What each version alone says of the song.
+    // What each version alone says of the track.
     let alone: BTreeMap<String, Value> = versions
         .iter()
         .map(|version| {
             artifact::set_current(&folder, version).expect("puts in use");
             server.slot().refresh().expect("loads");
-            (version.clone(), send(server.address, &predict(&song)).json())
+            (version.clone(), send(server.address, &predict(&track)).json())
         })
         .collect();
     assert_eq!(
@@ -67,13 +67,13 @@ fn versions_are_swapped_under_load_without_a_failed_or_mixed_answer() {
     let (done, asked) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for client in 0..4 {
-            let (alone, song, done, asked, address) = (&alone, &song, &done, &asked, server.address);
+            let (alone, track, done, asked, address) = (&alone, &track, &done, &asked, server.address);
             scope.spawn(move || {
                 while !done.load(Ordering::Relaxed) {
-                    // Some of them not kept from before.
+                    // Some of them not cached.
                     let other = Sound::High.wav(2.0, 100 + client);
                     send(address, &predict(&other)).json();
-                    let json = send(address, &predict(song)).json();
+                    let json = send(address, &predict(track)).json();
                     assert_eq!(&json, &alone[&version(&json)]);
                     asked.fetch_add(1, Ordering::Relaxed);
                 }
@@ -99,9 +99,9 @@ fn a_broken_version_is_reported_and_the_old_one_goes_on() {
     let next = model::write_variant(root.path(), ModelKind::Svm, 1).version;
     let server = server(root.path());
     server.slot().refresh().expect("loads");
-    let song = Sound::Low.wav(2.0, 1);
+    let track = Sound::Low.wav(2.0, 1);
     let still_answers = |why: &str| {
-        let json = send(server.address, &predict(&song)).json();
+        let json = send(server.address, &predict(&track)).json();
         assert_eq!(version(&json), good, "{why}");
         assert_eq!(get(server.address, "/readyz").status, 200, "{why}");
     };
@@ -136,7 +136,7 @@ fn a_broken_version_is_reported_and_the_old_one_goes_on() {
         looks += 1;
         assert!(looks < 5, "it is not taken up");
     }
-    assert_eq!(version(&send(server.address, &predict(&song)).json()), next);
+    assert_eq!(version(&send(server.address, &predict(&track)).json()), next);
     assert_eq!(problem(), "");
 }
 
@@ -149,11 +149,11 @@ fn a_request_may_name_an_older_version() {
     artifact::set_current(&folder, &versions[0]).expect("puts in use");
     let server = server(root.path());
     server.slot().refresh().expect("loads");
-    let song = Sound::Low.wav(2.0, 1);
+    let track = Sound::Low.wav(2.0, 1);
     for version in versions.iter().chain(&versions) {
         let head = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\n";
-        let head = format!("{head}Tonearm-Version: {version}\r\nContent-Length: {}\r\n\r\n", song.len());
-        let json = send(server.address, &[head.as_bytes(), &song].concat()).json();
+        let head = format!("{head}Tonearm-Version: {version}\r\nContent-Length: {}\r\n\r\n", track.len());
+        let json = send(server.address, &[head.as_bytes(), &track].concat()).json();
         assert_eq!(json["model"]["version"], *version);
     }
     let listed = get(server.address, "/v1/models/svm/versions").json();

@@ -1,4 +1,4 @@
-//! The routes beside the two that answer for a song.
+//! The routes beside the two that predict one file.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 use serve::config::ModelKind;
 
 use crate::{
-    client::{AUDIO_PART, FORM, Reply, form, get, post, predict, send},
+    client::{AUDIO_PART, FORM, Response, form, get, post, predict, send},
     model::{self, Script, Scripted},
     server::{Options, Server},
     wav::Sound,
@@ -15,47 +15,48 @@ use crate::{
 
 const FILE: &str = "Content-Disposition: form-data; name=\"files\"; filename=";
 
-/// The lines of a chunked answer, in the order of their files.
-fn lines(reply: &Reply) -> Vec<Value> {
-    assert_eq!(reply.header("content-type"), Some("application/x-ndjson"), "{reply:?}");
-    let text = String::from_utf8(reply.body.clone()).expect("text");
+/// The lines of a chunked response, in the order of their files.
+fn lines(response: &Response) -> Vec<Value> {
+    assert_eq!(response.header("content-type"), Some("application/x-ndjson"), "{response:?}");
+    let text = String::from_utf8(response.body.clone()).expect("text");
     let mut lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     lines.sort_by_key(|line| line["index"].as_u64());
     lines
 }
 
 #[test]
-fn many_files_are_answered_a_line_each_as_each_alone() {
+fn many_files_get_a_line_each_as_each_alone() {
     for kind in ModelKind::ALL {
         let server = Server::start(Options::of(kind));
-        let songs = [Sound::Low.wav(2.0, 1), b"no song".to_vec(), Sound::High.wav(3.0, 2), Sound::Noise.flac(2.5, 3)];
-        let heads: Vec<String> = (0..songs.len()).map(|index| format!("{FILE}\"../{index}.wav\"")).collect();
-        let parts: Vec<(&str, &[u8])> = heads.iter().map(String::as_str).zip(songs.iter().map(Vec::as_slice)).collect();
-        let reply = send(server.address, &post(&format!("{}/batch", kind.route()), FORM, &form(&parts)));
-        assert_eq!(reply.status, 200);
-        let lines = lines(&reply);
-        assert_eq!(lines.len(), songs.len());
-        for (index, (line, song)) in lines.iter().zip(&songs).enumerate() {
+        let tracks = [Sound::Low.wav(2.0, 1), b"no track".to_vec(), Sound::High.wav(3.0, 2), Sound::Noise.flac(2.5, 3)];
+        let heads: Vec<String> = (0..tracks.len()).map(|index| format!("{FILE}\"../{index}.wav\"")).collect();
+        let parts: Vec<(&str, &[u8])> =
+            heads.iter().map(String::as_str).zip(tracks.iter().map(Vec::as_slice)).collect();
+        let response = send(server.address, &post(&format!("{}/batch", kind.route()), FORM, &form(&parts)));
+        assert_eq!(response.status, 200);
+        let lines = lines(&response);
+        assert_eq!(lines.len(), tracks.len());
+        for (index, (line, track)) in lines.iter().zip(&tracks).enumerate() {
             assert_eq!(line["file_name"], format!("../{index}.wav"));
-            let alone = server.send(&predict(song));
+            let alone = server.send(&predict(track));
             if alone.status == 200 {
                 assert_eq!((&line["answer"], &line["problem"]), (&alone.json(), &Value::Null));
             } else {
                 assert_eq!((&line["problem"], &line["answer"]), (&alone.json(), &Value::Null));
             }
         }
-        let none = post(&format!("{}/batch", kind.route()), FORM, &form(&[(AUDIO_PART, &songs[0])]));
+        let none = post(&format!("{}/batch", kind.route()), FORM, &form(&[(AUDIO_PART, &tracks[0])]));
         send(server.address, &none).assert_problem("no-audio", 400);
-        let raw = post(&format!("{}/batch", kind.route()), "audio/wav", &songs[0]);
+        let raw = post(&format!("{}/batch", kind.route()), "audio/wav", &tracks[0]);
         send(server.address, &raw).assert_problem("unsupported-content-type", 415);
     }
 }
 
 #[test]
-fn an_answer_is_kept_for_the_same_song_and_the_same_version() {
+fn a_response_is_cached_for_the_same_track_and_the_same_version() {
     let server = Server::start(Options { cache_bytes: 1 << 20, ..Options::default() });
-    let song = Sound::Low.wav(2.0, 1);
-    let ask = || send(server.address, &predict(&song));
+    let track = Sound::Low.wav(2.0, 1);
+    let ask = || send(server.address, &predict(&track));
     let (first, second) = (ask(), ask());
     assert_eq!((first.header("tonearm-cache"), second.header("tonearm-cache")), (Some("miss"), Some("hit")));
     assert_eq!(first.body, second.body);
@@ -73,14 +74,14 @@ fn an_answer_is_kept_for_the_same_song_and_the_same_version() {
 fn a_version_is_named_by_path_or_by_header() {
     let server = Server::start(Options::default());
     let current = model::of(ModelKind::Svm).identity().version.clone();
-    let song = Sound::Low.wav(2.0, 1);
+    let track = Sound::Low.wav(2.0, 1);
     let by_path = |name: &str, version: &str| {
         let path = format!("/v1/models/{name}/versions/{version}/predict");
-        send(server.address, &post(&path, FORM, &form(&[(AUDIO_PART, &song)])))
+        send(server.address, &post(&path, FORM, &form(&[(AUDIO_PART, &track)])))
     };
-    let plain = send(server.address, &predict(&song));
+    let plain = send(server.address, &predict(&track));
     assert_eq!(by_path("svm", &current).json(), plain.json());
-    let by_model = post("/v1/models/svm/predict", FORM, &form(&[(AUDIO_PART, &song)]));
+    let by_model = post("/v1/models/svm/predict", FORM, &form(&[(AUDIO_PART, &track)]));
     assert_eq!(send(server.address, &by_model).json(), plain.json());
     by_path("svm", "ffffffffffff").assert_problem("unknown-version", 404);
     by_path("vgg19", &current).assert_problem("unknown-model", 404);
@@ -92,9 +93,9 @@ fn a_version_is_named_by_path_or_by_header() {
 #[test]
 fn features_are_those_of_the_library() {
     let server = Server::start(Options::default());
-    let song = Sound::High.wav(3.0, 1);
-    let ask = |query: &str| send(server.address, &post(&format!("/features{query}"), "audio/wav", &song)).json();
-    let decoded = features::decode::decode(&song, &features::decode::Limits::default()).expect("decodes");
+    let track = Sound::High.wav(3.0, 1);
+    let ask = |query: &str| send(server.address, &post(&format!("/features{query}"), "audio/wav", &track)).json();
+    let decoded = features::decode::decode(&track, &features::decode::Limits::default()).expect("decodes");
     let spec = features::FeatureSpec::librosa();
     let extractor = features::Extractor::new(spec.clone()).expect("valid");
     let analysis = extractor.extract(&decoded.clip).expect("long enough");
@@ -117,18 +118,18 @@ fn features_are_those_of_the_library() {
     let row = json["mfcc"]["values"][3].as_array().expect("a row");
     let found: Vec<f32> = row.iter().map(|value| value.as_f64().expect("a number") as f32).collect();
     assert_eq!(found, mfcc.row(3).to_vec());
-    let passages = extractor.segments(&analysis).expect("long enough");
+    let segments = extractor.segments(&analysis).expect("long enough");
     assert_eq!(json["descriptors"]["names"].as_array().map(Vec::len), Some(extractor.names().len()));
     let values = json["descriptors"]["segments"][0]["values"].as_array().expect("a list");
-    assert_eq!(values[0].as_f64().map(|value| value as f32), Some(passages[0].vector[0]));
+    assert_eq!(values[0].as_f64().map(|value| value as f32), Some(segments[0].vector[0]));
     assert_eq!(json["fingerprint"], spec.fingerprint().to_string());
 }
 
 #[test]
-fn the_network_shows_what_it_listened_to() {
+fn the_network_explains_its_label() {
     let server = Server::start(Options::of(ModelKind::Vgg19));
-    let song = Sound::High.wav(5.0, 1);
-    let ask = |query: &str| send(server.address, &post(&format!("/vgg{query}"), "audio/wav", &song)).json();
+    let track = Sound::High.wav(5.0, 1);
+    let ask = |query: &str| send(server.address, &post(&format!("/vgg{query}"), "audio/wav", &track)).json();
     let (plain, explained) = (ask(""), ask("?explain=predicted"));
     assert_eq!(plain["probabilities"], explained["probabilities"]);
     assert!(plain["explanation"].is_null());
@@ -152,10 +153,10 @@ fn requests_have_ids_and_are_counted() {
     assert_eq!(ask("X-Request-Id: not mine\r\n").len(), 16);
     assert_ne!(ask(""), ask(""));
     assert_eq!(send(server.address, &predict(&Sound::Low.wav(2.0, 1))).status, 200);
-    send(server.address, &predict(b"no song")).assert_problem("not-audio", 415);
-    let reply = get(server.address, "/metrics");
-    assert!(reply.header("content-type").is_some_and(|kind| kind.starts_with("application/openmetrics-text")));
-    let text = String::from_utf8(reply.body).expect("text");
+    send(server.address, &predict(b"no track")).assert_problem("not-audio", 415);
+    let response = get(server.address, "/metrics");
+    assert!(response.header("content-type").is_some_and(|kind| kind.starts_with("application/openmetrics-text")));
+    let text = String::from_utf8(response.body).expect("text");
     let version = model::of(ModelKind::Svm).identity().version.clone();
     for line in [
         r#"tonearm_requests_total{route="/readyz",method="GET",status="200",reason=""} 4"#,
@@ -188,14 +189,14 @@ fn the_description_has_every_route_and_status() {
 }
 
 #[test]
-fn songs_that_share_a_network_get_what_each_gets_alone() {
+fn tracks_that_share_a_network_get_what_each_gets_alone() {
     let server = Server::start(Options { threads: 4, ..Options::of(ModelKind::Vgg19) });
-    let songs: Vec<Vec<u8>> = (0..6).map(|n| Sound::ALL[n % 3].wav(2.0 + n as f64 / 2.0, n as u64)).collect();
+    let tracks: Vec<Vec<u8>> = (0..6).map(|n| Sound::ALL[n % 3].wav(2.0 + n as f64 / 2.0, n as u64)).collect();
     let model = model::of(ModelKind::Vgg19);
     std::thread::scope(|scope| {
-        for song in &songs {
+        for track in &tracks {
             let (server, model) = (&server, Arc::clone(&model));
-            scope.spawn(move || server.send(&predict(song)).assert_hears(&*model, song));
+            scope.spawn(move || server.send(&predict(track)).assert_predicts(&*model, track));
         }
     });
 }

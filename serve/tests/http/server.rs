@@ -16,7 +16,7 @@ use serve::{
 use tokio::sync::oneshot;
 
 use crate::{
-    client::{self, Reply},
+    client::{self, Response},
     model,
 };
 
@@ -114,7 +114,7 @@ impl Server {
 
     /// Sends that request, which was made for `/predict`, to the route of the model.
     #[track_caller]
-    pub(crate) fn send(&self, request: &[u8]) -> Reply {
+    pub(crate) fn send(&self, request: &[u8]) -> Response {
         client::send(self.address, &client::to(self.kind, request))
     }
 

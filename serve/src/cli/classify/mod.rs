@@ -63,7 +63,7 @@ pub struct ClassifyArgs {
     #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     artifacts: String,
 
-    /// One JSON object a line: the server's answer, or its problem, and the file
+    /// One JSON object on each line: the response of the server, or its problem, and the file
     #[arg(long, conflicts_with = "csv")]
     json: bool,
 
