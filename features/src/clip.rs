@@ -7,7 +7,7 @@ const MAX_AMPLITUDE: f32 = 1e10;
 
 /// Mono audio: at least one sample, all finite and within ±1e10, at a known rate.
 ///
-/// Full scale is ±1, as in librosa and libsndfile; samples beyond it are kept as they are.
+/// Full scale is ±1, as in librosa and libsndfile; samples beyond it stay as they are.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Clip {
     samples: Vec<f32>,

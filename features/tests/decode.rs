@@ -140,8 +140,8 @@ proptest! {
         let expected: Vec<f32> = values
             .chunks_exact(n)
             .map(|frame| {
-                let kept = |v: &i32| if format == SampleFormat::Int { *v >> (32 - bits) << (32 - bits) } else { *v };
-                let sum = frame.iter().fold(0.0, |sum, v| sum + kept(v) as f32 / scale);
+                let truncated = |v: &i32| if format == SampleFormat::Int { *v >> (32 - bits) << (32 - bits) } else { *v };
+                let sum = frame.iter().fold(0.0, |sum, v| sum + truncated(v) as f32 / scale);
                 sum / f32::from(channels)
             })
             .collect();

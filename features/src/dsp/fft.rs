@@ -1,7 +1,8 @@
 //! Fourier transforms of many frames at once, one frame in each SIMD lane, in double precision.
 //!
 //! Every lane goes through the same additions and multiplications in the same order, so that a frame's spectrum has the same
-//! bits at any width. Twiddle factors come from `libm`. `docs/decisions/0001-fft.md` says why this is not RustFFT.
+//! bits at any width. Twiddle factors come from `libm`. `docs/decisions/0001-fft.md` and `0012-signal-libraries.md` say why this
+//! is not RustFFT.
 
 use pulp::{Scalar, Simd, WithSimd, bytemuck};
 

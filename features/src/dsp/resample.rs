@@ -8,7 +8,7 @@
 //! On a sweep up to 0.88 of Nyquist it differs from soxr's `HQ`, librosa's default, by −122 dB for 44.1 → 22.05 kHz and by
 //! −79 dB for 48 → 22.05 kHz. 30 s take 9 ms from 44.1 and 12 ms from 48 to 22.05 kHz on one core with AVX-512.
 //!
-//! The filter is computed in `f64` and kept as `f32`. Where the ratio has few phases each has its own row of taps; where it
+//! The filter is computed in `f64` and stored as `f32`. Where the ratio has few phases each has its own row of taps; where it
 //! has many (44 099 → 22 050 Hz) the output is interpolated between two of 1024 rows for each zero crossing of the sinc.
 
 use std::{borrow::Cow, f64::consts::PI};

@@ -1,7 +1,7 @@
 //! What fitting costs on CPUs, fast: [`AdamW`] in one pass over memory, and the gradient of softmax [`Regression`] with dropout.
 //!
 //! AdamW is an [`Optimizer`](burn::optim::Optimizer) of Burn and gives the bits of Burn's own. The regression takes its random numbers from a
-//! function, so that a caller's generator stays the caller's.
+//! function, so any generator will do.
 //!
 //! ```
 //! use optimiser::Regression;
