@@ -276,9 +276,14 @@ fn with_defaults(mut declaration: Table) -> Result<Table> {
     match kind.as_str() {
         "svm" => put_under(&mut model, "search", &Search::default())?,
         "vgg19" => {
-            // What the field was called before.
-            if let Some(training) = model.remove("recipe") {
-                model.insert("training".to_owned(), training);
+            // What fields were called before.
+            rename(&mut model, "recipe", "training");
+            if let Some(Value::Table(training)) = model.get_mut("training") {
+                rename(training, "views", "normalisations");
+                if let Some(Value::Table(finetune)) = training.get_mut("finetune") {
+                    rename(finetune, "thaw", "unfreeze_from");
+                    rename(finetune, "look_every", "evaluate_every");
+                }
             }
             let sets = |field| model.get("training").is_some_and(|training| training.get(field).is_some());
             if sets("seed") {
@@ -302,6 +307,13 @@ fn with_defaults(mut declaration: Table) -> Result<Table> {
     }
     declaration.insert("model".to_owned(), Table::from_iter([(kind, Value::Table(model))]).into());
     Ok(declaration)
+}
+
+/// Gives a field its new name.
+fn rename(table: &mut Table, old: &str, new: &str) {
+    if let Some(value) = table.remove(old) {
+        table.insert(new.to_owned(), value);
+    }
 }
 
 /// Fills in what a table leaves out of a field.
@@ -465,6 +477,11 @@ mod tests {
             assert_eq!(training.head.steps, 7);
             assert_eq!(TrainingConfig { head: expected.head.clone(), ..training }, expected);
         }
+        let former = "regime = \"finetune\"\nrecipe.views = [\"cmn\"]\nrecipe.finetune = { thaw = 3, look_every = 1 }";
+        let (_folder, path) = file(&format!("{NETWORK}{former}"));
+        let ModelConfig::Vgg19 { training, .. } = read(&path).expect("they fit").model else { panic!("a network") };
+        let finetune = training.finetune.expect("it is tuned");
+        assert_eq!((training.normalisations.len(), finetune.unfreeze_from, finetune.evaluate_every), (1, 3, 1));
         let (_folder, path) = file(&format!("{PLAIN}[features]\npreset = \"librosa\"\nstft.hop_length = 256"));
         let mut expected = FeatureSpec::librosa();
         expected.stft.hop_length = 256;

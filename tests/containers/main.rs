@@ -57,7 +57,7 @@ fn train(stack: &Stack, arguments: &[&str]) {
 /// A small model of each kind, in use.
 fn train_both(stack: &Stack) {
     train(stack, &["svm"]);
-    train(stack, &["vgg19", "--recipe", "recipe.json", "--no-cache"]);
+    train(stack, &["vgg19", "--config", "config.json", "--no-cache"]);
     for (service, model) in [(Service::Svm, "svm"), (Service::Vgg, "vgg19")] {
         serves(stack, service, &expected(model));
         web_sees(stack, model);

@@ -88,8 +88,8 @@ impl Stack {
     /// Runs `train` in its container, on the small corpus, mounted where real music would be.
     pub fn train(&self, corpus: &Path, arguments: &[&str]) -> Output {
         let mount = format!("{}:/tonearm/data/gtzan:ro", corpus.display());
-        let recipe = format!("{}:/tonearm/recipe.json:ro", corpus.with_file_name("recipe.json").display());
-        let run = ["compose", "run", "--rm", "-T", "-v", &mount, "-v", &recipe, "train"];
+        let config = format!("{}:/tonearm/config.json:ro", corpus.with_file_name("config.json").display());
+        let run = ["compose", "run", "--rm", "-T", "-v", &mount, "-v", &config, "train"];
         self.script(&[&run[..], arguments].concat())
     }
 

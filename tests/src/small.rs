@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::{binary, train};
 
-/// A recipe of two blocks that trains in seconds.
-fn recipe() -> Value {
+/// Hyperparameters of a network of two blocks that trains in seconds.
+fn config() -> Value {
     json!({
         "seed": 0, "channels": "repeat", "band_upsampling": 1, "standardisation": "band", "pooled_blocks": [1, 2],
         "statistics": ["average", "deviation"], "windows": true, "folds": 2,
@@ -56,9 +56,9 @@ fn train_both(at: &Path) {
     train(at, &["synth", "--out", "corpus", "--clips-per-genre", "6", "--seconds", "12"]);
     songs(at);
     train(at, &["extract", "--data", "corpus", "--out", "store"]);
-    fs::write(at.join("recipe.json"), recipe().to_string()).expect("a file");
+    fs::write(at.join("config.json"), config().to_string()).expect("a file");
     train(at, &["svm", "--data", "store", "--artifacts", "artifacts"]);
-    train(at, &["vgg19", "--data", "store", "--recipe", "recipe.json", "--artifacts", "artifacts", "--no-cache"]);
+    train(at, &["vgg19", "--data", "store", "--config", "config.json", "--artifacts", "artifacts", "--no-cache"]);
 }
 
 /// Makes a song of 30 s of each of ten genres, in `songs` below `at`.

@@ -13,12 +13,12 @@ use tests::{binary, run, train};
 
 const CORPUS: [&str; 7] = ["synth", "--out", "corpus", "--clips-per-genre", "6", "--seconds", "5"];
 
-/// A recipe of two blocks that trains in seconds, in both regimes.
-fn recipe(finetune: bool) -> Value {
+/// Hyperparameters of a network of two blocks that trains in seconds, in both regimes.
+fn config(finetune: bool) -> Value {
     let tuning = json!({
-        "thaw": 2, "epochs": 5, "batch": 8, "crop": 32, "learning_rate": 2e-4, "block_decay": 0.7,
+        "unfreeze_from": 2, "epochs": 5, "batch": 8, "crop": 32, "learning_rate": 2e-4, "block_decay": 0.7,
         "head_learning_rate": 5e-3, "weight_decay": 0.05, "warm_up": 0.1, "clip_norm": 1.0, "dropout": 0.2,
-        "label_smoothing": 0.1, "averaging": 0.9, "look_every": 1, "patience": 5,
+        "label_smoothing": 0.1, "averaging": 0.9, "evaluate_every": 1, "patience": 5,
         "augment": { "mixup": 0.3, "mask": 8, "stretch": 0.2, "shift": 3, "equaliser": 3.0 },
     });
     json!({
@@ -32,12 +32,12 @@ fn recipe(finetune: bool) -> Value {
 fn prepare(at: &Path) {
     train(at, &CORPUS);
     train(at, &["extract", "--data", "corpus", "--out", "store"]);
-    fs::write(at.join("frozen.json"), recipe(false).to_string()).expect("a file");
-    fs::write(at.join("finetune.json"), recipe(true).to_string()).expect("a file");
+    fs::write(at.join("frozen.json"), config(false).to_string()).expect("a file");
+    fs::write(at.join("finetune.json"), config(true).to_string()).expect("a file");
 }
 
-fn arguments<'a>(recipe: &'a str, artifacts: &'a str, cache: &'a str) -> Vec<&'a str> {
-    vec!["vgg19", "--data", "store", "--recipe", recipe, "--artifacts", artifacts, "--cache", cache, "--json"]
+fn arguments<'a>(config: &'a str, artifacts: &'a str, cache: &'a str) -> Vec<&'a str> {
+    vec!["vgg19", "--data", "store", "--config", config, "--artifacts", artifacts, "--cache", cache, "--json"]
 }
 
 /// Bytes of the artifact in use.
@@ -163,9 +163,9 @@ fn what_cannot_be_trained_is_said_at_once() {
     train(at, &["svm", "--data", "corpus", "--artifacts", "artifacts"]);
     fs::write(at.join("noise.safetensors"), [7u8; 1000]).expect("a file");
     fs::write(at.join("bad.json"), json!({ "seed": 1 }).to_string()).expect("a file");
-    let mut thaw = recipe(true);
-    thaw["finetune"]["thaw"] = json!(4);
-    fs::write(at.join("thaw.json"), thaw.to_string()).expect("a file");
+    let mut unfrozen = config(true);
+    unfrozen["finetune"]["unfreeze_from"] = json!(4);
+    fs::write(at.join("unfrozen.json"), unfrozen.to_string()).expect("a file");
     let cases: [(&[&str], &[&str]); 8] = [
         (&["--weights", "nowhere.pth"], &["nowhere.pth"]),
         (&["--weights", "noise.safetensors"], &["noise.safetensors"]),
@@ -173,8 +173,8 @@ fn what_cannot_be_trained_is_said_at_once() {
         (&["--device", "cuda"], &["cuda", "--features cuda"]),
         (&["--device", "abacus"], &["abacus", "flex"]),
         (&["--epochs", "3"], &["--regime finetune"]),
-        (&["--recipe", "bad.json"], &["bad.json"]),
-        (&["--recipe", "thaw.json"], &["thaw"]),
+        (&["--config", "bad.json"], &["bad.json"]),
+        (&["--config", "unfrozen.json"], &["unfreeze_from"]),
     ];
     for (more, words) in cases {
         let output = run("train", at, &[], &[&["vgg19", "--data", "store"], more].concat());

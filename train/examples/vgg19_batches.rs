@@ -29,14 +29,14 @@ fn main() -> Result<()> {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
 
     let mut rng = Rng::stream(42, 0);
-    let recipe = TrainingConfig::frozen(42);
-    let config = recipe.network(N_CLASSES);
+    let training = TrainingConfig::frozen(42);
+    let config = training.network(N_CLASSES);
     let dim = config.embedding_dim();
     let spec = FeatureSpec::gtzan_store().log_mel_alone();
     let parts = Vgg19Parameters {
         weights: BackboneWeights::random(config.n_blocks(), || rng.normal()),
-        channels: recipe.channels,
-        band_upsampling: recipe.band_upsampling,
+        channels: training.channels,
+        band_upsampling: training.band_upsampling,
         mean: vec![-40.0; spec.mel.n_mels],
         deviation: vec![12.0; spec.mel.n_mels],
         head: HeadParameters {

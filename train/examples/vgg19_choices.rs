@@ -1,6 +1,6 @@
 //! What each choice of the frozen network is worth, on GTZAN's `train` and `valid` parts.
 //!
-//! `vgg19_choices CORPUS WEIGHTS CACHE [SEEDS [ONLY]]` fits a plain recipe, and the same with one choice changed or a few, once for
+//! `vgg19_choices CORPUS WEIGHTS CACHE [SEEDS [ONLY]]` fits a plain config, and the same with one choice changed or a few, once for
 //! each seed, and prints a table in Markdown: accuracy by cross-validation among the clips that are fitted on, and accuracy,
 //! log-loss before and after the temperature, and calibration error on `valid`. `ONLY` keeps the choices whose name contains it.
 
@@ -22,7 +22,7 @@ use train::{
 type Change = (&'static str, fn(&mut TrainingConfig));
 
 const CHANGES: &[Change] = &[
-    ("plain: one row a band, 30-s passages, one head with dropout 0.5", |_| {}),
+    ("plain: one row a band, 30-s segments, one head with dropout 0.5", |_| {}),
     ("head: dropout 0", |r| r.head.dropout = 0.0),
     ("head: dropout 0.8", |r| r.head.dropout = 0.8),
     ("head: label smoothing 0.1", |r| r.head.label_smoothing = 0.1),
@@ -36,30 +36,32 @@ const CHANGES: &[Change] = &[
         *r = TrainingConfig { normalisations: no_normalisation(), ..by_band(r.seed) };
         r.head.dropout = 0.8;
     }),
-    ("the same, relative view", |r| {
+    ("the same, normalised by CMN", |r| {
         *r = TrainingConfig { normalisations: vec![Normalisation::Cmn], ..by_band(r.seed) };
         r.head.dropout = 0.8;
     }),
-    ("the same, both views", |r| {
+    ("the same, both normalisations", |r| {
         *r = by_band(r.seed);
         r.head.dropout = 0.8;
     }),
-    ("the same, both views, dropout 0.5", |r| {
+    ("the same, both normalisations, dropout 0.5", |r| {
         *r = by_band(r.seed);
         r.head.dropout = 0.5;
     }),
-    ("the same, both views, dropout 0.65", |r| *r = by_band(r.seed)),
-    ("the same, both views, dropout 0.9", |r| {
+    ("the same, both normalisations, dropout 0.65", |r| *r = by_band(r.seed)),
+    ("the same, both normalisations, dropout 0.9", |r| {
         *r = by_band(r.seed);
         r.head.dropout = 0.9;
     }),
-    ("the same, both views, dropout 0, one head", |r| {
+    ("the same, both normalisations, dropout 0, one head", |r| {
         *r = by_band(r.seed);
         (r.head.dropout, r.head.heads) = (0.0, 1);
     }),
-    ("the same, both views, dropout 0.65, by the line of music (the default)", |r| *r = TrainingConfig::frozen(r.seed)),
-    ("relative view", |r| r.normalisations = vec![Normalisation::Cmn]),
-    ("both views", |r| r.normalisations = vec![Normalisation::None, Normalisation::Cmn]),
+    ("the same, both normalisations, dropout 0.65, by the line of music (the default)", |r| {
+        *r = TrainingConfig::frozen(r.seed)
+    }),
+    ("normalised by CMN", |r| r.normalisations = vec![Normalisation::Cmn]),
+    ("both normalisations", |r| r.normalisations = vec![Normalisation::None, Normalisation::Cmn]),
     ("10 folds", |r| r.folds = 10),
     ("average alone", |r| r.statistics = vec![Statistic::Average]),
     ("average and maximum", |r| r.statistics = vec![Statistic::Average, Statistic::Maximum]),
@@ -96,9 +98,9 @@ fn main() -> Result<()> {
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
     let extractor = Extractor::new(spec.clone())?;
     let labels = labels(&set, &fold.train);
-    let sounds = PreparedDataset::new(&set, &fold.train, &labels, &extractor)?;
+    let training = PreparedDataset::new(&set, &fold.train, &labels, &extractor)?;
     let valid = PreparedDataset::new(&set, &fold.test, &labels, &extractor)?;
-    let workplace = FitContext {
+    let context = FitContext {
         backend: Backend::Flex,
         device: Backend::Flex.open()?,
         embeddings: Some(cache.clone().into()),
@@ -108,22 +110,22 @@ fn main() -> Result<()> {
     println!("|---|---|---|---|---|---|---|");
     for (name, change) in CHANGES.iter().filter(|(name, _)| name.contains(&only)) {
         let one = |seed: u64| -> Result<[f64; 5]> {
-            let mut recipe = by_band(seed);
-            recipe.normalisations = no_normalisation();
-            (recipe.band_upsampling, recipe.windows, recipe.head.dropout, recipe.head.heads) = (1, false, 0.5, 1);
-            change(&mut recipe);
-            let blocks = recipe.network(labels.len()).n_blocks();
+            let mut config = by_band(seed);
+            config.normalisations = no_normalisation();
+            (config.band_upsampling, config.windows, config.head.dropout, config.head.heads) = (1, false, 0.5, 1);
+            change(&mut config);
+            let blocks = config.network(labels.len()).n_blocks();
             let weights = BackboneWeights::read(Path::new(&weights), blocks)?;
-            let fitted = fit(&sounds, &valid, labels.len(), &spec, &weights, &recipe, &workplace)?;
+            let fitted = fit(&training, &valid, labels.len(), &spec, &weights, &config, &context)?;
             let parts = &fitted.parts;
-            let embedded = valid.embed(&Embedder::new(parts, &spec, &workplace)?)?;
+            let embedded = valid.embed(&Embedder::new(parts, &spec, &context)?)?;
             let evaluate = |temperature: f64| {
                 let scored: Vec<_> = embedded
                     .iter()
                     .zip(&valid.labels)
                     .map(|(clip, &truth)| {
                         let judged: Vec<_> = clip
-                            .passages
+                            .segments
                             .iter()
                             .map(|row| softmax(&logits(&parts.head, &chosen(&parts.config, row)), temperature))
                             .collect();

@@ -34,8 +34,8 @@ fn main() -> Result<()> {
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
     let extractor = Extractor::new(spec)?;
     let labels = labels(&set, &fold.train);
-    let sounds = PreparedDataset::new(&set, &fold.test, &labels, &extractor)?;
-    let (mean, deviation) = sounds.standardisation(Standardisation::Band)?;
+    let training = PreparedDataset::new(&set, &fold.test, &labels, &extractor)?;
+    let (mean, deviation) = training.standardisation(Standardisation::Band)?;
     let input = Preprocessor {
         normalisations: no_normalisation(),
         channels: Channels::Repeat,
@@ -48,8 +48,8 @@ fn main() -> Result<()> {
 
     let ways = [Some(Method::F4), Some(Method::F2), Some(Method::Direct), None];
     let mut errors = [[0.0f64; BLOCKS.len()]; 4];
-    for clip in (0..clips).map(|clip| clip * sounds.len() / clips.max(1)) {
-        let planes = input.planes(&[input.standardise(&sounds.log_mel(clip)?)], &Backend::Flex.open()?);
+    for clip in (0..clips).map(|clip| clip * training.len() / clips.max(1)) {
+        let planes = input.planes(&[input.standardise(&training.log_mel(clip)?)], &Backend::Flex.open()?);
         let [_, c, h, w] = planes.dims();
         let values: Vec<f32> =
             planes.into_data().try_to_vec().map_err(|error| anyhow::anyhow!("planes that are not f32: {error:?}"))?;

@@ -17,9 +17,9 @@ fn refused(at: &Path, arguments: &[&str]) -> String {
     let stderr = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(!output.status.success(), "{arguments:?} succeeded");
     assert!(!stderr.contains("panicked"), "{arguments:?}: {stderr}");
-    // No more than the first line, which says what music it was to be.
+    // No more than the first line, which says which dataset it was to be.
     let stdout = String::from_utf8(output.stdout).expect("UTF-8");
-    assert!(stdout.lines().all(|line| line.starts_with("Music: ")), "{arguments:?} wrote {stdout}");
+    assert!(stdout.lines().all(|line| line.starts_with("Dataset: ")), "{arguments:?} wrote {stdout}");
     stderr
 }
 

@@ -330,7 +330,7 @@ mod tests {
             whole: id.to_owned(),
             scored: Scored {
                 clip_id: id.to_owned(),
-                credit: "A: B, \"C\"".to_owned(),
+                metadata: "A: B, \"C\"".to_owned(),
                 group: "a".to_owned(),
                 truth,
                 probabilities: vec![first, 1.0 - first],

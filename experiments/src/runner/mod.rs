@@ -287,7 +287,7 @@ impl Runner {
         if self.datasets.is_empty() {
             output::remark(&source.announcement);
         }
-        let data = TrainingData::open(&source.corpora, spec, data.segments_per_clip, *threads)?;
+        let data = TrainingData::open(&source.datasets, spec, data.segments_per_clip, *threads)?;
         output::say_rejected(data.dataset().rejected());
         let labels = dataset::labels(data.dataset(), &(0..data.dataset().len()).collect::<Vec<_>>());
         let open = Rc::new(OpenDataset { data, labels });

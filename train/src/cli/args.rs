@@ -130,7 +130,7 @@ pub struct Vgg19Args {
     /// What is trained.
     #[arg(long, value_enum, default_value_t)]
     pub regime: Regime,
-    /// Every hyperparameter, as a JSON file of the form of `training.fit.recipe` in artifact.json.
+    /// The hyperparameters of the training, as a JSON file of the form of `training.fit.config` in artifact.json.
     #[arg(long, alias = "recipe", value_name = "FILE", conflicts_with = "regime")]
     pub config: Option<PathBuf>,
     /// Epochs of the tuning, instead of those of the configuration.
@@ -390,7 +390,7 @@ pub struct VerifyArgs {
     /// Features: a preset (gtzan-store, librosa) or a JSON file.
     #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]
     pub spec: String,
-    /// Every hyperparameter of the small network, as a JSON file like that of `vgg19`.
+    /// The hyperparameters of the small network, as a JSON file like that of `vgg19 --config`.
     #[arg(long, alias = "recipe", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The digests that must be found again.

@@ -7,7 +7,7 @@ use clap::Args;
 /// Where labelled datasets are.
 #[derive(Args, Clone, Debug, Default)]
 pub struct DataArgs {
-    /// A dataset: a folder with a folder of audio files for each genre, or a feature store. Several are joined; of a clip in two,
+    /// A dataset: a folder with a folder of audio files for each label, or a feature store. Several are joined; of a clip in two,
     /// the first counts.
     #[arg(long = "data", value_name = "DATASET")]
     pub datasets: Vec<PathBuf>,

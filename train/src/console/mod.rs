@@ -4,4 +4,3 @@ pub mod args;
 pub mod interrupt;
 pub mod output;
 pub mod progress;
-pub mod text;

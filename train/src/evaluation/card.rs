@@ -11,7 +11,7 @@ use models::{
 };
 use serde_json::Value;
 
-use crate::{evaluation::metrics::Evaluation, source, training::vgg19::TrainingConfig};
+use crate::{evaluation::metrics::Evaluation, source};
 
 /// Confusions that the limits name.
 const CONFUSIONS: usize = 3;
@@ -83,15 +83,16 @@ fn what_it_is(manifest: &Manifest) -> String {
             counts["support_vectors"], counts["dimensions"]
         )
     } else {
-        let recipe: Option<TrainingConfig> = serde_json::from_value(training["fit"]["recipe"].clone()).ok();
-        let blocks = recipe.as_ref().and_then(|recipe| recipe.pooled_blocks.last()).copied().unwrap_or_default();
-        let views = recipe.as_ref().map_or(&[][..], |recipe| &recipe.normalisations);
-        let picture = match views {
+        let config = network_config(training);
+        let blocks = config["pooled_blocks"].as_array().and_then(|blocks| blocks.last()?.as_u64()).unwrap_or_default();
+        let normalisations = config.get("normalisations").or_else(|| config.get("views")).cloned().unwrap_or_default();
+        let normalisations: Vec<Normalisation> = serde_json::from_value(normalisations).unwrap_or_default();
+        let picture = match normalisations.as_slice() {
             [Normalisation::Cmn] => "as a picture in which each band is less its mean",
             [] | [Normalisation::None] => "as a picture",
             _ => "as two pictures, one of which has each band less its mean and so knows nothing of equalisers",
         };
-        let tuned = recipe.as_ref().is_some_and(|recipe| recipe.finetune.is_some());
+        let tuned = !config["finetune"].is_null();
         let convolutions = match (training["weights"].as_str(), tuned) {
             (Some("random"), _) => "random",
             (_, true) => "learnt on ImageNet's photographs, the last of them tuned to music",
@@ -112,6 +113,12 @@ fn what_it_is(manifest: &Manifest) -> String {
         manifest.labels.join(", "),
         spec.seconds(spec.segmentation.window.frames),
     )
+}
+
+/// How a network was trained. Versions before called it a recipe.
+fn network_config(training: &Value) -> &Value {
+    let fit = &training["fit"];
+    fit.get("config").unwrap_or(&fit["recipe"])
 }
 
 fn use_section(card: &mut String, music: &Music) {
@@ -253,7 +260,7 @@ fn how_it_was_made(card: &mut String, artifact: &Artifact) -> Result<()> {
             "Temperature {:.3}, by artist-grouped cross-validation among the clips that were fitted on.",
             fit["calibration"]["temperature"].as_f64().unwrap_or(1.0)
         );
-        (&fit["recipe"], "recipe")
+        (network_config(training), "config")
     };
     let refit = if training["refit"] == true { " --refit" } else { "" };
     let weights = if is_svm(manifest) { "" } else { " --weights WEIGHTS" };

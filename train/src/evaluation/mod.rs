@@ -8,3 +8,4 @@ pub mod metrics;
 pub mod projection;
 pub mod report;
 pub mod scoring;
+pub mod text;

@@ -38,15 +38,20 @@ pub struct ClipVectors {
 }
 
 impl TrainingData {
-    /// Opens corpora as one dataset; audio is extracted on the way. `pieces` cuts each clip into so many.
+    /// Joins datasets into one; audio is extracted on the way. Each clip is cut into `segments_per_clip` where they are given.
     ///
     /// # Errors
     /// Those of [`LabelledDataset::open`] and [`LabelledDataset::in_segments`].
-    pub fn open(corpora: &[PathBuf], spec: &FeatureSpec, pieces: Option<usize>, threads: usize) -> Result<Self> {
+    pub fn open(
+        paths: &[PathBuf],
+        spec: &FeatureSpec,
+        segments_per_clip: Option<usize>,
+        threads: usize,
+    ) -> Result<Self> {
         let scratch = Scratch::new().ok();
-        let mut dataset = open_dataset(corpora, spec, threads, scratch.as_ref())?;
-        if let Some(pieces) = pieces {
-            dataset = dataset.in_segments(pieces)?;
+        let mut dataset = open_dataset(paths, spec, threads, scratch.as_ref())?;
+        if let Some(segments) = segments_per_clip {
+            dataset = dataset.in_segments(segments)?;
         }
         Ok(Self { _scratch: scratch, ..Self::new(dataset)? })
     }
@@ -139,13 +144,13 @@ impl TrainingData {
     }
 }
 
-/// Opens corpora as one dataset; audio is extracted on the way, into `scratch`, which must outlive the dataset.
+/// Joins datasets into one; audio is extracted on the way, into `scratch`, which must outlive the dataset.
 /// Stores need no `scratch`.
 ///
 /// # Errors
 /// Those of [`LabelledDataset::open`].
 pub fn open_dataset(
-    corpora: &[PathBuf],
+    paths: &[PathBuf],
     spec: &FeatureSpec,
     threads: usize,
     scratch: Option<&Scratch>,
@@ -157,7 +162,7 @@ pub fn open_dataset(
         scratch: scratch.map(Scratch::path),
         ..ExtractOptions::default()
     };
-    Ok(LabelledDataset::open(corpora, spec, &options)?)
+    Ok(LabelledDataset::open(paths, spec, &options)?)
 }
 
 /// A pool of so many threads; of one for each core for 0.

@@ -16,7 +16,7 @@ use super::{
     dataset::{TrainingData, threads_of},
     pretrained::Pretrained,
     svm::{self, Hyperparameters, Search, TrainingSet},
-    vgg19::{self, Embedder, Epoch, FitContext, Heads, PreparedDataset, TrainingConfig},
+    vgg19::{self, Embedder, Epoch, FitContext, FittedVgg19, Heads, PreparedDataset, TrainingConfig},
 };
 use crate::{
     console::progress::Stage,
@@ -134,7 +134,7 @@ impl Learner for SvmLearner {
         let svm::FittedSvm { svm, report, cross_validated } = fitted.map_err(|error| match error {
             svm::Error::TooFewGroups { class, clips, groups } => anyhow!(
                 "{} has {clips} clip(s) of {groups} artist(s) to fit on; two artists of every genre are needed, so that choices \
-                 can be judged on music of artists that were not fitted on: add clips, leave the genre out, or name artists in \
+                 can be evaluated on tracks of artists that were not fitted on: add clips, leave the genre out, or name artists in \
                  clips.csv",
                 labels[class]
             ),
@@ -216,7 +216,7 @@ impl Learner for Vgg19Learner {
         };
         let fitted = threads_of(threads)?
             .install(|| vgg19::fit(&training, &stopping, labels.len(), spec, weights, &config, &context))?;
-        let vgg19::Fitted { parts, report, cross_validated, heads, embedder } = fitted;
+        let FittedVgg19 { parts, report, cross_validated, heads, embedder } = fitted;
         let identity = unversioned(self.name(), spec);
         let extractor = Extractor::new(spec.clone())?;
         let calibration = &report.calibration;

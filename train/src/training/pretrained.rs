@@ -48,7 +48,7 @@ impl Pretrained {
     pub fn remark(&self) -> Option<&'static str> {
         self.is_random.then_some(
             "The convolutions are random: no ImageNet weights were named (--weights) or fetched (train weights fetch). \
-             Pretrained ones hear more.",
+             Pretrained ones know more.",
         )
     }
 
@@ -57,8 +57,8 @@ impl Pretrained {
     ///
     /// # Errors
     /// When a file is there and cannot be used.
-    pub fn choose(named: Option<&Path>, recipe: &TrainingConfig, artifacts: &Path) -> Result<Self> {
-        let blocks = recipe.pooled_blocks.iter().copied().max().unwrap_or(BLOCKS.len());
+    pub fn choose(named: Option<&Path>, config: &TrainingConfig, artifacts: &Path) -> Result<Self> {
+        let blocks = config.pooled_blocks.iter().copied().max().unwrap_or(BLOCKS.len());
         let fetched = PathBuf::from(DEFAULT_WEIGHTS);
         let file = match named {
             Some(path) => Some(path.to_owned()),
@@ -69,13 +69,13 @@ impl Pretrained {
             let weights = BackboneWeights::read(&path, blocks)?;
             return Ok(Self { weights, is_random: false });
         }
-        let mut rng = Rng::stream(recipe.seed, 0x5EED);
+        let mut rng = Rng::stream(config.seed, 0x5EED);
         Ok(Self { weights: BackboneWeights::random(blocks, || rng.normal()), is_random: true })
     }
 }
 
 /// The weights of a network whose convolutions are still those of a network for photographs, `blocks` of them or more: of the
-/// versions in the folder of the model the one in use, else the first. A tuned one is passed over, for it has heard clips that
+/// versions in the folder of the model the one in use, else the first. A tuned one is passed over, for it was fitted on clips that
 /// another training may hold out.
 fn untuned(model_dir: &Path, blocks: usize) -> Option<PathBuf> {
     let in_use = artifact::current(model_dir).ok();
@@ -83,9 +83,9 @@ fn untuned(model_dir: &Path, blocks: usize) -> Option<PathBuf> {
     let usable = |version: &String| {
         let artifact = Artifact::open(&model_dir.join(version)).ok()?;
         let training = &artifact.manifest().training;
-        let recipe: TrainingConfig = serde_json::from_value(training["fit"]["recipe"].clone()).ok()?;
-        let has = recipe.pooled_blocks.iter().copied().max()?;
-        let usable = training["weights"] == PRETRAINED && recipe.finetune.is_none() && has >= blocks;
+        let config = TrainingConfig::of_artifact(training)?;
+        let has = config.pooled_blocks.iter().copied().max()?;
+        let usable = training["weights"] == PRETRAINED && config.finetune.is_none() && has >= blocks;
         usable.then(|| artifact.dir().join(artifact::WEIGHTS))
     };
     in_use.iter().chain(&versions).find_map(usable)

@@ -49,7 +49,7 @@ pub struct Inputs {
 pub fn small_config() -> TrainingConfig {
     let augment = Augment { mixup: 0.3, mask: 8, stretch: 0.2, shift: 3, equaliser: 3.0 };
     let finetune = FinetuneConfig {
-        thaw: 2,
+        unfreeze_from: 2,
         epochs: 2,
         batch: 8,
         crop: 32,
@@ -63,7 +63,7 @@ pub fn small_config() -> TrainingConfig {
         label_smoothing: 0.1,
         averaging: 0.9,
         augment,
-        look_every: 1,
+        evaluate_every: 1,
         patience: 5,
     };
     let whole = TrainingConfig::frozen(SEED);

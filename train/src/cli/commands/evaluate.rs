@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 
 use crate::{
     cli::args::EvaluateArgs,
-    console::{interrupt::Scratch, output, text},
+    console::{interrupt::Scratch, output},
     evaluation::{
         comparison::Paired,
         documents::Documents,
         metrics::{Evaluation, Scored},
         report::Against,
         scoring::{self, ScoredClips},
+        text,
     },
     source,
     training::dataset::open_dataset,

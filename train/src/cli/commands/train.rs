@@ -10,10 +10,8 @@ use serde_json::json;
 use super::read_spec;
 use crate::{
     cli::args::{FitArgs, Regime, SvmArgs, Vgg19Args},
-    console::{
-        output::{self, print_json},
-        text,
-    },
+    console::output::{self, print_json},
+    evaluation::text,
     source::{self, Source},
     training::{
         Learner, Pretrained, Published, SvmLearner, TrainingData, TrainingPlan, Vgg19Learner,
@@ -82,7 +80,7 @@ pub fn vgg19(args: &Vgg19Args) -> Result<()> {
 
 /// The machine's part of the command that makes it again.
 fn svm_command(search: &Search) -> String {
-    format!("svm --data CORPUS{}", if *search == Search::default() { "" } else { " --search SEARCH" })
+    format!("svm --data DATASET{}", if *search == Search::default() { "" } else { " --search SEARCH" })
 }
 
 /// How a network is fitted, and that part of the command that makes it again.
@@ -90,7 +88,7 @@ fn vgg19_learner(args: &Vgg19Args) -> Result<(Vgg19Learner, String)> {
     let config = config(args)?;
     let weights = Pretrained::choose(args.weights.as_deref(), &config, &args.fit.artifacts)?;
     let named = if weights.is_random() { "" } else { " --weights WEIGHTS" };
-    let command = format!("vgg19 --data CORPUS{named} {}", flags(args, &config));
+    let command = format!("vgg19 --data DATASET{named} {}", flags(args, &config));
     let cache = (!args.no_cache).then(|| args.cache.clone());
     Ok((Vgg19Learner { config, weights: Arc::new(weights), backend: args.device, cache }, command))
 }
@@ -117,7 +115,7 @@ impl<'a> Training<'a> {
         } else {
             output::line(&source.announcement)?;
         }
-        let data = TrainingData::open(&source.corpora, spec, None, threads)?;
+        let data = TrainingData::open(&source.datasets, spec, None, threads)?;
         let plan = TrainingPlan::new(data.dataset(), split, args.refit, args.seed)?;
         Ok(Self { args, data, plan })
     }
@@ -227,10 +225,10 @@ fn read_search(path: &Path) -> Result<Search> {
 }
 
 /// What says how it is trained, as it was given, but for the folder of a file.
-fn flags(args: &Vgg19Args, recipe: &TrainingConfig) -> String {
+fn flags(args: &Vgg19Args, config: &TrainingConfig) -> String {
     let how = match args.config {
-        Some(_) => "--recipe RECIPE".to_owned(),
-        None => format!("--regime {}", recipe.regime()),
+        Some(_) => "--config CONFIG".to_owned(),
+        None => format!("--regime {}", config.regime()),
     };
     let epochs = args.epochs.map(|epochs| format!(" --epochs {epochs}")).unwrap_or_default();
     let device = if args.device == Backend::default() { String::new() } else { format!(" --device {}", args.device) };
@@ -240,36 +238,36 @@ fn flags(args: &Vgg19Args, recipe: &TrainingConfig) -> String {
 /// The configuration that the arguments make.
 fn config(args: &Vgg19Args) -> Result<TrainingConfig> {
     let seed = args.fit.seed;
-    let mut recipe = match args.regime {
+    let mut config = match args.regime {
         Regime::Frozen => TrainingConfig::frozen(seed),
         Regime::Finetune => TrainingConfig::finetune(seed),
     };
     if let Some(path) = &args.config {
-        recipe = TrainingConfig { seed, ..read_recipe(path)? };
+        config = TrainingConfig { seed, ..read_config(path)? };
     }
-    match (&mut recipe.finetune, args.epochs) {
+    match (&mut config.finetune, args.epochs) {
         (Some(tuning), Some(epochs)) => tuning.epochs = epochs,
         (None, Some(_)) => bail!("--epochs is of the tuning; add --regime finetune"),
         (_, None) => {}
     }
-    check(&recipe)?;
-    if args.fit.refit && recipe.finetune.is_some() {
+    check(&config)?;
+    if args.fit.refit && config.finetune.is_some() {
         bail!("--refit holds no clip out that could stop a tuning early; train without it, or with --regime frozen");
     }
-    Ok(recipe)
+    Ok(config)
 }
 
-/// Refuses a recipe that cannot be trained.
+/// Refuses a configuration that cannot be trained.
 ///
 /// # Errors
 /// Which rule it breaks.
-pub(super) fn check(recipe: &TrainingConfig) -> Result<()> {
-    recipe.check().map_err(|rule| anyhow!("the recipe cannot be trained: {rule}"))
+pub(super) fn check(config: &TrainingConfig) -> Result<()> {
+    config.check().map_err(|rule| anyhow!("the configuration cannot be trained: {rule}"))
 }
 
-/// Reads `--recipe`.
-pub(super) fn read_recipe(path: &Path) -> Result<TrainingConfig> {
-    let text =
-        std::fs::read_to_string(path).with_context(|| format!("failed to read the recipe {}", path.display()))?;
-    serde_json::from_str(&text).with_context(|| format!("failed to understand the recipe {}", path.display()))
+/// Reads `--config`.
+pub(super) fn read_config(path: &Path) -> Result<TrainingConfig> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("failed to read the configuration {}", path.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("failed to understand the configuration {}", path.display()))
 }

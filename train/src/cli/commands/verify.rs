@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{
     read_spec,
-    train::{check, read_recipe},
+    train::{check, read_config},
 };
 use crate::{
     cli::args::VerifyArgs,
@@ -28,7 +28,7 @@ pub fn run(args: &VerifyArgs) -> Result<()> {
         // The runs take place elsewhere.
         path.canonicalize().with_context(|| format!("failed to find {}", path.display()))
     });
-    let config = args.config.as_deref().map_or_else(|| Ok(verify::small_config()), read_recipe)?;
+    let config = args.config.as_deref().map_or_else(|| Ok(verify::small_config()), read_config)?;
     check(&config)?;
     let inputs = Inputs { dataset: dataset.transpose()?, spec: read_spec(&args.spec)?, config };
     let report = verify::run(&inputs, if args.write_lock { None } else { lock.as_ref() })?;

@@ -42,11 +42,16 @@ impl BinaryProblem {
             .pos_neg_weights(c_first, c_second)
             .eps(tolerance)
             .fit(&self.dataset)?;
-        // Why it stopped is private; only its description tells.
-        let converged = !svm.to_string().starts_with("Reached maximal iterations");
+        let converged = converged(&svm.to_string());
         let negligible = |alpha: f64| if alpha.abs() > 100.0 * f64::EPSILON { alpha } else { 0.0 };
         Ok(BinarySvm { coefficients: svm.alpha.iter().copied().map(negligible).collect(), rho: svm.rho, converged })
     }
+}
+
+/// Whether the solver reached its tolerance before its limit of iterations, from the description of a machine: linfa-svm 0.8 keeps the
+/// reason private and has no accessor for it.
+fn converged(description: &str) -> bool {
+    !description.starts_with("Reached maximal iterations")
 }
 
 /// The lower factor of `K + RIDGE · I`, row by row, so that inner products run over contiguous memory.
@@ -91,6 +96,21 @@ mod tests {
                 assert!((product[(i, j)] - kernel(i, j)).abs() < 1e-8, "{i} {j}");
             }
         }
+    }
+
+    #[test]
+    fn convergence_is_read_from_the_description_of_a_machine() {
+        let (points, first) = points();
+        let svm = linfa_svm::Svm::<f64, bool>::params()
+            .gaussian_kernel(1.0)
+            .pos_neg_weights(1.0, 1.0)
+            .fit(&DatasetBase::new(points, Array1::from(first)))
+            .expect("fits");
+        let description = svm.to_string();
+        assert!(description.starts_with("Exited after"), "linfa-svm has other words: {description}");
+        assert!(converged(&description));
+        // As its `Display` has it for the other reason.
+        assert!(!converged("Reached maximal iterations 10000000 with obj = -1.5 and 3 support vectors"));
     }
 
     #[test]

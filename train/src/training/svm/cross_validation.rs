@@ -1,22 +1,27 @@
-//! Decision values of clips that a machine has not seen, and how good each point of the grid is by them.
+//! Decision values of clips that a machine has not seen, how good each point of the grid is by them, and the temperature that makes
+//! their probabilities better.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::svm::{
-    coupling,
+    coupling::{self, tempered},
     kernel::{rbf, squared_distance},
     pairs,
     platt::Sigmoid,
 };
 use rayon::prelude::*;
+use serde::Serialize;
 
 use super::{
-    Error, Result, Search, TrainingSet,
     binary::{BinaryProblem, BinarySvm},
-    scaler::{Scaler, block_weights},
-    score::Score,
-    search::{Calibration, ClassWeight, Hyperparameters},
+    error::{Error, Result},
+    search::{Calibration, ClassWeight, Hyperparameters, Search},
+    training_set::{Scaler, TrainingSet, block_weights},
 };
+use crate::training::golden;
+
+/// Least probability that counts in a log-loss.
+const MIN_PROBABILITY: f64 = 1e-15;
 
 /// Called with the number of steps that are done, and of all.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
@@ -34,7 +39,7 @@ pub(super) struct HeldOut {
 /// One point of the grid: for each repeat of the cross-validation, each of its folds.
 pub(super) type GridPoint = (Hyperparameters, Vec<Vec<HeldOut>>);
 
-/// Fits and judges every point of the grid on every fold. Points are in the order balance, gamma, C.
+/// Fits every point of the grid on every fold, and evaluates it by the clips that are held out. Points are in the order balance, gamma, C.
 pub(super) fn cross_validate(
     set: &TrainingSet,
     search: &Search,
@@ -52,9 +57,9 @@ pub(super) fn cross_validate(
     let mut grid: Vec<GridPoint> = points(search).map(|point| (point, vec![Vec::new(); search.repeats])).collect();
     for (repeat, folds) in repeats.iter().enumerate() {
         for fold in folds {
-            let held_clip: Vec<bool> = (0..set.labels.len()).map(|clip| fold.binary_search(&clip).is_ok()).collect();
+            let is_held_out: Vec<bool> = (0..set.labels.len()).map(|clip| fold.binary_search(&clip).is_ok()).collect();
             let (mut held, fitted): (Vec<usize>, Vec<usize>) =
-                (0..set.vectors.len()).partition(|&segment| held_clip[set.clip[segment]]);
+                (0..set.vectors.len()).partition(|&segment| is_held_out[set.clip[segment]]);
             held.retain(|&segment| set.evaluated[segment]);
             for (b, &balance) in search.balance.iter().enumerate() {
                 let space = Space::new(set, &fitted, balance);
@@ -183,7 +188,7 @@ pub(super) fn sigmoids(samples: &[Vec<(f64, bool)>], calibration: Calibration) -
     }
 }
 
-/// Coupled probabilities of every judged segment, each by sigmoids that were fitted on the folds that it is not in.
+/// Coupled probabilities of every segment that clips are evaluated by, each by sigmoids that were fitted on the folds that it is not in.
 pub(super) fn held_out_probabilities(
     folds: &[HeldOut],
     labels: &[usize],
@@ -216,9 +221,85 @@ pub(super) fn score(
         .iter()
         .map(|folds| {
             let segments = held_out_probabilities(folds, labels, set.n_classes(), calibration);
-            super::score::of_clips(set, &segments, 1.0)
+            accuracy_and_log_loss(set, &segments, 1.0)
         })
         .collect();
     let mean = |value: fn(&(f64, f64)) -> f64| scores.iter().map(value).sum::<f64>() / scores.len() as f64;
     Score { hyperparameters: *hyperparameters, accuracy: mean(|score| score.0), log_loss: mean(|score| score.1) }
+}
+
+/// How good one point of the grid is, by cross-validation on clips.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Score {
+    /// The point.
+    #[serde(flatten)]
+    pub hyperparameters: Hyperparameters,
+    /// Share of clips that was right, 0 to 1.
+    pub accuracy: f64,
+    /// Mean negative natural logarithm of the probability of the right class.
+    pub log_loss: f64,
+}
+
+/// Accuracy and log-loss of clips from the probabilities of their segments; clips without a segment's are left out.
+pub(super) fn accuracy_and_log_loss(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> (f64, f64) {
+    let losses = losses(set, segments, temperature);
+    let n = losses.len().max(1) as f64;
+    let right = losses.iter().filter(|(_, right, _)| *right).count() as f64;
+    (right / n, losses.iter().map(|(_, _, loss)| loss).sum::<f64>() / n)
+}
+
+/// Probabilities of each clip from those of its segments; none for a clip without.
+pub(super) fn probabilities_of_clips(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> Vec<Vec<f64>> {
+    let mut by_clip: Vec<Vec<Vec<f64>>> = vec![Vec::new(); set.labels.len()];
+    for (&clip, probabilities) in set.clip.iter().zip(segments) {
+        if !probabilities.is_empty() {
+            by_clip[clip].push(tempered(probabilities, temperature));
+        }
+    }
+    by_clip.iter().map(|segments| models::pool(segments.iter().map(Vec::as_slice))).collect()
+}
+
+/// For each clip that has probabilities: its index, whether it is right, and its loss.
+fn losses(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> Vec<(usize, bool, f64)> {
+    let clips = probabilities_of_clips(set, segments, temperature);
+    let scored = clips.into_iter().enumerate().filter(|(_, probabilities)| !probabilities.is_empty());
+    scored
+        .map(|(clip, probabilities)| {
+            let label = set.labels[clip];
+            let right = models::most_probable(&probabilities) == label;
+            (clip, right, -libm::log(probabilities[label].max(MIN_PROBABILITY)))
+        })
+        .collect()
+}
+
+/// The temperature that makes the log-loss of clips least, or 1 where one chosen without a fold does not help on that
+/// fold. `repeats` are the folds and the probabilities of their segments.
+pub(super) fn temperature(set: &TrainingSet, repeats: &[(&[HeldOut], Vec<Vec<f64>>)]) -> f64 {
+    let everywhere: Vec<&[Vec<f64>]> = repeats.iter().map(|(_, segments)| segments.as_slice()).collect();
+    let plain: f64 = everywhere.iter().map(|segments| total_loss(set, segments, 1.0)).sum();
+    let mut crossed = 0.0;
+    for (folds, segments) in repeats {
+        for held in *folds {
+            let mut outside = segments.clone();
+            let mut inside = vec![Vec::new(); segments.len()];
+            for &segment in &held.segments {
+                inside[segment] = std::mem::take(&mut outside[segment]);
+            }
+            crossed += total_loss(set, &inside, best_temperature(set, &[outside.as_slice()]));
+        }
+    }
+    if crossed < plain { best_temperature(set, &everywhere) } else { 1.0 }
+}
+
+fn total_loss(set: &TrainingSet, segments: &[Vec<f64>], temperature: f64) -> f64 {
+    losses(set, segments, temperature).iter().map(|(_, _, loss)| loss).sum()
+}
+
+/// Golden-section search over the logarithm of the temperature, 1/4 to 4.
+fn best_temperature(set: &TrainingSet, repeats: &[&[Vec<f64>]]) -> f64 {
+    const STEPS: usize = 24;
+    let loss = |logarithm: f64| -> f64 {
+        repeats.iter().map(|segments| total_loss(set, segments, libm::exp(logarithm))).sum()
+    };
+    libm::exp(golden::minimum([-libm::log(4.0), libm::log(4.0)], STEPS, loss))
 }

@@ -7,9 +7,9 @@ pub enum Error {
     /// A training set whose parts do not fit together.
     #[error("invalid training set: {0}")]
     Set(String),
-    /// A class that cannot be judged by cross-validation.
+    /// A class that cannot be evaluated by cross-validation.
     #[error(
-        "class {class} has {clips} clip(s) of {groups} artist(s); at least 2 artists of every class are needed, so that it can be judged on music of artists that were not trained on: add clips, or leave the class out"
+        "class {class} has {clips} clip(s) of {groups} artist(s); at least 2 artists of every class are needed, so that it can be evaluated on tracks of artists that were not trained on: add clips, or leave the class out"
     )]
     TooFewGroups {
         /// Its label.

@@ -3,8 +3,8 @@
 //!
 //! 1. The clips are dealt to folds; an artist is in one fold only. On each fold every pair of genres is fitted at every
 //!    point of the grid, and decides on the clips that were held out.
-//! 2. A point is judged by the coupled probabilities of the held-out clips. Platt's sigmoids, which those need, are fitted
-//!    on the decision values of the *other* folds, so that nothing is judged on what it was fitted to.
+//! 2. A point is evaluated by the coupled probabilities of the held-out clips. Platt's sigmoids, which those need, are fitted
+//!    on the decision values of the *other* folds, so that nothing is evaluated on what it was fitted to.
 //! 3. At the best point, the sigmoids are fitted on the held-out decision values of all folds, and a temperature on the
 //!    held-out probabilities.
 //! 4. The scaler and the machines are fitted on all clips at the best point.
@@ -14,22 +14,22 @@
 mod binary;
 mod cross_validation;
 mod error;
-mod scaler;
-mod score;
 mod search;
-mod set;
+mod training_set;
 
 use models::svm::{Svm, SvmParameters, kernel::rbf, pairs, platt::Sigmoid};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::cross_validation::{Space, distances, fit_pair, held_out_probabilities, platt_samples, sigmoids};
+use self::cross_validation::{
+    Space, accuracy_and_log_loss, distances, fit_pair, held_out_probabilities, platt_samples, probabilities_of_clips,
+    sigmoids,
+};
 pub use self::{
-    cross_validation::Progress,
+    cross_validation::{Progress, Score},
     error::{Error, Result},
-    score::Score,
     search::{Calibration, ClassWeight, Criterion, Hyperparameters, Search},
-    set::TrainingSet,
+    training_set::TrainingSet,
 };
 
 /// A fitted machine and how it was chosen.
@@ -113,16 +113,17 @@ fn fit_here(set: &TrainingSet, search: &Search, seed: u64, progress: Progress<'_
     let sigmoids = sigmoids(&samples, search.calibration);
     let probabilities = |folds| held_out_probabilities(folds, &labels, n_classes, search.calibration);
     let held_out: Vec<_> = repeats.iter().map(|folds| (folds.as_slice(), probabilities(folds))).collect();
-    let temperature = if search.temperature { score::temperature(set, &held_out) } else { 1.0 };
-    let judged: Vec<_> = held_out.iter().map(|(_, segments)| score::of_clips(set, segments, temperature)).collect();
-    let by_clip = |(_, segments): &(_, Vec<_>)| score::probabilities_of_clips(set, segments, temperature);
+    let temperature = if search.temperature { cross_validation::temperature(set, &held_out) } else { 1.0 };
+    let evaluated: Vec<_> =
+        held_out.iter().map(|(_, segments)| accuracy_and_log_loss(set, segments, temperature)).collect();
+    let by_clip = |(_, segments): &(_, Vec<_>)| probabilities_of_clips(set, segments, temperature);
     let unseen: Vec<_> = held_out.iter().map(by_clip).collect();
     let mean = |clip: usize| models::pool(unseen.iter().map(|repeat| repeat[clip].as_slice()));
     let unseen = (0..set.labels.len()).map(mean).collect();
-    let n = judged.len() as f64;
+    let n = evaluated.len() as f64;
     let cross_validated = CrossValidated {
-        accuracy: judged.iter().map(|score| score.0).sum::<f64>() / n,
-        log_loss: judged.iter().map(|score| score.1).sum::<f64>() / n,
+        accuracy: evaluated.iter().map(|score| score.0).sum::<f64>() / n,
+        log_loss: evaluated.iter().map(|score| score.1).sum::<f64>() / n,
     };
 
     let (svm, final_failed) = fit_all(set, search, &chosen.hyperparameters, &sigmoids, temperature)?;

@@ -1,8 +1,8 @@
-//! [`Search`]: which hyperparameters are tried, and how they are judged.
+//! [`Search`]: which hyperparameters are tried, and what is best.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Error, Result};
+use super::error::{Error, Result};
 
 /// The grid of hyperparameters and the cross-validation that chooses among them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -57,7 +57,7 @@ pub enum Calibration {
 pub enum Criterion {
     /// Share of clips that is right.
     Accuracy,
-    /// Mean negative logarithm of the probability of the right genre.
+    /// Mean negative logarithm of the probability of the right class.
     LogLoss,
 }
 

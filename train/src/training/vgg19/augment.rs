@@ -1,13 +1,13 @@
-//! What is done to a clip before the network hears it in training: a random crop, and what [`Augment`] says.
+//! What is done to a clip before it goes through the network in training: a random crop, and what [`Augment`] says.
 
 use data::rng::Rng;
 use ndarray::{Array2, ArrayView2, Axis, Slice};
 
-use super::recipe::Augment;
+use super::config::Augment;
 
 /// Points of the random equaliser, evenly spaced over the bands.
 const EQUALISER_POINTS: usize = 5;
-/// Bands and stretches of time that are silenced.
+/// Spans of bands, and of frames, that are silenced.
 const MASKS: usize = 2;
 
 /// A random crop of `frames` frames of a standardised log-mel `[n_mels, n_frames]`; shorter ones are repeated.
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn without_augmentation_a_crop_is_a_stretch_of_the_clip() {
+    fn without_augmentation_a_crop_is_a_span_of_the_clip() {
         let z = ramp(50);
         let mut starts = std::collections::BTreeSet::new();
         for seed in 0..200 {

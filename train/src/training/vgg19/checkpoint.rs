@@ -1,4 +1,4 @@
-//! [`Checkpoint`]: a tuning on disk, so that one that was killed is taken up where it was.
+//! [`Checkpoint`]: a tuning on disk, so that one that was killed goes on where it was.
 
 use std::{collections::HashMap, fs, io::Write as _, path::Path};
 
@@ -8,14 +8,44 @@ use safetensors::{
     Dtype, SafeTensors,
     tensor::{TensorView, serialize},
 };
-
-use super::tune::Progress;
+use serde::{Deserialize, Serialize};
 
 const PROGRESS: &str = "progress";
 const BEST: &str = "best";
 
+/// How one epoch went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Mean loss of its steps, with mixed clips and smoothed targets.
+    pub loss: f64,
+    /// Share of its crops whose most probable class is the one that the larger share of the mix is.
+    pub accuracy: f64,
+    /// How good the averaged weights are on the held-out clips, if they were evaluated on.
+    pub held_out: Option<HeldOutScore>,
+}
+
+/// How good a network is on held-out clips, before any temperature.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HeldOutScore {
+    /// Mean of −ln of the probability of the true class.
+    pub log_loss: f64,
+    /// Share that is right.
+    pub accuracy: f64,
+}
+
+/// How far a tuning is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Progress {
+    pub history: Vec<Epoch>,
+    pub steps: usize,
+    /// Epochs and log-loss of the best evaluation on held-out clips.
+    pub best: Option<(usize, f64)>,
+    /// Evaluations since then.
+    pub worse: usize,
+}
+
 /// One tensor with its name.
-pub(super) struct Named {
+pub(super) struct NamedTensor {
     pub name: String,
     pub shape: Vec<usize>,
     pub values: Vec<f32>,
@@ -32,14 +62,14 @@ impl Checkpoint {
     pub(super) fn write(
         path: &Path,
         progress: &Progress,
-        tensors: Vec<Named>,
+        tensors: Vec<NamedTensor>,
         best: Option<&Vgg19Parameters>,
     ) -> Result<()> {
         let folder = path.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         let mut stored: Vec<_> = tensors
             .into_iter()
-            .map(|Named { name, shape, values }| {
+            .map(|NamedTensor { name, shape, values }| {
                 (name, Dtype::F32, shape, values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
             })
             .collect();

@@ -10,9 +10,9 @@ use models::vgg19::{HeadParameters, Vgg19Config};
 use optimiser::{AdamW, Regression};
 use rayon::prelude::*;
 
-use super::{recipe::HeadConfig, sounds::values};
+use super::{config::HeadConfig, embedder::values};
 
-/// Mean of each dimension, and 1 / deviation, so scaled that what a typical embedding holds of each view has a length of 1.
+/// Mean of each dimension, and 1 / deviation, so scaled that what a typical embedding holds of each normalisation has a length of 1.
 fn scaler(rows: &[Vec<f32>], dim_per_normalisation: usize) -> (Vec<f32>, Vec<f32>) {
     let dim = rows.first().map_or(0, Vec::len);
     let n = rows.len().max(1) as f64;
@@ -21,7 +21,7 @@ fn scaler(rows: &[Vec<f32>], dim_per_normalisation: usize) -> (Vec<f32>, Vec<f32
             let mean = rows.iter().map(|row| f64::from(row[i])).sum::<f64>() / n;
             let variance = rows.iter().map(|row| (f64::from(row[i]) - mean).powi(2)).sum::<f64>() / n;
             let deviation = libm::sqrt(variance);
-            // A channel that never speaks says nothing.
+            // A channel that is always the same tells nothing.
             let scale =
                 if deviation > 1e-6 { 1.0 / (deviation * libm::sqrt(dim_per_normalisation as f64)) } else { 0.0 };
             (mean as f32, scale as f32)
@@ -53,12 +53,12 @@ pub(super) fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> 
 /// What a head was fitted on: to fit others, on some of the clips.
 #[derive(Debug)]
 pub struct Heads {
-    /// `[clip][passage or window][dimension]`.
+    /// `[clip][segment or window][dimension]`.
     embeddings: Vec<Vec<Vec<f32>>>,
     /// Class of each clip.
     labels: Vec<usize>,
     config: Vgg19Config,
-    recipe: HeadConfig,
+    hyperparameters: HeadConfig,
     seed: u64,
     device: Device,
 }
@@ -68,11 +68,18 @@ impl Heads {
         embeddings: Vec<Vec<Vec<f32>>>,
         labels: Vec<usize>,
         config: &Vgg19Config,
-        recipe: &HeadConfig,
+        hyperparameters: &HeadConfig,
         seed: u64,
         device: &Device,
     ) -> Self {
-        Self { embeddings, labels, config: config.clone(), recipe: recipe.clone(), seed, device: device.clone() }
+        Self {
+            embeddings,
+            labels,
+            config: config.clone(),
+            hyperparameters: hyperparameters.clone(),
+            seed,
+            device: device.clone(),
+        }
     }
 
     /// Fits a head on these clips, as [`fit`] does.
@@ -86,12 +93,12 @@ impl Heads {
         let rows: Vec<_> = clips.iter().flat_map(|&clip| self.embeddings[clip].iter().cloned()).collect();
         let labels: Vec<_> =
             clips.iter().flat_map(|&clip| vec![self.labels[clip]; self.embeddings[clip].len()]).collect();
-        fit(&rows, &labels, &self.config, &self.recipe, self.seed, &self.device)
+        fit(&rows, &labels, &self.config, &self.hyperparameters, self.seed, &self.device)
     }
 }
 
-/// Fits a head on embeddings and their classes: the mean of [`HeadConfig::heads`] for each view, which hear nothing of the other
-/// views and differ in what their dropout leaves out. The heads are linear, so the mean of their weights gives the mean of their
+/// Fits a head on embeddings and their classes: the mean of [`HeadConfig::heads`] for each normalisation, which see nothing of the other
+/// normalisations and differ in what their dropout leaves out. The heads are linear, so the mean of their weights gives the mean of their
 /// logits.
 ///
 /// # Errors
@@ -100,31 +107,31 @@ pub fn fit(
     rows: &[Vec<f32>],
     labels: &[usize],
     config: &Vgg19Config,
-    recipe: &HeadConfig,
+    hyperparameters: &HeadConfig,
     seed: u64,
     device: &Device,
 ) -> Result<HeadParameters> {
     let (dim_per_normalisation, normalisations) = (config.dim_per_normalisation(), config.normalisations.len());
     let (mean, scale) = scaler(rows, dim_per_normalisation);
-    let of_view = |view: usize| -> Vec<f32> {
-        let dims = view * dim_per_normalisation..(view + 1) * dim_per_normalisation;
+    let of_normalisation = |number: usize| -> Vec<f32> {
+        let dims = number * dim_per_normalisation..(number + 1) * dim_per_normalisation;
         let row = |row: &Vec<f32>| dims.clone().map(|i| (row[i] - mean[i]) * scale[i]).collect::<Vec<_>>();
         rows.iter().flat_map(row).collect()
     };
-    let heard: Vec<_> = (0..normalisations).map(of_view).collect();
-    let t = targets(labels, config.n_classes, recipe.label_smoothing);
+    let inputs: Vec<_> = (0..normalisations).map(of_normalisation).collect();
+    let t = targets(labels, config.n_classes, hyperparameters.label_smoothing);
     let one = |number: usize| {
         let shape = [dim_per_normalisation, config.n_classes];
-        let regression = Regression::new(&heard[number / recipe.heads], &t, shape, recipe.dropout);
-        fit_one(&regression, recipe, Rng::stream(seed, 0x4EAD + number as u64), device)
+        let regression = Regression::new(&inputs[number / hyperparameters.heads], &t, shape, hyperparameters.dropout);
+        fit_one(&regression, hyperparameters, Rng::stream(seed, 0x4EAD + number as u64), device)
     };
-    let heads = (0..normalisations * recipe.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
+    let heads = (0..normalisations * hyperparameters.heads).into_par_iter().map(one).collect::<Result<Vec<_>>>()?;
     let (weights, biases): (Vec<_>, Vec<_>) = heads.into_iter().unzip();
-    // A head says nothing of the views that it does not hear: its weights there are 0.
-    let of_views: Vec<_> = weights.chunks(recipe.heads).map(average).collect();
+    // A head has no weights for the other normalisations: they are 0 there.
+    let of_normalisations: Vec<_> = weights.chunks(hyperparameters.heads).map(average).collect();
     let weight = (0..config.n_classes)
         .flat_map(|class| {
-            of_views
+            of_normalisations
                 .iter()
                 .map(move |weights| &weights[class * dim_per_normalisation..(class + 1) * dim_per_normalisation])
         })
@@ -143,18 +150,18 @@ fn average(rows: &[Vec<f32>]) -> Vec<f32> {
 /// Weight `[n_classes, dim]` and bias of one head.
 fn fit_one(
     regression: &Regression<'_>,
-    recipe: &HeadConfig,
+    hyperparameters: &HeadConfig,
     mut rng: Rng,
     device: &Device,
 ) -> Result<(Vec<f32>, Vec<f32>)> {
     let [dim, n_classes] = regression.shape();
-    let (adamw, bias_adamw) = (AdamW::new(recipe.weight_decay as f32), AdamW::new(0.0));
+    let (adamw, bias_adamw) = (AdamW::new(hyperparameters.weight_decay as f32), AdamW::new(0.0));
     let tensor = |values, rows| Tensor::<2>::from_data(TensorData::new(values, [rows, n_classes]), device);
     let mut weight = Tensor::<2>::zeros([dim, n_classes], device);
     let mut bias = Tensor::<2>::zeros([1, n_classes], device);
     let (mut weight_state, mut bias_state) = (None, None);
-    for step in 0..recipe.steps {
-        let rate = recipe.learning_rate * schedule(step, recipe.steps, 0.1);
+    for step in 0..hyperparameters.steps {
+        let rate = hyperparameters.learning_rate * schedule(step, hyperparameters.steps, 0.1);
         let gradient = regression.gradient(&values(weight.clone())?, &values(bias.clone())?, || rng.next_u64());
         (weight, weight_state) = adamw.step(rate, weight, tensor(gradient.weight, dim), weight_state);
         (bias, bias_state) = bias_adamw.step(rate, bias, tensor(gradient.bias, 1), bias_state);
@@ -182,11 +189,11 @@ mod tests {
     fn fitted(normalisations: &[Normalisation], rows: &[Vec<f32>], heads: usize) -> HeadParameters {
         let device = models::vgg19::Backend::Flex.open().unwrap();
         let labels: Vec<_> = (0..12).map(|i| i % 3).collect();
-        let recipe =
+        let hyperparameters =
             HeadConfig { steps: 20, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.5, label_smoothing: 0.0, heads };
         let (normalisations, statistics) = (normalisations.to_vec(), vec![Statistic::Average]);
         let config = Vgg19Config { normalisations, pooled_blocks: vec![1], statistics, n_classes: 3 };
-        fit(rows, &labels, &config, &recipe, 1, &device).unwrap()
+        fit(rows, &labels, &config, &hyperparameters, 1, &device).unwrap()
     }
 
     fn noise(dim: usize) -> Vec<Vec<f32>> {
@@ -195,9 +202,10 @@ mod tests {
     }
 
     #[test]
-    fn a_head_of_two_views_is_the_mean_of_one_of_each() {
+    fn a_head_of_two_normalisations_is_the_mean_of_one_of_each() {
         let rows = noise(128);
-        let half = |view: usize| rows.iter().map(|row| row[64 * view..64 * (view + 1)].to_vec()).collect::<Vec<_>>();
+        let half =
+            |number: usize| rows.iter().map(|row| row[64 * number..64 * (number + 1)].to_vec()).collect::<Vec<_>>();
         let (both, first) =
             (fitted(&[Normalisation::None, Normalisation::Cmn], &rows, 2), fitted(&[Normalisation::None], &half(0), 2));
         for class in 0..3 {

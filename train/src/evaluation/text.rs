@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::evaluation::{comparison::Paired, metrics::Evaluation};
+use super::{comparison::Paired, metrics::Evaluation};
 
 /// Accuracy with its interval, recall of each class, and the confusion matrix.
 #[must_use]

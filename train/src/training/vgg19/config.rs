@@ -1,7 +1,23 @@
-//! [`TrainingConfig`]: every choice of a training, as it stands in the artifact.
+//! [`TrainingConfig`]: the hyperparameters of a training, as they stand in the artifact.
 
-use models::vgg19::{Channels, MAX_BAND_UPSAMPLING, Normalisation, Statistic, Vgg19Config, no_normalisation};
+use std::path::PathBuf;
+
+use burn::tensor::Device;
+use models::vgg19::{Backend, Channels, MAX_BAND_UPSAMPLING, Normalisation, Statistic, Vgg19Config, no_normalisation};
 use serde::{Deserialize, Serialize};
+
+/// Where a fit computes, and where it keeps what it need not compute twice.
+#[derive(Debug)]
+pub struct FitContext {
+    /// What computes.
+    pub backend: Backend,
+    /// A device of it.
+    pub device: Device,
+    /// Folder of embeddings; `None` keeps none.
+    pub embeddings: Option<PathBuf>,
+    /// Folder of the checkpoints of this very training; `None` keeps none.
+    pub checkpoints: Option<PathBuf>,
+}
 
 /// How the log-mel is brought to about mean 0 and deviation 1.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -11,7 +27,7 @@ pub enum Standardisation {
     Global,
     /// Each band by its own mean and deviation, those of the clips that are fitted on.
     Band,
-    /// By the level of music, taken to fall in a straight line from the lowest band to the highest, and one deviation. Nothing is
+    /// By the level of music at large, taken to fall in a straight line from the lowest band to the highest, and one deviation. Nothing is
     /// learnt, so the embeddings of a clip are the same whichever clips are fitted on, and folds share them.
     Line {
         /// Level of the lowest band in dB.
@@ -35,8 +51,8 @@ impl Standardisation {
 pub struct TrainingConfig {
     /// Seed of everything that is drawn.
     pub seed: u64,
-    /// How loud a band is taken to be.
-    #[serde(rename = "views", alias = "normalisations", default = "no_normalisation")]
+    /// How each band is normalised; a head is fitted for each.
+    #[serde(alias = "views", default = "no_normalisation")]
     pub normalisations: Vec<Normalisation>,
     /// How one log-mel becomes three planes.
     pub channels: Channels,
@@ -44,11 +60,11 @@ pub struct TrainingConfig {
     pub band_upsampling: usize,
     /// How it is standardised.
     pub standardisation: Standardisation,
-    /// Blocks that the head hears.
+    /// Blocks whose output the head takes.
     pub pooled_blocks: Vec<usize>,
     /// What it takes of their channels.
     pub statistics: Vec<Statistic>,
-    /// Whether the head is fitted on the shorter windows of the clips too, and not on their passages alone.
+    /// Whether the head is fitted on the shorter windows of the clips too, and not on their segments alone.
     pub windows: bool,
     /// How the head is fitted on frozen embeddings.
     pub head: HeadConfig,
@@ -72,7 +88,7 @@ pub struct HeadConfig {
     pub dropout: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// Heads for each view, each with its own dropout, whose mean is kept.
+    /// Heads for each normalisation, each with its own dropout, whose mean is kept.
     pub heads: usize,
 }
 
@@ -80,8 +96,9 @@ pub struct HeadConfig {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FinetuneConfig {
-    /// First block that is tuned; those before it stay as they are.
-    pub thaw: usize,
+    /// First block that is tuned; those before it stay frozen.
+    #[serde(alias = "thaw")]
+    pub unfreeze_from: usize,
     /// Times that every clip is seen.
     pub epochs: usize,
     /// Clips in a step.
@@ -108,19 +125,20 @@ pub struct FinetuneConfig {
     pub averaging: f64,
     /// What is done to a crop.
     pub augment: Augment,
-    /// Epochs from one look at the held-out clips to the next.
-    pub look_every: usize,
-    /// Looks without a better log-loss after which the tuning ends.
+    /// Epochs from one evaluation on the held-out clips to the next.
+    #[serde(alias = "look_every")]
+    pub evaluate_every: usize,
+    /// Evaluations without a better log-loss after which the tuning ends.
     pub patience: usize,
 }
 
-/// What is done to a crop before the network hears it.
+/// What is done to a crop before it goes through the network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Augment {
     /// Both parameters of the beta distribution that two clips are mixed by (Zhang et al. 2018); 0 mixes none.
     pub mixup: f64,
-    /// Most bands, and most frames, of each of two bands and two stretches that are silenced (Park et al. 2019).
+    /// Most bands, and most frames, of each of two bands and two spans of frames that are silenced (Park et al. 2019).
     pub mask: usize,
     /// Largest change of tempo: `exp(±stretch)`.
     pub stretch: f64,
@@ -165,7 +183,7 @@ impl TrainingConfig {
     #[must_use]
     pub fn finetune(seed: u64) -> Self {
         let finetune = FinetuneConfig {
-            thaw: 4,
+            unfreeze_from: 4,
             epochs: 4,
             batch: 16,
             crop: 344,
@@ -179,7 +197,7 @@ impl TrainingConfig {
             label_smoothing: 0.0,
             averaging: 0.98,
             augment: Augment::NONE,
-            look_every: 2,
+            evaluate_every: 2,
             patience: 3,
         };
         Self { finetune: Some(finetune), ..Self::frozen(seed) }
@@ -200,6 +218,14 @@ impl TrainingConfig {
     #[must_use]
     pub fn regime(&self) -> &'static str {
         if self.finetune.is_some() { "finetune" } else { "frozen" }
+    }
+
+    /// The configuration that an artifact holds in its `training`.
+    #[must_use]
+    pub fn of_artifact(training: &serde_json::Value) -> Option<Self> {
+        let fit = training.get("fit")?;
+        // Versions before called it a recipe.
+        serde_json::from_value(fit.get("config").or_else(|| fit.get("recipe"))?.clone()).ok()
     }
 
     /// Refuses what cannot be trained.
@@ -225,8 +251,8 @@ impl TrainingConfig {
         let Some(tune) = &self.finetune else { return Ok(()) };
         let blocks = self.pooled_blocks.iter().copied().max().unwrap_or(1);
         must(
-            (1..=blocks).contains(&tune.thaw),
-            "the first block to thaw must be one that the head hears, or before it",
+            (1..=blocks).contains(&tune.unfreeze_from),
+            "`unfreeze_from` must be a block that the head takes, or one before it",
         )?;
         must((1..=10_000).contains(&tune.epochs), "the epochs must be 1 to 10000")?;
         must((1..=4096).contains(&tune.batch), "the batch must be 1 to 4096")?;
@@ -236,7 +262,7 @@ impl TrainingConfig {
         must(share(tune.dropout) && share(tune.averaging) && share(tune.warm_up), "shares must be 0 to below 1")?;
         must(share(tune.label_smoothing) && share(self.head.label_smoothing), "label smoothing must be 0 to below 1")?;
         must(tune.clip_norm > 0.0, "the norm of the gradients must be over 0")?;
-        must(tune.look_every >= 1 && tune.patience >= 1, "looks and patience must be 1 or more")?;
+        must(tune.evaluate_every >= 1 && tune.patience >= 1, "`evaluate_every` and `patience` must be 1 or more")?;
         let Augment { mixup, stretch, equaliser, .. } = tune.augment;
         must((0.0..=100.0).contains(&mixup), "mixup must be 0 to 100")?;
         must((0.0..=1.0).contains(&stretch), "the stretch must be 0 to 1")?;
@@ -249,14 +275,26 @@ mod tests {
     use super::*;
 
     fn read(standardisation: &str) -> Result<TrainingConfig, String> {
-        let mut recipe = serde_json::to_value(TrainingConfig::frozen(1)).unwrap();
-        recipe["standardisation"] = serde_json::from_str(standardisation).unwrap();
-        let recipe: TrainingConfig = serde_json::from_value(recipe).map_err(|error| error.to_string())?;
-        recipe.check().map(|()| recipe)
+        let mut config = serde_json::to_value(TrainingConfig::frozen(1)).unwrap();
+        config["standardisation"] = serde_json::from_str(standardisation).unwrap();
+        let config: TrainingConfig = serde_json::from_value(config).map_err(|error| error.to_string())?;
+        config.check().map(|()| config)
     }
 
     #[test]
-    fn bands_are_standardised_as_the_recipe_says_or_it_says_what_is_wrong() {
+    fn the_names_of_earlier_versions_are_read() {
+        let config = TrainingConfig::finetune(1);
+        let now = serde_json::to_string(&config).unwrap();
+        let mut before = now.clone();
+        for (new, old) in [("normalisations", "views"), ("unfreeze_from", "thaw"), ("evaluate_every", "look_every")] {
+            assert!(now.contains(new));
+            before = before.replace(new, old);
+        }
+        assert_eq!(serde_json::from_str::<TrainingConfig>(&before).unwrap(), config);
+    }
+
+    #[test]
+    fn bands_are_standardised_as_the_configuration_says_or_it_says_what_is_wrong() {
         assert_eq!(read(r#""band""#).unwrap().standardisation, Standardisation::Band);
         let music = r#"{"line": {"low": 4.0, "high": -28.0, "deviation": 13.5}}"#;
         assert_eq!(read(music).unwrap(), TrainingConfig::frozen(1));

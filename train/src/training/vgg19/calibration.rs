@@ -10,9 +10,9 @@ const RANGE: [f64; 2] = [0.05, 20.0];
 /// Halvings of the range of its logarithm.
 const STEPS: usize = 60;
 
-/// What clips that were not fitted on say of a recipe.
+/// What clips that were not fitted on say of a configuration.
 ///
-/// All clips of an artist leave the training together, and a genre of four artists loses a quarter of what is known of it
+/// All clips of an artist leave the training together, and a class of four artists loses a quarter of what is known of it
 /// with each; clips of one artist are also right or wrong together. So in the choice of the temperature every artist counts
 /// alike, however many clips there are of it, and the temperature is the one at which the mean probability of the answers
 /// is the share of them that is right. (The temperature of the least log-loss is decided by a few clips of large artists
@@ -35,7 +35,7 @@ pub struct Calibration {
 
 /// A clip that was not fitted on.
 struct Clip<'a> {
-    passages: &'a [Vec<f32>],
+    segments: &'a [Vec<f32>],
     label: usize,
     /// 1 / clips of its artist.
     weight: f64,
@@ -43,23 +43,24 @@ struct Clip<'a> {
 
 impl Clip<'_> {
     fn probabilities(&self, temperature: f64) -> Vec<f64> {
-        let rows: Vec<_> = self.passages.iter().map(|row| softmax(row, temperature)).collect();
+        let rows: Vec<_> = self.segments.iter().map(|row| softmax(row, temperature)).collect();
         pool(rows.iter().map(Vec::as_slice))
     }
 }
 
 impl Calibration {
-    /// Fits the temperature to logits of the passages of clips, `[clip][passage][class]`, of which clips of the same group
-    /// share an artist; clips without a passage are left out. Without any, the temperature is 1.
+    /// Fits the temperature to logits of the segments of clips, `[clip][segment][class]`, of which clips of the same group
+    /// share an artist; clips without a segment are left out. Without any, the temperature is 1.
     #[must_use]
     pub fn fit(logits: &[Vec<Vec<f32>>], labels: &[usize], groups: &[String]) -> Self {
-        let heard = || logits.iter().zip(labels).zip(groups).filter(|((passages, _), _)| !passages.is_empty());
+        let clips_with_segments =
+            || logits.iter().zip(labels).zip(groups).filter(|((segments, _), _)| !segments.is_empty());
         let mut of_artist = BTreeMap::<&str, usize>::new();
-        for (_, group) in heard() {
+        for (_, group) in clips_with_segments() {
             *of_artist.entry(group).or_default() += 1;
         }
-        let clips: Vec<_> = heard()
-            .map(|((passages, &label), group)| Clip { passages, label, weight: 1.0 / of_artist[group.as_str()] as f64 })
+        let clips: Vec<_> = clips_with_segments()
+            .map(|((segments, &label), group)| Clip { segments, label, weight: 1.0 / of_artist[group.as_str()] as f64 })
             .collect();
         let n = clips.len().max(1) as f64;
         let log_loss = |temperature: f64| {
