@@ -37,7 +37,7 @@ fn a_server_lives_before_it_is_ready() {
     let asked = format!("serve health: http://{}/readyz answered 503: there is no svm artifact yet\n", server.address);
     assert_eq!(said, asked);
     let (code, said) = health(server.address, &["--ready", "--wait", "0.3"]);
-    assert!(code == Some(1) && said.ends_with("; it was waited for 0.3 s\n"), "{code:?} {said}");
+    assert!(code == Some(1) && said.ends_with("; gave up after 0.3 s\n"), "{code:?} {said}");
 
     // It is waited for until there is an artifact.
     let address = server.address;
