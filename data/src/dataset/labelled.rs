@@ -21,10 +21,6 @@ use crate::{
     },
 };
 
-/// The kinds of sources as artifacts have them: part of the bytes that `train verify` compares.
-const AUDIO_FOLDER: &str = "audio tree";
-const FEATURE_STORE: &str = "log-mel store";
-
 /// Most bytes of each tensor of an audio folder that are kept in memory.
 const IN_MEMORY: usize = 64 << 20;
 
@@ -85,7 +81,7 @@ pub struct Description {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SourceDescription {
-    /// `audio tree` for an audio folder, `log-mel store` for a feature store.
+    /// `audio folder` or `feature store`.
     pub kind: &'static str,
     /// Clips taken from it.
     pub clips: usize,
@@ -145,14 +141,14 @@ impl LabelledDataset {
         for source in sources {
             match source {
                 Dataset::FeatureStore(store) => {
-                    kinds.push(FEATURE_STORE);
+                    kinds.push("feature store");
                     stores.push(store);
                 }
                 Dataset::AudioFolder(folder) => {
                     let scratch = options.scratch.map_or_else(std::env::temp_dir, Path::to_owned);
                     let mut rows = RowWriter::new(&spec, &scratch, IN_MEMORY);
                     rejected.extend(extract_rows(&folder, &mut rows, options)?.rejected);
-                    kinds.push(AUDIO_FOLDER);
+                    kinds.push("audio folder");
                     stores.push(rows.into_store(folder.root()));
                 }
             }

@@ -152,7 +152,7 @@ fn datasets_are_joined_by_what_all_suffice_for() {
     assert_eq!(set.description().repeats, 1);
     assert_eq!(set.description().by_label["blues"], 2);
     let text = set.description().to_string();
-    assert_eq!(text, "7 clips (6 of one audio tree, 1 of one log-mel store; 1 repeated ids left out)");
+    assert_eq!(text, "7 clips (6 of one audio folder, 1 of one feature store; 1 repeated ids left out)");
     // The first wins: blues.own1 is the folder's.
     assert_eq!(set.features(1).unwrap().log_mel(), whole.features(1).unwrap().log_mel());
 
