@@ -152,7 +152,7 @@ fn two_models_are_joined_compared_and_listed() {
     let (only_a, only_b) = (seed["only_a"].as_f64().expect("a count"), seed["only_b"].as_f64().expect("a count"));
     let difference = seed["accuracy"][0].as_f64().expect("a share") - seed["accuracy"][1].as_f64().expect("a share");
     assert!(((only_a - only_b) / 80.0 - difference).abs() < 1e-12, "{differ}");
-    assert_eq!(differ["genres"].as_object().expect("genres").len(), 10);
+    assert_eq!(differ["classes"].as_object().expect("classes").len(), 10);
     let text = done(at, &["compare", "svm", "vgg19"]);
     assert!(text.contains("McNemar") && text.contains("reggae"), "{text}");
 
@@ -260,7 +260,7 @@ fn mistakes_are_said_before_anything_is_done() {
         (&["run", "small.toml", "same.toml"], &["`small`"]),
         (&["run", "small.toml", "wrong.toml"], &["wrong.toml", "c"]),
         (&["run", "small.toml", "--data", "nowhere"], &["nowhere"]),
-        (&["run", "segments.toml", "--data", &dataset], &["900", "16"]),
+        (&["run", "segments.toml", "--data", &dataset], &["segments_per_clip", "900", "16"]),
         (&["run", "many.toml", "--data", &dataset], &["artist-kfold:900", "900 folds"]),
         (&["run", "absent.toml", "--data", &dataset], &["none.pth"]),
         (&["sweep", "small.toml"], &["[grid]", "experiments run"]),

@@ -228,7 +228,7 @@ impl LabelledDataset {
     /// # Errors
     /// [`Error::Option`] for another number of segments, and when they would be shorter than what makes a vector.
     pub fn in_segments(mut self, segments: usize) -> Result<Self> {
-        let bad = |problem: String| Err(Error::Option { name: "pieces", problem });
+        let bad = |problem: String| Err(Error::Option { name: "segments_per_clip", problem });
         if !(2..=1000).contains(&segments) {
             return bad(format!("is {segments}; a clip is cut into 2 to 1000"));
         }

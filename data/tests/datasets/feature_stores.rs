@@ -195,7 +195,7 @@ fn a_clip_in_segments_is_its_frames_in_order() {
     assert_ne!(segments.digest_of(&[2]).unwrap(), whole.digest_of(&[1]).unwrap());
     for segments in [0, 1, 1001, n_frames] {
         let refused = open().in_segments(segments).unwrap_err();
-        assert!(matches!(&refused, Error::Option { name: "pieces", .. }), "{refused}");
+        assert!(matches!(&refused, Error::Option { name: "segments_per_clip", .. }), "{refused}");
     }
 }
 

@@ -143,7 +143,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<()> {
 }
 
 fn comparison_text(comparison: &Comparison) -> String {
-    let Comparison { a, b, split, leaks, remarks, n, difference, ci95: [low, high], seeds, genres } = comparison;
+    let Comparison { a, b, split, leaks, remarks, n, difference, ci95: [low, high], seeds, classes } = comparison;
     let mut text: String = remarks.iter().map(|remark| format!("{remark}\n\n")).collect();
     text += &format!(
         "{a} beside {b}, by {split} on {n} clips, {} seed(s)\nThis split leaks: {leaks}.\n\n\
@@ -171,7 +171,7 @@ fn comparison_text(comparison: &Comparison) -> String {
         let clips = of.n / seeds.len().max(1);
         vec![name.clone(), clips.to_string(), format!("{a:.2}"), format!("{b:.2}"), format!("{:+.2}", a - b)]
     };
-    text + &aligned(1, &["class", "clips", a, b, "difference"], genres.iter().map(of_class))
+    text + &aligned(1, &["class", "clips", a, b, "difference"], classes.iter().map(of_class))
 }
 
 /// Writes the report of one seed of a result: the least, where none was asked for.

@@ -51,7 +51,7 @@ struct ResultsArgs {
 /// How jobs are done.
 #[derive(Args, Clone, Debug)]
 struct JobArgs {
-    /// A dataset: a folder of genre folders, or a feature store. Several are joined; of a clip in two, the first counts.
+    /// A dataset: a folder of label folders, or a feature store. Several are joined; of a clip in two, the first counts.
     #[arg(long = "data", value_name = "DATASET")]
     datasets: Vec<PathBuf>,
     /// Weights that networks begin with where their declaration names none: as for `train vgg19`.

@@ -300,7 +300,7 @@ mod tests {
             ("http://host/?a=b", "question mark"),
             ("http://", "address"),
             ("file:///etc/passwd", "address"),
-            ("http://a b/", "no address"),
+            ("http://a b/", "not an address"),
             ("http://me:hunter2@host", "MLFLOW_TRACKING_USERNAME"),
         ] {
             let Err(error) = Client::new(url, Credentials::None) else { panic!("{url} was taken") };

@@ -33,7 +33,7 @@ pub struct Comparison {
     /// Each seed.
     pub seeds: Vec<SeedComparison>,
     /// Each class, over all seeds.
-    pub genres: BTreeMap<String, ClassComparison>,
+    pub classes: BTreeMap<String, ClassComparison>,
 }
 
 /// The two with one seed.
@@ -74,7 +74,7 @@ pub fn compare(a: &[StoredResult], b: &[StoredResult]) -> Result<Comparison> {
         bail!("the two have no seed in common");
     };
     let (mut seeds, mut all) = (Vec::new(), Vec::new());
-    let mut genres: BTreeMap<String, ClassComparison> = BTreeMap::new();
+    let mut classes: BTreeMap<String, ClassComparison> = BTreeMap::new();
     for (a, b) in &both {
         let (scored_a, scored_b) = (scored(a)?, scored(b)?);
         let Paired { ci95, only_a, only_b, p, classes: by_class, .. } =
@@ -82,7 +82,7 @@ pub fn compare(a: &[StoredResult], b: &[StoredResult]) -> Result<Comparison> {
         let of_clips = pairs(&scored_a, &scored_b)?;
         all.extend(differences(&of_clips).map(|(group, difference)| (group.to_owned(), difference)));
         for (name, of) in by_class {
-            let class = genres.entry(name).or_default();
+            let class = classes.entry(name).or_default();
             class.n += of.n;
             class.recall[0] += (of.both + of.only_a) as f64;
             class.recall[1] += (of.both + of.only_b) as f64;
@@ -90,7 +90,7 @@ pub fn compare(a: &[StoredResult], b: &[StoredResult]) -> Result<Comparison> {
         let accuracy = [a.result.evaluation.accuracy, b.result.evaluation.accuracy];
         seeds.push(SeedComparison { seed: a.result.seed, accuracy, ci95, only_a, only_b, p });
     }
-    for class in genres.values_mut() {
+    for class in classes.values_mut() {
         class.recall = class.recall.map(|right| right / class.n as f64);
     }
     let name = |name: &str, point: &str| if point.is_empty() { name.to_owned() } else { format!("{name} ({point})") };
@@ -104,7 +104,7 @@ pub fn compare(a: &[StoredResult], b: &[StoredResult]) -> Result<Comparison> {
         difference: all.iter().map(|(_, difference)| difference).sum::<f64>() / all.len().max(1) as f64,
         ci95: bootstrap_by_group(all.iter().map(|(group, difference)| (group.as_str(), *difference)), DEFAULT_SEED),
         seeds,
-        genres,
+        classes,
     })
 }
 
