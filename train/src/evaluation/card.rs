@@ -23,8 +23,8 @@ const CONFUSIONS: usize = 3;
 pub fn markdown(artifact: &Artifact) -> Result<String> {
     let manifest = artifact.manifest();
     let evaluation: Evaluation = serde_json::from_slice(artifact.file(artifact::METRICS)?)
-        .with_context(|| format!("{} has no figures as `train` writes them", artifact.dir().display()))?;
-    let music = Music::of(manifest);
+        .with_context(|| format!("{} holds no metrics as `train` writes them", artifact.dir().display()))?;
+    let training_set = TrainingSet::of(manifest);
     let mut card = String::new();
     let _ = writeln!(
         card,
@@ -33,26 +33,26 @@ pub fn markdown(artifact: &Artifact) -> Result<String> {
         title(manifest),
         artifact.version()
     );
-    if let Some(warning) = music.warning {
+    if let Some(warning) = training_set.warning {
         let _ = writeln!(card, "**{warning}**\n");
     }
     card.push_str(&what_it_is(manifest));
-    use_section(&mut card, &music);
+    use_section(&mut card, &training_set);
     figures(&mut card, manifest, &evaluation);
-    limits(&mut card, manifest, &evaluation, &music);
-    data_section(&mut card, manifest, &music);
+    limits(&mut card, manifest, &evaluation, &training_set);
+    data_section(&mut card, manifest, &training_set);
     how_it_was_made(&mut card, artifact)?;
     Ok(card)
 }
 
-/// What the ids of the clips say of the music that was fitted on.
-struct Music {
+/// What the ids of the clips say of the training set.
+struct TrainingSet {
     clips: usize,
     gtzan: bool,
     warning: Option<&'static str>,
 }
 
-impl Music {
+impl TrainingSet {
     fn of(manifest: &Manifest) -> Self {
         let ids: Vec<&str> =
             manifest.training["clip_ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
@@ -87,26 +87,26 @@ fn what_it_is(manifest: &Manifest) -> String {
         let blocks = config["pooled_blocks"].as_array().and_then(|blocks| blocks.last()?.as_u64()).unwrap_or_default();
         let normalisations = config.get("normalisations").or_else(|| config.get("views")).cloned().unwrap_or_default();
         let normalisations: Vec<Normalisation> = serde_json::from_value(normalisations).unwrap_or_default();
-        let picture = match normalisations.as_slice() {
-            [Normalisation::Cmn] => "as a picture in which each band is less its mean",
-            [] | [Normalisation::None] => "as a picture",
-            _ => "as two pictures, one of which has each band less its mean and so knows nothing of equalisers",
+        let input = match normalisations.as_slice() {
+            [Normalisation::Cmn] => "as an image with cepstral mean normalisation (CMN: each band minus its mean)",
+            [] | [Normalisation::None] => "as an image",
+            _ => "as two images, one of them with cepstral mean normalisation (CMN: each band minus its mean)",
         };
         let tuned = !config["finetune"].is_null();
         let convolutions = match (training["weights"].as_str(), tuned) {
             (Some("random"), _) => "random",
-            (_, true) => "learnt on ImageNet's photographs, the last of them tuned to music",
-            (_, false) => "as they were learnt on ImageNet's photographs",
+            (_, true) => "pretrained on ImageNet, the last of them fine-tuned on the training set",
+            (_, false) => "pretrained on ImageNet",
         };
         format!(
-            "The convolutions of VGG19 up to block {blocks}, {convolutions}, over the log-mel {picture}; a linear head on statistics of \
+            "The convolutions of VGG19 up to block {blocks}, {convolutions}, over the log-mel {input}; a linear head on statistics of \
              their channels."
         )
     };
     let mel = &spec.mel;
     format!(
-        "{model} A song goes in (any rate, any length; heard at {} Hz as {} mel bands), and the probability of each of {} genres comes \
-         out: {}; the same for every {:.0} s of it.\n\n",
+        "{model} It takes a track of any rate and length (resampled to {} Hz, {} mel bands) and gives a probability for each of {} genres: {}; \
+         and the same for every window of {:.0} s.\n\n",
         spec.sample_rate,
         mel.n_mels,
         manifest.labels.len(),
@@ -121,22 +121,22 @@ fn network_config(training: &Value) -> &Value {
     fit.get("config").unwrap_or(&fit["recipe"])
 }
 
-fn use_section(card: &mut String, music: &Music) {
+fn use_section(card: &mut String, training_set: &TrainingSet) {
     card.push_str("## Use\n\n");
-    if music.warning.is_some() {
+    if training_set.warning.is_some() {
         card.push_str("For showing that training and serving work, and for nothing else.\n\n");
         return;
     }
     card.push_str(
-        "For: sorting a collection as a first guess that somebody looks over; teaching; a baseline to compare other models with, \
+        "For: a first sorting of a collection that somebody checks; teaching; a baseline to compare other models with, \
          under the same splits.\n\n\
-         Not for: deciding what an artist is paid or who hears them; saying what music *is*. Its genres are those of its data, \
-         and nothing is none of them: speech, silence or a genre that it never heard get the name of one that it knows.\n\n",
+         Not for: deciding what an artist is paid or who is recommended; saying what genre a track *is*. Its genres are those of its \
+         training set, and there is no class for anything else: speech, silence or another genre get the name of one of them.\n\n",
     );
 }
 
 fn figures(card: &mut String, manifest: &Manifest, evaluation: &Evaluation) {
-    card.push_str("## Figures\n\n| judged by | clips | accuracy | 95 % interval (by artist) | macro F1 | log-loss | ECE |\n|---|---|---|---|---|---|---|\n");
+    card.push_str("## Figures\n\n| evaluated on | clips | accuracy | 95 % interval (by artist) | macro F1 | log-loss | ECE |\n|---|---|---|---|---|---|---|\n");
     for metrics in &manifest.metrics {
         let number =
             |name: &str| metrics.more.get(name).and_then(Value::as_f64).map_or("–".into(), |x| format!("{x:.3}"));
@@ -158,8 +158,8 @@ fn figures(card: &mut String, manifest: &Manifest, evaluation: &Evaluation) {
     card.push('\n');
     if manifest.training["refit"] == true {
         card.push_str(
-            "Each clip was judged by a model that was fitted on the clips of the other folds with the same settings. The model here was \
-             fitted on all of them, so no clip of these can judge it.\n\n",
+            "Each clip was predicted by a model that was fitted on the clips of the other folds with the same hyperparameters. This model was \
+             fitted on all of them, so none of these clips can evaluate it.\n\n",
         );
     }
     for metrics in &manifest.metrics {
@@ -176,11 +176,11 @@ fn figures(card: &mut String, manifest: &Manifest, evaluation: &Evaluation) {
     card.push('\n');
 }
 
-fn limits(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, music: &Music) {
+fn limits(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, training_set: &TrainingSet) {
     card.push_str("## Limits\n\n");
     let _ = writeln!(
         card,
-        "- Of ten songs by artists that it never heard, it names {:.0} right.",
+        "- Of ten tracks by artists that it was not trained on, it names the genre of {:.0} rightly.",
         10.0 * evaluation.accuracy
     );
     let mut confusions: Vec<(usize, usize, usize)> = Vec::new();
@@ -201,33 +201,34 @@ fn limits(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, music
     if !said.is_empty() {
         let _ = writeln!(card, "- What it mistakes most: {}.", said.join(", "));
     }
-    if music.gtzan {
+    if training_set.gtzan {
         let _ = writeln!(
             card,
             "- {} clips of 30 s by few artists a genre, collected in 2000 and 2001: other times and \
-             places are not in it, and an artist's other songs are known better than a stranger's (docs/evaluation.md says by how much).",
-            music.clips
+             countries are not in it, and further tracks of an artist seen in training are recognised better than those of others \
+             (docs/evaluation.md says by how much).",
+            training_set.clips
         );
     }
     if !is_svm(manifest) && manifest.training["weights"] == "random" {
         card.push_str(
-            "- Its convolutions are random: it knows nothing of photographs, and hears less than one that does.\n",
+            "- Its convolutions are random, not pretrained: it is less accurate than a pretrained network.\n",
         );
     }
-    card.push_str("- A probability is that of the named genre among these alone. A song of several genres gets shares that nobody calibrated.\n\n");
+    card.push_str("- A probability is that of the named genre among these alone. For a track of several genres the shares are not calibrated.\n\n");
 }
 
-fn data_section(card: &mut String, manifest: &Manifest, music: &Music) {
+fn data_section(card: &mut String, manifest: &Manifest, training_set: &TrainingSet) {
     let data = &manifest.data;
     let _ = writeln!(
         card,
         "## Data and licence\n\nFitted on {} clips of {}, digest `{}`.",
         data.clips, data.description, data.digest
     );
-    if music.gtzan {
+    if training_set.gtzan {
         card.push_str(
             "They are GTZAN (Tzanetakis and Cook 2002), without the repeats and faults that Kereliuk, Sturm and Larsen (2015) exclude. Its \
-             audio is commercial music that nobody licensed: it is not part of this project, and the model holds none of it, only numbers \
+             audio is commercial and was not licensed: it is not part of this project, and the model holds none of it, only numbers \
              that were computed from it. Whether those may be used commercially is for its users to find out.\n",
         );
     }
@@ -245,7 +246,7 @@ fn how_it_was_made(card: &mut String, artifact: &Artifact) -> Result<()> {
     let manifest = artifact.manifest();
     let training = &manifest.training;
     card.push_str("## How it was made\n\n");
-    let (settings, flag) = if is_svm(manifest) {
+    let (hyperparameters, flag) = if is_svm(manifest) {
         let chosen = &training["chosen"];
         let _ = writeln!(
             card,
@@ -266,13 +267,13 @@ fn how_it_was_made(card: &mut String, artifact: &Artifact) -> Result<()> {
     let weights = if is_svm(manifest) { "" } else { " --weights WEIGHTS" };
     let _ = writeln!(
         card,
-        "\n```sh\ncargo run --release -p train -- {} --data CORPUS{weights} --{flag} {flag}.json --spec spec.json --held-out {}{refit} --seed {}\n```\n\n\
-         gives these bytes again from the same corpus; `{flag}.json`:\n\n```json\n{}\n```\n\n\
+        "\n```sh\ncargo run --release -p train -- {} --data DATASET{weights} --{flag} {flag}.json --spec spec.json --held-out {}{refit} --seed {}\n```\n\n\
+         gives these bytes again from the same dataset; `{flag}.json`:\n\n```json\n{}\n```\n\n\
          and `spec.json` is `spec` in `artifact.json`.\n\n| | SHA-256 |\n|---|---|\n| features | `{}` |",
         manifest.model,
         training["held_out"].as_str().unwrap_or("SPLIT"),
         training["seed"],
-        serde_json::to_string_pretty(settings)?,
+        serde_json::to_string_pretty(hyperparameters)?,
         manifest.fingerprint,
     );
     for (file, digest) in &manifest.files {
