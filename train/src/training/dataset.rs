@@ -33,7 +33,7 @@ pub struct TrainingData {
 pub struct ClipVectors {
     /// One for each segment; clips are evaluated by these.
     pub segments: Vec<Vec<f32>>,
-    /// One for each window, so that a machine knows what less than half a minute sounds like; none for a clip that is one.
+    /// One for each window, so that a machine knows shorter clips too; none for a clip that is one.
     pub windows: Vec<Vec<f32>>,
 }
 

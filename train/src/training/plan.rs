@@ -67,7 +67,7 @@ impl TrainingPlan {
         let (mut train, mut test) = (Vec::new(), Vec::new());
         for fold in &folds {
             if fold.train.is_empty() {
-                bail!("nothing is left to fit on beside {split}; name a corpus with the train part too");
+                bail!("nothing is left to fit on beside {split}; name a dataset with the train part too");
             }
             train.extend(&fold.train);
             test.extend(&fold.test);
@@ -90,7 +90,7 @@ impl TrainingPlan {
     }
 
     /// Fits a model, and scores the clips that evaluate: by that model; or with `refit`, each by a model that was fitted on the
-    /// other folds. What the models of several folds decide by cannot be compared, so those vectors are not kept.
+    /// other folds. What the models of several folds decide by cannot be compared, so those vectors are dropped.
     ///
     /// # Errors
     /// Those of the learner; when a clip cannot be read.
@@ -106,8 +106,8 @@ impl TrainingPlan {
         let input = FitInput { data, train: &self.train, held_out, labels: &self.labels, seed, threads };
         let fitted = learner.fit(&input)?;
         if !self.refit {
-            let judged = fitted.score(data, &self.test, threads)?;
-            return Ok((fitted, judged));
+            let scored_clips = fitted.score(data, &self.test, threads)?;
+            return Ok((fitted, scored_clips));
         }
         let mut scored: Vec<(usize, Scored)> = Vec::new();
         for (number, Fold { train, test }) in self.folds.iter().enumerate() {
@@ -129,16 +129,16 @@ impl TrainingPlan {
         &self,
         learning: &Learning<'_>,
         data: &TrainingData,
-        judged: &ScoredClips,
+        scored_clips: &ScoredClips,
         evaluation: &Evaluation,
         seed: u64,
     ) -> Result<LearningCurve> {
         let fitted_on_too =
-            Learning::LeftOut("every clip that judges was fitted on too (--refit), each by a model of its fold");
+            Learning::LeftOut("every clip that evaluates was fitted on too (--refit), each by a model of its fold");
         let learning = if self.refit { &fitted_on_too } else { learning };
         let labels = data.dataset().classes(&self.train, &LabelSet::from_names(&self.labels)?)?;
         let groups: Vec<String> = self.train.iter().map(|&index| data.dataset().clips()[index].group.clone()).collect();
-        LearningCurve::new(learning, FittedOn { labels: &labels, groups: &groups }, judged, evaluation, seed)
+        LearningCurve::new(learning, FittedOn { labels: &labels, groups: &groups }, scored_clips, evaluation, seed)
     }
 
     /// The flag of the command that splits them so again.

@@ -52,7 +52,7 @@ pub fn publish(
     artifacts: &Path,
     data: &TrainingData,
     plan: &TrainingPlan,
-    (fitted, judged): (Fitted, ScoredClips),
+    (fitted, scored_clips): (Fitted, ScoredClips),
     seed: u64,
     command: &str,
 ) -> Result<Published> {
@@ -60,8 +60,8 @@ pub fn publish(
     let name = fitted.classifier.identity().name.clone();
     let spec = fitted.classifier.extractor().spec().clone();
     let fingerprint = spec.fingerprint();
-    let evaluation = Evaluation::new(labels, &judged.scored, seed);
-    let learning = plan.learning_curve(&fitted.learning, data, &judged, &evaluation, seed)?;
+    let evaluation = Evaluation::new(labels, &scored_clips.scored, seed);
+    let learning = plan.learning_curve(&fitted.learning, data, &scored_clips, &evaluation, seed)?;
     let clip_ids: Vec<_> = train.iter().map(|&index| dataset.clips()[index].clip_id.as_str()).collect();
     let warning = source::synthetic_warning(clip_ids.iter().copied());
     let mut training = fitted.training;
@@ -104,7 +104,7 @@ pub fn publish(
         leaks: split.leaks(),
         warning,
         seed,
-        clips: &judged,
+        clips: &scored_clips,
         evaluation: &evaluation,
         evaluation_data: dataset.digest_of(test)?,
         fingerprint: &fingerprint,

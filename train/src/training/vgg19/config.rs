@@ -88,7 +88,7 @@ pub struct HeadConfig {
     pub dropout: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// Heads for each normalisation, each with its own dropout, whose mean is kept.
+    /// Heads for each normalisation, each with its own dropout, whose mean is taken.
     pub heads: usize,
 }
 
@@ -121,7 +121,7 @@ pub struct FinetuneConfig {
     pub dropout: f64,
     /// Share of the target that is spread over all classes.
     pub label_smoothing: f64,
-    /// Decay of the running average of the weights, which is what is kept; 0 keeps the weights themselves.
+    /// Decay of the running average of the weights, which is what is saved; 0 saves the weights themselves.
     pub averaging: f64,
     /// What is done to a crop.
     pub augment: Augment,
