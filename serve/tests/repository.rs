@@ -327,10 +327,10 @@ fn what_a_store_holds_is_not_trusted() {
     let huge = ["weights.safetensors", "1073741824 bytes"];
     assert_kind(RepositoryErrorKind::Broken, repository.fetch("svm", &version), &huge);
     server.remove(&weights_path);
-    let missing = ["weights.safetensors", "not there"];
+    let missing = ["weights.safetensors", "does not exist"];
     assert_kind(RepositoryErrorKind::Broken, repository.fetch("svm", &version), &missing);
     server.set(&weights_path, CannedResponse::Announces(1000, b"wei".to_vec()));
-    let cut = ["weights.safetensors", "no answer that can be used"];
+    let cut = ["weights.safetensors", "no usable response"];
     assert_kind(RepositoryErrorKind::Unreachable, repository.fetch("svm", &version), &cut);
     // Damage of the bytes is for the reader of artifacts to find.
     server.set(&weights_path, CannedResponse::Bytes(b"WEIGHTS".to_vec()));

@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use models::artifact::{self, MANIFEST};
+use models::artifact::{self, MANIFEST, names};
 
-use super::{Fetched, RepositoryError, Result, names};
+use super::{Fetched, RepositoryError, Result, is_version, no_version};
 
 /// A folder of artifacts, of one model, or of one version.
 #[derive(Debug)]
@@ -23,12 +23,12 @@ impl Folder {
     pub(super) fn current(&self, model: &str) -> Result<String> {
         let folder = artifact::resolve(&self.root, Some(model))?;
         let version = name_of(&folder)?;
-        if names::is_version(&version) {
+        if is_version(&version) {
             Ok(version)
         } else {
             Err(RepositoryError::broken(
                 folder.display().to_string(),
-                format!("the folder holds a version and is not named by it: {}", names::no_version(&version)),
+                format!("the folder holds a version but has another name: {}", no_version(&version)),
             ))
         }
     }
@@ -48,8 +48,8 @@ impl Folder {
 
     pub(super) fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
         let absent = |detail: String| Err(RepositoryError::not_found(self.root.display().to_string(), detail));
-        if !names::is_version(version) {
-            return absent(names::no_version(version));
+        if !is_version(version) {
+            return absent(no_version(version));
         }
         if let Some(fixed) = self.fixed()? {
             return match fixed == version {
@@ -64,26 +64,26 @@ impl Folder {
         }
     }
 
-    /// The version that this is the folder of.
+    /// The version, if this is the folder of one.
     fn fixed(&self) -> Result<Option<String>> {
         if self.root.join(MANIFEST).is_file() { name_of(&self.root).map(Some) } else { Ok(None) }
     }
 
-    /// Where the versions of `model` may lie: below all artifacts, or in the folder of the one model.
+    /// Folders of the versions of `model`: below all artifacts, or in the folder of the one model.
     fn folders(&self, model: &str) -> Vec<PathBuf> {
-        let of_model = names::is_model(model).then(|| self.root.join(model));
+        let of_model = names::check_model(model).is_ok().then(|| self.root.join(model));
         of_model.into_iter().chain([self.root.clone()]).collect()
     }
 }
 
-/// Name of a folder, also of `.` and of a link to it.
+/// Name of a folder, also of `.` and of links.
 fn name_of(folder: &Path) -> Result<String> {
     let found =
         fs::canonicalize(folder).map_err(|error| RepositoryError::io(folder.display().to_string(), "find", &error))?;
     Ok(found.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default())
 }
 
-/// Versions in the folder of a model; none where there is no such folder.
+/// Versions in the folder of a model; none without such a folder.
 fn versions_in(folder: &Path) -> Result<Vec<String>> {
     match artifact::versions(folder) {
         Ok(mut versions) => {
