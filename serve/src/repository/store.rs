@@ -12,7 +12,7 @@ use std::{
 
 use axum::body::{Body, Bytes};
 use http_body_util::BodyExt as _;
-use models::artifact::{self, CURRENT, CURRENT_LIMIT, FILE_LIMIT, MANIFEST, MANIFEST_LIMIT, names};
+use models::artifact::{CURRENT, CURRENT_LIMIT, FILE_LIMIT, MANIFEST, MANIFEST_LIMIT, names};
 use object_store::{
     BackoffConfig, ClientConfigKey, ClientOptions, GetResult, HeaderMap, ObjectStore, ObjectStoreExt as _,
     ObjectStoreScheme, RetryConfig,
@@ -249,7 +249,7 @@ impl Connection {
             let path = join(&folder, CURRENT);
             let Some(found) = self.get(&path).await? else { continue };
             let bytes = self.read(found, CURRENT_LIMIT, &path).await?;
-            let version = artifact::names::version_in(&String::from_utf8_lossy(&bytes)).map(str::to_owned);
+            let version = names::version_in(&String::from_utf8_lossy(&bytes)).map(str::to_owned);
             return version.map_err(|error| RepositoryError::broken(self.show(&path), error.to_string()));
         }
         match self.fixed().await? {
