@@ -1,57 +1,51 @@
 //! [`Classifier`]: what every model does, whatever it is made of.
 
-use std::path::Path;
-
 use features::{Clip, ClipFeatures, Extractor, Fingerprint};
+use labels::LabelSet;
 use serde::Serialize;
 
-use crate::{
-    Error, Explain, Explanation, Prediction, Result,
-    artifact::{self, Artifact},
-    svm::SvmClassifier,
-    vgg19::{Backend, Vgg19Classifier},
-};
+use crate::{Error, Explain, Explanation, Prediction, Result};
 
-/// A model that names the genre of a clip. Used from any number of threads at once.
+/// A model that predicts the label of a clip. Used from any number of threads at once.
 pub trait Classifier: Send + Sync + std::fmt::Debug {
     /// Which model this is.
     fn identity(&self) -> &Identity;
 
-    /// Names of the classes, in the order of the probabilities; unique, at least two.
-    fn labels(&self) -> &[String];
+    /// The labels of the classes, in the order of the probabilities; at least two.
+    fn labels(&self) -> &LabelSet;
 
     /// Computes the features that this model was trained on.
     fn extractor(&self) -> &Extractor;
 
-    /// Names the genres of several songs: the one way in, which all others go by.
+    /// Predicts the labels of several clips.
     ///
-    /// There is an answer for each job, in their order, and it is the one that the job would get alone: to the bit on
-    /// [`Backend::Flex`], to rounding on other devices.
+    /// There is a result for each request, in their order, and it is the one that the request would get alone: to the bit on
+    /// [`Backend::Flex`](crate::vgg19::Backend::Flex), to rounding on other devices.
     ///
     /// # Errors
-    /// Each job has its own. [`Error::Features`] for an analysis that is too short or was made to another specification;
-    /// [`Error::NoSuchClass`] for a class to explain that the model does not have; [`Error::Cancelled`] for a job that was
-    /// not wanted any more.
+    /// Each request has its own. [`Error::Features`] for features of a clip that is too short, or of another specification;
+    /// [`Error::NoSuchClass`] for a class to explain that the model does not have; [`Error::Cancelled`] for a request that was
+    /// cancelled.
     fn predict_batch(&self, requests: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>>;
 
-    /// Names the genre of one song.
+    /// Predicts the label of one clip.
     ///
     /// # Errors
     /// Those of [`Classifier::predict_batch`].
     fn predict_one(&self, request: PredictRequest<'_>) -> Result<PredictOutput> {
-        // One request has one answer.
+        // One request has one result.
         self.predict_batch(&[request]).pop().unwrap_or(Err(Error::Cancelled))
     }
 
-    /// Names the genre of an analysis made by [`Classifier::extractor`].
+    /// Predicts the label of a clip from its features, which [`Classifier::extractor`] computed.
     ///
     /// # Errors
-    /// [`Error::Features`] for an analysis that is too short or was made to another specification.
+    /// [`Error::Features`] for features of a clip that is too short, or of another specification.
     fn predict(&self, features: &ClipFeatures) -> Result<Prediction> {
         Ok(self.predict_one(PredictRequest::new(features))?.prediction)
     }
 
-    /// Names the genre of a clip of any rate.
+    /// Predicts the label of a clip of any sample rate.
     ///
     /// # Errors
     /// [`Error::Features`] for a clip that is too short.
@@ -71,7 +65,7 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     }
 
     /// The probabilities of a clip from the vectors of its segments: those of [`Classifier::predict`] where the vectors are those
-    /// of [`Classifier::embed`], to the bit on [`Backend::Flex`], to rounding on other devices.
+    /// of [`Classifier::embed`], to the bit on [`Backend::Flex`](crate::vgg19::Backend::Flex), to rounding on other devices.
     ///
     /// # Errors
     /// [`Error::Vector`] for vectors of another length than the model takes, or of a model that decides by none.
@@ -80,7 +74,7 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
         Err(Error::Vector { detail: format!("is nothing that {} decides by", self.identity().name) })
     }
 
-    /// Says where in a song the class of index `label` was heard; `None` from a model that cannot say.
+    /// Explains which places of a clip speak for the class of index `label`; `None` from a model that cannot say.
     ///
     /// # Errors
     /// Those of [`Classifier::predict`]; [`Error::NoSuchClass`].
@@ -91,10 +85,10 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// A song to be judged.
+/// A clip whose label is to be predicted.
 #[derive(Clone, Copy)]
 pub struct PredictRequest<'a> {
-    /// What [`Classifier::extractor`] made of it.
+    /// Its features, by [`Classifier::extractor`].
     pub features: &'a ClipFeatures,
     /// What is to be explained, if anything.
     pub explain: Option<Explain>,
@@ -103,13 +97,13 @@ pub struct PredictRequest<'a> {
 }
 
 impl<'a> PredictRequest<'a> {
-    /// A job that is wanted to its end, with nothing to explain.
+    /// A request that is never cancelled, with nothing to explain.
     #[must_use]
     pub fn new(features: &'a ClipFeatures) -> Self {
         Self { features, explain: None, cancelled: &|| false }
     }
 
-    /// Refuses to go on with a job that nobody waits for.
+    /// Refuses to go on with a request that was cancelled.
     pub(crate) fn check_cancelled(&self) -> Result<()> {
         if (self.cancelled)() { Err(Error::Cancelled) } else { Ok(()) }
     }
@@ -132,49 +126,28 @@ impl std::fmt::Debug for PredictRequest<'_> {
     }
 }
 
-/// What a model says of a song.
+/// What a model returns for a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PredictOutput {
-    /// Its genre.
+    /// The probabilities.
     pub prediction: Prediction,
-    /// Where it was heard, if that was asked for and the model can say.
+    /// Which places of the clip speak for a class, if that was asked for and the model can say.
     pub explanation: Option<Explanation>,
 }
 
-/// Which model gave an answer.
+/// Which model made a prediction.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Identity {
     /// Kind of model, such as `svm`.
     pub name: String,
     /// Version of its artifact: 12 hexadecimal digits that name its content.
     pub version: String,
-    /// Fingerprint of the features that it hears.
+    /// Fingerprint of the features that it was trained on.
     pub fingerprint: Fingerprint,
 }
 
 impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.name, self.version)
-    }
-}
-
-/// Loads the model of the artifact that `path` leads to, as [`artifact::resolve`] finds it, onto the default device.
-///
-/// # Errors
-/// Those of [`artifact::resolve`], [`Artifact::open`] and [`from_artifact`].
-pub fn load(path: &Path) -> Result<Box<dyn Classifier>> {
-    from_artifact(&Artifact::open(&artifact::resolve(path, None)?)?, Backend::default())
-}
-
-/// Makes the model that an opened artifact holds; a network computes on the first device of `backend`.
-///
-/// # Errors
-/// [`Error::UnknownModel`] for a kind that this program does not have; [`Error::Tensor`] and its like for weights that
-/// do not fit the labels, or the features; [`Error::Device`].
-pub fn from_artifact(artifact: &Artifact, backend: Backend) -> Result<Box<dyn Classifier>> {
-    match artifact.manifest().model.as_str() {
-        SvmClassifier::NAME => Ok(Box::new(SvmClassifier::from_artifact(artifact)?)),
-        Vgg19Classifier::NAME => Ok(Box::new(Vgg19Classifier::from_artifact(artifact, backend)?)),
-        other => Err(Error::UnknownModel { model: other.to_owned(), known: "`svm` and `vgg19`" }),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::artifact::FormatVersion;
+use crate::format::FormatVersion;
 
 /// Why an artifact could not be written or read, or a prediction could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -201,7 +201,7 @@ pub enum Error {
         /// What was expected and found.
         detail: String,
     },
-    /// A network that cannot be made, or does not fit what it is to hear.
+    /// A network that cannot be made, or does not fit its features.
     #[error("the network cannot be used: {detail}")]
     Network {
         /// What is wrong.
@@ -223,12 +223,18 @@ pub enum Error {
         /// How many there are.
         n_classes: usize,
     },
-    /// Nobody waits for the answer any more.
-    #[error("the song was not heard to its end: nobody waits for the answer any more")]
+    /// The request was cancelled before it was done.
+    #[error("the request was cancelled")]
     Cancelled,
-    /// The clip could not be heard.
+    /// The features do not suit the model, or could not be computed.
     #[error(transparent)]
     Features(#[from] features::Error),
+}
+
+impl From<labels::Error> for Error {
+    fn from(error: labels::Error) -> Self {
+        Self::Labels { detail: error.to_string() }
+    }
 }
 
 impl Error {

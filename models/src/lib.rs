@@ -1,7 +1,7 @@
 //! The classifiers, and the versioned artifact that carries them from training to serving.
 //!
-//! A [`Classifier`] hears a [`Clip`](features::Clip) and gives a [`Prediction`]: calibrated probabilities for the whole
-//! clip and for each of its segments. [`load`] makes one from an [`Artifact`](artifact::Artifact), every byte of which
+//! A [`Classifier`] takes the features of a [`Clip`](features::Clip) and gives a [`Prediction`]: calibrated probabilities for the
+//! whole clip and for each window of its timeline. [`load`] makes one from an [`Artifact`](artifact::Artifact), every byte of which
 //! is checked against its digest.
 //!
 //! ```no_run
@@ -14,18 +14,19 @@
 //! # }
 //! ```
 //!
-//! [`Classifier::predict_batch`] hears several songs at once, leaves those that nobody waits for, and says, if asked, where in a
-//! song the genre was heard ([`Explanation`]).
+//! [`Classifier::predict_batch`] takes several clips at once, drops those whose request was cancelled, and explains, if asked,
+//! which places of a clip speak for a class ([`Explanation`]).
 
 pub mod artifact;
 mod classifier;
 mod error;
-mod explanation;
+mod format;
+mod load;
 mod prediction;
 pub mod svm;
 pub mod vgg19;
 
-pub use classifier::{Classifier, Identity, PredictOutput, PredictRequest, from_artifact, load};
+pub use classifier::{Classifier, Identity, PredictOutput, PredictRequest};
 pub use error::{Error, Result};
-pub use explanation::{Explain, Explanation};
-pub use prediction::{Prediction, WindowPrediction, most_probable, pool};
+pub use load::{from_artifact, load};
+pub use prediction::{Explain, Explanation, Prediction, WindowPrediction, most_probable, pool};

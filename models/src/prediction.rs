@@ -1,4 +1,4 @@
-//! [`Prediction`]: what a classifier says of a clip.
+//! [`Prediction`] and [`Explanation`]: what a classifier returns for a clip.
 
 use features::Fingerprint;
 use serde::Serialize;
@@ -11,7 +11,7 @@ pub struct Prediction {
     /// The same for each window of the clip in time; at least one.
     #[serde(rename = "segments")]
     pub windows: Vec<WindowPrediction>,
-    /// [`features::digest`] of what was heard: training and serving give the same for the same file.
+    /// [`features::digest`] of the features: training and serving give the same for the same file.
     pub features_digest: Fingerprint,
 }
 
@@ -41,14 +41,14 @@ pub fn most_probable(probabilities: &[f64]) -> usize {
     (1..probabilities.len()).fold(0, better)
 }
 
-/// Probabilities of a clip from those of its passages: their mean, normalised to a sum of 1.
+/// Probabilities of a clip from those of its segments: their mean, normalised to a sum of 1.
 ///
-/// Training scores clips by this function and serving answers by it. Empty without a passage; all must be of one
+/// Training scores clips by this function and serving predicts by it. Empty without a segment; all must be of one
 /// length.
 #[must_use]
-pub fn pool<'a>(passages: impl IntoIterator<Item = &'a [f64]>) -> Vec<f64> {
+pub fn pool<'a>(segments: impl IntoIterator<Item = &'a [f64]>) -> Vec<f64> {
     let mut sums: Vec<f64> = Vec::new();
-    for probabilities in passages {
+    for probabilities in segments {
         sums.resize(probabilities.len(), 0.0);
         for (sum, probability) in sums.iter_mut().zip(probabilities) {
             *sum += probability;
@@ -61,12 +61,40 @@ pub fn pool<'a>(passages: impl IntoIterator<Item = &'a [f64]>) -> Vec<f64> {
     sums
 }
 
+/// Which class is to be explained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Explain {
+    /// The most probable one of the whole clip.
+    Predicted,
+    /// The class of that index among [`Classifier::labels`](crate::Classifier::labels).
+    Label(usize),
+}
+
+/// How much each place of a clip, in time and frequency, speaks for one class.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// Index of the class that is explained.
+    pub label: usize,
+    /// Rows, from low to high frequency; at least one.
+    pub rows: usize,
+    /// Columns, from the start of the clip on; at least one.
+    pub columns: usize,
+    /// Length of the clip; the last column may reach past it.
+    pub seconds: f64,
+    /// Length of a column.
+    pub seconds_per_column: f64,
+    /// Edges of the rows in Hz, rising; `rows + 1` of them.
+    pub row_edges_hz: Vec<f64>,
+    /// Row-major `[rows, columns]`, each 0 to 1. The largest is 1, unless nothing speaks for the class: then all are 0.
+    pub values: Vec<f32>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_clip_is_the_mean_of_its_passages() {
+    fn a_clip_is_the_mean_of_its_segments() {
         assert_eq!(pool([[0.5, 0.25, 0.25].as_slice(), &[0.0, 0.75, 0.25]]), [0.25, 0.5, 0.25]);
         assert_eq!(pool(std::iter::empty()), Vec::<f64>::new());
     }

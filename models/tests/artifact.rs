@@ -8,6 +8,7 @@ use std::{
 };
 
 use features::{Clip, Extractor, FeatureSpec, Fingerprint, spec::Needs};
+use labels::LabelSet;
 use models::{
     Error, Explain, PredictRequest,
     artifact::{
@@ -41,10 +42,14 @@ fn weights() -> Vec<u8> {
     svm.expect("a machine").to_tensors().expect("bytes")
 }
 
+fn label_set(names: &[&str]) -> LabelSet {
+    LabelSet::from_names(names).expect("labels")
+}
+
 fn draft() -> Draft {
     Draft {
         model: "svm".into(),
-        labels: vec!["blues".into(), "metal".into()],
+        labels: label_set(&["blues", "metal"]),
         spec: spec(),
         training: json!({"seed": 7, "hyperparameters": {"gamma": 0.1, "c": 10.0}, "a": 1.0 / 3.0}),
         data: DataDescription { digest: "ab".repeat(32), description: "two clips".into(), clips: 2 },
@@ -118,7 +123,7 @@ fn the_same_training_gives_the_same_bytes_and_any_other_another_version() {
         );
     }
     let changes: [fn(&mut Draft); 6] = [
-        |draft| draft.labels.reverse(),
+        |draft| draft.labels = label_set(&["metal", "blues"]),
         |draft| draft.spec.n_mfcc = 13,
         |draft| draft.training["seed"] = json!(8),
         |draft| draft.data.clips = 3,
@@ -272,8 +277,8 @@ type Case<T> = (fn(&mut T), &'static str);
 #[test]
 fn what_no_artifact_says_is_refused() {
     let cases: [Case<Value>; 9] = [
-        (|manifest| manifest["labels"] = json!(["blues"]), "at least 2"),
-        (|manifest| manifest["labels"] = json!(["blues", " "]), "label 1 is empty"),
+        (|manifest| manifest["labels"] = json!(["blues"]), "needs 2 labels or more"),
+        (|manifest| manifest["labels"] = json!(["blues", " "]), "a label is empty"),
         (|manifest| manifest["labels"] = json!(["blues", "blues"]), "`blues` is there twice"),
         (|manifest| manifest["model"] = json!("../svm"), "../svm"),
         (|manifest| manifest["novel"] = json!(1), "novel"),
@@ -312,8 +317,8 @@ fn drafts_that_would_be_refused_are_not_written() {
     let changes: [fn(&mut Draft); 6] = [
         |draft| draft.model = "../up".into(),
         |draft| draft.model = String::new(),
-        |draft| draft.labels.clear(),
-        |draft| draft.labels[1] = "blues".into(),
+        |draft| draft.labels = LabelSet::default(),
+        |draft| draft.labels = label_set(&["blues"]),
         |draft| draft.metrics[0].accuracy = f64::NAN,
         |draft| draft.spec.stft.n_fft = 3,
     ];
@@ -509,7 +514,7 @@ fn a_loaded_model_names_the_genre_of_a_clip() {
     let (root, written) = written();
     set_current(&root.path().join("svm"), &written.version).expect("set");
     let model = models::load(root.path()).expect("loaded");
-    assert_eq!(model.labels(), ["blues", "metal"]);
+    assert_eq!(*model.labels(), label_set(&["blues", "metal"]));
     assert_eq!((model.identity().name.as_str(), &model.identity().version), ("svm", &written.version));
     assert_eq!(model.identity().fingerprint, spec().fingerprint());
     let samples = (0..22_050 * 40).map(|i| 0.3 * libm::sinf(i as f32 * 0.05) * libm::sinf(i as f32 * 3e-4)).collect();
@@ -557,7 +562,7 @@ fn a_machine_judges_several_songs_and_leaves_those_that_nobody_waits_for() {
 #[test]
 fn weights_that_do_not_fit_the_manifest_are_refused() {
     let cases: [Case<Draft>; 4] = [
-        (|draft| draft.labels.push("jazz".into()), "3"),
+        (|draft| draft.labels = label_set(&["blues", "metal", "jazz"]), "3"),
         (|draft| draft.spec.descriptors.truncate(1), "dimensions"),
         (|draft| draft.model = "oracle".into(), "oracle"),
         (|draft| draft.weights = b"no".to_vec(), "safetensors"),

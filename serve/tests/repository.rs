@@ -18,7 +18,7 @@ use serve::repository::{Repository, RepositoryError, RepositoryErrorKind};
 fn write(root: &Path, model: &str, weights: &[u8]) -> String {
     let draft = Draft {
         model: model.to_owned(),
-        labels: vec!["blues".to_owned(), "rock".to_owned()],
+        labels: labels::LabelSet::from_names(["blues", "rock"]).expect("labels"),
         spec: FeatureSpec::gtzan_store(),
         training: serde_json::json!({}),
         data: DataDescription { digest: "0".repeat(64), description: "nothing".to_owned(), clips: 0 },

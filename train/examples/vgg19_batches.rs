@@ -49,10 +49,10 @@ fn main() -> Result<()> {
         temperature: 1.0,
     };
     let identity = Identity { name: "vgg19".into(), version: String::new(), fingerprint: spec.fingerprint() };
-    let labels = (0..N_CLASSES).map(|class| class.to_string()).collect();
+    let labels = data::labels::LabelSet::from_names((0..N_CLASSES).map(|class| class.to_string()))?;
     let bands = spec.mel.n_mels;
     let device = Backend::Flex.open()?;
-    let (input, network) = (parts.input(&spec), parts.network(&device)?);
+    let (input, network) = (parts.preprocessor(&spec), parts.network(&device)?);
     let classifier = Vgg19Classifier::new(identity, labels, Extractor::new(spec)?, &parts, &device)?;
     let mut song = || -> Result<ClipFeatures> {
         let db = ndarray::Array2::from_shape_fn((bands, frames), |_| (-40.0 + 12.0 * rng.normal()) as f32);

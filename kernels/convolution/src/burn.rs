@@ -1,18 +1,12 @@
 //! The extension of Burn's flex backend: [`conv_relu`] for any device, by the kernels of this crate on flex, and [`Conv3x3`], a module of it.
 
+#[cfg(feature = "autodiff")]
+mod autodiff;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::{
-    backend::{
-        Autodiff, Backend, Dispatch, DispatchTensorKind, Flex,
-        autodiff::{
-            checkpoint::{base::Checkpointer, strategy::CheckpointStrategy},
-            grads::Gradients,
-            ops::{Backward, Ops, OpsKind},
-        },
-        backend_extension,
-        tensor::FloatTensor,
-    },
+    backend::{Backend, Dispatch, DispatchTensorKind, Flex, backend_extension, tensor::FloatTensor},
     module::{Module, Param},
     tensor::{
         AllocationProperty, Bytes, DType, Shape, Tensor,
@@ -23,10 +17,7 @@ use burn::{
 };
 use burn_flex::{FlexTensor, Layout};
 
-use crate::{
-    Epilogue, Filters, Images, Packed, Plan, Values, channels_last, convolve, filter_gradient,
-    gradient::{Saved, through_epilogue},
-};
+use crate::{Epilogue, Filters, Images, Packed, Plan, Values, channels_last, convolve};
 
 /// A 3 × 3 convolution with ReLU.
 #[derive(Module, Debug)]
@@ -129,13 +120,15 @@ pub fn conv_relu(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, pool: bool, c
 fn is_flex(kind: &DispatchTensorKind) -> bool {
     match kind {
         DispatchTensorKind::Flex(_) => true,
+        #[cfg(feature = "autodiff")]
         DispatchTensorKind::Autodiff(inner) => is_flex(inner),
         _ => false,
     }
 }
 
 /// What a backend must have for [`conv_relu`].
-#[backend_extension(Flex, Autodiff)]
+#[cfg_attr(not(feature = "autodiff"), backend_extension(Flex))]
+#[cfg_attr(feature = "autodiff", backend_extension(Flex, Autodiff))]
 trait ConvRelu: Backend {
     fn conv_relu(
         x: FloatTensor<Self>,
@@ -151,88 +144,6 @@ impl ConvRelu for Flex {
         let (x, weight) = (ChannelsLast::of(&x), Weights::of(&weight));
         let packed = cache.packed(&weight, Plan::choose(x.size(), weight.outputs, weight.inputs));
         run(&x, &packed, &bias, pool, false).0
-    }
-}
-
-impl<C: CheckpointStrategy> ConvRelu for Autodiff<Flex, C> {
-    fn conv_relu(
-        x: FloatTensor<Self>,
-        weight: FloatTensor<Self>,
-        bias: FloatTensor<Self>,
-        pool: bool,
-        cache: FilterCache,
-    ) -> FloatTensor<Self> {
-        match Differentiable.prepare::<C>([x.node(), weight.node(), bias.node()]).compute_bound().stateful() {
-            OpsKind::Tracked(prep) => {
-                let x = ChannelsLast::of(x.primitive());
-                let weight = Weights::of(weight.primitive());
-                // They change before they are used again: caching gains nothing.
-                let packed = Packed::new(weight.filters(), Plan::once(x.size(), weight.outputs, weight.inputs));
-                let (output, argmax) = run(&x, &packed, bias.primitive(), pool, true);
-                let saved =
-                    if pool { SavedForward::Argmax(argmax.into()) } else { SavedForward::Output(output.clone()) };
-                prep.finish(State { x, weight, saved }, output)
-            }
-            OpsKind::UnTracked(prep) => prep.finish(Flex::conv_relu(
-                x.into_primitive(),
-                weight.into_primitive(),
-                bias.into_primitive(),
-                pool,
-                cache,
-            )),
-        }
-    }
-}
-
-/// The backward step.
-#[derive(Debug)]
-struct Differentiable;
-
-/// What the backward step needs of the forward step.
-#[derive(Clone, Debug)]
-struct State {
-    x: ChannelsLast,
-    weight: Weights,
-    saved: SavedForward,
-}
-
-#[derive(Clone, Debug)]
-enum SavedForward {
-    Output(FlexTensor),
-    Argmax(Arc<[u8]>),
-}
-
-impl Backward<Flex, 3> for Differentiable {
-    type State = State;
-
-    fn backward(self, ops: Ops<State, 3>, grads: &mut Gradients, _: &mut Checkpointer) {
-        let [of_x, of_weight, of_bias] = ops.parents;
-        let State { x, weight, saved } = ops.state;
-        let gradient = ChannelsLast::of(&grads.consume::<Flex>(&ops.node));
-        let [n, h, w, inputs] = x.shape;
-        let shape = [n, h, w, weight.outputs];
-        let output;
-        let saved = match &saved {
-            SavedForward::Argmax(argmax) => Saved::MaxPool(argmax),
-            SavedForward::Output(of_relu) => {
-                output = ChannelsLast::of(of_relu);
-                Saved::Relu(output.values())
-            }
-        };
-        let (before, bias) = through_epilogue(gradient.values(), shape, saved);
-        let before = Images::new(&before, shape);
-        if let Some(node) = of_bias {
-            grads.register::<Flex>(node.id, tensor(Bytes::from_elems(bias), vec![weight.outputs]));
-        }
-        if let Some(node) = of_weight {
-            let gradient = filter_gradient(x.images(), before);
-            grads.register::<Flex>(node.id, tensor(memory(gradient), vec![weight.outputs, weight.inputs, 3, 3]));
-        }
-        if let Some(node) = of_x {
-            let packed = Packed::new(weight.filters().reversed(), Plan::once([n, h, w], inputs, weight.outputs));
-            let gradient = convolve(before, &packed, &[], Epilogue::default(), true).values;
-            grads.register::<Flex>(node.id, channels_first(gradient, x.shape));
-        }
     }
 }
 

@@ -1,21 +1,19 @@
 //! `artifact.json`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use features::{FeatureSpec, Fingerprint};
+use labels::LabelSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{FormatVersion, names};
-use crate::{Error, Result};
+use super::names;
+use crate::{Error, Result, format::FormatVersion};
 
 /// This program, as it signs what it writes.
 pub(super) const PROGRAM: &str = concat!("tonearm ", env!("CARGO_PKG_VERSION"));
 
-/// `artifact.json`: what the model is, what it hears, what it was trained on, and how good it is.
+/// `artifact.json`: what the model is, its features, what it was trained on, and how good it is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -25,13 +23,13 @@ pub struct Manifest {
     pub program: String,
     /// Kind of model, such as `svm`.
     pub model: String,
-    /// Names of the classes, in the order of the model's outputs.
-    pub labels: Vec<String>,
-    /// The features that the model hears.
+    /// The labels of the classes, in the order of the model's outputs; at least two.
+    pub labels: LabelSet,
+    /// The features that the model takes.
     pub spec: FeatureSpec,
     /// [`FeatureSpec::fingerprint`] of `spec`, as the program that trained computed it.
     pub fingerprint: Fingerprint,
-    /// Hyperparameters, seeds, counts, warnings: whatever the training says of itself.
+    /// Hyperparameters, seeds, counts, warnings: whatever the training reports of itself.
     pub training: Value,
     /// The clips that it was trained on.
     pub data: DataDescription,
@@ -45,7 +43,7 @@ pub struct Manifest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DataDescription {
-    /// Digest of what training saw: ids, labels and levels.
+    /// Digest of the clips: ids, labels and levels.
     pub digest: String,
     /// What they are, in words.
     pub description: String,
@@ -80,6 +78,7 @@ struct Preamble {
 struct SpecOnly {
     spec: Value,
     fingerprint: String,
+    labels: Vec<String>,
 }
 
 impl Manifest {
@@ -108,10 +107,11 @@ impl Manifest {
     pub(super) fn from_json(bytes: &[u8], path: &Path) -> Result<Self> {
         let json = |error: serde_json::Error| Error::Json { path: path.to_owned(), detail: error.to_string() };
         // A specification of another revision may have fields that this program does not know.
-        let SpecOnly { spec, fingerprint } = serde_json::from_slice(bytes).map_err(json)?;
+        let SpecOnly { spec, fingerprint, labels } = serde_json::from_slice(bytes).map_err(json)?;
         if let Err(error) = serde_json::from_value::<FeatureSpec>(spec) {
             return Err(Error::Fingerprint { theirs: fingerprint, ours: format!("nothing ({error})") });
         }
+        LabelSet::from_names(labels)?;
         let manifest: Self = serde_json::from_slice(bytes).map_err(json)?;
         manifest.check()?;
         Ok(manifest)
@@ -121,16 +121,7 @@ impl Manifest {
     pub(super) fn check(&self) -> Result<()> {
         names::check_model(&self.model)?;
         self.files.keys().try_for_each(|name| names::check_file(name).map(|_| ()))?;
-        if self.labels.len() < 2 {
-            return Err(Error::Labels { detail: format!("{} of them, at least 2 are needed", self.labels.len()) });
-        }
-        if let Some(index) = self.labels.iter().position(|label| label.trim().is_empty()) {
-            return Err(Error::Labels { detail: format!("label {index} is empty") });
-        }
-        let mut seen = BTreeSet::new();
-        if let Some(label) = self.labels.iter().find(|label| !seen.insert(label.as_str())) {
-            return Err(Error::Labels { detail: format!("`{label}` is there twice") });
-        }
+        self.labels.clone().for_training()?;
         self.spec.validate().map_err(|error| match error {
             features::Error::Revision { theirs, ours, .. } => Error::Fingerprint { theirs, ours },
             other => Error::Features(other),

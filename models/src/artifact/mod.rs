@@ -13,20 +13,16 @@
 //! `<version>` is the first 12 hexadecimal digits of the SHA-256 of `artifact.json`, so a name stands for every byte of
 //! the folder. Nothing in it depends on time, host or path: the same training gives the same bytes.
 
-mod current;
-mod format;
+mod files;
 mod manifest;
 pub mod names;
-mod read;
-mod resolve;
-mod write;
+mod versions;
 
-pub use current::{CURRENT_LIMIT, current, history, pin, pinned, previous, set_current, unpin, versions};
-pub use format::FormatVersion;
+pub use files::{Artifact, Draft, FILE_LIMIT, MANIFEST_LIMIT, Written};
 pub use manifest::{DataDescription, Manifest, SplitMetrics};
-pub use read::{Artifact, FILE_LIMIT, MANIFEST_LIMIT};
-pub use resolve::resolve;
-pub use write::{Draft, Written};
+pub use versions::{CURRENT_LIMIT, current, history, pin, pinned, previous, resolve, set_current, unpin, versions};
+
+pub use crate::format::FormatVersion;
 
 /// The [`Manifest`].
 pub const MANIFEST: &str = "artifact.json";

@@ -1,8 +1,9 @@
-//! An [`Svm`] with the features that it hears: a [`Classifier`].
+//! An [`Svm`] with the features that it was trained on: a [`Classifier`].
 
 use features::{ClipFeatures, Extractor, FeatureVector, Span};
+use labels::LabelSet;
 
-use super::Svm;
+use super::machine::Svm;
 use crate::{
     Classifier, Error, Identity, PredictOutput, PredictRequest, Prediction, Result, WindowPrediction,
     artifact::Artifact, pool,
@@ -12,7 +13,7 @@ use crate::{
 #[derive(Debug)]
 pub struct SvmClassifier {
     identity: Identity,
-    labels: Vec<String>,
+    labels: LabelSet,
     extractor: Extractor,
     svm: Svm,
 }
@@ -26,7 +27,7 @@ impl SvmClassifier {
     /// # Errors
     /// [`Error::Labels`] when there are more or fewer labels than classes; [`Error::Vector`] when the extractor gives
     /// vectors of another size than the machine takes.
-    pub fn new(identity: Identity, labels: Vec<String>, extractor: Extractor, svm: Svm) -> Result<Self> {
+    pub fn new(identity: Identity, labels: LabelSet, extractor: Extractor, svm: Svm) -> Result<Self> {
         if labels.len() != svm.n_classes() {
             let detail = format!("there are {} of them, and {} classes", labels.len(), svm.n_classes());
             return Err(Error::Labels { detail });
@@ -57,39 +58,38 @@ impl SvmClassifier {
         Self::new(identity, manifest.labels.clone(), extractor, Svm::from_tensors(artifact.weights()?)?)
     }
 
-    /// The vectors of pieces of a song, as long as it is wanted.
-    fn hear(&self, job: &PredictRequest<'_>, pieces: Vec<Span>) -> Result<Vec<FeatureVector>> {
-        let hear = |piece| {
-            job.check_cancelled()?;
-            Ok(self.extractor.vector(job.features, piece)?)
+    /// The vectors of spans of a clip, unless the request is cancelled.
+    fn vectors(&self, request: &PredictRequest<'_>, spans: Vec<Span>) -> Result<Vec<FeatureVector>> {
+        let vector = |span| {
+            request.check_cancelled()?;
+            Ok(self.extractor.vector(request.features, span)?)
         };
-        pieces.into_iter().map(hear).collect()
+        spans.into_iter().map(vector).collect()
     }
 
-    fn classify(&self, pieces: &[FeatureVector]) -> Result<Vec<WindowPrediction>> {
-        let classify = |piece: &FeatureVector| {
+    fn classify(&self, vectors: &[FeatureVector]) -> Result<Vec<WindowPrediction>> {
+        let classify = |vector: &FeatureVector| {
             Ok(WindowPrediction {
-                start_seconds: piece.start_seconds,
-                end_seconds: piece.end_seconds,
-                probabilities: self.svm.probabilities(&piece.vector)?,
+                start_seconds: vector.start_seconds,
+                end_seconds: vector.end_seconds,
+                probabilities: self.svm.probabilities(&vector.vector)?,
             })
         };
-        pieces.iter().map(classify).collect()
+        vectors.iter().map(classify).collect()
     }
 
-    /// The prediction for one clip.
-    fn judge_one(&self, job: &PredictRequest<'_>) -> Result<PredictOutput> {
-        job.check_class(self.labels.len())?;
-        let n_frames = job.features.log_mel().n_frames();
-        let heard = self.hear(job, self.extractor.segment_spans(n_frames)?)?;
-        let features_digest = features::digest(job.features, &heard);
-        let passages = self.classify(&heard)?;
-        // A clip of one short passage is its own only window.
-        let windows = match passages.as_slice() {
+    fn predict_request(&self, request: &PredictRequest<'_>) -> Result<PredictOutput> {
+        request.check_class(self.labels.len())?;
+        let n_frames = request.features.log_mel().n_frames();
+        let vectors = self.vectors(request, self.extractor.segment_spans(n_frames)?)?;
+        let features_digest = features::digest(request.features, &vectors);
+        let segments = self.classify(&vectors)?;
+        // A clip of one short segment is its own only window.
+        let windows = match segments.as_slice() {
             [only] if n_frames <= self.extractor.spec().segmentation.window.frames => vec![only.clone()],
-            _ => self.classify(&self.hear(job, self.extractor.window_spans(n_frames)?)?)?,
+            _ => self.classify(&self.vectors(request, self.extractor.window_spans(n_frames)?)?)?,
         };
-        let probabilities = pool(passages.iter().map(|passage| passage.probabilities.as_slice()));
+        let probabilities = pool(segments.iter().map(|segment| segment.probabilities.as_slice()));
         let prediction = Prediction { probabilities, windows, features_digest };
         Ok(PredictOutput { prediction, explanation: None })
     }
@@ -106,7 +106,7 @@ impl Classifier for SvmClassifier {
         &self.identity
     }
 
-    fn labels(&self) -> &[String] {
+    fn labels(&self) -> &LabelSet {
         &self.labels
     }
 
@@ -114,9 +114,9 @@ impl Classifier for SvmClassifier {
         &self.extractor
     }
 
-    /// One job after the other. Nothing is explained: a support vector machine hears a song as one vector.
-    fn predict_batch(&self, jobs: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
-        jobs.iter().map(|job| self.judge_one(job)).collect()
+    /// One request after the other. Nothing is explained: a support vector machine takes a segment as one vector.
+    fn predict_batch(&self, requests: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
+        requests.iter().map(|request| self.predict_request(request)).collect()
     }
 
     fn embed(&self, features: &ClipFeatures) -> Result<Vec<Vec<f32>>> {

@@ -1,68 +1,72 @@
-//! A [`Vgg19`] with the features that it hears: a [`Classifier`].
+//! A [`Vgg19`] with the features that it was trained on: a [`Classifier`].
 
 use burn::tensor::{Device, Tensor, TensorData};
 use features::{ClipFeatures, Extractor, Span};
+use labels::LabelSet;
 
 use super::{
-    Backend, Columns, Preprocessor, Vgg19, Vgg19Config, Vgg19Parameters,
+    device::Backend,
     gradcam::{GradCam, Map},
+    network::{Columns, Vgg19, Vgg19Config},
+    parameters::Vgg19Parameters,
+    preprocessing::Preprocessor,
 };
 use crate::{
     Classifier, Error, Explain, Identity, PredictOutput, PredictRequest, Prediction, Result, WindowPrediction,
     artifact::Artifact, pool,
 };
 
-/// Frames, of all views, that go through the convolutions together at most, unless a single passage has more: of one view two
-/// passages of 30 s, or five of 11 s; of two half as many. Short passages cost less together, since the filters are read once for all; long ones cost the same alone, and more of
-/// them at once take only memory (`docs/vgg19.md`).
+/// Frames, of all normalisations, that go through the convolutions together at most, unless a single segment has more: with
+/// one normalisation two segments of 30 s, or five of 11 s; with two half as many. Short segments cost less together, since the
+/// filters are read once for all; long ones cost the same alone, and more of them at once take only memory (`docs/vgg19.md`).
 pub const BATCH_FRAMES: usize = 704;
 
 /// The classifier of an artifact of model `vgg19`.
 #[derive(Debug)]
 pub struct Vgg19Classifier {
     identity: Identity,
-    labels: Vec<String>,
+    labels: LabelSet,
     extractor: Extractor,
     config: Vgg19Config,
-    input: Preprocessor,
+    preprocessor: Preprocessor,
     network: Vgg19,
     grad_cam: GradCam,
     temperature: f64,
     device: Device,
 }
 
-/// A song on its way through the network.
-struct Song<'a> {
-    job: PredictRequest<'a>,
+/// A request on its way through the network.
+struct Progress<'a> {
+    request: PredictRequest<'a>,
     /// All of one length.
-    passages: Vec<Span>,
-    /// The windows of the timeline, each with the place of the passage that it is heard in.
+    segments: Vec<Span>,
+    /// The windows of the timeline, each with the index of the segment that it is predicted in.
     windows: Vec<(usize, Span)>,
-    /// What the first of the passages said.
-    heard: Vec<Heard>,
+    /// The outputs of the first of the segments.
+    outputs: Vec<SegmentOutput>,
 }
 
-/// What one passage says.
-struct Heard {
+/// What the network gives for one segment.
+struct SegmentOutput {
     probabilities: Vec<f64>,
-    /// Of the windows that are heard in it.
+    /// Of the windows that are predicted in it.
     windows: Vec<WindowPrediction>,
     /// Where an explanation is asked for.
     map: Option<Map>,
 }
 
-/// A passage that is to be heard.
-struct Next<'s, 'a> {
-    /// Place of its song.
+/// A segment that goes through the network next.
+struct NextSegment<'s, 'a> {
+    /// Index of its request.
     owner: usize,
-    song: &'s Song<'a>,
-    /// Place of the passage in the song.
+    progress: &'s Progress<'a>,
+    /// Index of the segment in the clip.
     index: usize,
 }
 
-impl Next<'_, '_> {
-    fn passage(&self) -> Span {
-        self.song.passages[self.index]
+impl NextSegment<'_, '_> {
+    fn span(&self) -> Span {
+        self.progress.segments[self.index]
     }
 }
 
@@ -74,43 +78,44 @@ impl Vgg19Classifier {
     ///
     /// # Errors
     /// [`Error::Labels`] when there are more or fewer labels than classes; [`Error::Network`] when the specification has
-    /// another number of bands, or descriptors, which no network hears.
+    /// another number of bands, or descriptors, which a network does not take.
     pub fn new(
         identity: Identity,
-        labels: Vec<String>,
+        labels: LabelSet,
         extractor: Extractor,
-        parts: &Vgg19Parameters,
+        parameters: &Vgg19Parameters,
         device: &Device,
     ) -> Result<Self> {
-        if labels.len() != parts.config.n_classes {
-            let detail = format!("there are {} of them, and {} classes", labels.len(), parts.config.n_classes);
+        if labels.len() != parameters.config.n_classes {
+            let detail = format!("there are {} of them, and {} classes", labels.len(), parameters.config.n_classes);
             return Err(Error::Labels { detail });
         }
         let spec = extractor.spec();
-        if spec.mel.n_mels != parts.mean.len() {
-            let detail = format!("it was trained on {} bands, the features have {}", parts.mean.len(), spec.mel.n_mels);
+        if spec.mel.n_mels != parameters.mean.len() {
+            let detail =
+                format!("it was trained on {} bands, the features have {}", parameters.mean.len(), spec.mel.n_mels);
             return Err(Error::Network { detail });
         }
         if !spec.descriptors.is_empty() {
             return Err(Error::Network {
-                detail: "its features have descriptors, and it hears the log-mel alone".into(),
+                detail: "its features have descriptors, and it takes the log-mel alone".into(),
             });
         }
-        let input = parts.input(spec);
-        if input.rows().min(input.min_frames) < parts.config.min_size() {
-            let detail = format!("windows of {} frames or fewer bands are too small for it", input.min_frames);
+        let preprocessor = parameters.preprocessor(spec);
+        if preprocessor.rows().min(preprocessor.min_frames) < parameters.config.min_size() {
+            let detail = format!("windows of {} frames or fewer bands are too small for it", preprocessor.min_frames);
             return Err(Error::Network { detail });
         }
-        let network = parts.network(device)?;
+        let network = parameters.network(device)?;
         Ok(Self {
             identity,
             labels,
             extractor,
-            config: parts.config.clone(),
-            input,
+            config: parameters.config.clone(),
+            preprocessor,
             network,
-            grad_cam: GradCam::new(&parts.config, &parts.head, device),
-            temperature: parts.temperature,
+            grad_cam: GradCam::new(&parameters.config, &parameters.head, device),
+            temperature: parameters.temperature,
             device: device.clone(),
         })
     }
@@ -126,67 +131,78 @@ impl Vgg19Classifier {
             version: artifact.version().to_owned(),
             fingerprint: manifest.fingerprint.clone(),
         };
-        let parts = Vgg19Parameters::from_tensors(artifact.weights()?)?;
-        Self::new(identity, manifest.labels.clone(), Extractor::new(manifest.spec.clone())?, &parts, &backend.open()?)
+        let parameters = Vgg19Parameters::from_tensors(artifact.weights()?)?;
+        Self::new(
+            identity,
+            manifest.labels.clone(),
+            Extractor::new(manifest.spec.clone())?,
+            &parameters,
+            &backend.open()?,
+        )
     }
 
-    /// Takes up a job.
-    fn begin<'a>(&self, job: &PredictRequest<'a>) -> Result<Song<'a>> {
-        job.check_class(self.labels.len())?;
-        self.extractor.check_bands(job.features)?;
-        let n_frames = job.features.log_mel().n_frames();
-        let passages = self.extractor.segment_spans(n_frames)?;
-        // Where passages overlap, the later one hears more of what comes next. A window that no passage holds whole is heard in
+    /// Cuts the clip of a request into segments and windows.
+    fn begin<'a>(&self, request: &PredictRequest<'a>) -> Result<Progress<'a>> {
+        request.check_class(self.labels.len())?;
+        self.extractor.check_bands(request.features)?;
+        let n_frames = request.features.log_mel().n_frames();
+        let segments = self.extractor.segment_spans(n_frames)?;
+        // Where segments overlap, the later one has more of what comes next. A window that no segment holds whole is predicted in
         // the one that holds its start.
-        let home = |window: &Span| passages.iter().rposition(|passage| passage.start <= window.start).unwrap_or(0);
+        let home = |window: &Span| segments.iter().rposition(|segment| segment.start <= window.start).unwrap_or(0);
         let windows =
             self.extractor.window_spans(n_frames)?.into_iter().map(|window| (home(&window), window)).collect();
-        Ok(Song { job: *job, passages, windows, heard: Vec::new() })
+        Ok(Progress { request: *request, segments, windows, outputs: Vec::new() })
     }
 
-    /// What goes through the convolutions next: passages of one width, in the order of the songs. None when all are done.
-    fn next_batch<'s, 'a>(&self, songs: &'s [Result<Song<'a>>]) -> Vec<Next<'s, 'a>> {
-        let not_heard = || {
-            let songs = songs.iter().enumerate().filter_map(|(owner, song)| Some((owner, song.as_ref().ok()?)));
-            songs.flat_map(|(owner, song)| {
-                (song.heard.len()..song.passages.len()).map(move |index| Next { owner, song, index })
+    /// What goes through the convolutions next: segments of one width, in the order of the requests. None when all are done.
+    fn next_batch<'s, 'a>(&self, requests: &'s [Result<Progress<'a>>]) -> Vec<NextSegment<'s, 'a>> {
+        let remaining = || {
+            let requests =
+                requests.iter().enumerate().filter_map(|(owner, request)| Some((owner, request.as_ref().ok()?)));
+            requests.flat_map(|(owner, progress)| {
+                (progress.outputs.len()..progress.segments.len()).map(move |index| NextSegment {
+                    owner,
+                    progress,
+                    index,
+                })
             })
         };
-        let width = |next: &Next<'_, '_>| {
-            let passage = next.passage();
-            (passage.end - passage.start).max(self.input.min_frames)
+        let width = |next: &NextSegment<'_, '_>| {
+            let span = next.span();
+            (span.end - span.start).max(self.preprocessor.min_frames)
         };
-        let Some(first) = not_heard().next() else { return Vec::new() };
+        let Some(first) = remaining().next() else { return Vec::new() };
         let width_of_all = width(&first);
-        let passages = (BATCH_FRAMES / (width_of_all * self.config.normalisations.len()).max(1)).max(1);
-        not_heard().filter(|next| width(next) == width_of_all).take(passages).collect()
+        let segments = (BATCH_FRAMES / (width_of_all * self.config.normalisations.len()).max(1)).max(1);
+        remaining().filter(|next| width(next) == width_of_all).take(segments).collect()
     }
 
-    /// Hears a batch: the convolutions all at once, the rest passage by passage, so that none depends on the others.
-    fn hear(&self, batch: &[Next<'_, '_>]) -> Vec<Result<Heard>> {
+    /// Runs a batch: the convolutions all at once, the rest segment by segment, so that none depends on the others.
+    fn forward(&self, batch: &[NextSegment<'_, '_>]) -> Vec<Result<SegmentOutput>> {
         let standardised = batch.iter().map(|next| {
-            let passage = next.passage();
-            self.input.standardise_part(next.song.job.features.log_mel(), passage.start..passage.end)
+            let span = next.span();
+            self.preprocessor.standardise_part(next.progress.request.features.log_mel(), span.start..span.end)
         });
-        let planes = self.input.planes(&standardised.collect::<Vec<_>>(), &self.device);
-        let given = self.network.activations(planes);
-        let hear = |(position, next): (usize, &Next<'_, '_>)| {
+        let planes = self.preprocessor.planes(&standardised.collect::<Vec<_>>(), &self.device);
+        let activations = self.network.activations(planes);
+        let output = |(position, next): (usize, &NextSegment<'_, '_>)| {
             let n = self.config.normalisations.len();
-            let alone: Vec<_> = given.iter().map(|block| block.clone().narrow(0, position * n, n)).collect();
-            self.hear_one(next, &alone)
+            let alone: Vec<_> = activations.iter().map(|block| block.clone().narrow(0, position * n, n)).collect();
+            self.output(next, &alone)
         };
-        batch.iter().enumerate().map(hear).collect()
+        batch.iter().enumerate().map(output).collect()
     }
 
-    /// What a passage says, from what the blocks gave for it.
-    fn hear_one(&self, next: &Next<'_, '_>, activations: &[Tensor<4>]) -> Result<Heard> {
-        let passage = next.passage();
-        let here = next.song.windows.iter().filter(|(home, _)| *home == next.index);
+    /// The output of a segment, from the activations of the blocks.
+    fn output(&self, next: &NextSegment<'_, '_>, activations: &[Tensor<4>]) -> Result<SegmentOutput> {
+        let segment = next.span();
+        let here = next.progress.windows.iter().filter(|(home, _)| *home == next.index);
         let windows: Vec<_> = here.map(|(_, window)| window).collect();
         let columns = Columns::new(&self.config, activations);
         let mut embeddings = vec![columns.embed(None)];
         embeddings.extend(windows.iter().map(|window| {
-            let part = window.start - passage.start..window.end - passage.start;
+            let part = window.start - segment.start..window.end - segment.start;
             columns.embed(Some(part))
         }));
         let logits = values(self.network.head.forward(Tensor::cat(embeddings, 0)), "logits")?;
@@ -198,11 +214,11 @@ impl Vgg19Classifier {
             end_seconds: window.end_seconds,
             probabilities,
         });
-        let map = match (next.song.job.explain, activations.last()) {
-            (Some(_), Some(last)) => Some(self.grad_cam.map(passage, last)?),
+        let map = match (next.progress.request.explain, activations.last()) {
+            (Some(_), Some(last)) => Some(self.grad_cam.map(segment, last)?),
             _ => None,
         };
-        Ok(Heard { probabilities, windows: windows.collect(), map })
+        Ok(SegmentOutput { probabilities, windows: windows.collect(), map })
     }
 
     fn check_finite(logits: &[f32]) -> Result<()> {
@@ -212,22 +228,22 @@ impl Vgg19Classifier {
         Ok(())
     }
 
-    /// Hears all songs to their ends, but those that nobody waits for.
+    /// Runs all requests to their ends, but those that are cancelled.
     ///
-    /// Each passage goes through the network once, with others of its width, whichever song they are of; the windows of the
-    /// timeline are pooled from what the blocks say of their part of it.
-    fn listen<'a>(&self, jobs: &[PredictRequest<'a>]) -> Vec<Result<Song<'a>>> {
-        let mut songs: Vec<_> = jobs.iter().map(|job| self.begin(job)).collect();
+    /// Each segment goes through the network once, with others of its width, whichever clip they are of; the windows of the
+    /// timeline are pooled from the activations of their part of it.
+    fn infer<'a>(&self, requests: &[PredictRequest<'a>]) -> Vec<Result<Progress<'a>>> {
+        let mut all: Vec<_> = requests.iter().map(|request| self.begin(request)).collect();
         loop {
-            leave_unwanted(&mut songs);
-            let batch = self.next_batch(&songs);
+            fail_cancelled(&mut all);
+            let batch = self.next_batch(&all);
             if batch.is_empty() {
-                return songs;
+                return all;
             }
             let owners: Vec<_> = batch.iter().map(|next| next.owner).collect();
-            for (owner, heard) in owners.into_iter().zip(self.hear(&batch)) {
-                match (&mut songs[owner], heard) {
-                    (Ok(song), Ok(heard)) => song.heard.push(heard),
+            for (owner, output) in owners.into_iter().zip(self.forward(&batch)) {
+                match (&mut all[owner], output) {
+                    (Ok(progress), Ok(output)) => progress.outputs.push(output),
                     (slot, Err(error)) => *slot = Err(error),
                     (Err(_), Ok(_)) => {}
                 }
@@ -235,37 +251,37 @@ impl Vgg19Classifier {
         }
     }
 
-    /// The answer for a song that was heard to its end.
-    fn finish(&self, song: Song<'_>) -> PredictOutput {
-        let Song { job, heard, .. } = song;
-        let probabilities = pool(heard.iter().map(|heard| heard.probabilities.as_slice()));
+    /// The output for a request whose segments are all done.
+    fn finish(&self, progress: Progress<'_>) -> PredictOutput {
+        let Progress { request, outputs, .. } = progress;
+        let probabilities = pool(outputs.iter().map(|output| output.probabilities.as_slice()));
         let (mut windows, mut maps) = (Vec::new(), Vec::new());
-        for heard in heard {
-            windows.extend(heard.windows);
-            maps.extend(heard.map);
+        for output in outputs {
+            windows.extend(output.windows);
+            maps.extend(output.map);
         }
-        let features_digest = features::digest(job.features, &[]);
+        let features_digest = features::digest(request.features, &[]);
         let prediction = Prediction { probabilities, windows, features_digest };
-        let explanation = job.explain.map(|explain| {
+        let explanation = request.explain.map(|explain| {
             let label = match explain {
                 Explain::Predicted => prediction.best(),
                 Explain::Label(label) => label,
             };
-            let n_frames = job.features.log_mel().n_frames();
-            self.grad_cam.explain(&maps, label, n_frames, &self.input, self.extractor.spec())
+            let n_frames = request.features.log_mel().n_frames();
+            self.grad_cam.explain(&maps, label, n_frames, &self.preprocessor, self.extractor.spec())
         });
         PredictOutput { prediction, explanation }
     }
 }
 
-/// Leaves the songs that are not done, and that nobody waits for any more.
-fn leave_unwanted(songs: &mut [Result<Song<'_>>]) {
-    for slot in songs {
-        if let Ok(song) = slot
-            && song.heard.len() < song.passages.len()
-            && let Err(abandoned) = song.job.check_cancelled()
+/// Puts [`Error::Cancelled`] in place of the requests that are not done, and that were cancelled.
+fn fail_cancelled(requests: &mut [Result<Progress<'_>>]) {
+    for slot in requests {
+        if let Ok(progress) = slot
+            && progress.outputs.len() < progress.segments.len()
+            && let Err(cancelled) = progress.request.check_cancelled()
         {
-            *slot = Err(abandoned);
+            *slot = Err(cancelled);
         }
     }
 }
@@ -285,7 +301,7 @@ impl Classifier for Vgg19Classifier {
         &self.identity
     }
 
-    fn labels(&self) -> &[String] {
+    fn labels(&self) -> &LabelSet {
         &self.labels
     }
 
@@ -293,8 +309,8 @@ impl Classifier for Vgg19Classifier {
         &self.extractor
     }
 
-    fn predict_batch(&self, jobs: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
-        self.listen(jobs).into_iter().map(|song| Ok(self.finish(song?))).collect()
+    fn predict_batch(&self, requests: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
+        self.infer(requests).into_iter().map(|progress| Ok(self.finish(progress?))).collect()
     }
 
     fn embed(&self, features: &ClipFeatures) -> Result<Vec<Vec<f32>>> {
@@ -302,8 +318,8 @@ impl Classifier for Vgg19Classifier {
         let log_mel = features.log_mel();
         let spans = self.extractor.segment_spans(log_mel.n_frames())?;
         let embed = |span: Span| {
-            let standardised = self.input.standardise_part(log_mel, span.start..span.end);
-            let activations = self.network.activations(self.input.planes(&[standardised], &self.device));
+            let standardised = self.preprocessor.standardise_part(log_mel, span.start..span.end);
+            let activations = self.network.activations(self.preprocessor.planes(&[standardised], &self.device));
             values(Columns::new(&self.config, &activations).embed(None), "embeddings")
         };
         spans.into_iter().map(embed).collect()

@@ -12,7 +12,7 @@ pub enum Backend {
     /// burn-flex: the CPU. The default; the same input gives the same bits for any number of threads.
     #[default]
     Flex,
-    /// burn-ndarray: the CPU, slower; kept to compare with.
+    /// burn-ndarray: the CPU, slower; to compare with. Needs a program that was built with `--features ndarray`.
     Ndarray,
     /// burn-wgpu: a GPU by Vulkan, Metal or DirectX. Needs a program that was built with `--features wgpu`.
     Wgpu,
@@ -39,23 +39,33 @@ impl Backend {
     ///
     /// # Errors
     /// [`Error::Device`] for a backend that this program was built without, or a machine without such a device.
-    #[expect(deprecated, reason = "burn-ndarray is on its way out; it is kept to compare with")]
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Flex => Ok(Device::flex()),
-            Self::Ndarray => Ok(Device::ndarray()),
+            Self::Ndarray => open_ndarray(),
             Self::Wgpu => open_wgpu(),
             Self::Cuda => open_cuda(),
         }
     }
 
-    #[cfg(not(all(feature = "wgpu", feature = "cuda")))]
+    #[cfg(not(all(feature = "ndarray", feature = "wgpu", feature = "cuda")))]
     fn missing(self) -> Error {
         Error::Device {
             backend: self.name(),
             detail: format!("this program was built without it; build it with `--features {}`", self.name()),
         }
     }
+}
+
+#[cfg(feature = "ndarray")]
+#[expect(deprecated, reason = "burn-ndarray is on its way out; it is kept to compare with")]
+fn open_ndarray() -> Result<Device> {
+    Ok(Device::ndarray())
+}
+
+#[cfg(not(feature = "ndarray"))]
+fn open_ndarray() -> Result<Device> {
+    Err(Backend::Ndarray.missing())
 }
 
 #[cfg(feature = "wgpu")]

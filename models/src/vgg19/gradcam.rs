@@ -1,12 +1,16 @@
-//! [`GradCam`]: where in a song the last block heard a class.
+//! [`GradCam`]: which places of a clip speak for a class, by the last block.
 
 use burn::tensor::{Device, Tensor, TensorData, activation::relu};
 use features::{FeatureSpec, Span, dsp::mel};
 
-use super::{HeadParameters, Preprocessor, Statistic, Vgg19Config, channels};
+use super::{
+    network::{Statistic, Vgg19Config, channels},
+    parameters::HeadParameters,
+    preprocessing::Preprocessor,
+};
 use crate::{Error, Explanation, Result};
 
-/// Grad-CAM of the last block that the head hears: Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via
+/// Grad-CAM of the last block that the head pools: Selvaraju et al., "Grad-CAM: Visual explanations from deep networks via
 /// gradient-based localization", 2017, equations 1 and 2.
 ///
 /// Of the activations `A` of the block, a class `c` with the logit `y` has the map
@@ -18,20 +22,20 @@ use crate::{Error, Explanation, Result};
 /// over its `Z` positions. The head is linear in statistics of each channel, so the gradients are known without computing them:
 /// an average gives `1/Z` at every position, a maximum 1 at one of them, and a deviation, which no even rise of a channel
 /// changes, a sum of 0. With the head's weight `w` and scale `s` of a statistic, `α_k = 1/Z · (w·s of the average + w·s of the
-/// maximum)`. Where a passage is heard in several normalisations, `k` goes over the channels of all of them. A head that hears deviations
-/// alone has nothing to show.
+/// maximum)`. Where a segment has several normalisations, `k` goes over the channels of all of
+/// them. A head of deviations alone has nothing to show.
 #[derive(Debug)]
 pub(super) struct GradCam {
     /// The last block, 1 to 5.
     block: usize,
-    /// `Z · α`, of the channels of one view after those of another; `[normalisations · channels, n_classes]`.
+    /// `Z · α`, of the channels of one normalisation after those of another; `[normalisations · channels, n_classes]`.
     weights: Tensor<2>,
 }
 
-/// What one passage shows of every class.
+/// The maps of one segment, of every class.
 #[derive(Debug)]
 pub(super) struct Map {
-    passage: Span,
+    segment: Span,
     columns: usize,
     /// Row-major `[rows, columns, n_classes]`.
     values: Vec<f32>,
@@ -43,16 +47,16 @@ impl GradCam {
         let block = config.n_blocks();
         let (channels, n_classes) = (channels(block), config.n_classes);
         let (dim, normalisations) = (config.embedding_dim(), config.normalisations.len());
-        // Of each view, the last block comes last.
+        // Of each normalisation, the last block comes last.
         let first = config.dim_per_normalisation() - channels * config.statistics.len();
         let mut weights = vec![0.0; normalisations * channels * n_classes];
         for (row, weights) in weights.chunks_mut(n_classes).enumerate() {
-            let (view, channel) = (row / channels, row % channels);
+            let (normalisation, channel) = (row / channels, row % channels);
             for (position, statistic) in config.statistics.iter().enumerate() {
                 if *statistic == Statistic::Deviation {
                     continue;
                 }
-                let at = view * config.dim_per_normalisation() + first + position * channels + channel;
+                let at = normalisation * config.dim_per_normalisation() + first + position * channels + channel;
                 for (class, weight) in weights.iter_mut().enumerate() {
                     *weight += head.weight[class * dim + at] * head.scale[at];
                 }
@@ -64,14 +68,14 @@ impl GradCam {
         }
     }
 
-    /// The maps of all classes over one passage.
+    /// The maps of all classes over one segment.
     ///
     /// # Shapes
-    /// - `activations`: what the last block gave for each view, `[normalisations, channels, rows, columns]`
+    /// - `activations`: the activations of the last block for each normalisation, `[normalisations, channels, rows, columns]`
     ///
     /// # Errors
     /// [`Error::Network`] for maps that are not finite, or a device that does not compute in `f32`.
-    pub(super) fn map(&self, passage: Span, activations: &Tensor<4>) -> Result<Map> {
+    pub(super) fn map(&self, segment: Span, activations: &Tensor<4>) -> Result<Map> {
         let [normalisations, channels, rows, columns] = activations.dims();
         let positions = activations.clone().permute([2, 3, 0, 1]).reshape([rows * columns, normalisations * channels]);
         let maps = relu(positions.matmul(self.weights.clone()).div_scalar((rows * columns) as f32));
@@ -81,37 +85,37 @@ impl GradCam {
         if values.iter().any(|value| !value.is_finite()) {
             return Err(Error::Network { detail: "its activations are not finite; train it again".into() });
         }
-        Ok(Map { passage, columns, values })
+        Ok(Map { segment, columns, values })
     }
 
-    /// One class in a whole song of `n_frames` frames, from the maps of its passages.
+    /// One class in a whole clip of `n_frames` frames, from the maps of its segments.
     ///
-    /// A frame has what the column that holds it shows, in the mean over the passages that hold it; frames behind the last whole
-    /// column of a passage are taken for part of it, as are bands above the last whole row. A song that was repeated to fill a
-    /// window has the mean over its repetitions. A column of the result is the mean of its frames; those that no passage holds, at
-    /// the end of some songs, show nothing. Then all is divided by the largest value.
+    /// A frame has what the column that holds it shows, in the mean over the segments that hold it; frames behind the last whole
+    /// column of a segment are taken for part of it, as are bands above the last whole row. A clip that was repeated to fill a
+    /// window has the mean over its repetitions. A column of the result is the mean of its frames; those that no segment holds, at
+    /// the end of some clips, show nothing. Then all is divided by the largest value.
     pub(super) fn explain(
         &self,
         maps: &[Map],
         label: usize,
         n_frames: usize,
-        input: &Preprocessor,
+        preprocessor: &Preprocessor,
         spec: &FeatureSpec,
     ) -> Explanation {
         let n_classes = self.weights.dims()[1];
-        let rows = input.rows() >> self.block;
+        let rows = preprocessor.rows() >> self.block;
         let columns = n_frames.div_ceil(1 << self.block);
         let mut values = vec![0.0; rows * columns];
-        let mut heard = vec![0_u32; n_frames];
-        for_frames(maps, input, |_, _, frame| heard[frame] += 1);
+        let mut covered = vec![0_u32; n_frames];
+        for_frames(maps, preprocessor, |_, _, frame| covered[frame] += 1);
         let mut frames_in = vec![0_u32; columns];
-        for (frame, _) in heard.iter().enumerate().filter(|(_, passages)| **passages > 0) {
+        for (frame, _) in covered.iter().enumerate().filter(|(_, segments)| **segments > 0) {
             frames_in[frame >> self.block] += 1;
         }
-        for_frames(maps, input, |map, frame_of_passage, frame| {
-            let from = (frame_of_passage >> self.block).min(map.columns - 1);
+        for_frames(maps, preprocessor, |map, frame_of_segment, frame| {
+            let from = (frame_of_segment >> self.block).min(map.columns - 1);
             let to = frame >> self.block;
-            let share = 1.0 / (f64::from(heard[frame]) * f64::from(frames_in[to]));
+            let share = 1.0 / (f64::from(covered[frame]) * f64::from(frames_in[to]));
             for row in 0..rows {
                 values[row * columns + to] +=
                     share * f64::from(map.values[(row * map.columns + from) * n_classes + label]);
@@ -126,13 +130,13 @@ impl GradCam {
             columns,
             seconds: spec.seconds(n_frames),
             seconds_per_column: (1_usize << self.block) as f64 * hop_seconds,
-            row_edges_hz: self.row_edges_hz(rows, input, spec),
+            row_edges_hz: self.row_edges_hz(rows, preprocessor, spec),
             values: values.into_iter().map(normalised).collect(),
         }
     }
 
     /// Edges of the rows in Hz. Two bands meet halfway, in mel, between their centres.
-    fn row_edges_hz(&self, rows: usize, input: &Preprocessor, spec: &FeatureSpec) -> Vec<f64> {
+    fn row_edges_hz(&self, rows: usize, preprocessor: &Preprocessor, spec: &FeatureSpec) -> Vec<f64> {
         let bands = &spec.mel;
         let [low, high] = [bands.f_min, bands.f_max].map(|hz| mel::hz_to_mel(hz, bands.scale));
         let step = (high - low) / (bands.n_mels + 1) as f64;
@@ -140,7 +144,7 @@ impl GradCam {
             let bands_below = if row == rows {
                 bands.n_mels as f64
             } else {
-                (row << self.block) as f64 / input.band_upsampling as f64
+                (row << self.block) as f64 / preprocessor.band_upsampling as f64
             };
             mel::mel_to_hz(low + step * (bands_below + 0.5), bands.scale)
         };
@@ -148,12 +152,12 @@ impl GradCam {
     }
 }
 
-/// Each frame of each passage as the network heard it: the map, the frame of the passage, and that of the song.
-fn for_frames(maps: &[Map], input: &Preprocessor, mut each: impl FnMut(&Map, usize, usize)) {
+/// Each frame of each segment as the network took it: the map, the frame of the segment, and that of the clip.
+fn for_frames(maps: &[Map], preprocessor: &Preprocessor, mut each: impl FnMut(&Map, usize, usize)) {
     for map in maps {
-        let length = map.passage.end - map.passage.start;
-        for frame in 0..length.max(input.min_frames) {
-            each(map, frame, map.passage.start + frame % length);
+        let length = map.segment.end - map.segment.start;
+        for frame in 0..length.max(preprocessor.min_frames) {
+            each(map, frame, map.segment.start + frame % length);
         }
     }
 }
@@ -164,7 +168,7 @@ mod tests {
     use crate::vgg19::{Normalisation, embed};
 
     const N_CLASSES: usize = 3;
-    /// Of one view.
+    /// Of one normalisation.
     const SHAPE: [usize; 4] = [1, 128, 5, 7];
 
     fn noise(seed: u32, n: usize) -> Vec<f32> {
@@ -204,7 +208,7 @@ mod tests {
     fn maps_are_those_of_the_gradients_of_the_whole_head() {
         use Statistic::{Average, Deviation, Maximum};
         let device = Device::flex();
-        let passage = Span { start: 0, end: 28, start_seconds: 0.0, end_seconds: 1.0 };
+        let segment = Span { start: 0, end: 28, start_seconds: 0.0, end_seconds: 1.0 };
         for statistics in [vec![Average], vec![Maximum], vec![Average, Deviation], vec![Deviation, Maximum, Average]] {
             for (pooled_blocks, normalisations) in [
                 (vec![2], vec![Normalisation::None]),
@@ -224,7 +228,7 @@ mod tests {
                     weight: noise(4, dim * N_CLASSES),
                     bias: noise(5, N_CLASSES),
                 };
-                let map = GradCam::new(&config, &head, &device).map(passage, &activations).expect("finite");
+                let map = GradCam::new(&config, &head, &device).map(segment, &activations).expect("finite");
                 for class in 0..N_CLASSES {
                     let positions = SHAPE[2] * SHAPE[3];
                     let gradient = gradient(&config, &head, &activations, class, &device);

@@ -1,5 +1,7 @@
 //! [`Vgg19`]: the convolutions of VGG19 as a Burn module, and a head over what its blocks say.
 
+use std::ops::Range;
+
 use burn::{
     module::{Module, Param},
     nn::Linear,
@@ -37,7 +39,7 @@ pub enum Normalisation {
     #[serde(rename = "absolute", alias = "none")]
     None,
     /// Less its own mean over the segment, as cepstral mean normalisation has it (Atal 1974): what the recording, the room and
-    /// the equaliser do to all of a passage alike is not in it.
+    /// the equaliser do to all of a segment alike is not in it.
     #[serde(rename = "relative", alias = "cmn")]
     Cmn,
 }
@@ -55,7 +57,7 @@ pub struct Vgg19Config {
     /// How a segment is normalised; each at most once, at least one. Every normalised input goes through the same convolutions by itself.
     #[serde(rename = "views", alias = "normalisations", default = "no_normalisation")]
     pub normalisations: Vec<Normalisation>,
-    /// Blocks that the head hears, 1 to 5, rising. Blocks behind the last of them are left out of the network.
+    /// Blocks that the head pools, 1 to 5, rising. Blocks behind the last of them are left out of the network.
     pub pooled_blocks: Vec<usize>,
     /// What it takes of their channels; each at most once, at least one.
     pub statistics: Vec<Statistic>,
@@ -94,13 +96,13 @@ impl Vgg19Config {
         self.pooled_blocks.iter().copied().max().unwrap_or(0)
     }
 
-    /// Dimensions of what the head hears: those of one view after those of another.
+    /// Dimensions of the input of the head: those of one normalisation after those of another.
     #[must_use]
     pub fn embedding_dim(&self) -> usize {
         self.normalisations.len() * self.dim_per_normalisation()
     }
 
-    /// Dimensions of what the head hears of one view.
+    /// Dimensions of the input of the head that are of one normalisation.
     #[must_use]
     pub fn dim_per_normalisation(&self) -> usize {
         self.pooled_blocks.iter().map(|block| channels(*block) * self.statistics.len()).sum()
@@ -172,7 +174,7 @@ fn conv3x3(weights: &ConvWeights, device: &Device) -> Conv3x3 {
 pub struct Head {
     /// Taken off an embedding; `[1, dim]`.
     pub mean: Tensor<2>,
-    /// What it is multiplied by then; `[1, dim]`. Scaled so that what a typical embedding holds of a view has a
+    /// What it is multiplied by then; `[1, dim]`. Scaled so that what a typical embedding holds of one normalisation has a
     /// length of 1.
     pub scale: Tensor<2>,
     /// `[dim, n_classes]`.
@@ -211,16 +213,16 @@ impl Head {
     }
 }
 
-/// VGG19 up to the last block that its head hears, and the head.
+/// VGG19 up to the last block that its head pools, and the head.
 ///
 /// ```text
-/// input [n, 3, bands, frames], where n counts every view of every passage
+/// input [n, 3, bands, frames], where n counts every normalisation of every segment
 ///   block 1  2 × conv 64,  pool   →  [n,  64, bands/2,  frames/2]
 ///   block 2  2 × conv 128, pool   →  [n, 128, bands/4,  frames/4]
 ///   block 3  4 × conv 256, pool   →  [n, 256, bands/8,  frames/8]
 ///   block 4  4 × conv 512, pool   →  [n, 512, bands/16, frames/16]
 ///   block 5  4 × conv 512, pool   →  [n, 512, bands/32, frames/32]
-/// head: statistics of each channel of the chosen blocks, of all views of a passage → standardised → linear → logits
+/// head: statistics of each channel of the chosen blocks, of all normalisations of a segment → standardised → linear → logits
 /// ```
 ///
 /// Fully convolutional: it takes any number of bands and frames that leaves one of each.
@@ -244,7 +246,7 @@ impl Vgg19 {
     }
 }
 
-/// What each of `blocks` gives, each hearing the one before it; shapes as of [`Vgg19::activations`].
+/// The activations of each of `blocks`, each of which takes those of the one before it; shapes as of [`Vgg19::activations`].
 #[must_use]
 pub fn activations(blocks: &[Block], x: Tensor<4>) -> Vec<Tensor<4>> {
     let mut given = Vec::with_capacity(blocks.len());
@@ -256,12 +258,120 @@ pub fn activations(blocks: &[Block], x: Tensor<4>) -> Vec<Tensor<4>> {
     given
 }
 
+/// Added to a variance before its root is taken.
+const EPSILON: f32 = 1e-5;
+
+/// Statistics of every column of time of the pooled blocks, from which those of any part follow.
+///
+/// The mean of a part is that of the means of its columns, which all have as many rows. Its variance is the mean of their
+/// variances and the variance of their means (the law of total variance): sums of squares alone, so nothing cancels.
+#[derive(Debug)]
+pub struct Columns {
+    blocks: Vec<BlockColumns>,
+    /// Normalisations of each segment.
+    normalisations: usize,
+}
+
+#[derive(Debug)]
+struct BlockColumns {
+    /// 1 to 5.
+    block: usize,
+    /// Of each column and channel; `[n · views, 1, columns, channels]`.
+    mean: Tensor<4>,
+    /// In the order of the configuration.
+    statistics: Vec<OfColumns>,
+}
+
+/// What a statistic of a part needs of its columns beside their means; shaped as these.
+#[derive(Debug)]
+enum OfColumns {
+    Average,
+    /// Their largest values.
+    Maximum(Tensor<4>),
+    /// Their variances.
+    Deviation(Tensor<4>),
+}
+
+impl Columns {
+    /// Of the activations of the blocks of a network.
+    ///
+    /// # Shapes
+    /// - `activations`: as of [`Vgg19::activations`](super::Vgg19::activations), one for each block; the normalisations of a segment lie
+    ///   together, as [`Preprocessor::planes`](super::Preprocessor::planes) gives them
+    #[must_use]
+    pub fn new(config: &Vgg19Config, activations: &[Tensor<4>]) -> Self {
+        let of_block = |&block: &usize| {
+            // Channels last, as flex keeps them: rows are added to each other as they lie in memory.
+            let x = activations[block - 1].clone().permute([0, 2, 3, 1]);
+            let mean = x.clone().mean_dim(1);
+            let of_columns = |statistic: &Statistic| match statistic {
+                Statistic::Average => OfColumns::Average,
+                Statistic::Maximum => OfColumns::Maximum(x.clone().max_dim(1)),
+                Statistic::Deviation => OfColumns::Deviation((x.clone() - mean.clone()).square().mean_dim(1)),
+            };
+            BlockColumns { block, statistics: config.statistics.iter().map(of_columns).collect(), mean }
+        };
+        Self {
+            blocks: config.pooled_blocks.iter().map(of_block).collect(),
+            normalisations: config.normalisations.len(),
+        }
+    }
+
+    /// The embedding of the part `frames` of the input, or of all of it: the statistics of each pooled block of each normalisation, in their
+    /// order.
+    /// Of a block, those columns count that lie in the part, at least one.
+    ///
+    /// # Shapes
+    /// - result: `[n, embedding_dim]`
+    #[must_use]
+    pub fn embed(&self, frames: Option<Range<usize>>) -> Tensor<2> {
+        let mut parts = Vec::new();
+        for BlockColumns { block, mean, statistics } in &self.blocks {
+            let [n, _, columns, channels] = mean.dims();
+            let (start, end) = match &frames {
+                None => (0, columns),
+                Some(frames) => {
+                    let start = (frames.start >> block).min(columns - 1);
+                    (start, (frames.end >> block).clamp(start + 1, columns))
+                }
+            };
+            let part_of = |of_columns: &Tensor<4>| of_columns.clone().narrow(2, start, end - start);
+            let means = part_of(mean);
+            let mean = means.clone().mean_dim(2);
+            for statistic in statistics {
+                let part = match statistic {
+                    OfColumns::Average => mean.clone(),
+                    OfColumns::Maximum(largest) => part_of(largest).max_dim(2),
+                    OfColumns::Deviation(variances) => {
+                        let between = (means.clone() - mean.clone()).square().mean_dim(2);
+                        (part_of(variances).mean_dim(2) + between).add_scalar(EPSILON).sqrt()
+                    }
+                };
+                parts.push(part.reshape([n, channels]));
+            }
+        }
+        let concatenated = Tensor::cat(parts, 1);
+        let [n, dim] = concatenated.dims();
+        concatenated.reshape([n / self.normalisations, self.normalisations * dim])
+    }
+}
+
+/// The embedding of what the blocks of a network gave; of several parts of one input, [`Columns`] are quicker.
+///
+/// # Shapes
+/// - `activations`: as of [`Columns::new`]
+/// - result: `[n, embedding_dim]`
+#[must_use]
+pub fn embed(config: &Vgg19Config, activations: &[Tensor<4>], frames: Option<Range<usize>>) -> Tensor<2> {
+    Columns::new(config, activations).embed(frames)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_network_that_names_no_view_hears_bands_as_they_stand() {
+    fn a_network_that_names_no_normalisation_has_none() {
         let read = |views: &str| -> Result<Vgg19Config> {
             let json = format!(r#"{{{views}"pooled_blocks": [1], "statistics": ["average"], "n_classes": 2}}"#);
             let config: Vgg19Config = serde_json::from_str(&json).expect("a configuration");

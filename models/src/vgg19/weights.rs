@@ -3,8 +3,6 @@
 //! What a file is, its content says, not its name. Only what is asked for is read, and no length that a file claims is
 //! believed before it was held against the file's own.
 
-mod make;
-
 use std::{
     collections::HashMap,
     fmt::Display,
@@ -14,7 +12,6 @@ use std::{
 };
 
 use half::{bf16, f16};
-use pytorch_reader::PytorchReader;
 use safetensors::tensor::Metadata;
 use sha2::{Digest, Sha256};
 
@@ -177,7 +174,10 @@ impl BackboneWeights {
     }
 
     /// Reads a file of `torch.save`.
+    #[cfg(feature = "pytorch")]
     fn from_torch(path: &Path, blocks: usize) -> Result<Self> {
+        use pytorch_reader::PytorchReader;
+
         let reader = PytorchReader::new(path).map_err(|error| {
             let detail = "it is cut, or torch.save did not write it; copy it again, or save its state_dict() anew";
             refused(path, format!("{detail} ({})", short(error)))
@@ -187,6 +187,11 @@ impl BackboneWeights {
             (name.as_str(), Entry { shape: tensor.shape(), dtype, source: tensor })
         });
         assemble(path, &entries.collect(), blocks, |tensor| tensor.read())
+    }
+
+    #[cfg(not(feature = "pytorch"))]
+    fn from_torch(path: &Path, _: usize) -> Result<Self> {
+        Err(refused(path, "this program was built without reading files of torch.save; give a safetensors file"))
     }
 }
 
@@ -365,6 +370,69 @@ fn short(text: impl Display) -> String {
 
 fn refused(path: &Path, detail: impl Into<String>) -> Error {
     Error::Pretrained { path: path.to_owned(), detail: detail.into() }
+}
+
+impl BackboneWeights {
+    /// The convolutions of the first blocks, from the input on.
+    fn new(convs: Vec<ConvWeights>) -> Self {
+        let mut digest = Sha256::new();
+        for ConvWeights { layer: ConvLayer { index, in_channels, out_channels }, weight, bias } in &convs {
+            note(&mut digest, &format!("features.{index}.weight"), &[*out_channels, *in_channels, 3, 3], weight);
+            note(&mut digest, &format!("features.{index}.bias"), &[*out_channels], bias);
+        }
+        Self { convs, digest: hex(digest) }
+    }
+
+    /// Reads the tensors of an artifact.
+    pub(in crate::vgg19) fn from_bytes(bytes: &[u8], blocks: usize) -> Result<Self> {
+        let name = Path::new(WEIGHTS);
+        Self::from_safetensors(name, Cursor::new(bytes), bytes.len() as u64, blocks)
+    }
+
+    /// Convolutions that know nothing, of the first `blocks` blocks (1 to 5): weights of mean 0 and variance
+    /// `2 / (9 · out_channels)`, as torchvision begins (He et al. 2015, fan-out), rounded to 16-bit floats; biases of 0.
+    ///
+    /// `normal` gives draws of the standard normal distribution.
+    #[must_use]
+    pub fn random(blocks: usize, mut normal: impl FnMut() -> f64) -> Self {
+        let mut conv = |&layer: &ConvLayer| {
+            let ConvLayer { in_channels, out_channels, .. } = layer;
+            let deviation = libm::sqrt(2.0 / (9.0 * out_channels as f64));
+            let weight = (0..out_channels * in_channels * 9).map(|_| half(normal() * deviation)).collect();
+            ConvWeights { layer, weight, bias: vec![0.0; out_channels] }
+        };
+        Self::new(BLOCKS.iter().take(blocks).copied().flatten().map(&mut conv).collect())
+    }
+
+    /// Every value rounded to the nearest 16-bit float.
+    #[must_use]
+    pub fn rounded(&self) -> Self {
+        let round = |values: &[f32]| values.iter().map(|&value| half(value.into())).collect();
+        let conv = |conv: &ConvWeights| ConvWeights {
+            layer: conv.layer,
+            weight: round(&conv.weight),
+            bias: round(&conv.bias),
+        };
+        Self::new(self.convs.iter().map(conv).collect())
+    }
+
+    /// With `others` in place of the convolutions that stand where they do.
+    #[must_use]
+    pub fn with(&self, others: Vec<ConvWeights>) -> Self {
+        let mut convs = self.convs.clone();
+        for other in others {
+            if let Some(conv) = convs.iter_mut().find(|conv| conv.layer == other.layer) {
+                *conv = other;
+            }
+        }
+        Self::new(convs)
+    }
+}
+
+/// The nearest 16-bit float; the largest there is for what is beyond it.
+fn half(value: f64) -> f32 {
+    let largest = f64::from(f16::MAX.to_f32());
+    f16::from_f64(value.clamp(-largest, largest)).to_f32()
 }
 
 #[cfg(test)]

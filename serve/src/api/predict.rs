@@ -205,7 +205,7 @@ fn explained(label: &str, kind: ModelKind, model: &dyn Classifier) -> Result<Exp
     if label == "predicted" {
         return Ok(Explain::Predicted);
     }
-    let index = model.labels().iter().position(|name| name == label);
+    let index = model.labels().index_of(label);
     index.map(Explain::Label).ok_or_else(|| Rejection::BadQuery {
         problem: format!("unknown label in `explain`; expected `predicted` or one of {}", model.labels().join(", ")),
     })

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use features::{Fingerprint, decode::AudioInfo};
+use labels::LabelSet;
 use models::{Classifier, Explanation, Identity, PredictOutput};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
@@ -74,8 +75,8 @@ pub struct ExplanationResponse {
 pub struct Probabilities(Vec<(String, f64)>);
 
 impl Probabilities {
-    fn new(labels: &[String], values: &[f64]) -> Self {
-        Self(labels.iter().cloned().zip(values.iter().copied()).collect())
+    fn new(labels: &LabelSet, values: &[f64]) -> Self {
+        Self(labels.iter().map(ToString::to_string).zip(values.iter().copied()).collect())
     }
 
     /// The labels with their probabilities, in the order of the labels.
@@ -123,10 +124,10 @@ impl PredictResponse {
 }
 
 impl ExplanationResponse {
-    fn new(explanation: &Explanation, labels: &[String]) -> Self {
+    fn new(explanation: &Explanation, labels: &LabelSet) -> Self {
         Self {
             method: "grad-cam",
-            label: labels.get(explanation.label).cloned().unwrap_or_default(),
+            label: labels.get(explanation.label).map(ToString::to_string).unwrap_or_default(),
             rows: explanation.rows,
             columns: explanation.columns,
             seconds: explanation.seconds_per_column * explanation.columns as f64,
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn labels_keep_their_order_and_of_equals_the_first_is_best() {
-        let labels = ["rock", "blues", "jazz"].map(str::to_owned);
+        let labels = LabelSet::from_names(["rock", "blues", "jazz"]).expect("labels");
         let probabilities = Probabilities::new(&labels, &[0.2, 0.4, 0.4]);
         assert_eq!(probabilities.best(), "blues");
         let json = serde_json::to_string(&probabilities).expect("an object");

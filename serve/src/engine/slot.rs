@@ -154,7 +154,10 @@ impl ModelSlot {
             route: self.kind.route().to_owned(),
             state: if model.is_some() { Availability::Ready } else { Availability::Unavailable },
             version: identity.map(|identity| identity.version.clone()),
-            labels: model.as_ref().map(|model| model.labels().to_vec()).unwrap_or_default(),
+            labels: model
+                .as_ref()
+                .map(|model| model.labels().iter().map(ToString::to_string).collect())
+                .unwrap_or_default(),
             fingerprint: identity.map(|identity| identity.fingerprint.to_string()),
             problem,
         }

@@ -5,6 +5,7 @@ use axum::{
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
+use labels::LabelSet;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -39,7 +40,7 @@ pub struct ModelRef<'a> {
     /// The version of its artifact.
     pub version: &'a str,
     /// Its labels.
-    pub labels: &'a [String],
+    pub labels: &'a LabelSet,
 }
 
 /// A response, sent as JSON or as JSON and binary data.
@@ -134,7 +135,7 @@ impl InferResponse {
 }
 
 impl OutputTensor {
-    fn new(output: Output, labels: &[String], predictions: &[ClipPrediction]) -> Self {
+    fn new(output: Output, labels: &LabelSet, predictions: &[ClipPrediction]) -> Self {
         let clips = predictions.len();
         let (shape, data) = match output {
             Output::Label => {
@@ -170,7 +171,7 @@ impl OutputTensor {
 }
 
 /// The `count` most probable labels as `probability:index:label`, of equals the first first.
-fn classes<'a>(labels: &'a [String], probabilities: &'a [f64], count: usize) -> impl Iterator<Item = String> + 'a {
+fn classes<'a>(labels: &'a LabelSet, probabilities: &'a [f64], count: usize) -> impl Iterator<Item = String> + 'a {
     let mut best: Vec<(usize, f64)> = probabilities.iter().copied().enumerate().collect();
     best.sort_by(|(_, a), (_, b)| b.total_cmp(a));
     best.into_iter()
@@ -370,7 +371,7 @@ mod tests {
 
     fn answer(outputs: &[(Output, bool)]) -> (Value, Option<Vec<u8>>) {
         let outputs = outputs.iter().map(|&(output, binary)| OutputRequest { output, binary }).collect();
-        let labels = ["blues", "jazz", "rock"].map(str::to_owned);
+        let labels = LabelSet::from_names(["blues", "jazz", "rock"]).expect("labels");
         let predictions = [("rock", [0.2, 0.3, 0.5]), ("blues", [0.4, 0.4, 0.2])];
         let predictions = predictions.map(|(label, probabilities)| ClipPrediction {
             label: label.to_owned(),
@@ -421,7 +422,11 @@ mod tests {
     #[test]
     fn a_prediction_without_a_probability_for_each_label_is_an_error() {
         let requested = OutputSpec { id: None, outputs: vec![OutputRequest { output: Output::Label, binary: false }] };
-        let model = ModelRef { name: "svm", version: "0123456789ab", labels: &["blues".to_owned()] };
+        let model = ModelRef {
+            name: "svm",
+            version: "0123456789ab",
+            labels: &LabelSet::from_names(["blues"]).expect("labels"),
+        };
         let prediction = ClipPrediction { label: "blues".to_owned(), probabilities: vec![] };
         let error = InferResponse::new(requested, model, &[prediction]).expect_err("no answer");
         assert_eq!(error.status().as_u16(), 500);
@@ -431,7 +436,11 @@ mod tests {
     fn heads_say_where_the_binary_data_begins() {
         let answer = |binary| {
             let requested = OutputSpec { id: None, outputs: vec![OutputRequest { output: Output::Label, binary }] };
-            let model = ModelRef { name: "svm", version: "0123456789ab", labels: &["blues".to_owned()] };
+            let model = ModelRef {
+                name: "svm",
+                version: "0123456789ab",
+                labels: &LabelSet::from_names(["blues"]).expect("labels"),
+            };
             let prediction = ClipPrediction { label: "blues".to_owned(), probabilities: vec![1.0] };
             InferResponse::new(requested, model, &[prediction]).expect("an answer")
         };

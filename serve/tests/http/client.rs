@@ -36,7 +36,7 @@ impl Response {
         let json = self.json();
         let assert_same = |found: &Value, expected: &[f64]| {
             for (label, p) in model.labels().iter().zip(expected) {
-                assert_eq!(found[label].as_f64().map(f64::to_bits), Some(p.to_bits()), "{label} of {found}");
+                assert_eq!(found[label.as_str()].as_f64().map(f64::to_bits), Some(p.to_bits()), "{label} of {found}");
             }
         };
         assert_same(&json["probabilities"], &expected.probabilities);

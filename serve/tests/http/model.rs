@@ -6,6 +6,7 @@ use std::{
 };
 
 use features::{Clip, ClipFeatures, Extractor, FeatureSpec, spec::Needs, spec::SpanSpec};
+use labels::LabelSet;
 use models::{
     Classifier, Identity, PredictOutput, PredictRequest, Prediction, WindowPrediction,
     artifact::{self, DataDescription, Draft, Written},
@@ -99,7 +100,7 @@ pub(crate) fn write_variant(root: &Path, kind: ModelKind, variant: usize) -> Wri
     };
     let draft = Draft {
         model: kind.name().to_owned(),
-        labels: Sound::ALL.map(|sound| sound.label().to_owned()).to_vec(),
+        labels: LabelSet::from_names(Sound::ALL.map(Sound::label)).expect("labels"),
         spec,
         training: serde_json::json!({ "variant": variant }),
         data: DataDescription { digest: "0".repeat(64), description: "three seeded sounds".to_owned(), clips: 12 },
@@ -138,7 +139,7 @@ pub(crate) enum Script {
 #[derive(Debug)]
 pub(crate) struct Scripted {
     identity: Identity,
-    labels: Vec<String>,
+    labels: LabelSet,
     extractor: Extractor,
     script: Script,
 }
@@ -147,7 +148,7 @@ impl Scripted {
     pub(crate) fn model(script: Script) -> Arc<dyn Classifier> {
         let identity =
             Identity { name: "svm".to_owned(), version: "000000000000".to_owned(), fingerprint: spec().fingerprint() };
-        let labels = vec!["blues".to_owned(), "rock".to_owned()];
+        let labels = LabelSet::from_names(["blues", "rock"]).expect("labels");
         Arc::new(Self { identity, labels, extractor: Extractor::new(spec()).expect("valid"), script })
     }
 }
@@ -157,7 +158,7 @@ impl Classifier for Scripted {
         &self.identity
     }
 
-    fn labels(&self) -> &[String] {
+    fn labels(&self) -> &LabelSet {
         &self.labels
     }
 

@@ -62,7 +62,7 @@ pub(crate) fn parts() -> Vgg19Parameters {
     };
     let device = Backend::default().open().expect("the CPU is always there");
     let network = parts.config.init(&parts.weights, &device).expect("two blocks");
-    let input = parts.input(&spec);
+    let input = parts.preprocessor(&spec);
     let extractor = Extractor::new(spec).expect("valid");
     let extract_vector = |sound: Sound, seconds: f64, seed: u64| -> Vec<f32> {
         let clip = Clip::new(sound.samples(seconds, seed), RATE).expect("finite");

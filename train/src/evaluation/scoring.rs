@@ -1,7 +1,7 @@
 //! Predictions of the clips of a dataset.
 
 use anyhow::{Context, Result};
-use data::{LabelledClip, LabelledDataset, labels::LabelSet};
+use data::{LabelledClip, LabelledDataset};
 use models::Classifier;
 use rayon::prelude::*;
 
@@ -47,8 +47,7 @@ pub fn score(
         Ok((probabilities, vectors))
     };
     // Refused before anything that may take long.
-    let truths = LabelSet::from_names(classifier.labels()).map_err(data::Error::from);
-    let truths = truths.and_then(|labels| set.classes(indices, &labels));
+    let truths = set.classes(indices, classifier.labels());
     let truths = truths.with_context(|| format!("{} cannot score it", classifier.identity()))?;
     let one = |(&index, truth): (&usize, usize)| -> Result<_> {
         let clip = &set.clips()[index];

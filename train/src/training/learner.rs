@@ -144,7 +144,7 @@ impl Learner for SvmLearner {
         let extractor = Extractor::new(data.dataset().spec().clone())?;
         let identity = unversioned(self.name(), extractor.spec());
         Ok(Fitted {
-            classifier: Box::new(SvmClassifier::new(identity, labels.to_vec(), extractor, svm)?),
+            classifier: Box::new(SvmClassifier::new(identity, LabelSet::from_names(labels)?, extractor, svm)?),
             weights,
             training: json!({
                 "search": self.search,
@@ -225,7 +225,13 @@ impl Learner for Vgg19Learner {
             calibration.temperature, calibration.log_loss_before, calibration.log_loss
         );
         Ok(Fitted {
-            classifier: Box::new(Vgg19Classifier::new(identity, labels.to_vec(), extractor, &parts, &device)?),
+            classifier: Box::new(Vgg19Classifier::new(
+                identity,
+                LabelSet::from_names(labels)?,
+                extractor,
+                &parts,
+                &device,
+            )?),
             weights: parts.to_tensors()?,
             training: json!({ "weights": self.weights.description(), "fit": report }),
             summary: json!({ "calibration": calibration, "epochs": report.epochs }),

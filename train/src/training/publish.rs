@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use data::labels::LabelSet;
 use models::artifact::{self, Artifact, DataDescription, Draft, SplitMetrics, Written};
 use serde_json::{Value, json};
 
@@ -119,7 +120,7 @@ pub fn publish(
     let (metrics_json, report_html) = (serde_json::to_vec_pretty(&documents.metrics())?, documents.page());
     let draft = Draft {
         model: name.clone(),
-        labels: labels.clone(),
+        labels: LabelSet::from_names(labels)?,
         spec,
         training,
         data: description,

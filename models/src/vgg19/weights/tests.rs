@@ -284,7 +284,7 @@ fn damage_never_panics() {
 fn draft(model: &str) -> Draft {
     Draft {
         model: model.into(),
-        labels: vec!["blues".into(), "metal".into()],
+        labels: labels::LabelSet::from_names(["blues", "metal"]).expect("labels"),
         spec: FeatureSpec::gtzan_store(),
         training: serde_json::Value::Null,
         data: DataDescription { digest: "ab".repeat(32), description: "two clips".into(), clips: 2 },
@@ -313,4 +313,24 @@ fn an_artifact_gives_its_convolutions_and_one_of_another_model_is_refused() {
         let message = BackboneWeights::read(path, 1).expect_err("refused").to_string();
         says(&message, &["artifact of the model `svm`, not `vgg19`", &svm.version]);
     }
+}
+
+#[test]
+fn random_weights_have_the_variance_that_keeps_signals_alive() {
+    let mut state = 1u64;
+    let mut uniform = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    // The sum of twelve draws is as good a normal as is needed here.
+    let weights = BackboneWeights::random(2, move || (0..12).map(|_| uniform()).sum::<f64>() - 6.0);
+    assert_eq!(weights.convs().len(), 4);
+    let values = &weights.convs()[3].weight;
+    let variance = values.iter().map(|value| f64::from(value * value)).sum::<f64>() / values.len() as f64;
+    assert!((variance * 9.0 * 128.0 / 2.0 - 1.0).abs() < 0.02, "{variance}");
+    assert_eq!(weights.rounded(), weights, "they are 16-bit floats");
+    assert_eq!(weights.with(vec![weights.convs()[1].clone()]).digest(), weights.digest());
+    let mut other = weights.convs()[1].clone();
+    other.bias[3] = 1.0;
+    assert_ne!(weights.with(vec![other]).digest(), weights.digest());
 }

@@ -66,8 +66,8 @@ impl<W: Write> Output<W> {
     pub(super) fn new(format: Format, models: &[Arc<dyn Classifier>], files: &[File], writer: W) -> Self {
         let mut labels: Vec<String> = Vec::new();
         for label in models.iter().flat_map(|model| model.labels()) {
-            if !labels.contains(label) {
-                labels.push(label.clone());
+            if !labels.iter().any(|known| label == known.as_str()) {
+                labels.push(label.to_string());
             }
         }
         let widest = |names: &mut dyn Iterator<Item = usize>| names.max().unwrap_or_default();

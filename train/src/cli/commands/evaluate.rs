@@ -61,18 +61,19 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let evaluated = Evaluated::new(artifact, split, args)?;
     let Evaluated { classifier, clips, rejected, leaks, left_out, .. } = &evaluated;
     let (identity, scored) = (classifier.identity(), &clips.scored);
-    let evaluation = Evaluation::new(classifier.labels(), scored, args.seed);
+    let labels: Vec<String> = classifier.labels().iter().map(ToString::to_string).collect();
+    let evaluation = Evaluation::new(&labels, scored, args.seed);
     let seen = seen_in_training(&evaluated.artifact.manifest().training, scored);
     let other = other.map(|other| Evaluated::new(other, split, args)).transpose()?;
     let compared = other.as_ref().map(|other| -> Result<_> {
-        let paired = Paired::new(classifier.labels(), scored, &other.clips.scored, args.seed)?;
+        let paired = Paired::new(&labels, scored, &other.clips.scored, args.seed)?;
         Ok((other.classifier.identity(), paired))
     });
     let compared = compared.transpose()?;
     let names = compared.as_ref().map(|(other, _)| (identity.to_string(), other.to_string()));
 
     if let Some(path) = &args.scores {
-        write(path, &scores_csv(classifier.labels(), scored))?;
+        write(path, &scores_csv(&labels, scored))?;
     }
     let manifest = evaluated.artifact.manifest();
     let documents = Documents {

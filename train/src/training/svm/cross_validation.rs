@@ -4,10 +4,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::svm::{
-    coupling::{self, tempered},
     kernel::{rbf, squared_distance},
     pairs,
-    platt::Sigmoid,
+    Sigmoid, couple, tempered,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -204,7 +203,7 @@ pub(super) fn held_out_probabilities(
                 // A pair that could not be fitted knows nothing.
                 .map(|(decisions, sigmoid)| decisions.get(row).map_or(0.5, |&f| sigmoid.probability(f)))
                 .collect();
-            probabilities[segment] = coupling::couple(&pairwise, n_classes);
+            probabilities[segment] = couple(&pairwise, n_classes);
         }
     }
     probabilities

@@ -17,7 +17,7 @@ mod error;
 mod search;
 mod training_set;
 
-use models::svm::{Svm, SvmParameters, kernel::rbf, pairs, platt::Sigmoid};
+use models::svm::{Sigmoid, Svm, SvmParameters, kernel::rbf, pairs};
 use rayon::prelude::*;
 use serde::Serialize;
 

@@ -52,7 +52,7 @@ impl Embedder {
         Ok(Self {
             network: parts.network(&context.device)?,
             config: parts.config.clone(),
-            input: parts.input(spec),
+            input: parts.preprocessor(spec),
             cache: Cache::new(context.embeddings.clone(), &key),
             device: context.device.clone(),
         })

@@ -99,7 +99,7 @@ pub fn fit(
         head: blank,
         temperature: 1.0,
     };
-    let preprocessor = parts.input(spec);
+    let preprocessor = parts.preprocessor(spec);
 
     let embedder = Embedder::new(&parts, spec, context)?;
     let embedded = training.embed(&embedder)?;

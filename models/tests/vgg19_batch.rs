@@ -6,6 +6,7 @@ mod noise;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use features::{ClipFeatures, Extractor, FeatureSpec, LogMel, dsp::mel};
+use labels::LabelSet;
 use models::{
     Classifier, Error, Explain, Explanation, Identity, PredictOutput, PredictRequest,
     vgg19::{
@@ -21,7 +22,8 @@ fn spec() -> FeatureSpec {
 }
 
 fn classifier(parts: &Vgg19Parameters, backend: Backend) -> Vgg19Classifier {
-    let labels = (0..parts.config.n_classes).map(|class| format!("genre {class}")).collect();
+    let labels = (0..parts.config.n_classes).map(|class| format!("genre {class}"));
+    let labels = LabelSet::from_names(labels).expect("labels");
     let identity = Identity { name: "vgg19".into(), version: "0".repeat(12), fingerprint: spec().fingerprint() };
     let device = backend.open().expect("a CPU");
     Vgg19Classifier::new(identity, labels, Extractor::new(spec()).expect("valid"), parts, &device)

@@ -16,8 +16,8 @@ use safetensors::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Channels, Head, Preprocessor, Vgg19, Vgg19Config,
-    input::MAX_BAND_UPSAMPLING,
+    network::{Head, Vgg19, Vgg19Config},
+    preprocessing::{Channels, MAX_BAND_UPSAMPLING, Preprocessor},
     weights::{BackboneWeights, ConvLayer},
 };
 use crate::{Error, Result};
@@ -104,9 +104,9 @@ impl Vgg19Parameters {
         Ok(network)
     }
 
-    /// How the network hears the log-mels of `spec`: clips shorter than a window are repeated.
+    /// What makes the network's input of the log-mels of `spec`: clips shorter than a window are repeated.
     #[must_use]
-    pub fn input(&self, spec: &FeatureSpec) -> Preprocessor {
+    pub fn preprocessor(&self, spec: &FeatureSpec) -> Preprocessor {
         Preprocessor {
             normalisations: self.config.normalisations.clone(),
             channels: self.channels,
@@ -117,7 +117,7 @@ impl Vgg19Parameters {
         }
     }
 
-    /// The bytes of a safetensors file; equal parts give equal bytes.
+    /// The bytes of a safetensors file; equal parameters give equal bytes.
     ///
     /// # Shapes
     /// - `features.<i>.weight`: `[out, in, 3, 3]`, `features.<i>.bias`: `[out]`, with torchvision's `<i>`; F16 where that

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use burn::tensor::Tensor;
 use features::{ClipFeatures, Extractor, FeatureSpec, LogMel};
+use labels::LabelSet;
 use models::{
     Classifier, Error, Identity,
     artifact::{DataDescription, Draft, SplitMetrics},
@@ -336,11 +337,15 @@ fn identity() -> Identity {
     Identity { name: "vgg19".into(), version: "0".repeat(12), fingerprint: spec().fingerprint() }
 }
 
-fn labels() -> Vec<String> {
-    ["blues", "jazz", "metal"].map(str::to_owned).to_vec()
+fn labels() -> LabelSet {
+    labels_of(3)
 }
 
-fn classifier_of(labels: Vec<String>, spec: FeatureSpec, parts: &Vgg19Parameters) -> models::Result<Vgg19Classifier> {
+fn labels_of(n: usize) -> LabelSet {
+    LabelSet::from_names(&["blues", "jazz", "metal"][..n]).expect("labels")
+}
+
+fn classifier_of(labels: LabelSet, spec: FeatureSpec, parts: &Vgg19Parameters) -> models::Result<Vgg19Classifier> {
     let device = Backend::Flex.open().expect("the CPU");
     Vgg19Classifier::new(identity(), labels, Extractor::new(spec).expect("valid"), parts, &device)
 }
@@ -387,7 +392,7 @@ fn a_clip_of_thirty_seconds_has_three_windows() {
 
     // The same by hand, from the parts.
     let device = Backend::Flex.open().expect("the CPU");
-    let (network, input) = (parts.network(&device).expect("a network"), parts.input(&spec()));
+    let (network, input) = (parts.network(&device).expect("a network"), parts.preprocessor(&spec()));
     let given = network.activations(input.planes(&[input.standardise(&log_mel)], &device));
     let probabilities = |frames| {
         let logits = network.head.forward(embed(&parts.config, &given, frames));
@@ -463,7 +468,7 @@ fn a_classifier_refuses_what_its_network_does_not_hear() {
     let mut other = spec();
     other.mel.n_mels = 64;
     says(labels(), other, &parts(), &["128 bands", "64"]);
-    says(labels()[..2].to_vec(), spec(), &parts(), &["2", "3 classes"]);
+    says(labels_of(2), spec(), &parts(), &["2", "3 classes"]);
     // Windows of 20 frames do not reach through five blocks.
     let mut narrow = spec();
     narrow.segmentation.window = features::spec::SpanSpec { frames: 20, hop: 20 };
@@ -511,7 +516,7 @@ fn an_artifact_is_loaded_by_its_kind_onto_a_device() {
     let loaded = from_folder(&written.dir, Backend::Flex).expect("a classifier");
     assert_eq!(loaded.predict(&analysis).expect("a prediction"), expected);
     assert_eq!((loaded.identity().name.as_str(), &loaded.identity().version), ("vgg19", &written.version));
-    assert_eq!(loaded.labels(), labels());
+    assert_eq!(*loaded.labels(), labels());
     let slower = from_folder(&written.dir, Backend::Ndarray).expect("a classifier").predict(&analysis);
     for (a, b) in slower.expect("a prediction").probabilities.iter().zip(&expected.probabilities) {
         assert!((a - b).abs() < 1e-4, "{a} {b}");

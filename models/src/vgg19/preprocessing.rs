@@ -1,4 +1,4 @@
-//! [`Preprocessor`]: from a log-mel to the three planes that the network sees.
+//! [`Preprocessor`]: from a log-mel to the three planes that the network takes.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -7,7 +7,7 @@ use features::{LogMel, descriptors::delta};
 use ndarray::{Array2, ArrayView2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::Normalisation;
+use super::network::Normalisation;
 
 /// How one log-mel becomes three planes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +27,10 @@ const DELTA_GAINS: [f32; 2] = [8.0, 32.0];
 /// Frames, or bands, that a coarse resolution is the mean of.
 const COARSE: usize = 9;
 
-/// How the network hears a log-mel.
+/// What makes the network's input of a log-mel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Preprocessor {
-    /// How loud a band is taken to be; each view is a picture of its own.
+    /// How bands are normalised; each normalisation is an input of its own.
     pub normalisations: Vec<Normalisation>,
     /// The planes.
     pub channels: Channels,
@@ -40,7 +40,7 @@ pub struct Preprocessor {
     pub deviation: Vec<f32>,
     /// A shorter log-mel is repeated until it has as many frames.
     pub min_frames: usize,
-    /// Rows of a plane for each band, 1 to [`MAX_BAND_UPSAMPLING`]. The filters were learnt on photographs, in which things
+    /// Rows of a plane for each band, 1 to [`MAX_BAND_UPSAMPLING`]. The filters were trained on photographs, in which things
     /// are larger than two neighbouring bands.
     pub band_upsampling: usize,
 }
@@ -79,12 +79,12 @@ impl Preprocessor {
         self.n_mels() * self.band_upsampling
     }
 
-    /// The planes of a batch of standardised log-mels of one size, all views of the first before those of the second. Rows between
+    /// The planes of a batch of standardised log-mels of one size, all normalisations of the first before those of the second. Rows between
     /// the centres of two bands are interpolated linearly, those beyond the outermost centres repeat them.
     ///
     /// # Shapes
     /// - `batch`: each `[n_mels, frames]`
-    /// - result: `[n · views, 3, n_mels · band_upsampling, frames]`
+    /// - result: `[n · normalisations, 3, n_mels · band_upsampling, frames]`
     #[must_use]
     pub fn planes(&self, batch: &[Array2<f32>], device: &Device) -> Tensor<4> {
         let (n_mels, frames) = batch.first().map_or((0, 0), Array2::dim);
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_relative_view_does_not_hear_what_an_equaliser_does() {
+    fn cepstral_mean_normalisation_removes_what_an_equaliser_does() {
         let normalisations = vec![Normalisation::None, Normalisation::Cmn];
         let input = Preprocessor { normalisations, min_frames: 3, ..input(Channels::Repeat) };
         let plain = LogMel::new(ndarray::array![[-8.0, -10.0, -6.0], [-16.0, -28.0, -22.0]]).unwrap();
@@ -186,9 +186,9 @@ mod tests {
         assert_eq!(tensor.dims(), [4, 3, 2, 3]);
         let values = tensor.into_data().try_to_vec::<f32>().unwrap();
         let planes: Vec<_> = values.chunks(6).step_by(3).collect();
-        assert_eq!(planes[0], [1.0, 0.0, 2.0, 1.0, -2.0, -0.5], "absolute");
-        assert_eq!(planes[1], [0.0, -1.0, 1.0, 1.5, -1.5, 0.0], "relative: the means are 1 and -0.5");
-        assert_eq!(planes[2], [2.5, 1.5, 3.5, -1.5, -4.5, -3.0], "absolute, of the second log-mel");
+        assert_eq!(planes[0], [1.0, 0.0, 2.0, 1.0, -2.0, -0.5], "none");
+        assert_eq!(planes[1], [0.0, -1.0, 1.0, 1.5, -1.5, 0.0], "CMN: the means are 1 and -0.5");
+        assert_eq!(planes[2], [2.5, 1.5, 3.5, -1.5, -4.5, -3.0], "none, of the second log-mel");
         assert_eq!(planes[3], planes[1]);
     }
 
