@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::svm::{
+    Sigmoid, couple,
     kernel::{rbf, squared_distance},
-    pairs,
-    Sigmoid, couple, tempered,
+    pairs, tempered,
 };
 use rayon::prelude::*;
 use serde::Serialize;
