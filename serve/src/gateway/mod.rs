@@ -5,7 +5,7 @@
 //! | which backend a route is for; what is answered here | [`router`] |
 //! | a request on its way, and its response on the way back | `forward` |
 //! | a request's body on its way | `upload` |
-//! | the health of a backend | `backend` |
+//! | the health of a backend | `health` |
 //!
 //! Bodies are streamed. A request is sent once: only connecting is retried, before a byte of the body is read. A client
 //! that disconnects cancels its request. A backend that breaks off its response is reported to the client: as 502
@@ -13,6 +13,7 @@
 
 mod backend;
 mod forward;
+mod health;
 mod routes;
 #[cfg(test)]
 mod tests;
