@@ -166,7 +166,7 @@ fn two_models_are_joined_compared_and_listed() {
         (&seed["only_a"], &seed["p"])
     );
     assert_eq!(printed["coverage"]["at"][9]["accuracy"], printed["evaluation"]["accuracy"]);
-    for words in ["Beside vgg19, seed 2", "Confidence against coverage", "What sounds alike", "Synthetic music"] {
+    for words in ["Compared with vgg19, seed 2", "Confidence against coverage", "Similar clips", "Synthetic music"] {
         assert!(page.contains(words), "{words}");
     }
     assert!(!page.contains("Learning curve") && !page.contains("<script") && !page.contains("http://"));

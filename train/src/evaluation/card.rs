@@ -268,7 +268,7 @@ fn how_it_was_made(card: &mut String, artifact: &Artifact) -> Result<()> {
     let _ = writeln!(
         card,
         "\n```sh\ncargo run --release -p train -- {} --data DATASET{weights} --{flag} {flag}.json --spec spec.json --held-out {}{refit} --seed {}\n```\n\n\
-         gives these bytes again from the same dataset; `{flag}.json`:\n\n```json\n{}\n```\n\n\
+         gives these weights again from the same dataset; `{flag}.json`:\n\n```json\n{}\n```\n\n\
          and `spec.json` is `spec` in `artifact.json`.\n\n| | SHA-256 |\n|---|---|\n| features | `{}` |",
         manifest.model,
         training["held_out"].as_str().unwrap_or("SPLIT"),
