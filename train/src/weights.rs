@@ -155,7 +155,7 @@ impl Fetch {
             Source::Url(url) => (url.clone(), url.contains("/resolve/")),
         };
         let mut download = Download::new(self, url, is_hub, progress)?;
-        download.to_its_end()?;
+        download.download_all()?;
         let converted = self.convert(&download.part, download.digest.as_deref(), wanted.as_deref(), &download.url);
         download.remove();
         let (bytes, sha256) = converted?;
@@ -275,7 +275,7 @@ impl<'a> Download<'a> {
     }
 
     /// Downloads all that is missing. What has arrived stays where a later call can go on from it.
-    fn to_its_end(&mut self) -> Result<()> {
+    fn download_all(&mut self) -> Result<()> {
         let Fetch { retries, wait, .. } = *self.fetch;
         for retry in 0.. {
             let error = match self.step() {

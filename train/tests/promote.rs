@@ -56,7 +56,7 @@ fn draft(accuracy: f64) -> Draft {
     });
     Draft {
         model: "svm".into(),
-        labels: data::labels::LabelSet::from_names(["blues", "metal"]).unwrap(),
+        labels: data::labels::LabelSet::from_names(["blues", "metal"]).expect("labels"),
         spec,
         training: json!({"seed": 7}),
         data: DataDescription { digest: "ab".repeat(32), description: "two clips".into(), clips: 2 },

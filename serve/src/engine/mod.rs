@@ -96,7 +96,7 @@ enum Step {
 /// What came of a request.
 enum Outcome {
     Cached(Bytes),
-    Predicted(PredictResponse, Option<ResponseKey>),
+    Predicted(Box<PredictResponse>, Option<ResponseKey>),
 }
 
 impl Engine {
@@ -230,7 +230,7 @@ impl Engine {
         request: PredictRequest,
     ) -> Result<PredictResponse, Rejection> {
         match self.run(permit, request, false).await? {
-            Outcome::Predicted(response, _) => Ok(response),
+            Outcome::Predicted(response, _) => Ok(*response),
             Outcome::Cached(_) => Err(Rejection::internal("a cached response was not asked for")),
         }
     }
@@ -307,7 +307,7 @@ impl Engine {
             }
         };
         slot::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
-        Ok(Outcome::Predicted(PredictResponse::new(&output, &*model, audio), key))
+        Ok(Outcome::Predicted(Box::new(PredictResponse::new(&output, &*model, audio)), key))
     }
 
     /// Decodes an audio file. To be called on a worker.
