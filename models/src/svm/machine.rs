@@ -36,7 +36,7 @@ pub struct SvmParameters {
     pub temperature: f64,
 }
 
-/// A fitted support vector machine; see the [module](self).
+/// A fitted support vector machine; see the module `svm`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Svm {
     parts: SvmParameters,
@@ -121,7 +121,7 @@ impl Svm {
         self.parts.support_vectors.len() / self.dim()
     }
 
-    /// Decision value of each pair of classes, in the order of [`pairs`]; over 0 speaks for the first of the pair.
+    /// Decision value of each pair of classes, in the order of `pairs`; over 0 speaks for the first of the pair.
     ///
     /// # Errors
     /// [`Error::Vector`] for a vector of another size than [`Svm::dim`], or with a value that is not finite.
