@@ -86,7 +86,7 @@ impl Split {
             }
             Self::FaultFiltered(Part::Test) => "no recording; no artist but one guest and a track of an unknown artist",
             Self::FaultFiltered(Part::All) => "everything: most of these clips are fitted on or chosen by",
-            Self::ArtistKFold { .. } => "no known artist; clips of unknown artists may share one across folds",
+            Self::ArtistKFold { .. } => "no known artist; clips whose artist nobody knows may share one across folds",
             Self::TrackKFold { .. } => "artists, albums and repeated recordings are on both sides",
             Self::SegmentKFold { .. } => {
                 "segments of the same clip are on both sides: for showing by how much that flatters"
