@@ -16,6 +16,7 @@ FROM scratch AS source
 COPY Cargo.toml Cargo.lock /
 COPY kernels/simd /kernels/simd
 COPY kernels/convolution /kernels/convolution
+COPY kernels/optimiser /kernels/optimiser
 COPY labels /labels
 COPY features /features
 COPY data /data
