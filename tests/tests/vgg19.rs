@@ -185,6 +185,9 @@ fn what_cannot_be_trained_is_said_at_once() {
     }
     assert!(!at.join("artifacts/vgg19").exists(), "nothing is left behind");
 
-    let output = run("train", at, &[], &["weights", "fetch"]);
-    assert!(String::from_utf8_lossy(&output.stderr).contains("--url"), "an address is asked for");
+    // Nothing listens there; the default repository would be on the internet.
+    let output = run("train", at, &[("HF_ENDPOINT", "http://127.0.0.1:9")], &["weights", "fetch"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && !at.join("data/weights").join("vgg19.safetensors").exists());
+    assert!(said.contains("failed to connect to http://127.0.0.1:9/timm/vgg19.tv_in1k"), "{said}");
 }
