@@ -118,12 +118,11 @@ pub fn conv_relu(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, pool: bool, c
 }
 
 fn is_flex(kind: &DispatchTensorKind) -> bool {
-    match kind {
-        DispatchTensorKind::Flex(_) => true,
-        #[cfg(feature = "autodiff")]
-        DispatchTensorKind::Autodiff(inner) => is_flex(inner),
-        _ => false,
+    #[cfg(feature = "autodiff")]
+    if let DispatchTensorKind::Autodiff(inner) = kind {
+        return is_flex(inner);
     }
+    matches!(kind, DispatchTensorKind::Flex(_))
 }
 
 /// What a backend must have for [`conv_relu`].

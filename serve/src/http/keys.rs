@@ -16,7 +16,7 @@ const BEARER: &str = "bearer";
 ///
 /// ```
 /// use axum::http::HeaderMap;
-/// use serve::keys::ApiKeys;
+/// use serve::http::keys::ApiKeys;
 ///
 /// let keys = ApiKeys::parse("# of the radio\n0123456789abcdef\n")?;
 /// let mut headers = HeaderMap::new();
