@@ -24,33 +24,33 @@ const SOON: Duration = Duration::from_secs(15);
 /// For a container to be started again.
 const RESTART: Duration = Duration::from_secs(60);
 
-/// A small corpus, two songs, and the artifacts that `train` makes of the corpus outside of any container.
-struct Music {
-    corpus: PathBuf,
-    song: Vec<u8>,
-    /// For when the answer to the first is remembered, so that it would say nothing of the model.
-    other_song: Vec<u8>,
+/// A small dataset, two tracks, and the artifacts that `train` makes of the dataset outside of any container.
+struct Inputs {
+    dataset: PathBuf,
+    track: Vec<u8>,
+    /// For when the response to the first is cached, so that it would say nothing of the model.
+    other_track: Vec<u8>,
     artifacts: PathBuf,
 }
 
-fn music() -> &'static Music {
-    static MUSIC: OnceLock<Music> = OnceLock::new();
-    MUSIC.get_or_init(|| {
+fn inputs() -> &'static Inputs {
+    static INPUTS: OnceLock<Inputs> = OnceLock::new();
+    INPUTS.get_or_init(|| {
         let at = small::shared();
         let artifacts = at.join("artifacts");
-        let song = |genre| fs::read(small::song(&at, genre)).expect("a song");
-        Music { corpus: at.join("store"), song: song("blues"), other_song: song("jazz"), artifacts }
+        let track = |genre| fs::read(small::track(&at, genre)).expect("a track");
+        Inputs { dataset: at.join("store"), track: track("blues"), other_track: track("jazz"), artifacts }
     })
 }
 
 /// The version of a model that the run outside of any container put in use.
 fn expected(model: &str) -> String {
-    fs::read_to_string(music().artifacts.join(model).join("CURRENT")).expect("CURRENT").trim().to_owned()
+    fs::read_to_string(inputs().artifacts.join(model).join("CURRENT")).expect("CURRENT").trim().to_owned()
 }
 
 /// Trains in the container, which must succeed.
 fn train(stack: &Stack, arguments: &[&str]) {
-    let output = stack.train(&music().corpus, arguments);
+    let output = stack.train(&inputs().dataset, arguments);
     assert!(output.status.success(), "train {arguments:?}: {}", said(&output));
 }
 
@@ -89,7 +89,7 @@ fn takes_up_another(stack: &Stack) -> String {
     })
 }
 
-/// Waits until a song that is sent to `web` is answered with a genre.
+/// Waits until `web` answers a track with a genre.
 fn answers(stack: &Stack, path: &str) {
     eventually(RESTART, &format!("web answers {path}"), || match predict(stack, path) {
         Ok(answer) if answer.status == 200 && answer.json()["predicted_genre"].is_string() => Ok(()),
@@ -99,7 +99,7 @@ fn answers(stack: &Stack, path: &str) {
 }
 
 fn predict(stack: &Stack, path: &str) -> std::io::Result<Response> {
-    stack.ask(Service::Web, "POST", path, &music().song)
+    stack.ask(Service::Web, "POST", path, &inputs().track)
 }
 
 fn said(output: &Output) -> String {
@@ -199,7 +199,7 @@ fn a_process_has_no_right_that_it_does_not_need() {
     }
     // What is not a volume cannot be written.
     let output =
-        stack.script(&["train", "synth", "--out", "/tonearm/music", "--clips-per-genre", "1", "--seconds", "1"]);
+        stack.script(&["train", "synth", "--out", "/tonearm/dataset", "--clips-per-genre", "1", "--seconds", "1"]);
     assert!(!output.status.success() && said(&output).contains("Read-only file system"), "{}", said(&output));
 }
 
@@ -252,13 +252,10 @@ fn a_network_that_is_cut_is_told_and_gets_over() {
     let refused = refused.json();
     assert_eq!(refused["type"], "/problems/backend-unavailable");
     assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("svm")), "{refused}");
-    let problem =
-        eventually(SOON, "web says so without being asked for a song", || {
-            match stack.model("svm")["problem"].as_str() {
-                Some(problem) => Ok(problem.to_owned()),
-                None => Err("no problem".to_owned()),
-            }
-        });
+    let problem = eventually(SOON, "web says so without a request", || match stack.model("svm")["problem"].as_str() {
+        Some(problem) => Ok(problem.to_owned()),
+        None => Err("no problem".to_owned()),
+    });
     assert_eq!(problem, "its server is not reachable");
     assert_eq!(predict(&stack, "/vgg").expect("web goes on").status, 200);
     // It lives, so it is not started again.
@@ -272,12 +269,12 @@ fn a_network_that_is_cut_is_told_and_gets_over() {
 /// A training that fails with these words leaves every byte of the volume as it was, and the service serves.
 fn fails_and_harms_nothing(stack: &Stack, words: &str) {
     let (files, version) = (stack.files(), stack.version(Service::Svm).expect("it serves"));
-    let output = stack.train(&music().corpus, &["svm", "--seed", "7"]);
+    let output = stack.train(&inputs().dataset, &["svm", "--seed", "7"]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert!(said(&output).contains(words) && said(&output).contains("/tonearm/artifacts"), "{}", said(&output));
     assert!(stack.files() == files, "something was written, or is gone");
     assert_eq!(stack.version(Service::Svm), Ok(version));
-    let answer = stack.ask(Service::Svm, "POST", "/predict", &music().other_song).expect("an answer");
+    let answer = stack.ask(Service::Svm, "POST", "/predict", &inputs().other_track).expect("an answer");
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("tonearm-cache"), Some("miss"), "it was computed now");
 }
@@ -369,7 +366,7 @@ fn without_an_engine_a_script_says_so() {
     }
 }
 
-/// A member that is not copied, or not let through, would fail the build in a container, which nobody runs as often as this.
+/// A member that is not copied, or not let through, would fail the build in a container, which runs less often.
 #[test]
 fn the_dockerfile_knows_every_member() {
     let read = |file: &str| fs::read_to_string(stack::root().join(file)).expect("a file of the repository");

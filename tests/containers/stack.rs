@@ -85,10 +85,10 @@ impl Stack {
         succeeded(&format!("deploy/stack {arguments:?}"), &self.script(arguments))
     }
 
-    /// Runs `train` in its container, on the small corpus, mounted where real music would be.
-    pub fn train(&self, corpus: &Path, arguments: &[&str]) -> Output {
-        let mount = format!("{}:/tonearm/data/gtzan:ro", corpus.display());
-        let config = format!("{}:/tonearm/config.json:ro", corpus.with_file_name("config.json").display());
+    /// Runs `train` in its container, on the small dataset, mounted where the real one would be.
+    pub fn train(&self, dataset: &Path, arguments: &[&str]) -> Output {
+        let mount = format!("{}:/tonearm/data/gtzan:ro", dataset.display());
+        let config = format!("{}:/tonearm/config.json:ro", dataset.with_file_name("config.json").display());
         let run = ["compose", "run", "--rm", "-T", "-v", &mount, "-v", &config, "train"];
         self.script(&[&run[..], arguments].concat())
     }

@@ -1,4 +1,4 @@
-"""The log-mel that the models hear (the preset `gtzan-store` of docs/features.md), by its definition, in numpy."""
+"""The log-mel that the models take (the preset `gtzan-store` of docs/features.md), by its definition, in numpy."""
 
 import io
 import wave
@@ -30,10 +30,10 @@ def filters():
 
 def samples(audio):
     """Samples of a WAV file, full scale 1; None of one that would have to be mixed down or resampled first."""
-    with wave.open(io.BytesIO(audio)) as song:
-        if (song.getnchannels(), song.getsampwidth(), song.getframerate()) != (1, 2, SAMPLE_RATE):
+    with wave.open(io.BytesIO(audio)) as track:
+        if (track.getnchannels(), track.getsampwidth(), track.getframerate()) != (1, 2, SAMPLE_RATE):
             return None
-        return numpy.frombuffer(song.readframes(song.getnframes()), "<i2") / 32768
+        return numpy.frombuffer(track.readframes(track.getnframes()), "<i2") / 32768
 
 
 def log_mel(signal):

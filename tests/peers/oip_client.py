@@ -1,6 +1,6 @@
 """Asks a running server by the Open Inference Protocol, through Triton's own client, and compares with its own routes.
 
-Where the server is and what it is to hear:
+Where the server is and what it is sent:
     TONEARM_URL    of `serve svm`, `serve vgg` or `serve all`, as http://host:port
     TONEARM_AUDIO  a WAV file; of 16 bits, one channel, 22 050 Hz, so that its log-mel can be sent too
 """
@@ -25,36 +25,36 @@ with open(os.environ["TONEARM_AUDIO"], "rb") as file:
 ROUTES = {"svm": "/predict", "vgg19": "/vgg"}
 # Seconds, for the slowest model on the slowest machine.
 PATIENCE = 120
-# Of a probability, between the server's log-mel and ours: the models hear it in steps of 0.5 dB, and rounding may put a
+# Of a probability, between the server's log-mel and ours: the models quantise it to steps of 0.5 dB, and rounding may put a
 # level on the other side of one.
 TOLERANCE = 1e-4
 
 
 def backwards(audio):
-    """The same WAV file with its time turned round: another song of the same length."""
-    with wave.open(io.BytesIO(audio)) as song:
-        parameters = song.getparams()
-        frames = song.readframes(parameters.nframes)
+    """The same WAV file with its time turned round: another track of the same length."""
+    with wave.open(io.BytesIO(audio)) as track:
+        parameters = track.getparams()
+        frames = track.readframes(parameters.nframes)
     width = parameters.sampwidth * parameters.nchannels
     frames = numpy.frombuffer(frames, numpy.dtype((numpy.void, width)))[::-1].tobytes()
     turned = io.BytesIO()
-    with wave.open(turned, "wb") as song:
-        song.setparams(parameters)
-        song.writeframes(frames)
+    with wave.open(turned, "wb") as track:
+        track.setparams(parameters)
+        track.writeframes(frames)
     return turned.getvalue()
 
 
 def own_answer(model, audio):
-    """What the server's own route says: the genre, and the probabilities by label."""
+    """What the server's own route says: the predicted label, and the probabilities by label."""
     response = requests.post(URL + ROUTES[model], data=audio, headers={"Content-Type": "audio/wav"}, timeout=PATIENCE)
     response.raise_for_status()
     answer = response.json()
     return answer["predicted_genre"], answer["probabilities"]
 
 
-def files(songs, binary):
+def files(tracks, binary):
     """The input `audio`: whole files, as binary data or as base64 in JSON."""
-    elements = songs if binary else [base64.b64encode(song).decode("ascii") for song in songs]
+    elements = tracks if binary else [base64.b64encode(track).decode("ascii") for track in tracks]
     tensor = InferInput("audio", [len(elements)], "BYTES")
     return tensor.set_data_from_numpy(numpy.array(elements, dtype=object), binary_data=binary)
 
@@ -96,7 +96,7 @@ class Server(unittest.TestCase):
             self.assertIn(entry["name"], ROUTES)
             self.assertEqual(entry["state"] == "READY", self.client.is_model_ready(entry["name"]))
 
-    def test_a_model_that_is_not_there_is_refused(self):
+    def test_a_model_that_does_not_exist_is_refused(self):
         with self.assertRaises(InferenceServerException) as refused:
             self.client.get_model_metadata("none")
         self.assertEqual(refused.exception.status(), "404")
@@ -106,7 +106,7 @@ class Server(unittest.TestCase):
 
 
 class Models(unittest.TestCase):
-    """What each model that is ready says of songs."""
+    """What each model that is ready predicts for tracks."""
 
     @classmethod
     def setUpClass(cls):
@@ -114,16 +114,16 @@ class Models(unittest.TestCase):
         cls.addClassCleanup(cls.client.close)
         cls.models = [entry["name"] for entry in cls.client.get_model_repository_index() if entry["state"] == "READY"]
         assert cls.models, "no model is ready"
-        cls.songs = [AUDIO, backwards(AUDIO)]
-        cls.own = {model: [own_answer(model, song) for song in cls.songs] for model in cls.models}
+        cls.tracks = [AUDIO, backwards(AUDIO)]
+        cls.own = {model: [own_answer(model, track) for track in cls.tracks] for model in cls.models}
 
-    def compare(self, result, model, songs, tolerance=0.0):
-        """The outputs `genre` and `probabilities` of a result with what the own route said of the same songs."""
-        own = self.own[model][:songs]
-        genres = [genre.decode() if isinstance(genre, bytes) else genre for genre in result.as_numpy("genre")]
-        self.assertEqual(genres, [genre for genre, _ in own])
-        for genre, (_, probabilities) in zip(genres, own):
-            self.assertIn(genre, probabilities)
+    def compare(self, result, model, tracks, tolerance=0.0):
+        """The outputs `genre` and `probabilities` of a result with what the own route said of the same tracks."""
+        own = self.own[model][:tracks]
+        labels = [label.decode() if isinstance(label, bytes) else label for label in result.as_numpy("genre")]
+        self.assertEqual(labels, [label for label, _ in own])
+        for label, (_, probabilities) in zip(labels, own):
+            self.assertIn(label, probabilities)
         probabilities = result.as_numpy("probabilities")
         self.assertEqual(probabilities.dtype, numpy.float64)
         wanted = numpy.array([list(probabilities.values()) for _, probabilities in own])
@@ -139,29 +139,29 @@ class Models(unittest.TestCase):
         labels = len(self.own[model][0][1])
         inputs = {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in metadata["inputs"]}
         self.assertEqual(inputs["audio"], ("BYTES", [-1]))
-        # A model that hears more of a song than its log-mel takes no other input.
+        # A model whose features need more than the log-mel takes no other input.
         self.assertEqual(inputs.get("log_mel", ("FP32",))[0], "FP32")
         outputs = {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in metadata["outputs"]}
         self.assertEqual(outputs, {"genre": ("BYTES", [-1]), "probabilities": ("FP64", [-1, labels])})
 
     @of_each_model
     def test_a_file_as_binary_data(self, model):
-        result = self.client.infer(model, [files([AUDIO], binary=True)], request_id="a song")
-        self.compare(result, model, songs=1)
+        result = self.client.infer(model, [files([AUDIO], binary=True)], request_id="a track")
+        self.compare(result, model, tracks=1)
         answer = result.get_response()
-        self.assertEqual((answer["model_name"], answer["id"]), (model, "a song"))
+        self.assertEqual((answer["model_name"], answer["id"]), (model, "a track"))
 
     @of_each_model
     def test_a_file_in_json(self, model):
         outputs = [InferRequestedOutput(name, binary_data=False) for name in ["genre", "probabilities"]]
         result = self.client.infer(model, [files([AUDIO], binary=False)], outputs=outputs)
-        self.compare(result, model, songs=1)
+        self.compare(result, model, tracks=1)
 
     @of_each_model
     def test_two_files_in_one_request(self, model):
         for binary in [True, False]:
-            result = self.client.infer(model, [files(self.songs, binary)])
-            self.compare(result, model, songs=2)
+            result = self.client.infer(model, [files(self.tracks, binary)])
+            self.compare(result, model, tracks=2)
 
     @of_each_model
     def test_a_version_by_its_name(self, model):
@@ -169,7 +169,7 @@ class Models(unittest.TestCase):
         self.assertTrue(self.client.is_model_ready(model, version))
         result = self.client.infer(model, [files([AUDIO], binary=True)], model_version=version)
         self.assertEqual(result.get_response()["model_version"], version)
-        self.compare(result, model, songs=1)
+        self.compare(result, model, tracks=1)
         with self.assertRaises(InferenceServerException) as refused:
             self.client.infer(model, [files([AUDIO], binary=True)], model_version="ffffffffffff")
         self.assertEqual(refused.exception.status(), "404")
@@ -185,7 +185,7 @@ class Models(unittest.TestCase):
             features = InferInput("log_mel", list(tensor.shape), "FP32")
             features.set_data_from_numpy(numpy.ascontiguousarray(tensor), binary_data=binary)
             if taken:
-                self.compare(self.client.infer(model, [features]), model, songs=1, tolerance=TOLERANCE)
+                self.compare(self.client.infer(model, [features]), model, tracks=1, tolerance=TOLERANCE)
             else:
                 with self.assertRaises(InferenceServerException) as refused:
                     self.client.infer(model, [features])
@@ -204,20 +204,20 @@ class Models(unittest.TestCase):
         outputs = [InferRequestedOutput("probabilities", class_count=3)]
         classes = self.client.infer(model, [files([AUDIO], binary=True)], outputs=outputs).as_numpy("probabilities")
         self.assertEqual(classes.shape, (1, 3))
-        genre, probabilities = self.own[model][0]
+        predicted, probabilities = self.own[model][0]
         best = [element.decode().split(":", 2) for element in classes[0]]
-        self.assertEqual(best[0][2], genre)
+        self.assertEqual(best[0][2], predicted)
         for probability, index, label in best:
             self.assertEqual(float(probability), probabilities[label])
             self.assertEqual(list(probabilities)[int(index)], label)
 
     @of_each_model
     def test_what_is_wrong_is_said(self, model):
-        for songs, place in [([b"no audio"], "element 0"), ([AUDIO, b"no audio"], "element 1")]:
+        for tracks, position in [([b"no audio"], "element 0"), ([AUDIO, b"no audio"], "element 1")]:
             with self.assertRaises(InferenceServerException) as refused:
-                self.client.infer(model, [files(songs, binary=True)])
+                self.client.infer(model, [files(tracks, binary=True)])
             self.assertEqual(refused.exception.status(), "415")
-            self.assertIn(place, refused.exception.message())
+            self.assertIn(position, refused.exception.message())
         with self.assertRaises(InferenceServerException) as refused:
             self.client.infer(model, [files([AUDIO], binary=True)], outputs=[InferRequestedOutput("none")])
         self.assertEqual(refused.exception.status(), "400")

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Sends a running server what its own GET /openapi.json allows and forbids, and checks every answer against it.
+# Sends a running server what its own GET /openapi.json allows and forbids, and checks every response against it.
 #
 #     schemathesis.sh URL          with schemathesis in PATH; at most five minutes
 set -eu

@@ -1,4 +1,4 @@
-//! The prediction tests: a song is posted to each service, and a genre comes back.
+//! The prediction tests: a track is posted to each service, and a genre comes back.
 //!
 //! The scenarios are those of the original's container of tests, and what a user expects beside them. They ask a stack that
 //! runs, by the URLs in `TONEARM_SVM_URL`, `TONEARM_VGG_URL` and `TONEARM_WEB_URL`; a service that none of them names is left
@@ -45,10 +45,10 @@ fn web_forwards_to_both() {
     }
 }
 
-/// A song of each genre gets one of the ten, and what stands beside it in the answer agrees.
+/// A track of each genre gets one of the ten, and the other fields of the response agree.
 fn predicts_a_genre(world: &World, service: &Service, route: &str, model: &str) {
     for genre in world.genres {
-        let answer = world.predict(service, route, &world.song(genre));
+        let answer = world.predict(service, route, &world.track(genre));
         assert_eq!(answer["model"]["name"], model, "{answer}");
         let probabilities = answer["probabilities"].as_object().expect("an object");
         let p = |label: &str| probabilities.get(label).and_then(Value::as_f64).expect("a number for each genre");
@@ -68,10 +68,10 @@ fn predicts_a_genre(world: &World, service: &Service, route: &str, model: &str) 
 fn web_answers_what_the_service_behind_it_answers() {
     let world = set_up();
     let Some(web) = world.service(Web) else { return };
-    let song = world.song("reggae");
+    let track = world.track("reggae");
     for (role, route, _) in ROUTES {
         let Some(service) = world.service(role) else { continue };
-        let [direct, forwarded] = [service, web].map(|service| world.predict(service, route, &song));
+        let [direct, forwarded] = [service, web].map(|service| world.predict(service, route, &track));
         assert_eq!(direct, forwarded, "{route}");
     }
 }
@@ -83,7 +83,7 @@ fn an_empty_file_is_refused_in_plain_words() {
 
 #[test]
 fn a_file_that_is_no_audio_is_refused_in_plain_words() {
-    refused(b"These are words, and no music.\n", 415, "/problems/not-audio", "audio");
+    refused(b"These are words, and no audio.\n", 415, "/problems/not-audio", "audio");
 }
 
 /// Every service that was named refuses `content` so, on every route that it has.
@@ -91,7 +91,7 @@ fn refused(content: &[u8], status: u16, kind: &str, words: &str) {
     let world = set_up();
     for (role, route, _) in ROUTES {
         for service in [role, Web].into_iter().filter_map(|role| world.service(role)) {
-            let response = service.post(route, "song.wav", content);
+            let response = service.post(route, "track.wav", content);
             let said = format!("POST {}{route}: {}", service.url(), String::from_utf8_lossy(&response.body));
             assert_eq!(response.status, status, "{said}");
             assert_eq!(response.header("content-type"), Some("application/problem+json"), "{said}");
@@ -141,7 +141,7 @@ fn web_has_the_page() {
 fn a_url_that_leads_nowhere_is_said_to() {
     let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     for (url, words) in [
-        (format!("http://{free}"), "nobody is there: "),
+        (format!("http://{free}"), "not reachable: "),
         ("http://host.invalid:8081".to_owned(), "its host is not known: "),
         ("127.0.0.1:8081".to_owned(), "http://HOST:PORT"),
         ("https://127.0.0.1:8081".to_owned(), "http://HOST:PORT"),

@@ -1,4 +1,4 @@
-//! What the tests ask, and with which songs.
+//! What the tests ask, and with which tracks.
 
 use std::{
     fs,
@@ -9,8 +9,8 @@ use std::{
 use serde_json::Value;
 use tests::{Service, Stack, small};
 
-/// The services, and the songs that are sent to them. Dropped in this order: the servers before the folder that they serve
-/// from.
+/// The services, and the tracks that are sent to them. Dropped in this order: the servers before the folder that they
+/// serve from.
 pub struct World {
     svm: Option<Service>,
     vgg: Option<Service>,
@@ -34,7 +34,7 @@ static SHARED: Mutex<Weak<World>> = Mutex::new(Weak::new());
 /// What the original's `setUp` makes. Made by the first of the tests that run, and gone with the last.
 ///
 /// # Panics
-/// When a service that a variable names is not there.
+/// When a service that a variable names is not reachable.
 pub fn set_up() -> Arc<World> {
     // A test that failed to make it leaves nothing half made.
     let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -84,22 +84,22 @@ impl World {
         service.as_ref()
     }
 
-    /// A song of 30 s of that genre, as WAV.
-    pub fn song(&self, genre: &str) -> Vec<u8> {
-        fs::read(self.path(genre)).expect("a song")
+    /// A track of 30 s of that genre, as WAV.
+    pub fn track(&self, genre: &str) -> Vec<u8> {
+        fs::read(self.path(genre)).expect("a track")
     }
 
     fn path(&self, genre: &str) -> impl AsRef<Path> {
-        small::song(&self.folder, genre)
+        small::track(&self.folder, genre)
     }
 
-    /// What `service` answers to a song in the field `audio_file`: with 200, and a genre among the ten.
+    /// What `service` answers to a track in the field `audio_file`: with 200, and a genre among the ten.
     ///
     /// # Panics
     /// When it answers anything else; says what.
-    pub fn predict(&self, service: &Service, route: &str, song: &[u8]) -> Value {
+    pub fn predict(&self, service: &Service, route: &str, track: &[u8]) -> Value {
         let asked = format!("POST {}{route}", service.url());
-        let response = service.post(route, "song.wav", song);
+        let response = service.post(route, "track.wav", track);
         let said = String::from_utf8_lossy(&response.body);
         assert_eq!(response.status, 200, "{asked}: {said}");
         let answer = response.json();

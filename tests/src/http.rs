@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// An answer.
+/// A response.
 #[derive(Clone, Debug)]
 pub struct Response {
     /// Status code.
@@ -35,10 +35,10 @@ impl Response {
     }
 }
 
-/// Sends one request on a connection of its own and reads the answer to its end.
+/// Sends one request on a connection of its own and reads the response to its end.
 ///
 /// # Errors
-/// When the connection fails or the answer is not HTTP.
+/// When the connection fails or the response is not HTTP.
 pub fn request(
     address: SocketAddr,
     method: &str,
@@ -54,42 +54,42 @@ pub fn request(
         body.len()
     );
     stream.write_all(head.as_bytes())?;
-    // A server that refuses a body early may close before all of it is sent; its answer still counts.
+    // A server that refuses a body early may close before all of it is sent; its response still counts.
     let sent = stream.write_all(body);
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     let mut block = [0; 1 << 16];
     // Not every server closes the connection when it is told to.
-    while !is_whole(&answer) {
+    while !is_whole(&response) {
         match stream.read(&mut block) {
             Ok(0) => break,
-            Ok(n) => answer.extend_from_slice(&block[..n]),
-            Err(error) if answer.is_empty() => return Err(sent.err().unwrap_or(error)),
+            Ok(n) => response.extend_from_slice(&block[..n]),
+            Err(error) if response.is_empty() => return Err(sent.err().unwrap_or(error)),
             Err(_) => break,
         }
     }
-    let (head, body) = parse(&answer)
-        .ok_or_else(|| std::io::Error::other(format!("not HTTP: {:?}", String::from_utf8_lossy(&answer))))?;
+    let (head, body) = parse(&response)
+        .ok_or_else(|| std::io::Error::other(format!("not HTTP: {:?}", String::from_utf8_lossy(&response))))?;
     Ok(Response { body: body.to_vec(), ..head })
 }
 
-/// Whether an answer is as long as it says.
-fn is_whole(answer: &[u8]) -> bool {
-    let Some((head, body)) = parse(answer) else { return false };
+/// Whether a response is as long as it says.
+fn is_whole(response: &[u8]) -> bool {
+    let Some((head, body)) = parse(response) else { return false };
     let length = head.header("content-length").and_then(|length| length.parse().ok());
     length.is_some_and(|length: usize| body.len() >= length)
 }
 
-/// The head of an answer, and what there is of its body.
-fn parse(answer: &[u8]) -> Option<(Response, &[u8])> {
-    let end = answer.windows(4).position(|window| window == b"\r\n\r\n")?;
-    let head = std::str::from_utf8(&answer[..end]).ok()?;
+/// The head of a response, and what there is of its body.
+fn parse(response: &[u8]) -> Option<(Response, &[u8])> {
+    let end = response.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&response[..end]).ok()?;
     let mut lines = head.split("\r\n");
     let status = lines.next()?.split(' ').nth(1)?.parse().ok()?;
     let headers: Vec<_> = lines
         .filter_map(|line| line.split_once(':'))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.trim().to_owned()))
         .collect();
-    Some((Response { status, headers, body: Vec::new() }, &answer[end + 4..]))
+    Some((Response { status, headers, body: Vec::new() }, &response[end + 4..]))
 }
 
 /// A `multipart/form-data` body with one file: its content type and its bytes.

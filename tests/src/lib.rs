@@ -13,8 +13,8 @@ pub use stack::{Service, Stack};
 
 use std::path::PathBuf;
 
-/// The folder with the real music (`TONEARM_SHARED`, else `shared` beside the clone), or `None`, said on stderr, where it
-/// is absent.
+/// The folder with the real datasets (`TONEARM_SHARED`, else `shared` beside the clone), or `None`, said on stderr,
+/// where it is absent.
 #[must_use]
 pub fn shared() -> Option<PathBuf> {
     let folder = std::env::var_os("TONEARM_SHARED")
@@ -22,6 +22,6 @@ pub fn shared() -> Option<PathBuf> {
     if folder.join("gtzan/logmel").is_dir() {
         return Some(folder);
     }
-    eprintln!("skipped: no real music in {} (TONEARM_SHARED names another folder)", folder.display());
+    eprintln!("skipped: no real dataset in {} (TONEARM_SHARED names another folder)", folder.display());
     None
 }

@@ -10,7 +10,7 @@ use std::{
 /// The binary `name` that the same build made.
 ///
 /// # Panics
-/// When it is not there: `tests/run` builds it before the tests.
+/// When it does not exist: `tests/run` builds it before the tests.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let here = std::env::current_exe().expect("a test has a path");

@@ -25,14 +25,14 @@ impl Service {
     /// The one whose URL is in that variable, such as `http://127.0.0.1:8081`; `None` where it is not set, or empty.
     ///
     /// # Panics
-    /// When the variable holds no such URL, or nobody is there; says which variable, and why.
+    /// When the variable holds no such URL, or the service is not reachable; says which variable, and why.
     #[must_use]
     pub fn named_by(variable: &str) -> Option<Self> {
         let url = env::var(variable).ok().filter(|url| !url.is_empty())?;
         Some(Self::at(&url).unwrap_or_else(|problem| panic!("{variable}={url}: {problem}")))
     }
 
-    /// The one at `url`, if it is there.
+    /// The one at `url`, if it is reachable.
     ///
     /// # Errors
     /// Why it is not.
@@ -49,7 +49,7 @@ impl Service {
         for address in addresses {
             match TcpStream::connect_timeout(&address, CONNECT) {
                 Ok(_) => return Ok(Self { url: url.to_owned(), address }),
-                Err(error) => problem = format!("nobody is there: {error}"),
+                Err(error) => problem = format!("not reachable: {error}"),
             }
         }
         Err(problem)
@@ -61,25 +61,25 @@ impl Service {
         &self.url
     }
 
-    /// What it answers on `path`.
+    /// Its response on `path`.
     ///
     /// # Panics
-    /// When it gives no answer; says who was asked for what.
+    /// When there is no response; says which request failed.
     #[must_use]
     pub fn get(&self, path: &str) -> Response {
-        let answer = request(self.address, "GET", path, None, b"");
-        answer.unwrap_or_else(|error| panic!("GET {}{path}: no answer: {error}", self.url))
+        let response = request(self.address, "GET", path, None, b"");
+        response.unwrap_or_else(|error| panic!("GET {}{path}: no response: {error}", self.url))
     }
 
-    /// What it answers to a form with that file in the field `audio_file`.
+    /// Its response to a form with that file in the field `audio_file`.
     ///
     /// # Panics
-    /// When it gives no answer; says who was asked for what.
+    /// When there is no response; says which request failed.
     #[must_use]
     pub fn post(&self, path: &str, file_name: &str, content: &[u8]) -> Response {
         let (content_type, form) = multipart("audio_file", file_name, content);
-        let answer = request(self.address, "POST", path, Some(&content_type), &form);
-        answer.unwrap_or_else(|error| panic!("POST {}{path}: no answer: {error}", self.url))
+        let response = request(self.address, "POST", path, Some(&content_type), &form);
+        response.unwrap_or_else(|error| panic!("POST {}{path}: no response: {error}", self.url))
     }
 }
 

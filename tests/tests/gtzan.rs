@@ -1,4 +1,4 @@
-//! On the real music, where it is at hand; each test says so where it is not.
+//! On the real dataset, where it is at hand; each test says so where it is not.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
     let Some(shared) = shared() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    let path = |name: &str| shared.join(name).canonicalize().expect("it is there").display().to_string();
+    let path = |name: &str| shared.join(name).canonicalize().expect("it exists").display().to_string();
     let (store, clips) = (path("gtzan/logmel"), path("gtzan/clips"));
     train(at, &["svm", "--data", &store, "--artifacts", "artifacts"]);
     let evaluate = |data: &str| {
@@ -116,7 +116,7 @@ fn the_svm_holds_on_valid_clips_and_on_their_audio() {
 /// The pretrained weights, where they are at hand.
 fn weights(shared: &Path) -> String {
     let path = shared.join("weights/vgg19_imagenet_conv.f16.safetensors");
-    path.canonicalize().expect("the weights lie beside the music").display().to_string()
+    path.canonicalize().expect("the weights lie beside the dataset").display().to_string()
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn the_frozen_network_holds_on_valid_clips_and_on_their_audio() {
     let Some(shared) = shared() else { return };
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    let path = |name: &str| shared.join(name).canonicalize().expect("it is there").display().to_string();
+    let path = |name: &str| shared.join(name).canonicalize().expect("it exists").display().to_string();
     let (store, clips) = (path("gtzan/logmel"), path("gtzan/clips"));
     let trained = json(at, &["vgg19", "--data", &store, "--weights", &weights(&shared), "--json"]);
     let valid = &trained["evaluation"];

@@ -17,7 +17,7 @@ const RATE: u32 = 22_050;
 const MEMORY: u32 = 2 << 20;
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A file, and what becomes of it: the kind of its problem, or `None` where it is odd but can be heard.
+/// A file, and what becomes of it: the kind of its problem, or `None` where it is odd but can be decoded.
 struct Case {
     name: String,
     bytes: Vec<u8>,
@@ -214,7 +214,7 @@ fn other_things() -> Vec<Case> {
         case("wave-in-disguise.mp3", None, wav()),
         case("flac-in-disguise.m4a", None, flac(2, 131_070)),
         case("empty.wav", "empty-audio", []),
-        case("letter.mp3", "not-audio", "Dear sir, this is no music.\n".repeat(50)),
+        case("letter.mp3", "not-audio", "Dear sir, this is not audio.\n".repeat(50)),
         case("page.ogg", "not-audio", "<!doctype html><title>RIFF</title><p>".repeat(99)),
         case("paper.flac", "not-audio", [b"%PDF-1.7\n".as_slice(), &noise(5_000)].concat()),
         case("archive.wav", "not-audio", [zip.as_slice(), &noise(5_000)].concat()),
@@ -273,12 +273,12 @@ fn refused(name: &str, at: &Path, arguments: &[&str], words: &[&str]) -> String 
 }
 
 /// Asserts that it is an honest refusal, and gives its kind.
-fn problem(answer: &tests::Response, name: &str, at: &Path) -> String {
-    let body = String::from_utf8_lossy(&answer.body);
-    assert!((400..500).contains(&answer.status), "{name}: {} {body}", answer.status);
-    assert_eq!(answer.header("content-type"), Some("application/problem+json"), "{name}: {body}");
-    let json = answer.json();
-    assert_eq!(json["status"], answer.status, "{name}: {body}");
+fn problem(response: &tests::Response, name: &str, at: &Path) -> String {
+    let body = String::from_utf8_lossy(&response.body);
+    assert!((400..500).contains(&response.status), "{name}: {} {body}", response.status);
+    assert_eq!(response.header("content-type"), Some("application/problem+json"), "{name}: {body}");
+    let json = response.json();
+    assert_eq!(json["status"], response.status, "{name}: {body}");
     let said = |field: &str| json[field].as_str().is_some_and(|text| text.len() > 5);
     assert!(said("title") && said("detail"), "{name}: {body}");
     let inside = [at.to_str().expect("UTF-8"), "127.0.0.1", "localhost", "/src/", ".rs:", "panicked"];
@@ -290,33 +290,33 @@ fn problem(answer: &tests::Response, name: &str, at: &Path) -> String {
 fn broken_files_are_refused_by_both_programs() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    make_music(at);
-    let _ = train(at, &["svm", "--data", "music"]);
+    make_dataset(at);
+    let _ = train(at, &["svm", "--data", "dataset"]);
     let server = Server::start("svm", &at.join("artifacts"));
     let ask = |bytes: &[u8]| {
-        let (content_type, form) = multipart("audio_file", "song.wav", bytes);
-        request(server.address, "POST", "/predict", Some(&content_type), &form).expect("an answer")
+        let (content_type, form) = multipart("audio_file", "track.wav", bytes);
+        request(server.address, "POST", "/predict", Some(&content_type), &form).expect("a response")
     };
     let good = wav();
     let cases: Vec<_> = truncated().into_iter().chain(lies()).chain(other_things()).collect();
     assert!(cases.iter().filter(|case| case.problem.is_some()).count() >= 100, "{} cases", cases.len());
     for Case { name, bytes, problem: expected } in &cases {
         fs::write(at.join(name), bytes).expect("a file");
-        let answer = ask(bytes);
+        let response = ask(bytes);
         match expected {
             None => {
-                let heard = bounded("train", at, &["inspect", name]);
-                assert!(heard.status.success(), "{name}: {}", String::from_utf8_lossy(&heard.stderr));
-                assert_eq!(answer.status, 200, "{name}: {}", String::from_utf8_lossy(&answer.body));
+                let inspected = bounded("train", at, &["inspect", name]);
+                assert!(inspected.status.success(), "{name}: {}", String::from_utf8_lossy(&inspected.stderr));
+                assert_eq!(response.status, 200, "{name}: {}", String::from_utf8_lossy(&response.body));
             }
             Some(kind) => {
                 let line = refused("train", at, &["inspect", name], &[name]);
-                let found = problem(&answer, name, at);
+                let found = problem(&response, name, at);
                 assert!(found.starts_with(kind), "{name} is {found}, not {kind}: {line}");
             }
         }
         assert_eq!(ask(&good).status, 200, "after {name}");
-        fs::remove_file(at.join(name)).expect("it is there");
+        fs::remove_file(at.join(name)).expect("it exists");
     }
 }
 
@@ -336,22 +336,22 @@ fn what_is_no_plain_file_is_refused() {
     }
     fs::write(at.join("secret.wav"), wav()).expect("a file");
     fs::set_permissions(at.join("secret.wav"), std::os::unix::fs::PermissionsExt::from_mode(0o0)).expect("a mode");
-    // Root reads what nobody may read.
+    // Root reads files without any permission.
     if fs::read(at.join("secret.wav")).is_err() {
         refused("train", at, &["inspect", "secret.wav"], &["secret.wav"]);
     }
 }
 
-fn make_music(at: &Path) {
-    let _ = train(at, &["synth", "--out", "music", "--clips-per-genre", "6", "--seconds", "2"]);
+fn make_dataset(at: &Path) {
+    let _ = train(at, &["synth", "--out", "dataset", "--clips-per-genre", "6", "--seconds", "2"]);
 }
 
 #[test]
-fn a_corpus_with_faults_trains_on_the_rest() {
+fn a_dataset_with_faults_trains_on_the_rest() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    make_music(at);
-    let blues = at.join("music/blues");
+    make_dataset(at);
+    let blues = at.join("dataset/blues");
     fs::write(blues.join("letter.wav"), "Dear sir").expect("a file");
     fs::write(blues.join("half.wav"), &wav()[..30_000]).expect("a file");
     fs::write(blues.join("nothing.mp3"), []).expect("a file");
@@ -359,28 +359,28 @@ fn a_corpus_with_faults_trains_on_the_rest() {
     fs::write(blues.join(OsString::from_vec(b"caf\xe9.wav".to_vec())), wav()).expect("a file");
     symlink("..", blues.join("again")).expect("a link");
     symlink("nowhere.wav", blues.join("dangling.wav")).expect("a link");
-    // One clip under two genres.
-    fs::copy(blues.join("blues.synth.00001.wav"), at.join("music/jazz/twice.wav")).expect("a copy");
+    // One clip under two labels.
+    fs::copy(blues.join("blues.synth.00001.wav"), at.join("dataset/jazz/twice.wav")).expect("a copy");
 
-    let output = bounded("train", at, &["svm", "--data", "music"]);
+    let output = bounded("train", at, &["svm", "--data", "dataset"]);
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     assert!(output.status.success(), "{said}");
     for clip in ["letter", "half", "nothing"] {
         assert!(said.contains(&format!("left out {clip}: ")), "{clip} is not in {said}");
     }
     assert!(at.join("artifacts/svm/CURRENT").is_file());
-    let audit = train(at, &["audit", "--data", "music"]);
+    let audit = train(at, &["audit", "--data", "dataset"]);
     for words in [["letter", "unreadable"], ["half", "unreadable"], ["twice", "two_genres"]] {
         assert!(audit.lines().any(|line| words.iter().all(|word| line.contains(word))), "{words:?} is not in {audit}");
     }
-    assert!(train(at, &["extract", "--data", "music", "--out", "store", "--json"]).contains("\"letter\""));
+    assert!(train(at, &["extract", "--data", "dataset", "--out", "store", "--json"]).contains("\"letter\""));
 
     fs::create_dir_all(at.join("broken/jazz")).expect("folders");
     fs::write(at.join("broken/jazz/a.wav"), noise(999)).expect("a file");
     fs::create_dir_all(at.join("single")).expect("a folder");
-    symlink(at.join("music/rock"), at.join("single/rock")).expect("a link");
+    symlink(at.join("dataset/rock"), at.join("single/rock")).expect("a link");
     refused("train", at, &["svm", "--data", "broken"], &["broken", "none of the 1 clips"]);
-    refused("train", at, &["svm", "--data", "single"], &["genre"]);
+    refused("train", at, &["svm", "--data", "single"], &["two labels"]);
 }
 
 /// A copy of the store with one of its files changed.
@@ -398,7 +398,7 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let start = bytes.windows(from.len()).position(|window| window == from).expect("it is there");
+    let start = bytes.windows(from.len()).position(|window| window == from).expect("it exists");
     [&bytes[..start], to, &bytes[start + from.len()..]].concat()
 }
 
@@ -406,8 +406,8 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 fn damaged_stores_and_artifacts_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    make_music(at);
-    let _ = train(at, &["extract", "--data", "music", "--out", "store"]);
+    make_dataset(at);
+    let _ = train(at, &["extract", "--data", "dataset", "--out", "store"]);
     let _ = train(at, &["svm", "--data", "store"]);
 
     let (tensors, ids) = ("logmel.safetensors", "ids.txt");

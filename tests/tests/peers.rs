@@ -19,7 +19,7 @@ fn clients_of_others_are_served() {
     let status = Command::new("sh")
         .arg(script)
         .args(&urls)
-        .arg(small::song(&folder, "jazz"))
+        .arg(small::track(&folder, "jazz"))
         .env("TONEARM_PEERS", peers)
         .status()
         .expect("a shell");

@@ -1,4 +1,4 @@
-//! The models that come with the checkout: a stranger's first minute, before any training.
+//! The models that come with the repository: a stranger's first minute, before any training.
 
 use std::{
     fs,
@@ -10,7 +10,7 @@ use tests::{Server, multipart, request, run, shared, train};
 
 const MODELS: [&str; 2] = ["svm", "vgg19"];
 
-/// `artifacts` of the checkout. Another version may be in use there, of somebody who trained; what is shipped has a card.
+/// `artifacts` of the repository. After a training another version may be in use there; what is shipped has a card.
 fn artifacts() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../artifacts"))
 }
@@ -38,10 +38,10 @@ fn fresh() -> tempfile::TempDir {
     folder
 }
 
-fn song(at: &Path) -> PathBuf {
-    train(at, &["synth", "--out", "songs", "--clips-per-genre", "1", "--seconds", "12"]);
-    let genre = fs::read_dir(at.join("songs/jazz")).expect("a genre").next().expect("a song").expect("a song");
-    genre.path()
+fn track(at: &Path) -> PathBuf {
+    train(at, &["synth", "--out", "tracks", "--clips-per-genre", "1", "--seconds", "12"]);
+    let entry = fs::read_dir(at.join("tracks/jazz")).expect("a genre").next().expect("a track").expect("a track");
+    entry.path()
 }
 
 #[test]
@@ -63,26 +63,26 @@ fn they_are_small_and_their_cards_are_what_the_artifacts_say() {
 }
 
 #[test]
-fn a_song_gets_a_genre_without_any_training() {
+fn a_track_gets_a_genre_without_any_training() {
     let folder = fresh();
     let at = folder.path();
-    let song = song(at);
-    let song = song.to_str().expect("UTF-8");
+    let track = track(at);
+    let track = track.to_str().expect("UTF-8");
     for model in MODELS {
-        let output = run("serve", at, &[], &["classify", song, "--model", model, "--json"]);
+        let output = run("serve", at, &[], &["classify", track, "--model", model, "--json"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let said = String::from_utf8(output.stdout).expect("UTF-8");
         assert!(said.contains("predicted_genre"), "{said}");
     }
     let server = Server::start("all", &at.join("artifacts"));
-    let wav = fs::read(song).expect("the song");
-    let (content_type, form) = multipart("audio_file", "song.wav", &wav);
+    let wav = fs::read(track).expect("the track");
+    let (content_type, form) = multipart("audio_file", "track.wav", &wav);
     for (route, model) in [("/predict", "svm"), ("/vgg", "vgg19")] {
-        let answer = request(server.address, "POST", route, Some(&content_type), &form).expect("an answer");
-        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
-        let answer: Value = answer.json();
-        assert_eq!(answer["model"]["version"], shipped(model));
-        assert_eq!(answer["probabilities"].as_object().expect("genres").len(), 10);
+        let response = request(server.address, "POST", route, Some(&content_type), &form).expect("a response");
+        assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
+        let response: Value = response.json();
+        assert_eq!(response["model"]["version"], shipped(model));
+        assert_eq!(response["probabilities"].as_object().expect("genres").len(), 10);
     }
 }
 
@@ -90,10 +90,10 @@ fn a_song_gets_a_genre_without_any_training() {
 fn synthetic_music_does_not_take_their_place_and_a_training_begins_with_their_convolutions() {
     let folder = fresh();
     let at = folder.path();
-    train(at, &["synth", "--out", "songs", "--clips-per-genre", "8", "--seconds", "12"]);
-    let music = ["--data", "songs"];
+    train(at, &["synth", "--out", "tracks", "--clips-per-genre", "8", "--seconds", "12"]);
+    let dataset = ["--data", "tracks"];
     for model in MODELS {
-        let said = train(at, &[&[model], music.as_slice()].concat());
+        let said = train(at, &[&[model], dataset.as_slice()].concat());
         let current = fs::read_to_string(at.join("artifacts").join(model).join("CURRENT")).expect("CURRENT");
         assert_eq!(current.trim(), shipped(model));
         assert!(said.contains("not in use") && said.contains("knows real music"), "{said}");
@@ -117,10 +117,10 @@ fn version_in_use(at: &Path, model: &str) -> PathBuf {
 }
 
 #[test]
-fn they_know_the_music_that_they_were_fitted_on() {
+fn they_predict_the_labels_of_clips_that_they_were_fitted_on() {
     let Some(shared) = shared() else { return };
     let folder = fresh();
-    let clips = shared.join("gtzan/clips").canonicalize().expect("it is there").join("metal");
+    let clips = shared.join("gtzan/clips").canonicalize().expect("it exists").join("metal");
     let clips = clips.to_str().expect("UTF-8");
     for model in MODELS {
         let output = run("serve", folder.path(), &[], &["classify", clips, "--model", model, "--csv"]);

@@ -44,16 +44,16 @@ fn every_run_makes_the_bytes_of_the_lock() {
 }
 
 #[test]
-fn one_bit_of_the_music_is_found_in_the_data() {
+fn one_bit_of_the_dataset_is_found_in_the_data() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    train(at, &["synth", "--out", "music", "--clips-per-genre", "8", "--seconds", "6", "--seed", "42"]);
-    let clip = at.join("music/reggae/reggae.synth.00005.wav");
+    train(at, &["synth", "--out", "dataset", "--clips-per-genre", "8", "--seconds", "6", "--seed", "42"]);
+    let clip = at.join("dataset/reggae/reggae.synth.00005.wav");
     let mut bytes = fs::read(&clip).expect("a clip");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&clip, bytes).expect("written");
-    let (succeeded, said, errors) = verify(at, &["--data", "music"]);
+    let (succeeded, said, errors) = verify(at, &["--data", "dataset"]);
     assert!(!succeeded);
     assert!(errors.contains("not reproducible: data: dataset has the digest"), "{errors}");
     assert_eq!(against(&said), [("dataset", "different")], "what follows is not made");
@@ -75,7 +75,7 @@ fn one_number_of_the_specification_is_found_in_the_features() {
 }
 
 #[test]
-fn a_lock_that_is_not_there_is_named() {
+fn a_lock_that_does_not_exist_is_named() {
     let folder = tempfile::tempdir().expect("a folder");
     let output = run("train", folder.path(), &[], &["verify"]);
     assert!(!output.status.success());

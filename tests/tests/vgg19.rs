@@ -1,4 +1,4 @@
-//! VGG19 from outside: trained, killed, taken up again, asked; on a small network and a small corpus.
+//! VGG19 from outside: trained, killed, taken up again, asked; on a small network and a small dataset.
 
 use std::{
     fs,
@@ -11,7 +11,7 @@ use std::{
 use serde_json::{Value, json};
 use tests::{binary, run, train};
 
-const CORPUS: [&str; 7] = ["synth", "--out", "corpus", "--clips-per-genre", "6", "--seconds", "5"];
+const DATASET: [&str; 7] = ["synth", "--out", "dataset", "--clips-per-genre", "6", "--seconds", "5"];
 
 /// Hyperparameters of a network of two blocks that trains in seconds, in both regimes.
 fn config(finetune: bool) -> Value {
@@ -30,8 +30,8 @@ fn config(finetune: bool) -> Value {
 }
 
 fn prepare(at: &Path) {
-    train(at, &CORPUS);
-    train(at, &["extract", "--data", "corpus", "--out", "store"]);
+    train(at, &DATASET);
+    train(at, &["extract", "--data", "dataset", "--out", "store"]);
     fs::write(at.join("frozen.json"), config(false).to_string()).expect("a file");
     fs::write(at.join("finetune.json"), config(true).to_string()).expect("a file");
 }
@@ -146,7 +146,7 @@ fn frozen_trainings_agree_with_and_without_their_cache() {
     assert!(artifact(at, "one") != artifact(at, "other"));
     let evaluated: Value = serde_json::from_str(&train(
         at,
-        &["evaluate", "--artifact", "one/vgg19", "--data", "corpus", "--split", "everything", "--json"],
+        &["evaluate", "--artifact", "one/vgg19", "--data", "dataset", "--split", "everything", "--json"],
     ))
     .expect("JSON");
     assert_eq!(evaluated["model"], "vgg19");
@@ -160,7 +160,7 @@ fn what_cannot_be_trained_is_said_at_once() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     prepare(at);
-    train(at, &["svm", "--data", "corpus", "--artifacts", "artifacts"]);
+    train(at, &["svm", "--data", "dataset", "--artifacts", "artifacts"]);
     fs::write(at.join("noise.safetensors"), [7u8; 1000]).expect("a file");
     fs::write(at.join("bad.json"), json!({ "seed": 1 }).to_string()).expect("a file");
     let mut unfrozen = config(true);

@@ -126,13 +126,13 @@ impl Browser {
     /// The same as a text.
     pub async fn text(&self, expression: &str) -> String {
         let value = self.value(expression).await;
-        value.as_str().unwrap_or_else(|| panic!("`{expression}` is no text but {value}")).to_owned()
+        value.as_str().unwrap_or_else(|| panic!("`{expression}` is not a text: {value}")).to_owned()
     }
 
     /// The same as a number.
     pub async fn number(&self, expression: &str) -> f64 {
         let value = self.value(expression).await;
-        value.as_f64().unwrap_or_else(|| panic!("`{expression}` is no number but {value}"))
+        value.as_f64().unwrap_or_else(|| panic!("`{expression}` is not a number: {value}"))
     }
 
     /// Waits until an expression is true.

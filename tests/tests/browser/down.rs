@@ -14,7 +14,7 @@ async fn a_model_that_is_down_is_named_and_the_other_still_works() {
     let world = world();
     let artifacts = &world.artifacts;
     let svm = Server::start("svm", artifacts);
-    // A port that was free a moment ago: nobody listens there.
+    // A port that was free a moment ago: no server listens on it.
     let down = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let web = Server::start_with(
         artifacts,

@@ -31,7 +31,7 @@ async fn many_files_make_a_table_and_a_csv() {
     let files = [
         world.file("Night bus.wav", &track("jazz")),
         world.file("=HYPERLINK(1), \"now\".wav", &track("rock")),
-        world.file("notes.txt", b"no music"),
+        world.file("notes.txt", b"not audio"),
         world.file("Low tide.wav", &track("classical")),
     ];
     browser.choose(&files).await;

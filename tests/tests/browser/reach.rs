@@ -156,7 +156,7 @@ async fn the_page_fits_a_phone() {
     let name = format!("{}.wav", "a_long_name_without_a_place_to_break_it".repeat(3));
     browser
         .choose(&[
-            world.file("notes.txt", b"no music"),
+            world.file("notes.txt", b"not audio"),
             world.file(&name, &std::fs::read(world.track("pop")).expect("a track")),
         ])
         .await;

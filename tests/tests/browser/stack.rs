@@ -26,7 +26,7 @@ impl Target {
         Some(Self {
             driver: Arc::new(Driver::start()),
             origin: format!("{}/", web.url()),
-            track: small::song(&small::shared(), "disco"),
+            track: small::track(&small::shared(), "disco"),
             _stack: None,
             _world: None,
         })

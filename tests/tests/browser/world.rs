@@ -45,7 +45,7 @@ impl World {
 
     /// A track of 30 s of that genre.
     pub fn track(&self, genre: &str) -> PathBuf {
-        small::song(&small::shared(), genre)
+        small::track(&small::shared(), genre)
     }
 
     /// A file of that name and content, in a folder of its own.
