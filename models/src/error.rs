@@ -84,7 +84,7 @@ pub enum Error {
         /// Version that the content has.
         found: String,
     },
-    /// A file that the artifact names is not there.
+    /// A file that the artifact names does not exist.
     #[error("{} is missing, though artifact.json lists it; copy or train the artifact again", path.display())]
     MissingFile {
         /// The file.
@@ -216,7 +216,7 @@ pub enum Error {
         detail: String,
     },
     /// A class that the model does not have.
-    #[error("there is no class {index}: the model has {n_classes} of them, counted from 0")]
+    #[error("unknown class {index}: the model has {n_classes} classes, counted from 0")]
     NoSuchClass {
         /// What was asked for.
         index: usize,

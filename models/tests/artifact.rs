@@ -510,7 +510,7 @@ fn another_user_may_read_an_artifact_as_far_as_the_umask_allows() {
 }
 
 #[test]
-fn a_loaded_model_names_the_genre_of_a_clip() {
+fn a_loaded_model_predicts_the_label_of_a_clip() {
     let (root, written) = written();
     set_current(&root.path().join("svm"), &written.version).expect("set");
     let model = models::load(root.path()).expect("loaded");
@@ -520,7 +520,7 @@ fn a_loaded_model_names_the_genre_of_a_clip() {
     let samples = (0..22_050 * 40).map(|i| 0.3 * libm::sinf(i as f32 * 0.05) * libm::sinf(i as f32 * 3e-4)).collect();
     let clip = Clip::new(samples, 22_050).expect("samples");
     let prediction = model.predict_clip(&clip).expect("predicted");
-    assert_eq!(prediction, model.predict(&model.extractor().extract(&clip).expect("heard")).expect("predicted"));
+    assert_eq!(prediction, model.predict(&model.extractor().extract(&clip).expect("extracted")).expect("predicted"));
     assert!(!prediction.windows.is_empty() && prediction.best() < 2);
     let all = prediction.windows.iter().map(|segment| &segment.probabilities).chain([&prediction.probabilities]);
     for probabilities in all {
@@ -531,32 +531,32 @@ fn a_loaded_model_names_the_genre_of_a_clip() {
 }
 
 #[test]
-fn a_machine_judges_several_songs_and_leaves_those_that_nobody_waits_for() {
+fn a_machine_predicts_several_clips_and_leaves_cancelled_ones() {
     let (root, written) = written();
     set_current(&root.path().join("svm"), &written.version).expect("set");
     let model = models::load(root.path()).expect("loaded");
-    let songs = [40_u32, 12, 70].map(|seconds| {
+    let clips = [40_u32, 12, 70].map(|seconds| {
         let sample = |i| 0.3 * libm::sinf(i as f32 * 0.05) * libm::sinf(i as f32 * 3e-4);
         let clip = Clip::new((0..22_050 * seconds).map(sample).collect(), 22_050).expect("samples");
-        model.extractor().extract(&clip).expect("heard")
+        model.extractor().extract(&clip).expect("extracted")
     });
     let asked = AtomicUsize::new(0);
     let at_the_second_time = || asked.fetch_add(1, Ordering::Relaxed) >= 1;
-    let answers = model.predict_batch(&[
-        PredictRequest { cancelled: &at_the_second_time, ..PredictRequest::new(&songs[2]) },
-        PredictRequest { explain: Some(Explain::Predicted), ..PredictRequest::new(&songs[0]) },
-        PredictRequest { explain: Some(Explain::Label(2)), ..PredictRequest::new(&songs[0]) },
-        PredictRequest::new(&songs[1]),
+    let outputs = model.predict_batch(&[
+        PredictRequest { cancelled: &at_the_second_time, ..PredictRequest::new(&clips[2]) },
+        PredictRequest { explain: Some(Explain::Predicted), ..PredictRequest::new(&clips[0]) },
+        PredictRequest { explain: Some(Explain::Label(2)), ..PredictRequest::new(&clips[0]) },
+        PredictRequest::new(&clips[1]),
     ]);
-    assert!(matches!(answers[0], Err(Error::Cancelled)), "{answers:?}");
-    assert_eq!(asked.load(Ordering::Relaxed), 2, "it is left at its second passage");
-    assert!(matches!(answers[2], Err(Error::NoSuchClass { index: 2, n_classes: 2 })), "{answers:?}");
-    for (answer, song) in [(&answers[1], &songs[0]), (&answers[3], &songs[1])] {
-        let judgement = answer.as_ref().expect("an answer");
-        assert_eq!(judgement.prediction, model.predict(song).expect("an answer"));
-        assert_eq!(judgement.explanation, None, "a machine hears a song as one vector");
+    assert!(matches!(outputs[0], Err(Error::Cancelled)), "{outputs:?}");
+    assert_eq!(asked.load(Ordering::Relaxed), 2, "it is left at its second segment");
+    assert!(matches!(outputs[2], Err(Error::NoSuchClass { index: 2, n_classes: 2 })), "{outputs:?}");
+    for (output, clip) in [(&outputs[1], &clips[0]), (&outputs[3], &clips[1])] {
+        let output = output.as_ref().expect("a prediction");
+        assert_eq!(output.prediction, model.predict(clip).expect("a prediction"));
+        assert_eq!(output.explanation, None, "the input of a machine is one vector a clip");
     }
-    assert_eq!(model.explain(&songs[1], 0).expect("an answer"), None);
+    assert_eq!(model.explain(&clips[1], 0).expect("a prediction"), None);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Several songs at once: each gets the answer that it would get alone, or none when nobody waits for it; and where a genre was
-//! heard.
+//! Several clips in a batch: each gets the prediction that it gets alone, or none when its request is cancelled. And
+//! Grad-CAM: which places of a clip speak for a label.
 
 mod noise;
 
@@ -22,7 +22,7 @@ fn spec() -> FeatureSpec {
 }
 
 fn classifier(parts: &Vgg19Parameters, backend: Backend) -> Vgg19Classifier {
-    let labels = (0..parts.config.n_classes).map(|class| format!("genre {class}"));
+    let labels = (0..parts.config.n_classes).map(|class| format!("label {class}"));
     let labels = LabelSet::from_names(labels).expect("labels");
     let identity = Identity { name: "vgg19".into(), version: "0".repeat(12), fingerprint: spec().fingerprint() };
     let device = backend.open().expect("a CPU");
@@ -30,7 +30,7 @@ fn classifier(parts: &Vgg19Parameters, backend: Backend) -> Vgg19Classifier {
         .expect("a classifier")
 }
 
-/// A network of random weights whose head hears all of its `blocks` blocks.
+/// A network of random weights whose head takes all of its `blocks` blocks.
 fn random_parts(blocks: usize) -> Vgg19Parameters {
     random_parts_of(no_normalisation(), blocks)
 }
@@ -61,7 +61,7 @@ fn random_parts_of(normalisations: Vec<Normalisation>, blocks: usize) -> Vgg19Pa
     }
 }
 
-fn song(seed: u32, frames: usize) -> ClipFeatures {
+fn clip(seed: u32, frames: usize) -> ClipFeatures {
     let values = noise(seed, 128 * frames);
     let db = ndarray::Array2::from_shape_fn((128, frames), |(band, frame)| {
         values[128 * frame + band] * 20.0 - 35.0 - band as f32 / 8.0
@@ -70,94 +70,94 @@ fn song(seed: u32, frames: usize) -> ClipFeatures {
 }
 
 #[test]
-fn each_song_of_a_batch_gets_the_bits_that_it_gets_alone() {
-    for views in [no_normalisation(), vec![Normalisation::None, Normalisation::Cmn]] {
-        let parts = Vgg19Parameters { band_upsampling: 1, ..random_parts_of(views, 4) };
+fn each_clip_of_a_batch_gets_the_bits_that_it_gets_alone() {
+    for normalisations in [no_normalisation(), vec![Normalisation::None, Normalisation::Cmn]] {
+        let parts = Vgg19Parameters { band_upsampling: 1, ..random_parts_of(normalisations, 4) };
         a_batch_changes_no_bit(&classifier(&parts, Backend::Flex));
     }
 }
 
 fn a_batch_changes_no_bit(classifier: &Vgg19Classifier) {
-    // Shorter than a window, of a window, of a passage, and of several passages; more passages of a width than a batch holds.
-    let songs: Vec<_> =
-        [344, 16, 700, 128, 100, 344, 300].into_iter().zip(1..).map(|(n, seed)| song(seed, n)).collect();
+    // Shorter than a window, of a window, of a segment, and of several segments; more of a width than a batch holds.
+    let clips: Vec<_> =
+        [344, 16, 700, 128, 100, 344, 300].into_iter().zip(1..).map(|(n, seed)| clip(seed, n)).collect();
     let explain = [None, Some(Explain::Predicted), Some(Explain::Label(2))];
-    let job = |index: usize| PredictRequest { explain: explain[index % 3], ..PredictRequest::new(&songs[index]) };
+    let job = |index: usize| PredictRequest { explain: explain[index % 3], ..PredictRequest::new(&clips[index]) };
     let alone: Vec<PredictOutput> =
-        (0..songs.len()).map(|index| classifier.predict_one(job(index)).expect("an answer")).collect();
-    assert!(alone.windows(2).all(|pair| pair[0].prediction != pair[1].prediction), "the songs are told apart");
-    assert_eq!(classifier.predict(&songs[1]).expect("an answer"), alone[1].prediction);
-    for (song, alone) in songs.iter().zip(&alone) {
-        let segments = classifier.embed(song).expect("long enough");
+        (0..clips.len()).map(|index| classifier.predict_one(job(index)).expect("a prediction")).collect();
+    assert!(alone.windows(2).all(|pair| pair[0].prediction != pair[1].prediction), "the clips are told apart");
+    assert_eq!(classifier.predict(&clips[1]).expect("a prediction"), alone[1].prediction);
+    for (clip, alone) in clips.iter().zip(&alone) {
+        let segments = classifier.embed(clip).expect("long enough");
         let probabilities = classifier.predict_embedded(&segments).expect("they are its own");
         assert_eq!(probabilities, alone.prediction.probabilities, "the short way gives the same bits");
     }
     assert!(classifier.predict_embedded(&[vec![0.0; 3]]).is_err());
 
-    let back: Vec<usize> = (0..songs.len()).rev().collect();
+    let back: Vec<usize> = (0..clips.len()).rev().collect();
     for order in [back, vec![0, 5], vec![6, 2], vec![1, 4, 3, 1, 4, 3], vec![5, 5, 5]] {
         let jobs: Vec<_> = order.iter().map(|&index| job(index)).collect();
-        let answers = classifier.predict_batch(&jobs);
-        assert_eq!(answers.len(), jobs.len());
-        for (answer, &index) in answers.into_iter().zip(&order) {
-            assert!(answer.expect("an answer") == alone[index], "song {index} of {order:?}");
+        let outputs = classifier.predict_batch(&jobs);
+        assert_eq!(outputs.len(), jobs.len());
+        for (output, &index) in outputs.into_iter().zip(&order) {
+            assert!(output.expect("a prediction") == alone[index], "clip {index} of {order:?}");
         }
     }
     assert!(classifier.predict_batch(&[]).is_empty());
 }
 
 #[test]
-fn a_job_that_cannot_be_judged_leaves_the_others_alone() {
+fn a_request_that_fails_leaves_the_others_alone() {
     let classifier = classifier(&random_parts(1), Backend::Flex);
     let half = LogMel::new(ndarray::Array2::zeros((64, 344))).expect("a log-mel").into();
-    let (good, short) = (song(1, 344), song(2, 15));
-    let answers = classifier.predict_batch(&[
+    let (good, short) = (clip(1, 344), clip(2, 15));
+    let outputs = classifier.predict_batch(&[
         PredictRequest::new(&short),
         PredictRequest::new(&good),
         PredictRequest { explain: Some(Explain::Label(3)), ..PredictRequest::new(&good) },
         PredictRequest::new(&half),
         PredictRequest::new(&good),
     ]);
-    assert!(matches!(answers[0], Err(Error::Features(features::Error::TooShort { .. }))), "{answers:?}");
-    assert!(matches!(answers[2], Err(Error::NoSuchClass { index: 3, n_classes: 3 })), "{answers:?}");
-    assert!(matches!(answers[3], Err(Error::Features(features::Error::Shape { .. }))), "{answers:?}");
-    let expected = classifier.predict(&good).expect("an answer");
+    assert!(matches!(outputs[0], Err(Error::Features(features::Error::TooShort { .. }))), "{outputs:?}");
+    assert!(matches!(outputs[2], Err(Error::NoSuchClass { index: 3, n_classes: 3 })), "{outputs:?}");
+    assert!(matches!(outputs[3], Err(Error::Features(features::Error::Shape { .. }))), "{outputs:?}");
+    let expected = classifier.predict(&good).expect("a prediction");
     for index in [1, 4] {
-        assert_eq!(answers[index].as_ref().expect("an answer").prediction, expected);
+        assert_eq!(outputs[index].as_ref().expect("a prediction").prediction, expected);
     }
 }
 
 #[test]
-fn a_song_that_nobody_waits_for_is_left_at_its_next_passage() {
+fn a_cancelled_request_is_left_at_its_next_segment() {
     let classifier = classifier(&random_parts(1), Backend::Flex);
-    // 40 passages.
-    let (long, short) = (song(1, 172 * 41), song(2, 344));
+    // 40 segments.
+    let (long, short) = (clip(1, 172 * 41), clip(2, 344));
     let asked = AtomicUsize::new(0);
     let at_the_third_time = || asked.fetch_add(1, Ordering::Relaxed) >= 2;
     let already = || true;
-    let answers = classifier.predict_batch(&[
+    let outputs = classifier.predict_batch(&[
         PredictRequest { cancelled: &at_the_third_time, ..PredictRequest::new(&long) },
         PredictRequest { cancelled: &already, ..PredictRequest::new(&short) },
         PredictRequest::new(&short),
     ]);
-    assert!(matches!(answers[0], Err(Error::Cancelled)));
-    assert!(matches!(answers[1], Err(Error::Cancelled)));
+    assert!(matches!(outputs[0], Err(Error::Cancelled)));
+    assert!(matches!(outputs[1], Err(Error::Cancelled)));
     assert_eq!(
-        answers[2].as_ref().expect("an answer").prediction,
-        classifier.predict(&short).expect("an answer"),
-        "the others are heard to their end"
+        outputs[2].as_ref().expect("a prediction").prediction,
+        classifier.predict(&short).expect("a prediction"),
+        "the others are predicted to their end"
     );
-    assert_eq!(asked.load(Ordering::Relaxed), 3, "two batches were heard, and no more");
+    assert_eq!(asked.load(Ordering::Relaxed), 3, "two batches were computed, and no more");
 
     asked.store(0, Ordering::Relaxed);
     let counted = || asked.fetch_add(1, Ordering::Relaxed) == usize::MAX;
-    classifier.predict_one(PredictRequest { cancelled: &counted, ..PredictRequest::new(&long) }).expect("an answer");
+    classifier.predict_one(PredictRequest { cancelled: &counted, ..PredictRequest::new(&long) }).expect("a prediction");
     assert_eq!(asked.load(Ordering::Relaxed), 40_usize.div_ceil(BATCH_FRAMES / 344), "asked before each batch");
 }
 
 /// A network of one block whose channel 0 is the standardised log-mel where it is over 0, and whose other channels are silent.
-/// Its head hears the average of channel 0: class 1 likes it, class 0 does not, class 2 hears nothing.
-fn listening_to_one_channel(statistics: Vec<Statistic>) -> Vgg19Parameters {
+/// Its head takes the average of channel 0: with weight 1 for class 1, −1 for class 0, and 0 for class 2.
+fn parts_of_one_channel(statistics: Vec<Statistic>) -> Vgg19Parameters {
     let blank = BackboneWeights::random(1, || 0.0);
     let tap = |conv: &ConvWeights| {
         let mut weight = vec![0.0; conv.weight.len()];
@@ -190,20 +190,20 @@ fn burst(frames: usize, at: std::ops::Range<usize>, bands: std::ops::Range<usize
     LogMel::new(db).expect("a log-mel").into()
 }
 
-fn explained(classifier: &Vgg19Classifier, song: &ClipFeatures, label: usize) -> Explanation {
-    classifier.explain(song, label).expect("an answer").expect("an explanation")
+fn explained(classifier: &Vgg19Classifier, clip: &ClipFeatures, label: usize) -> Explanation {
+    classifier.explain(clip, label).expect("a prediction").expect("an explanation")
 }
 
 #[test]
-fn a_head_that_hears_one_channel_is_explained_by_where_that_channel_speaks() {
-    let parts = listening_to_one_channel(vec![Statistic::Average]);
-    // One passage; several, on odd starts and with overlaps; and one that is repeated to fill a window.
-    let songs = [(344, 100..140), (918, 500..540), (344, 0..2), (918, 916..918), (921, 700..702), (60, 20..30)];
-    for (backend, songs) in [(Backend::Flex, &songs[..]), (Backend::Ndarray, &songs[..2])] {
+fn a_head_of_one_channel_is_explained_by_where_that_channel_is_active() {
+    let parts = parts_of_one_channel(vec![Statistic::Average]);
+    // One segment; several, on odd starts and with overlaps; and one that is repeated to fill a window.
+    let clips = [(344, 100..140), (918, 500..540), (344, 0..2), (918, 916..918), (921, 700..702), (60, 20..30)];
+    for (backend, clips) in [(Backend::Flex, &clips[..]), (Backend::Ndarray, &clips[..2])] {
         let classifier = classifier(&parts, backend);
-        for (frames, at) in songs.iter().cloned() {
-            let song = burst(frames, at.clone(), 16..24);
-            let map = explained(&classifier, &song, 1);
+        for (frames, at) in clips.iter().cloned() {
+            let clip = burst(frames, at.clone(), 16..24);
+            let map = explained(&classifier, &clip, 1);
             assert_eq!((map.label, map.rows, map.columns), (1, 128, frames.div_ceil(2)), "{backend}");
             assert_eq!(map.values.len(), map.rows * map.columns);
             assert!((map.seconds - spec().seconds(frames)).abs() < 1e-9);
@@ -211,7 +211,7 @@ fn a_head_that_hears_one_channel_is_explained_by_where_that_channel_speaks() {
             for row in 0..map.rows {
                 for column in 0..map.columns {
                     let value = map.values[row * map.columns + column];
-                    // Rows between bands are drawn from both, and so are columns of passages that begin in their midst.
+                    // Rows between bands are drawn from both, and so are columns of segments that begin in their midst.
                     let speaks = (16..24).contains(&row) && at.contains(&(2 * column));
                     let near =
                         (15..25).contains(&row) && (at.start.saturating_sub(2)..at.end + 2).contains(&(2 * column));
@@ -223,22 +223,22 @@ fn a_head_that_hears_one_channel_is_explained_by_where_that_channel_speaks() {
             }
             assert_eq!(map.values.iter().copied().fold(0.0, f32::max), 1.0);
             for other in [0, 2] {
-                assert!(explained(&classifier, &song, other).values.iter().all(|&value| value == 0.0), "{backend}");
+                assert!(explained(&classifier, &clip, other).values.iter().all(|&value| value == 0.0), "{backend}");
             }
-            let judged = classifier
-                .predict_one(PredictRequest { explain: Some(Explain::Predicted), ..PredictRequest::new(&song) })
-                .expect("an answer");
-            assert_eq!(judged.prediction, classifier.predict(&song).expect("an answer"));
-            assert_eq!(judged.prediction.best(), 1);
-            assert_eq!(judged.explanation, Some(map));
+            let output = classifier
+                .predict_one(PredictRequest { explain: Some(Explain::Predicted), ..PredictRequest::new(&clip) })
+                .expect("a prediction");
+            assert_eq!(output.prediction, classifier.predict(&clip).expect("a prediction"));
+            assert_eq!(output.prediction.best(), 1);
+            assert_eq!(output.explanation, Some(map));
         }
     }
 }
 
 #[test]
 fn maximum_and_average_point_to_the_same_and_a_deviation_to_nothing() {
-    let song = burst(344, 100..140, 16..24);
-    let of = |statistics| explained(&classifier(&listening_to_one_channel(statistics), Backend::Flex), &song, 1).values;
+    let clip = burst(344, 100..140, 16..24);
+    let of = |statistics| explained(&classifier(&parts_of_one_channel(statistics), Backend::Flex), &clip, 1).values;
     let average = of(vec![Statistic::Average]);
     assert_eq!(of(vec![Statistic::Maximum]), average);
     assert_eq!(of(vec![Statistic::Deviation, Statistic::Maximum, Statistic::Average]), average);
@@ -250,7 +250,7 @@ fn rows_lie_between_the_centres_of_bands() {
     let centres = mel::MelFilterbank::new(22_050, 2048, &spec().mel).expect("valid");
     let centres = centres.center_frequencies();
     for blocks in 1..=4 {
-        let map = explained(&classifier(&random_parts(blocks), Backend::Flex), &song(3, 344), 0);
+        let map = explained(&classifier(&random_parts(blocks), Backend::Flex), &clip(3, 344), 0);
         assert_eq!((map.rows, map.columns), (256 >> blocks, 344_usize.div_ceil(1 << blocks)));
         assert!((map.seconds_per_column - f64::from(1 << blocks) * 1920.0 / 22_050.0).abs() < 1e-9);
         assert_eq!(map.row_edges_hz.len(), map.rows + 1);

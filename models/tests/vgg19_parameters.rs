@@ -1,4 +1,4 @@
-//! A trained VGG19 as bytes and as a classifier: nothing is lost, nothing wrong is taken, and time is heard in order.
+//! A trained VGG19 as bytes and as a classifier: nothing is lost, nothing wrong is taken, and time keeps its order.
 
 mod noise;
 
@@ -369,7 +369,7 @@ fn joined(parts: &[&LogMel]) -> ClipFeatures {
 }
 
 #[test]
-fn a_short_clip_is_heard_over_and_over() {
+fn a_short_clip_is_repeated_to_fill_a_window() {
     let (classifier, short) = (classifier(), clip(1, 20));
     let prediction = classifier.predict(&short.clone().into()).expect("a prediction");
     let tail = short.frames(0, 8).expect("frames");
@@ -459,7 +459,7 @@ fn probabilities_sum_to_one_and_are_the_same_again_in_any_thread() {
 }
 
 #[test]
-fn a_classifier_refuses_what_its_network_does_not_hear() {
+fn a_classifier_refuses_what_its_network_does_not_take() {
     let says = |labels, spec, parts: &Vgg19Parameters, words: &[&str]| {
         let said = classifier_of(labels, spec, parts).expect_err("refused").to_string();
         assert!(words.iter().all(|word| said.contains(word)), "{said}");
@@ -535,7 +535,7 @@ fn devices_are_named_on_the_command_line() {
         assert_eq!(backend.to_string(), backend.name());
     }
     for name in ["", "Flex", "gpu", "wgpu "] {
-        let said = name.parse::<Backend>().expect_err("no device");
+        let said = name.parse::<Backend>().expect_err("unknown device");
         assert!(said.contains(&format!("`{name}`")) && said.contains("flex, ndarray, wgpu, cuda"), "{said}");
     }
     for backend in [Backend::Flex, Backend::Ndarray] {

@@ -145,7 +145,7 @@ fn two_blocks_and_a_head_give_what_pytorch_gives() {
         for (what, found) in found {
             check(backend, what, &found, &stored(&file, what), TOLERANCE);
         }
-        // The range of all frames is no range; and of a range between two columns, one column is heard.
+        // The range of all frames is no range; and of a range between two columns, one column is taken.
         let same = embed(&config, &given, Some(0..27));
         assert_eq!(values(same), values(embed(&config, &given, None)), "{backend}");
         let [narrow, column] = [25..26, 24..28].map(|frames| values(embed(&config, &given, Some(frames))));
@@ -195,8 +195,8 @@ fn step(
     head.scale = Tensor::from_inner(head.scale);
     head.linear.weight = leaf(&head.linear.weight);
     head.linear.bias = head.linear.bias.as_ref().map(leaf);
-    let heard = activations(&blocks, Tensor::from_inner(x));
-    let logits = head.forward(embed(config, &heard, None));
+    let given = activations(&blocks, Tensor::from_inner(x));
+    let logits = head.forward(embed(config, &given, None));
     let loss = cross_entropy(logits, labels, &device.clone().autodiff());
     let gradients = loss.backward();
     let layers = weights.convs().iter().map(|conv| conv.layer);

@@ -107,7 +107,7 @@ pub fn pin(model_dir: &Path, version: &str) -> Result<()> {
     replace(&model_dir.join(PINNED), format!("{version}\n").as_bytes())
 }
 
-/// Lets other versions be put in use again, whatever `PINNED` holds. Nothing happens where it is not there.
+/// Lets other versions be put in use again, whatever `PINNED` holds. Nothing happens where it does not exist.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -197,7 +197,7 @@ pub fn resolve(path: &Path, model: Option<&str>) -> Result<PathBuf> {
     };
     let dir = model_dir.join(current(&model_dir)?);
     if !dir.join(MANIFEST).is_file() {
-        return not_found(&dir, format!("{CURRENT} beside it names a version that is not there"));
+        return not_found(&dir, format!("{CURRENT} beside it names a version that does not exist"));
     }
     Ok(dir)
 }

@@ -105,14 +105,14 @@ fn probed(backend: Backend, make: impl FnOnce() -> Device + std::panic::UnwindSa
             first.get_or_init(|| said.to_owned());
         }
     }));
-    let outcome = std::panic::catch_unwind(|| {
+    let result = std::panic::catch_unwind(|| {
         let device = make();
         let two = burn::tensor::Tensor::<1>::from_floats([1.0, 1.0], &device).sum().into_scalar::<f32>();
         (two == 2.0).then_some(device)
     });
     std::panic::set_hook(hook);
     drop(turn);
-    let detail = match outcome {
+    let detail = match result {
         Ok(Some(device)) => return Ok(device),
         Ok(None) => "it adds up wrongly",
         Err(_) => reason.get().and_then(|said| said.lines().next()).unwrap_or("it does not start"),
@@ -134,6 +134,6 @@ impl FromStr for Backend {
         Self::ALL
             .into_iter()
             .find(|backend| backend.name() == name)
-            .ok_or_else(|| format!("`{name}` is no device; there are {known}"))
+            .ok_or_else(|| format!("unknown device `{name}`; the devices are {known}"))
     }
 }

@@ -153,7 +153,7 @@ impl BackboneWeights {
         file.by_ref().take(header_len).read_to_end(&mut header).map_err(Error::io("read", path))?;
         // Checks that the tensors follow each other without gaps, each as long as its shape says.
         let metadata: Metadata = serde_json::from_slice(&header)
-            .map_err(|error| wrong(format!("its header is no safetensors header: {}", short(error))))?;
+            .map_err(|error| wrong(format!("its header is not a safetensors header: {}", short(error))))?;
         let needed = data.saturating_add(metadata.data_len() as u64);
         if needed > len {
             return Err(cut(needed));
@@ -287,7 +287,7 @@ fn assemble<S>(
         .find(|prefix| entries.contains_key(format!("{prefix}features.0.weight").as_str()))
         .unwrap_or_default();
     if let Some((name, network)) = other_network(entries.keys().filter_map(|name| name.strip_prefix(prefix.as_str()))) {
-        return Err(refuse(&name, format!("is none of its: the file seems to hold {network}; {ADVICE}")));
+        return Err(refuse(&name, format!("does not belong to it: the file seems to hold {network}; {ADVICE}")));
     }
 
     let mut tensor = |name: &str, shape: &[usize], digest: &mut Sha256| {

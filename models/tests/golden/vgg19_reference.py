@@ -56,12 +56,12 @@ mean, scale = draws(301, 32, dim), draws(302, 16, dim) + 0.25
 weight, bias = draws(303, 32, CLASSES, dim).requires_grad_(), draws(304, 32, CLASSES).requires_grad_()
 x = draws(1, 256, len(LABELS), 3, BANDS, FRAMES)
 
-blocks, heard = [], x
+blocks, given = [], x
 for block in BLOCKS:
     for index, _, _ in block:
-        heard = F.conv2d(heard, *convs[index], padding=1).relu()
-    heard = F.max_pool2d(heard, 2)
-    blocks.append(heard)
+        given = F.conv2d(given, *convs[index], padding=1).relu()
+    given = F.max_pool2d(given, 2)
+    blocks.append(given)
 embedding = embed(blocks)
 logits = (embedding - mean) * scale @ weight.T + bias
 loss = F.cross_entropy(logits, torch.tensor(LABELS))

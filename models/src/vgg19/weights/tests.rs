@@ -220,10 +220,10 @@ fn lengths_that_a_file_claims_are_not_believed() {
     let claim = |shape: &str, end: &str| {
         format!(r#"{{"features.0.weight":{{"dtype":"F32","shape":{shape},"data_offsets":[0,{end}]}}}}"#)
     };
-    says(&refusal(&with_header(&claim("[4611686018427387904]", "0"))), &["no safetensors header"]);
+    says(&refusal(&with_header(&claim("[4611686018427387904]", "0"))), &["not a safetensors header"]);
     says(&refusal(&with_header(&claim("[1000000000000000]", "4000000000000000"))), &["is cut"]);
     says(&refusal(&with_header("{}")), &["`features.0.weight` is missing among the 0"]);
-    says(&refusal(&with_header("{\u{1b}")), &["no safetensors header"]);
+    says(&refusal(&with_header("{\u{1b}")), &["not a safetensors header"]);
     // The header's whole text does not come back in the message.
     assert!(refusal(&with_header(&format!(r#"{{"a":{{"dtype":"{}"}}}}"#, "X".repeat(1 << 19)))).len() < 1000);
 }
