@@ -39,7 +39,7 @@ fn tensors() -> Vec<Tensor> {
     tensors
 }
 
-/// A file of these tensors; all numbers are small and depend on their place.
+/// A file of these tensors; all numbers are small and depend on their position.
 fn file_of(tensors: &[Tensor]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> = tensors
         .iter()
@@ -58,7 +58,7 @@ fn file_of(tensors: &[Tensor]) -> Vec<u8> {
 /// A VGG19 in 16-bit floats: 40 MB.
 static VGG19: LazyLock<Vec<u8>> = LazyLock::new(|| file_of(&tensors()));
 
-/// A file that looks like weights as long as nobody reads its end.
+/// A file that looks like weights as long as its end is not read.
 fn small() -> Vec<u8> {
     let mut file = file_of(&tensors()[..1]);
     file.extend([7; 200_000]);
@@ -87,7 +87,7 @@ impl Request {
 
 /// What the server sends: one response, then it closes the connection.
 #[derive(Clone, Debug)]
-struct Reply {
+struct Response {
     status: u16,
     headers: Vec<(&'static str, String)>,
     body: Vec<u8>,
@@ -97,7 +97,7 @@ struct Reply {
     endless: bool,
 }
 
-impl Reply {
+impl Response {
     fn new(status: u16, body: &[u8]) -> Self {
         let headers = vec![("Content-Length", body.len().to_string())];
         Self { status, headers, body: body.to_vec(), cut: usize::MAX, endless: false }
@@ -121,18 +121,18 @@ impl Reply {
 }
 
 /// A file as a well-behaved server sends it, `etag` being its version.
-fn ranged(file: &[u8], etag: Option<&str>, request: &Request) -> Reply {
-    let tagged = |reply: Reply| if let Some(etag) = etag { reply.with("ETag", etag) } else { reply };
+fn ranged(file: &[u8], etag: Option<&str>, request: &Request) -> Response {
+    let tagged = |response: Response| if let Some(etag) = etag { response.with("ETag", etag) } else { response };
     let same = request.header("if-range").is_none_or(|version| Some(version) == etag);
     let Some(range) = request.header("range").filter(|_| same) else {
-        return tagged(Reply::new(200, file));
+        return tagged(Response::new(200, file));
     };
     let start: usize = range.strip_prefix("bytes=").unwrap().strip_suffix('-').unwrap().parse().unwrap();
     if start >= file.len() {
-        return Reply::new(416, b"").with("Content-Range", format!("bytes */{}", file.len()));
+        return Response::new(416, b"").with("Content-Range", format!("bytes */{}", file.len()));
     }
     let last = file.len() - 1;
-    tagged(Reply::new(206, &file[start..]).with("Content-Range", format!("bytes {start}-{last}/{}", file.len())))
+    tagged(Response::new(206, &file[start..]).with("Content-Range", format!("bytes {start}-{last}/{}", file.len())))
 }
 
 struct Server {
@@ -143,7 +143,7 @@ struct Server {
 }
 
 impl Server {
-    fn new(answer: impl Fn(&Request) -> Reply + Send + 'static) -> Self {
+    fn new(respond: impl Fn(&Request) -> Response + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (asked, stop) = (Arc::<Mutex<Vec<Request>>>::default(), Arc::new(AtomicBool::new(false)));
@@ -157,7 +157,7 @@ impl Server {
                 let index = log.lock().unwrap().len();
                 let Some(request) = read(&stream, index) else { continue };
                 log.lock().unwrap().push(request.clone());
-                send(&stream, &answer(&request));
+                send(&stream, &respond(&request));
                 let _ = stream.shutdown(Shutdown::Write);
             }
         });
@@ -172,10 +172,10 @@ impl Server {
     /// Sends `file`, but of each response listed only so many bytes.
     fn cutting(file: Vec<u8>, etag: Option<&'static str>, cuts: &'static [(usize, usize)]) -> Self {
         Self::new(move |request| {
-            let reply = ranged(&file, etag, request);
+            let response = ranged(&file, etag, request);
             match cuts.iter().find(|(index, _)| *index == request.index) {
-                Some((_, bytes)) => reply.cut_after(*bytes),
-                None => reply,
+                Some((_, bytes)) => response.cut_after(*bytes),
+                None => response,
             }
         })
     }
@@ -214,14 +214,14 @@ fn read(stream: &TcpStream, index: usize) -> Option<Request> {
 }
 
 /// A client may leave before it has read all.
-fn send(mut stream: &TcpStream, reply: &Reply) {
-    let mut head = format!("HTTP/1.1 {} Status\r\nConnection: close\r\n", reply.status);
-    for (name, value) in &reply.headers {
+fn send(mut stream: &TcpStream, response: &Response) {
+    let mut head = format!("HTTP/1.1 {} Status\r\nConnection: close\r\n", response.status);
+    for (name, value) in &response.headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
     head.push_str("\r\n");
     let _ = stream.write_all(head.as_bytes());
-    while stream.write_all(&reply.body[..reply.body.len().min(reply.cut)]).is_ok() && reply.endless {}
+    while stream.write_all(&response.body[..response.body.len().min(response.cut)]).is_ok() && response.endless {}
 }
 
 // ---- A call.
@@ -328,7 +328,7 @@ fn a_body_of_unknown_length_is_taken_to_its_end() {
         let mut body = format!("{:x}\r\n", VGG19.len()).into_bytes();
         body.extend(&*VGG19);
         body.extend(b"\r\n0\r\n\r\n");
-        Reply::new(200, &body).without("Content-Length").with("Transfer-Encoding", "chunked")
+        Response::new(200, &body).without("Content-Length").with("Transfer-Encoding", "chunked")
     });
     Call::to(&server).succeeds();
 }
@@ -414,8 +414,8 @@ fn a_later_call_continues_where_an_earlier_one_was_cut() {
 fn without_ranges_or_without_a_version_a_cut_download_starts_over() {
     for etag in [Some("\"1\""), None, Some("W/\"1\"")] {
         let server = Server::new(move |request| {
-            let reply = Reply::new(200, &VGG19).cut_after(if request.index == 0 { 100_000 } else { usize::MAX });
-            if let Some(etag) = etag { reply.with("ETag", etag) } else { reply }
+            let response = Response::new(200, &VGG19).cut_after(if request.index == 0 { 100_000 } else { usize::MAX });
+            if let Some(etag) = etag { response.with("ETag", etag) } else { response }
         });
         let call = Call::to(&server);
         call.fails();
@@ -468,7 +468,7 @@ fn a_partial_that_has_become_longer_than_the_file_starts_over() {
 #[test]
 fn a_status_is_told_with_the_address() {
     for (status, says) in [(404, "was not found"), (401, "HF_TOKEN"), (418, "cannot be downloaded")] {
-        let server = Server::new(move |_| Reply::new(status, b"<html>").with("Content-Type", "text/html"));
+        let server = Server::new(move |_| Response::new(status, b"<html>").with("Content-Type", "text/html"));
         let error = Call::to(&server).retries(3).refused();
         assert!(error.contains(says) && error.contains(&status.to_string()), "{error}");
         assert!(error.contains(&format!("http://{}/vgg19.safetensors", server.address)), "{error}");
@@ -479,11 +479,11 @@ fn a_status_is_told_with_the_address() {
 #[test]
 fn a_busy_server_is_asked_again() {
     let server = Server::new(|request| match request.index {
-        0 | 1 => Reply::new(503, b""),
+        0 | 1 => Response::new(503, b""),
         _ => ranged(&VGG19, Some("\"1\""), request),
     });
     Call::to(&server).retries(2).succeeds();
-    let server = Server::new(|_| Reply::new(500, b""));
+    let server = Server::new(|_| Response::new(500, b""));
     assert!(Call::to(&server).retries(2).refused().contains("status 500"));
     assert_eq!(server.asked().len(), 3);
 }
@@ -494,11 +494,11 @@ fn a_redirect_is_followed_with_the_range() {
         "/here" => {
             ranged(&VGG19, Some("\"1\""), request).cut_after(if request.index == 1 { 9_000 } else { usize::MAX })
         }
-        _ => Reply::new(302, b"").with("Location", "/here"),
+        _ => Response::new(302, b"").with("Location", "/here"),
     });
     Call::to(&server).retries(1).succeeds();
     assert_eq!(server.ranges()[2..], [Some("bytes=9000-".to_owned()), Some("bytes=9000-".to_owned())]);
-    let server = Server::new(|_| Reply::new(302, b"").with("Location", "/there"));
+    let server = Server::new(|_| Response::new(302, b"").with("Location", "/there"));
     assert!(Call::to(&server).refused().contains("redirect"), "{}", Call::to(&server).refused());
 }
 
@@ -511,9 +511,9 @@ fn other_files_are_refused_before_they_are_downloaded() {
         (b"", "neither a safetensors file nor one of torch.save"),
     ] {
         let endless = !start.is_empty();
-        let server = Server::new(move |_| Reply {
+        let server = Server::new(move |_| Response {
             endless,
-            ..Reply::new(200, start).with("Content-Length", if endless { 1 << 30 } else { 0 })
+            ..Response::new(200, start).with("Content-Length", if endless { 1 << 30 } else { 0 })
         });
         let error = Call::to(&server).refused();
         assert!(error.contains(says), "{error}");
@@ -565,7 +565,7 @@ fn a_damaged_header_is_refused() {
 
 #[test]
 fn a_body_that_is_shorter_than_announced_is_a_cut_one() {
-    let server = Server::new(|_| Reply::new(200, &small()).with("Content-Length", small().len() + 1));
+    let server = Server::new(|_| Response::new(200, &small()).with("Content-Length", small().len() + 1));
     assert!(Call::to(&server).retries(1).refused().contains("failed to download"));
     assert_eq!(server.asked().len(), 2);
 }
@@ -573,12 +573,15 @@ fn a_body_that_is_shorter_than_announced_is_a_cut_one() {
 #[test]
 fn an_endless_body_ends() {
     let start = [&(1_000_u64).to_le_bytes()[..], &[b'{'; 64_000]].concat();
-    let server = Server::new(move |_| Reply { endless: true, ..Reply::new(200, &start).without("Content-Length") });
+    let server = Server::new(move |_| Response {
+        endless: true,
+        ..Response::new(200, &start).without("Content-Length")
+    });
     let mut call = Call::to(&server);
     call.fetch.max_bytes = 3_000_000;
     assert!(call.refused().contains("3000000"));
 
-    let server = Server::new(|_| Reply::new(200, &small()).with("Content-Length", 3_000_001));
+    let server = Server::new(|_| Response::new(200, &small()).with("Content-Length", 3_000_001));
     let mut call = Call::to(&server);
     call.fetch.max_bytes = 3_000_000;
     assert!(call.refused().contains("3000000"));
@@ -586,7 +589,7 @@ fn an_endless_body_ends() {
 
 #[test]
 fn a_range_that_was_not_asked_for_is_not_taken() {
-    let server = Server::new(|_| Reply::new(206, &small()[10..20]).with("Content-Range", "bytes 10-19/200"));
+    let server = Server::new(|_| Response::new(206, &small()[10..20]).with("Content-Range", "bytes 10-19/200"));
     assert!(Call::to(&server).refused().contains("status 206"));
 }
 
@@ -630,13 +633,13 @@ const DIGEST_PATH: &str = "/timm/vgg19.tv_in1k/resolve/main/model.safetensors";
 fn hub(digest: String) -> Server {
     Server::new(move |request| match request.path.as_str() {
         DIGEST_PATH => {
-            Reply::new(302, b"").with("X-Linked-ETag", format!("\"{digest}\"")).with("X-Repo-Commit", "c0ffee").with(
+            Response::new(302, b"").with("X-Linked-ETag", format!("\"{digest}\"")).with("X-Repo-Commit", "c0ffee").with(
                 "Location",
                 format!("http://localhost:{}/cdn", request.header("host").unwrap().rsplit(':').next().unwrap()),
             )
         }
         "/cdn" => ranged(&VGG19, Some("\"cdn\""), request),
-        _ => Reply::new(404, b""),
+        _ => Response::new(404, b""),
     })
 }
 
