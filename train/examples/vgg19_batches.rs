@@ -1,12 +1,12 @@
-//! What it is worth to hear songs together: time for each, by how many go through the convolutions at once, and how many a
-//! classifier is asked about at once, which sends fewer of them through the convolutions if that is quicker.
+//! What batching is worth: the time of each clip, by how many go through the convolutions at once, and by how many a
+//! classifier predicts at once, which sends fewer of them through the convolutions if that is quicker.
 //!
 //! ```sh
 //! cargo run --release -p train --example vgg19_batches -- [REPEATS [THREADS [FRAMES]]]
 //! ```
 //!
-//! Of the default network, with random weights; songs have 344 frames (30 s) unless told. The least of all repeats, since whatever
-//! else runs only adds.
+//! Of the default network, with random weights; clips have 344 frames (30 s) unless told. The least of all repeats,
+//! since whatever else runs only adds.
 
 use std::time::Instant;
 
@@ -54,31 +54,31 @@ fn main() -> Result<()> {
     let device = Backend::Flex.open()?;
     let (input, network) = (parts.preprocessor(&spec), parts.network(&device)?);
     let classifier = Vgg19Classifier::new(identity, labels, Extractor::new(spec)?, &parts, &device)?;
-    let mut song = || -> Result<ClipFeatures> {
+    let mut clip = || -> Result<ClipFeatures> {
         let db = ndarray::Array2::from_shape_fn((bands, frames), |_| (-40.0 + 12.0 * rng.normal()) as f32);
         Ok(LogMel::new(db)?.into())
     };
-    let songs = (0..8).map(|_| song()).collect::<Result<Vec<_>>>()?;
-    let judge = |n: usize| -> Result<f64> {
-        let jobs: Vec<_> = songs.iter().take(n).map(PredictRequest::new).collect();
+    let clips = (0..8).map(|_| clip()).collect::<Result<Vec<_>>>()?;
+    let predict = |n: usize| -> Result<f64> {
+        let jobs: Vec<_> = clips.iter().take(n).map(PredictRequest::new).collect();
         let start = Instant::now();
-        for answer in classifier.predict_batch(&jobs) {
-            answer?;
+        for output in classifier.predict_batch(&jobs) {
+            output?;
         }
         Ok(start.elapsed().as_secs_f64() / n as f64)
     };
     let convolve = |n: usize| -> Result<f64> {
-        let standardised: Vec<_> = songs.iter().take(n).map(|song| input.standardise(song.log_mel())).collect();
+        let standardised: Vec<_> = clips.iter().take(n).map(|clip| input.standardise(clip.log_mel())).collect();
         let start = Instant::now();
         let given = network.activations(input.planes(&standardised, &device));
         drop(given);
         Ok(start.elapsed().as_secs_f64() / n as f64)
     };
     say_least("convolutions", repeats, convolve)?;
-    say_least("answers", repeats, judge)
+    say_least("predictions", repeats, predict)
 }
 
-/// The least time a song of all repeats, for each number at once.
+/// The least time a clip of all repeats, for each number at once.
 fn say_least(what: &str, repeats: usize, seconds: impl Fn(usize) -> Result<f64>) -> Result<()> {
     let mut least = [1, 2, 4, 8].map(|n| (n, f64::INFINITY));
     for _ in 0..repeats {
@@ -87,7 +87,7 @@ fn say_least(what: &str, repeats: usize, seconds: impl Fn(usize) -> Result<f64>)
         }
     }
     for (n, seconds) in least {
-        println!("{what}, {n} at once: {:.1} ms a song", 1e3 * seconds);
+        println!("{what}, {n} at once: {:.1} ms a clip", 1e3 * seconds);
     }
     Ok(())
 }

@@ -1,8 +1,9 @@
 //! What each choice of the frozen network is worth, on GTZAN's `train` and `valid` parts.
 //!
-//! `vgg19_choices CORPUS WEIGHTS CACHE [SEEDS [ONLY]]` fits a plain config, and the same with one choice changed or a few, once for
-//! each seed, and prints a table in Markdown: accuracy by cross-validation among the clips that are fitted on, and accuracy,
-//! log-loss before and after the temperature, and calibration error on `valid`. `ONLY` keeps the choices whose name contains it.
+//! `vgg19_choices DATASET WEIGHTS CACHE [SEEDS [ONLY]]` fits a plain config, and the same with one choice changed or a
+//! few, once for each seed, and prints a table in Markdown: accuracy by cross-validation among the clips that are
+//! fitted on, and accuracy, log-loss before and after the temperature, and calibration error on `valid`. `ONLY` keeps
+//! the choices whose name contains it.
 
 use std::path::Path;
 
@@ -87,14 +88,14 @@ fn by_band(seed: u64) -> TrainingConfig {
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: vgg19_choices CORPUS WEIGHTS CACHE [SEEDS [ONLY]]";
-    let (corpus, weights) = (arguments.next().context(usage)?, arguments.next().context(usage)?);
+    let usage = "usage: vgg19_choices DATASET WEIGHTS CACHE [SEEDS [ONLY]]";
+    let (dataset, weights) = (arguments.next().context(usage)?, arguments.next().context(usage)?);
     let cache = arguments.next().context(usage)?;
     let seeds = arguments.next().map_or(Ok(3), |seeds| seeds.parse()).context("the seeds are not a number")?;
     let only = arguments.next().unwrap_or_default();
 
     let spec = FeatureSpec::gtzan_store().log_mel_alone();
-    let set = LabelledDataset::open(&[corpus], &spec, &ExtractOptions::default())?;
+    let set = LabelledDataset::open(&[dataset], &spec, &ExtractOptions::default())?;
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
     let extractor = Extractor::new(spec.clone())?;
     let labels = labels(&set, &fold.train);
@@ -124,12 +125,12 @@ fn main() -> Result<()> {
                     .iter()
                     .zip(&valid.labels)
                     .map(|(clip, &truth)| {
-                        let judged: Vec<_> = clip
+                        let segments: Vec<_> = clip
                             .segments
                             .iter()
                             .map(|row| softmax(&logits(&parts.head, &chosen(&parts.config, row)), temperature))
                             .collect();
-                        let probabilities = models::pool(judged.iter().map(Vec::as_slice));
+                        let probabilities = models::pool(segments.iter().map(Vec::as_slice));
                         let (clip_id, metadata, group) = Default::default();
                         Scored { clip_id, metadata, group, truth, probabilities }
                     })

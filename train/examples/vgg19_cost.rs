@@ -27,8 +27,8 @@ fn main() -> Result<()> {
     };
     let backend: Backend = device.parse().map_err(|error: String| anyhow!(error))?;
     let shape = parse_shape(shape)?;
-    let threads: usize = threads.parse().context("THREADS is no number")?;
-    let repeats: usize = repeats.parse().context("REPEATS is no number")?;
+    let threads: usize = threads.parse().context("THREADS is not a number")?;
+    let repeats: usize = repeats.parse().context("REPEATS is not a number")?;
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
     let device = backend.open()?;
     let mut rng = Rng::new(1);

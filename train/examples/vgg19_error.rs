@@ -1,9 +1,10 @@
-//! How far rounding takes the convolutions of VGG19 from the truth, on real weights and real music.
+//! How far rounding takes the convolutions of VGG19 from the truth, on real weights and real clips.
 //!
-//! `vgg19_error CORPUS WEIGHTS [CLIPS [ARTIFACT]]` sends some `valid` clips of GTZAN through the sixteen convolutions: by their definition in
-//! `f64`, and in `f32` by each method of the crate `convolution`. It prints the largest error of what each block gives, as a share of the largest
-//! value. With an artifact of VGG19 it then classifies all `valid` clips on flex and on ndarray, which computes by Burn alone, and prints how many get
-//! another genre and how far a probability moves.
+//! `vgg19_error DATASET WEIGHTS [CLIPS [ARTIFACT]]` sends some `valid` clips of GTZAN through the sixteen convolutions:
+//! by their definition in `f64`, and in `f32` by each method of the crate `convolution`. It prints the largest error of
+//! what each block gives, as a share of the largest value. With an artifact of VGG19 it then classifies all `valid`
+//! clips on flex and on ndarray, which computes by Burn alone, and prints how many get another label and how far a
+//! probability moves.
 
 use std::path::Path;
 
@@ -24,13 +25,13 @@ use train::training::{
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: vgg19_error CORPUS WEIGHTS [CLIPS [ARTIFACT]]";
-    let (corpus, weights) = (arguments.next().context(usage)?, arguments.next().context(usage)?);
+    let usage = "usage: vgg19_error DATASET WEIGHTS [CLIPS [ARTIFACT]]";
+    let (dataset, weights) = (arguments.next().context(usage)?, arguments.next().context(usage)?);
     let clips = arguments.next().map_or(Ok(4), |clips| clips.parse()).context("the clips are not a number")?;
     let artifact = arguments.next();
 
     let spec = FeatureSpec::gtzan_store().log_mel_alone();
-    let set = LabelledDataset::open(&[corpus], &spec, &ExtractOptions::default())?;
+    let set = LabelledDataset::open(&[dataset], &spec, &ExtractOptions::default())?;
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), 0)?.swap_remove(0);
     let extractor = Extractor::new(spec)?;
     let labels = labels(&set, &fold.train);
@@ -83,7 +84,7 @@ fn main() -> Result<()> {
         let compared = fold.test.par_iter().map(of_clip).collect::<Result<Vec<_>>>()?;
         let other = compared.iter().filter(|(other, _)| *other).count();
         let most = compared.iter().fold(0.0f64, |most, (_, moved)| most.max(*moved));
-        println!("\n{other} of {} clips get another genre; a probability moves by {most:.1e} at most", compared.len());
+        println!("\n{other} of {} clips get another label; a probability moves by {most:.1e} at most", compared.len());
     }
     Ok(())
 }

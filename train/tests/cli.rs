@@ -104,11 +104,11 @@ fn a_synthetic_dataset_is_never_written_over_something() {
 fn a_reader_that_leaves_is_no_fault_and_a_full_disk_is() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    let output = train(at, &["synth", "--out", "music", "--clips-per-genre", "1", "--seconds", "2"]);
+    let output = train(at, &["synth", "--out", "clips", "--clips-per-genre", "1", "--seconds", "2"]);
     assert!(output.status.success());
     let inspect = |json: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_train"));
-        command.current_dir(at).args(["inspect", "music/jazz/jazz.synth.00000.wav"]).args(json).stderr(Stdio::piped());
+        command.current_dir(at).args(["inspect", "clips/jazz/jazz.synth.00000.wav"]).args(json).stderr(Stdio::piped());
         command
     };
     for json in [&[][..], &["--json"]] {
@@ -134,7 +134,7 @@ fn an_interruption_leaves_nothing_half_written() {
     let at = folder.path();
     let mut child = Command::new(env!("CARGO_BIN_EXE_train"))
         .current_dir(at)
-        .args(["synth", "--out", "music", "--clips-per-genre", "1000", "--seconds", "30"])
+        .args(["synth", "--out", "clips", "--clips-per-genre", "1000", "--seconds", "30"])
         .stderr(Stdio::piped())
         .spawn()
         .expect("train starts");
@@ -168,5 +168,5 @@ fn what_cannot_work_is_said_before_the_work() {
         assert!(words.iter().all(|word| stderr.contains(word)), "{arguments:?}: {stderr}");
         assert!(stderr.matches("os error").count() < 2, "a cause is said twice: {stderr}");
     }
-    assert!(!at.join("data").exists(), "music was made for nothing");
+    assert!(!at.join("data").exists(), "a dataset was made for nothing");
 }

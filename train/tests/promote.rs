@@ -243,11 +243,11 @@ fn a_training_leaves_a_pinned_version_in_use_and_says_how_to_use_the_new_one() {
     let versions = Versions::new();
     let (at, [a, ..]) = (versions.at(), &versions.versions);
     done(at, &["promote", "svm", a, "--pin"]);
-    done(at, &["synth", "--out", "music", "--clips-per-genre", "6", "--seconds", "2"]);
+    done(at, &["synth", "--out", "dataset", "--clips-per-genre", "6", "--seconds", "2"]);
     for genre in ["country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"] {
-        fs::remove_dir_all(at.join("music").join(genre)).expect("removed");
+        fs::remove_dir_all(at.join("dataset").join(genre)).expect("removed");
     }
-    let arguments = ["svm", "--data", "music", "--threads", "2"];
+    let arguments = ["svm", "--data", "dataset", "--threads", "2"];
     let said = done(at, &arguments);
     assert!(said.contains(&format!("not in use: {a} is pinned")), "{said}");
     assert!(!said.contains("serve it"), "{said}");

@@ -24,10 +24,10 @@ fn in_use(artifacts: &Path, model: &str) -> std::path::PathBuf {
     artifacts.join(model).join(version.trim())
 }
 
-/// A small synthetic corpus as a store, of which every artist has a name like that.
+/// A small synthetic dataset as a store, of which every artist has a name like that.
 fn prepare(at: &Path) {
-    done(at, &["synth", "--out", "music", "--clips-per-genre", "8", "--seconds", "4"]);
-    let list = at.join("music/clips.csv");
+    done(at, &["synth", "--out", "dataset", "--clips-per-genre", "8", "--seconds", "4"]);
+    let list = at.join("dataset/clips.csv");
     let text = fs::read_to_string(&list).expect("a list");
     let mut lines = text.lines();
     let head = lines.next().expect("a head");
@@ -39,7 +39,7 @@ fn prepare(at: &Path) {
     });
     let renamed: String = renamed.collect();
     fs::write(&list, format!("{head}\n{renamed}")).expect("written");
-    done(at, &["extract", "--data", "music", "--out", "store"]);
+    done(at, &["extract", "--data", "dataset", "--out", "store"]);
 }
 
 fn check(page: &str, headings: &[&str]) {
@@ -86,7 +86,7 @@ fn a_report_has_every_part() {
     let points = metrics["learning_curve"]["points"].as_array().expect("points");
     assert_eq!(points.last().expect("the model itself")["accuracy"], metrics["accuracy"]);
     assert_eq!(points.last().expect("the model itself")["clips"], manifest["data"]["clips"]);
-    // Of three artists of a genre one is a quarter, and all are three quarters.
+    // Of three artists of a label one is a quarter, and all are three quarters.
     assert!(points.len() == 3 && points.is_sorted_by_key(|point| point["clips"].as_u64()), "{points:?}");
     assert_eq!(metrics["learning_curve"]["skipped"][0]["share"], 0.25);
     assert!(page.contains("Left out: 25 %"));

@@ -15,7 +15,7 @@ use crate::console::interrupt;
 
 /// The program that reads stdout has ended, as `head` does when it has enough: no fault, and nothing to say.
 #[derive(Debug, thiserror::Error)]
-#[error("nobody reads the output any more")]
+#[error("the reader of the output has closed it")]
 pub struct ReaderGone;
 
 /// Writes `text` to stdout as it is.

@@ -133,9 +133,9 @@ impl Learner for SvmLearner {
         drop(stage);
         let svm::FittedSvm { svm, report, cross_validated } = fitted.map_err(|error| match error {
             svm::Error::TooFewGroups { class, clips, groups } => anyhow!(
-                "{} has {clips} clip(s) of {groups} artist(s) to fit on; two artists of every genre are needed, so that choices \
-                 can be evaluated on tracks of artists that were not fitted on: add clips, leave the genre out, or name artists in \
-                 clips.csv",
+                "{} has {clips} clip(s) of {groups} artist(s) to fit on; two artists of every label are needed, so \
+                 that choices can be evaluated on tracks of artists that were not fitted on: add clips, leave the \
+                 label out, or name artists in clips.csv",
                 labels[class]
             ),
             other => other.into(),

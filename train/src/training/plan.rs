@@ -79,9 +79,9 @@ impl TrainingPlan {
         train.dedup();
         test.sort_unstable();
         let labels = dataset::labels(dataset, &train);
-        if let [genre] = labels.as_slice() {
+        if let [label] = labels.as_slice() {
             bail!(
-                "all {} clips to fit on are {genre}; a classifier needs two genres or more: add clips of others",
+                "all {} clips to fit on are {label}; a classifier needs two labels or more: add clips of others",
                 train.len()
             );
         }

@@ -40,12 +40,12 @@ pub enum InUse {
     This,
     /// Another, which is pinned.
     Pinned(String),
-    /// Another, which was trained on real music where this one was trained on synthetic music alone.
+    /// Another, which was trained on a real dataset where this one was trained on a synthetic one alone.
     Real(String),
 }
 
 /// Writes the artifact of a model into the folder `artifacts` and puts it in use, unless another version is pinned, or was trained
-/// on real music where this one was not. `command` makes it again.
+/// on a real dataset where this one was not. `command` makes it again.
 ///
 /// # Errors
 /// When a clip cannot be read or the artifact cannot be written.
@@ -200,7 +200,7 @@ pub fn check_writable(folder: &Path) -> Result<()> {
     })
 }
 
-/// The version in use in the folder of a model, if it can be used and was trained on real music.
+/// The version in use in the folder of a model, if it can be used and was trained on a real dataset.
 fn real_in_use(model_dir: &Path) -> Option<String> {
     let version = artifact::current(model_dir).ok()?;
     let artifact = Artifact::open(&model_dir.join(&version)).ok()?;

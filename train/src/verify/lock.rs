@@ -184,7 +184,7 @@ impl Lock {
     /// Reads the file.
     ///
     /// # Errors
-    /// When it is not there or is no lock of this form.
+    /// When it does not exist or is not a lock of this form.
     pub fn read(path: &Path) -> Result<Self> {
         let text = fs::read_to_string(path).with_context(|| {
             format!(

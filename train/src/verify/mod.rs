@@ -36,7 +36,7 @@ const CONFIG: &str = "config.json";
 /// What goes in.
 #[derive(Clone, Debug)]
 pub struct Inputs {
-    /// A folder of genre folders of audio files; `None` for 80 synthetic clips of 6 s, which each run makes anew.
+    /// A folder with one of audio files for each label; `None` for 80 synthetic clips of 6 s, which each run makes.
     pub dataset: Option<PathBuf>,
     /// The features that are extracted.
     pub spec: FeatureSpec,
@@ -120,7 +120,7 @@ pub fn run(inputs: &Inputs, lock: Option<&Lock>) -> Result<Verification> {
 fn make(step: Step, inputs: &Inputs, surroundings: &Surroundings) -> Result<Vec<Files>> {
     let at = surroundings.folder();
     let seed = SEED.to_string();
-    let dataset = inputs.dataset.as_deref().unwrap_or(Path::new("corpus"));
+    let dataset = inputs.dataset.as_deref().unwrap_or(Path::new("dataset"));
     let data = dataset.to_str().context("the path of the dataset is not UTF-8")?;
     let give = |name: &'static str, text: String| {
         fs::write(at.join(name), text).with_context(|| format!("failed to write {}", at.join(name).display()))

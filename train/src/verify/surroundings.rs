@@ -133,7 +133,7 @@ impl Surroundings {
     fn become_another_user(&mut self) {
         use std::os::unix::fs::{MetadataExt as _, chown};
 
-        /// The highest of 16 bits but one: `nobody` on most systems, and nobody in particular where it has no name.
+        /// The highest of 16 bits but one: `nobody` on most systems, and an unused id where it has no name.
         const NOBODY: u32 = 65_534;
         let is_root = fs::metadata(&self.folder).is_ok_and(|metadata| metadata.uid() == 0);
         if !is_root {

@@ -174,7 +174,7 @@ pub(super) fn platt_samples<'a>(
 
 /// The sigmoid of each pair, fitted to its samples or to those of all pairs.
 ///
-/// A shared slope has no offset: each value counts for its class and, mirrored, against the other. A pair of genres has
+/// A shared slope has no offset: each value counts for its class and, mirrored, against the other. A pair of labels has
 /// some hundred clips of a few artists, too few for two parameters of its own: on GTZAN the shared slope has the better
 /// log-loss and accuracy (docs/decisions/0003-svm-calibration.md).
 pub(super) fn sigmoids(samples: &[Vec<(f64, bool)>], calibration: Calibration) -> Vec<Sigmoid> {

@@ -1,7 +1,7 @@
 //! Fits the support vector machine: hyperparameters by artist-grouped cross-validation, calibration by the same folds,
 //! then every clip.
 //!
-//! 1. The clips are dealt to folds; an artist is in one fold only. On each fold every pair of genres is fitted at every
+//! 1. The clips are dealt to folds; an artist is in one fold only. On each fold every pair of labels is fitted at every
 //!    point of the grid, and decides on the clips that were held out.
 //! 2. A point is evaluated by the coupled probabilities of the held-out clips. Platt's sigmoids, which those need, are fitted
 //!    on the decision values of the *other* folds, so that nothing is evaluated on what it was fitted to.

@@ -9,7 +9,7 @@ use super::error::{Error, Result};
 /// A dimension whose deviation is below this share of its magnitude is constant but for rounding.
 const CONSTANT: f64 = 1e-7;
 
-/// Feature vectors of clips, with their genres and artists.
+/// Feature vectors of clips, with their labels and artists.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TrainingSet {
     /// One for each segment and each window; all of one size, finite.

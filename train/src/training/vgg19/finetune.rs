@@ -57,7 +57,7 @@ impl<const D: usize> TunedTensor<D> {
 
     fn step(&mut self, optimiser: &AdamW, rate: f64, gradient: Option<Tensor<D>>, averaging: f64) {
         if let Some(gradient) = gradient {
-            // Moved and not cloned: nobody else holds it then, and it is changed in place.
+            // Moved and not cloned: it has no other owner then, and is changed in place.
             let value = std::mem::replace(&mut self.value, self.average.clone());
             (self.value, self.state) = optimiser.step(rate, value, gradient, self.state.take());
         }
