@@ -12,7 +12,7 @@ BOUNDARY = "tonearm-experiment-boundary"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
 
-def form(audio, file_name="song.wav"):
+def form(audio, file_name="track.wav"):
     """A multipart body with the field `audio_file`."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="audio_file"; filename="{file_name}"\r\n'
     return head.encode() + b"Content-Type: audio/wav\r\n\r\n" + audio + f"\r\n--{BOUNDARY}--\r\n".encode()

@@ -2,14 +2,14 @@
 
     python experiments/serving/hostile.py [--bin DIR] [--seconds 10] [--attacks NAME ...] [--json FILE]
 
-Two well-behaved clients post a song of 5 s again and again to `serve svm`, first alone and then beside each attack, which runs
+Two well-behaved clients post a track of 5 s again and again to `serve svm`, first alone and then beside each attack, which runs
 in a process of its own on the same cores: an attack that sends much costs them time by that alone. Attacks keep at it: what is
 closed is opened again. The server has `--read-timeout 5`, so that it is seen to close on who is silent or slow.
 
 Holds, or the run ends with 1:
 - every well-behaved request is answered with 200 and the right bytes, beside every attack, in less than `--patience` seconds
 - every answer to an attack is one that it may get, as ATTACKS says (silence and a closed connection are fine for what is no
-  HTTP); what is hostile in form alone (tricks in file names, a song in 100,000 chunks) is answered as any song
+  HTTP); what is hostile in form alone (tricks in file names, a track in 100,000 chunks) is answered as any track
 - the server's folder is as empty afterwards as before, and the server is the process that it was
 
 Prints a table in Markdown.
@@ -35,10 +35,10 @@ PATIENCE = 60
 
 
 class Attack:
-    """What attackers share: an address, a song, and the count of what they were answered."""
+    """What attackers share: an address, a track, and the count of what they were answered."""
 
-    def __init__(self, port, song, seconds):
-        self.port, self.song, self.form = port, song, client.form(song)
+    def __init__(self, port, track, seconds):
+        self.port, self.track, self.form = port, track, client.form(track)
         self.end = time.monotonic() + seconds
         self.answers, self.open = collections.Counter(), 0
 
@@ -141,7 +141,7 @@ async def slow_heads(attack):
 
 
 async def slow_bodies(attack):
-    """300 connections that announce a song and send a byte of it a second."""
+    """300 connections that announce a track and send a byte of it a second."""
     await attack.at_once(300, lambda: attack.hold(head_of(len(attack.form)), b"a"))
 
 
@@ -166,7 +166,7 @@ async def endless_chunks(attack):
 
 
 async def tiny_chunks(attack):
-    """A song in 100,000 chunks."""
+    """A track in 100,000 chunks."""
     size = -(-len(attack.form) // 100_000)
     body = b"".join(chunk(attack.form[at : at + size]) for at in range(0, len(attack.form), size)) + b"0\r\n\r\n"
     await attack.at_once(2, lambda: attack.exchange(head_of(), body), pause=0.2)
@@ -180,7 +180,7 @@ async def file_names(attack):
     turn = iter(range(1 << 30))
 
     def one():
-        form = client.form(attack.song, names[next(turn) % len(names)])
+        form = client.form(attack.track, names[next(turn) % len(names)])
         return attack.exchange(head_of(len(form)), form)
 
     await attack.at_once(2, one, pause=0.05)
@@ -195,7 +195,7 @@ async def too_large(attack):
             yield chunk(bytes(1 << 20))
 
     line = f"--{client.BOUNDARY}\r\n".encode()
-    parts = (line + b'Content-Disposition: form-data; name="x"\r\n\r\n\r\n') * 10_000 + client.form(attack.song)
+    parts = (line + b'Content-Disposition: form-data; name="x"\r\n\r\n\r\n') * 10_000 + client.form(attack.track)
     long_head = line + b"X-Long: " + b"a" * (1 << 20) + b"\r\n\r\n"
     requests = [
         lambda: attack.exchange(head_of(65 << 20), bytes(1 << 16)),
@@ -235,7 +235,7 @@ async def garbage(attack):
 
 
 async def gone(attack):
-    """50 clients who send a song and leave without waiting for the answer."""
+    """50 clients who send a track and leave without waiting for the answer."""
 
     async def one():
         _, writer = await attack.connect()
@@ -274,8 +274,8 @@ ATTACKS = {
 }
 
 
-def attack_in_process(name, port, song, seconds, answers):
-    attack = Attack(port, song, seconds)
+def attack_in_process(name, port, track, seconds, answers):
+    attack = Attack(port, track, seconds)
     attacker = next(attacker for attacker in ATTACKS if attacker.__name__ == name)
     try:
         # An attacker whose patience is longer than the attack is let go.
@@ -299,13 +299,13 @@ class Clients(client.Clients):
             self.failures.append(f"{status}: {content[:100]!r}")
 
 
-def measure(server, form, right, song, name, seconds):
+def measure(server, form, right, track, name, seconds):
     """One row: the clients beside the attack `name`, or alone."""
     answers, process = multiprocessing.Queue(), None
     with Memory(server) as memory, Clients(server.port, form, right) as clients:
         if name:
             process = multiprocessing.Process(
-                target=attack_in_process, args=(name, server.port, song, seconds, answers)
+                target=attack_in_process, args=(name, server.port, track, seconds, answers)
             )
             process.start()
         time.sleep(seconds)
@@ -336,14 +336,14 @@ def main():
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     made = inputs.Inputs(options)
-    song = (made.short_corpus() / "rock/rock.synth.00001.wav").read_bytes()
-    form, rows, wrongs = client.form(song), [], []
+    track = (made.short_dataset() / "rock/rock.synth.00001.wav").read_bytes()
+    form, rows, wrongs = client.form(track), [], []
     with tempfile.TemporaryDirectory() as folder:
         artifacts = made.log_mel_svm()
         with tonearm(options, "svm", artifacts, "--read-timeout", 5, folder=folder) as server:
             right, _ = client.ask_bytes(server.port, ROUTE, form)
             for name in [None, *options.attacks, None]:
-                row = measure(server, form, right, song, name, options.seconds)
+                row = measure(server, form, right, track, name, options.seconds)
                 print(f"{row['attack']}: {row['rate']:.1f} a second, {row['answers']}", file=sys.stderr, flush=True)
                 rows.append(row)
                 wrongs += [f"beside {row['attack']}: {failure}" for failure in row["failures"][:3]]

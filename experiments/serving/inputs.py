@@ -1,4 +1,4 @@
-"""What the runs need, made by `train` once and kept in the folder `--work`: songs, artifacts, the reference's models."""
+"""What the runs need, made by `train` once and kept in the folder `--work`: tracks, artifacts, the reference's models."""
 
 import json
 import os
@@ -39,20 +39,20 @@ class Inputs:
         self.train, self.work = options.bin.resolve() / "train", options.work.resolve()
         self.work.mkdir(parents=True, exist_ok=True)
 
-    def corpus(self):
-        """Ten genres of synthetic music, twelve WAV files each: 30 s, mono, 22,050 Hz, 16 bits."""
-        return self.make("corpus", lambda out: self.run("synth", "--out", out))
+    def dataset(self):
+        """Ten genres of synthetic tracks, twelve WAV files each: 30 s, mono, 22,050 Hz, 16 bits."""
+        return self.make("dataset", lambda out: self.run("synth", "--out", out))
 
-    def song(self, genre="rock", number=1):
-        return self.corpus() / genre / f"{genre}.synth.{number:05}.wav"
+    def track(self, genre="rock", number=1):
+        return self.dataset() / genre / f"{genre}.synth.{number:05}.wav"
 
-    def short_corpus(self):
-        """The same music in clips of 5 s."""
+    def short_dataset(self):
+        """The same genres in clips of 5 s."""
         return self.make("short", lambda out: self.run("synth", "--out", out, "--seconds", 5, "--clips-per-genre", 2))
 
     def svm(self):
         """An SVM of every descriptor, as `train` makes it of audio."""
-        return self.make("svm", lambda out: self.run("svm", "--data", self.corpus(), "--artifacts", out))
+        return self.make("svm", lambda out: self.run("svm", "--data", self.dataset(), "--artifacts", out))
 
     def log_mel_svm(self):
         """An SVM of the descriptors of the log-mel alone, of which the README states the figures on GTZAN."""
@@ -67,12 +67,12 @@ class Inputs:
         spec["descriptors"] = [name for name in spec["descriptors"] if name.startswith(("mfcc", "onset", "mel"))]
         file = self.work / "log-mel-spec.json"
         file.write_text(json.dumps(spec))
-        self.run("svm", "--data", self.corpus(), "--spec", file, "--seed", seed, "--artifacts", out)
+        self.run("svm", "--data", self.dataset(), "--spec", file, "--seed", seed, "--artifacts", out)
 
     def vgg19(self):
         """VGG19 with random convolutions, which cost what trained ones cost."""
         return self.make(
-            "vgg19", lambda out: self.run("vgg19", "--data", self.corpus(), "--artifacts", out, "--no-cache")
+            "vgg19", lambda out: self.run("vgg19", "--data", self.dataset(), "--artifacts", out, "--no-cache")
         )
 
     def reference(self):
@@ -81,7 +81,7 @@ class Inputs:
         def make(out):
             out.mkdir()
             subprocess.run(
-                [sys.executable, HERE / "reference/fit.py", self.corpus(), out], check=True, stdout=sys.stderr
+                [sys.executable, HERE / "reference/fit.py", self.dataset(), out], check=True, stdout=sys.stderr
             )
 
         return self.make("reference", make)

@@ -2,11 +2,11 @@
 
     python experiments/serving/load.py [--bin DIR] [--programs PATTERN ...] [--rounds 3] [--seconds 30] [--json FILE]
 
-Each program gets 30 s of synthetic music (WAV, mono, 22,050 Hz, 16 bits) as a multipart form from wrk: 16 connections, 2
+Each program gets a synthetic track of 30 s (WAV, mono, 22,050 Hz, 16 bits) as a multipart form from wrk: 16 connections, 2
 threads. Programs follow each other in rounds, every other round backwards; each starts anew, is asked by hand, warms up, is
 loaded, and stops. wrk, in the same cores as the server, compares every answer of the load, byte by byte, with that of the
 first; an answer that differs, a status other than 200 or a broken connection ends the run without a table. The first answer
-itself must name the genre of the song (SVMs; and of four more songs) or be probabilities that sum to 1 (networks: their
+itself must name the genre of the track (SVMs; and of four more tracks) or be probabilities that sum to 1 (networks: their
 weights are random).
 
     serve svm, log-mel   the descriptors of the log-mel alone (1364 numbers)
@@ -14,13 +14,13 @@ weights are random).
     flask, gtzan         librosa's columns of the public notebooks (58), separation and tempo among them, and an SVC
     flask, mfcc          mean and deviation of librosa's MFCC (40), and an SVC
     serve vgg            VGG19 on 256x344
-    flask, 256x344       Keras's VGG19 on a picture of the same size
+    flask, 256x344       Keras's VGG19 on an image of the same size
     flask, 224x224       the same on the classic size
 
-The answer cache of Tonearm is off. Prints a table in Markdown: requests a second, latencies over all rounds (where a round
+The response cache of Tonearm is off. Prints a table in Markdown: requests a second, latencies over all rounds (where a round
 has few requests, it is made longer, so that there are `--least` in all), memory of the process tree (PSS) at rest before the
-first request and its peak under load; and ratios. `--tune` tries settings of gunicorn for the reference instead, and says
-which is best; the table takes what SETTINGS says.
+first request and its peak under load; and ratios. `--tune` tries configurations of gunicorn for the reference instead, and says
+which is best; the table takes what CONFIGURATIONS says.
 """
 
 import argparse
@@ -53,7 +53,7 @@ TRIED = {
     "N sync workers, N threads a convolution": (PROCESSES, CORES),
 }
 # The best of them, by `--tune`.
-SETTINGS = {
+CONFIGURATIONS = {
     "flask, gtzan": "N sync workers, preload",
     "flask, mfcc": "N sync workers, preload",
     "flask, 256x344": "1 worker of N threads",
@@ -75,9 +75,9 @@ def programs(options, made):
         server = lambda: tonearm(options, role, artifacts(), title=title)
         return Program(title, route, server, role == "svm")
 
-    def theirs(title, setting=None):
+    def theirs(title, configuration=None):
         def server():
-            gunicorn, threads = TRIED[setting or SETTINGS[title]]
+            gunicorn, threads = TRIED[configuration or CONFIGURATIONS[title]]
             kind = title.removeprefix("flask, ")
             if "x" in kind:
                 # TensorFlow's threads do not live through a fork: its app is loaded by each worker.
@@ -87,16 +87,16 @@ def programs(options, made):
             return reference("predict:app", {"FEATURES": kind, "MODEL": str(model)}, gunicorn, title)
 
         is_network = "x" in title
-        label = f"{title}: {setting}" if setting else title
+        label = f"{title}: {configuration}" if configuration else title
         return Program(label, "/vgg" if is_network else "/predict", server, not is_network)
 
     if options.tune:
-        of_network = lambda setting: "convolution" in setting or "preload" not in setting
+        of_network = lambda configuration: "convolution" in configuration or "preload" not in configuration
         return [
-            theirs(title, setting)
-            for title in SETTINGS
-            for setting in TRIED
-            if (of_network(setting) if "x" in title else "convolution" not in setting)
+            theirs(title, configuration)
+            for title in CONFIGURATIONS
+            for configuration in TRIED
+            if (of_network(configuration) if "x" in title else "convolution" not in configuration)
         ]
     return [
         ours("serve svm, log-mel", "svm", "/predict", made.log_mel_svm),
@@ -110,33 +110,33 @@ def programs(options, made):
 
 
 def check(program, server, made):
-    """The right answer for the song, in bytes, and seconds that one takes. Ends the run where it is not right."""
-    songs = GENRES if program.knows_genres else ["rock"]
+    """The right response for the track, in bytes, and seconds that one takes. Ends the run where it is not right."""
+    genres = GENRES if program.knows_genres else ["rock"]
     seconds = []
-    for genre in songs:
-        answer, took = client.ask(server.port, program.route, client.form_of(made.song(genre)))
+    for genre in genres:
+        answer, took = client.ask(server.port, program.route, client.form_of(made.track(genre)))
         seconds.append(took)
         probabilities = answer["probabilities"]
         if abs(sum(probabilities.values()) - 1) > 1e-4 or len(probabilities) != 10:
-            sys.exit(f"{program.title}: these are no probabilities of ten genres: {probabilities}")
+            sys.exit(f"{program.title}: these are not probabilities of ten genres: {probabilities}")
         if program.knows_genres and answer["predicted_genre"] != genre:
-            sys.exit(f"{program.title} hears {answer['predicted_genre']} in a song of {genre}")
+            sys.exit(f"{program.title} predicts {answer['predicted_genre']} for a track of {genre}")
     connection = client.Connection(server.port)
     answers = set()
     for _ in range(3):
-        status, _, content, took = connection.post(program.route, client.form_of(made.song()))
+        status, _, content, took = connection.post(program.route, client.form_of(made.track()))
         seconds.append(took)
         answers.add((status, content))
     connection.close()
     if len(answers) != 1:
-        sys.exit(f"{program.title} gives several answers for one song: {answers}")
+        sys.exit(f"{program.title} gives several responses for one track: {answers}")
     return content, statistics.median(seconds)
 
 
 def load(program, made, options, folder):
     """One round: started, checked, warmed up, loaded."""
     form, answer, result = folder / "form", folder / "answer", folder / "result.json"
-    form.write_bytes(client.form_of(made.song()))
+    form.write_bytes(client.form_of(made.track()))
     with program.server() as server:
         rest = server.pss()
         content, latency = check(program, server, made)
@@ -234,7 +234,7 @@ def main():
     parser.add_argument("--seconds", type=int, default=30, help="of load in each round, at least")
     parser.add_argument("--warm", type=int, default=3, help="seconds of load before")
     parser.add_argument("--least", type=int, default=200, help="requests of all rounds together, at least")
-    parser.add_argument("--tune", action="store_true", help="try the settings of the reference")
+    parser.add_argument("--tune", action="store_true", help="try configurations of the reference")
     options = parser.parse_args()
     if options.tune:
         options.least = 0

@@ -3,10 +3,10 @@
     python experiments/serving/restart.py [--bin DIR] [--times 10] [--json FILE]
 
 **kill -9.** `serve svm` and `serve vgg` are killed under load and started again on the same port: seconds from the start of the
-process until `/readyz` is 200 (asked every 5 ms), and until the first answer to a song. The artifact's files are in the page
+process until `/readyz` is 200 (asked every 5 ms), and until the first response to a track. The artifact's files are in the page
 cache.
 
-**kill -TERM under load.** 16 clients, each on connections of its own, post songs of 5 s; in the midst of it the server gets
+**kill -TERM under load.** 16 clients, each on connections of its own, post tracks of 5 s; in the midst of it the server gets
 SIGTERM. Of every request it is known when its last byte was handed to the kernel, and when the server had taken its
 connection (a request before it on the same connection was answered). Sent in full before the signal, it must get its whole
 answer: 200 and the right bytes, or 503 with Retry-After (refused in good order, not accepted). What was still being sent, or
@@ -34,7 +34,7 @@ CLIENTS = 16
 
 
 class Client:
-    """Posts one form on one connection until that breaks; keeps `(sent, outcome)` of each request."""
+    """Posts one form on one connection until that breaks; keeps `(sent, result)` of each request."""
 
     def __init__(self, port, route, form, right):
         self.request, self.right = client.head(route, len(form)) + form, right
@@ -53,11 +53,11 @@ class Client:
                     connection, counted = socket.create_connection(self.address, timeout=60), False
                 connection.sendall(self.request)
                 sent = time.monotonic()
-                outcome, keeps = self.receive(connection)
+                result, keeps = self.receive(connection)
             except OSError as error:
-                outcome, keeps = type(error).__name__, False
+                result, keeps = type(error).__name__, False
             if counted:
-                self.found.append((sent, outcome))
+                self.found.append((sent, result))
             counted = True
             if not keeps:
                 if connection is None:
@@ -115,7 +115,7 @@ def kill_and_return(options, role, artifacts, form):
 
 def terminate(options, role, artifacts, form):
     """What became of requests that were sent in full before SIGTERM, seconds until the end, and the exit code; each time."""
-    outcomes, ends = collections.Counter(), []
+    results, ends = collections.Counter(), []
     for number in range(options.times):
         with tonearm(options, role, artifacts) as server:
             right, _ = client.ask_bytes(server.port, ROUTES[role], form)
@@ -129,10 +129,10 @@ def terminate(options, role, artifacts, form):
             for one in clients:
                 one.stop.set()
                 one.thread.join()
-        for sent, outcome in (found for one in clients for found in one.found):
+        for sent, result in (found for one in clients for found in one.found):
             if sent is not None and sent < signalled:
-                outcomes[outcome] += 1
-    return outcomes, ends
+                results[result] += 1
+    return results, ends
 
 
 def main():
@@ -142,7 +142,7 @@ def main():
     parser.add_argument("--load-seconds", type=float, default=2, help="of load before SIGTERM")
     options = parser.parse_args()
     made = inputs.Inputs(options)
-    form = client.form_of(made.short_corpus() / "rock/rock.synth.00001.wav")
+    form = client.form_of(made.short_dataset() / "rock/rock.synth.00001.wav")
     figures, wrongs = {}, []
     print(
         "| kill -9, then | ready: median | least | most | first answer: median | most |\n|---|---:|---:|---:|---:|---:|"
@@ -160,16 +160,16 @@ def main():
         "\n| kill -TERM under load | sent in full before it | their answers | until the end: most | exit codes |\n|---|---:|---|---:|---|"
     )
     for role, artifacts in [("svm", made.svm()), ("vgg", made.vgg19())]:
-        outcomes, ends = terminate(options, role, artifacts, form)
-        got = ", ".join(f"{count} × {outcome}" for outcome, count in sorted(outcomes.items()))
+        results, ends = terminate(options, role, artifacts, form)
+        got = ", ".join(f"{count} × {result}" for result, count in sorted(results.items()))
         codes = sorted({code for _, code in ends})
         longest = max(seconds for seconds, _ in ends)
         print(
-            f"| serve {role}, {options.times} times | {outcomes.total()} | {got} | {longest:.2f} s | {codes} |",
+            f"| serve {role}, {options.times} times | {results.total()} | {got} | {longest:.2f} s | {codes} |",
             flush=True,
         )
-        figures[f"term {role}"] = {"outcomes": dict(outcomes), "ends": ends}
-        if lost := outcomes.keys() - {"200", "503 with Retry-After"}:
+        figures[f"term {role}"] = {"outcomes": dict(results), "ends": ends}
+        if lost := results.keys() - {"200", "503 with Retry-After"}:
             wrongs.append(f"serve {role} lost requests that were sent in full: {sorted(lost)}")
         if codes != [0]:
             wrongs.append(f"serve {role} ended with {codes}")

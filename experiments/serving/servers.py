@@ -76,7 +76,7 @@ class Server:
         return self.log.read().decode(errors="replace")[-2000:]
 
     def get(self, path):
-        """Status and body; `None` and nothing where nobody answers."""
+        """Status and body; `None` and nothing where the server does not answer."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         try:
             connection.request("GET", path)
@@ -91,7 +91,7 @@ class Server:
         return self.get(path)[0]
 
     def pss(self):
-        """MiB of the whole process tree, a page that n processes share counted as 1/n of it in each."""
+        """MiB of the process and its descendants, a page that n processes share counted as 1/n of it in each."""
         return sum(map(pss_of, tree(self.process.pid))) / 1024
 
 
@@ -144,7 +144,7 @@ def free_port():
 
 
 def tonearm(options, role, artifacts, *extra, title=None, cache_bytes=0, folder=None):
-    """`serve svm` or `serve vgg`, which logs no requests; its answer cache is off unless it is given bytes."""
+    """`serve svm` or `serve vgg`, which logs no requests; its response cache is off unless it is given bytes."""
     command = [options.bin.resolve() / "serve", role, "--artifacts", artifacts, "--listen", "127.0.0.1:{port}"]
     command += ["--cache-bytes", cache_bytes, *extra]
     return Server(title or f"Tonearm, serve {role}", command, {"RUST_LOG": "warn"}, folder)

@@ -3,7 +3,7 @@
     python experiments/serving/soak.py [--bin DIR] [--minutes 10] [--role svm|vgg] [--json FILE]
 
 First the capacity: requests a second that 2 clients for each core get of it, one after another. Then `--overload` times as
-many arrive, evenly, whether or not earlier ones are answered, each on a connection of its own: 30 s of synthetic music as a
+many arrive, evenly, whether or not earlier ones are answered, each on a connection of its own: a synthetic track of 30 s as a
 multipart form. Memory of the process (PSS) is taken every second. Then the load is taken away, and one client asks.
 
 Holds, or the run ends with 1:
@@ -85,7 +85,7 @@ class Storm:
                 content += part
         finally:
             sending.cancel()
-            # An answer that came whole counts, even if the end of the body found nobody to read it.
+            # An answer that came whole counts, even if the end of the body was not read.
             await asyncio.gather(sending, return_exceptions=True)
         return content
 
@@ -206,7 +206,7 @@ def main():
     parser.add_argument("--queue", type=int, default=64, help="requests that wait, for the server's --queue")
     options = parser.parse_args()
     made = inputs.Inputs(options)
-    route, body = ROUTES[options.role], client.form_of(made.song())
+    route, body = ROUTES[options.role], client.form_of(made.track())
     artifacts = made.svm() if options.role == "svm" else made.vgg19()
     with tonearm(options, options.role, artifacts, "--queue", options.queue) as server:
         figures = {"mib_rest": server.pss()}

@@ -2,14 +2,14 @@
 
     python experiments/serving/swaps.py [--bin DIR] [--swaps 1000] [--clients 8] [--json FILE]
 
-Three versions of the SVM lie in a folder. First each is served alone, and its answers to four songs are kept. Then `serve svm
+Three versions of the SVM lie in a folder. First each is served alone, and its responses to four tracks are kept. Then `serve svm
 --reload-every 0.02` follows CURRENT, which is switched (written beside and renamed) as soon as the switch before is in use,
 while clients ask without a pause. Every tenth switch is to something that cannot be served: a version whose weights are cut
-off, one whose manifest is, a version that is not there, garbage, nothing, and no file at all; it must change nothing. All of
-it twice: without the answer cache and with it.
+off, one whose manifest is, a version that does not exist, garbage, nothing, and no file at all; it must change nothing. All of
+it twice: without the response cache and with it.
 
 Holds, or the run ends with 1:
-- every answer is 200 and, byte by byte, that of one version alone for the song
+- every answer is 200 and, byte by byte, that of one version alone for the track
 - no answer is of a version that was replaced before its request began, nor of one that was never in use in its time
 - every switch is in use within `--limit` seconds, as `/v1/models/svm` and `tonearm_model_loads_total` say
 - what cannot be served leaves `/readyz` at 200 and the version in use as it was
@@ -80,13 +80,13 @@ class Clients(client.Clients):
 
     def __init__(self, port, forms, count):
         super().__init__(port, count)
-        # (song, status, answer, when it was asked, when it was answered)
+        # (track, status, answer, when it was asked, when it was answered)
         self.forms, self.found = forms, []
 
     def ask(self, connection, chance):
-        song, asked = chance.randrange(len(self.forms)), time.monotonic()
-        status, _, content, _ = connection.post(ROUTE, self.forms[song])
-        self.found.append((song, status, content, asked, time.monotonic()))
+        track, asked = chance.randrange(len(self.forms)), time.monotonic()
+        status, _, content, _ = connection.post(ROUTE, self.forms[track])
+        self.found.append((track, status, content, asked, time.monotonic()))
 
 
 def in_use(server):
@@ -96,22 +96,22 @@ def in_use(server):
     return json.loads(content)["version"]
 
 
-def loads(server, outcome):
+def loads(server, status):
     text = server.get("/metrics")[1].decode()
-    found = re.search(rf'^tonearm_model_loads_total\{{model="svm",outcome="{outcome}"\}} (\d+)', text, re.MULTILINE)
+    found = re.search(rf'^tonearm_model_loads_total\{{model="svm",outcome="{status}"\}} (\d+)', text, re.MULTILINE)
     return int(found[1]) if found else 0
 
 
 def right_answers(options, folder, forms):
-    """Version -> the answer to each song, of a server of that version alone."""
+    """Version -> the answer to each track, of a server of that version alone."""
     answers = {}
     for version in folder.versions:
         with tonearm(options, "svm", folder.model / version, title=version) as server:
             answers[version] = [client.ask_bytes(server.port, ROUTE, form)[0] for form in forms]
             if {json.loads(answer)["model"]["version"] for answer in answers[version]} != {version}:
                 sys.exit(f"a server of {version} alone names another version")
-    for song in range(len(forms)):
-        if len({answers[version][song] for version in folder.versions}) < len(folder.versions):
+    for track in range(len(forms)):
+        if len({answers[version][track] for version in folder.versions}) < len(folder.versions):
             sys.exit("two versions give the same answer, so that a mix of them would go unseen")
     return answers
 
@@ -144,17 +144,17 @@ def swap(options, server, folder):
     return spans, wrongs, slowest
 
 
-def judge(found, answers, spans):
+def evaluate(found, answers, spans):
     """What is wrong with the answers, by kind."""
     wrongs, of = collections.Counter(), collections.Counter()
     times = collections.defaultdict(list)
     for version, start, end in spans:
         times[version].append((start, end))
-    for song, status, content, asked, answered in found:
+    for track, status, content, asked, answered in found:
         if status != 200:
             wrongs[f"status {status}"] += 1
             continue
-        version = next((version for version, right in answers.items() if right[song] == content), None)
+        version = next((version for version, right in answers.items() if right[track] == content), None)
         if version is None:
             wrongs["an answer of no version"] += 1
         elif not any(start < answered and asked < end for start, end in times[version]):
@@ -175,7 +175,7 @@ def run(options, folder, forms, answers, cache_bytes):
         seconds = time.monotonic() - start
         loaded, refused = loads(server, "loaded") - before, loads(server, "refused")
         after = server.pss()
-    bad, of = judge(clients.found, answers, spans)
+    bad, of = evaluate(clients.found, answers, spans)
     wrongs += [f"{count} times {what}" for what, count in bad.items()] + clients.failures[:5]
     if loaded != options.swaps:
         wrongs.append(f"{options.swaps} switches, but {loaded} loads")
@@ -201,9 +201,9 @@ def main():
     parser.add_argument("--limit", type=float, default=10, help="seconds that a switch may take")
     options = parser.parse_args()
     made = inputs.Inputs(options)
-    # Short songs, so that a swap meets many requests.
-    songs = sorted(made.short_corpus().glob("*/*.00001.wav"))[:4]
-    forms = [client.form_of(song) for song in songs]
+    # Short tracks, so that a swap meets many requests.
+    tracks = sorted(made.short_dataset().glob("*/*.00001.wav"))[:4]
+    forms = [client.form_of(track) for track in tracks]
     with tempfile.TemporaryDirectory() as root:
         folder = Folder(Path(root), made.svm_versions())
         answers = right_answers(options, folder, forms)

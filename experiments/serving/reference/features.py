@@ -1,4 +1,4 @@
-"""Vectors of a song by librosa: what the service that Tonearm replaces hears, in two sizes.
+"""Vectors of a track by librosa: the input of the service that Tonearm replaces, in two sizes.
 
 `gtzan` is the table of the public GTZAN notebooks: mean and variance of chroma, RMS, spectral centroid, bandwidth and
 rolloff, zero crossings, the harmonic and the percussive part, and 20 MFCC; tempo and length: 58 columns. `mfcc` is mean and
@@ -45,14 +45,14 @@ def mfcc(y):
 
 
 def log_mel(y, rows=128, columns=None):
-    """The log-mel picture `[rows, columns, 3]` from 0 to 1: of 128 bands, 11.5 frames a second; stretched to the size that is asked for."""
+    """The log-mel image `[rows, columns, 3]` from 0 to 1: of 128 bands, 11.5 frames a second; stretched to the size that is asked for."""
     from scipy.ndimage import zoom
 
     mel = librosa.feature.melspectrogram(y=y, sr=RATE, hop_length=1920, center=False)
-    picture = librosa.power_to_db(mel, ref=np.max) / 80 + 1
+    image = librosa.power_to_db(mel, ref=np.max) / 80 + 1
     if columns is not None:
-        picture = zoom(picture, (rows / picture.shape[0], columns / picture.shape[1]), order=1)
-    return np.repeat(picture[:, :, None], 3, axis=2).astype(np.float32)
+        image = zoom(image, (rows / image.shape[0], columns / image.shape[1]), order=1)
+    return np.repeat(image[:, :, None], 3, axis=2).astype(np.float32)
 
 
 SETS = {"gtzan": gtzan, "mfcc": mfcc}

@@ -1,6 +1,6 @@
-"""Fits the reference's SVM on a corpus of genre folders, on both sets of features.
+"""Fits the reference's SVM on an audio folder with one subfolder per genre, on both sets of features.
 
-    python experiments/serving/reference/fit.py CORPUS OUT
+    python experiments/serving/reference/fit.py DATASET OUT
 
 Writes `svm-gtzan.joblib` and `svm-mfcc.joblib`: a StandardScaler and an SVC(probability=True), C by cross-validation.
 """
@@ -18,12 +18,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 
-def main(corpus, out):
+def main(dataset, out):
     # `probability` goes away in scikit-learn 1.11; it is what the service was written with.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    songs = sorted(pathlib.Path(corpus).glob("*/*.wav"))
-    labels = [song.parent.name for song in songs]
-    vectors = joblib.Parallel(n_jobs=-1)(joblib.delayed(describe)(song) for song in songs)
+    tracks = sorted(pathlib.Path(dataset).glob("*/*.wav"))
+    labels = [track.parent.name for track in tracks]
+    vectors = joblib.Parallel(n_jobs=-1)(joblib.delayed(describe)(track) for track in tracks)
     for name in features.SETS:
         x = np.stack([vector[name] for vector in vectors])
         search = GridSearchCV(make_pipeline(StandardScaler(), SVC()), {"svc__C": [1, 3, 10, 30]}, cv=3).fit(x, labels)
@@ -33,8 +33,8 @@ def main(corpus, out):
         print(f"{name}: {x.shape[1]} columns, C {best}, cross-validated accuracy {search.best_score_:.3f}")
 
 
-def describe(song):
-    y = features.load(song)
+def describe(track):
+    y = features.load(track)
     return {name: describe(y) for name, describe in features.SETS.items()}
 
 

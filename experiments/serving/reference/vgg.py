@@ -1,6 +1,6 @@
 """POST /vgg of the reference: Flask, librosa, Keras's VGG19 without top, global pooling, dense softmax. For gunicorn: `vgg:app`.
 
-SIZE is the picture, `256x344` (as Tonearm's network gets 30 s) or `224x224`; TF_THREADS the threads of a convolution.
+SIZE is that of the image, `256x344` (as Tonearm's network gets 30 s) or `224x224`; TF_THREADS the threads of a convolution.
 The weights are random, from a seed: that changes no time.
 """
 
@@ -25,7 +25,7 @@ def load_model():
     body = keras.applications.VGG19(weights=None, include_top=False, pooling="avg", input_shape=(rows, columns, 3))
     network = keras.Sequential([body, keras.layers.Dense(10, activation="softmax")])
     call = tf.function(lambda x: network(x, training=False), input_signature=[tf.TensorSpec((1, rows, columns, 3))])
-    return lambda picture: call(picture[None]).numpy()[0]
+    return lambda image: call(image[None]).numpy()[0]
 
 
 def answer(y):
