@@ -3,7 +3,7 @@
 #
 #   experiments/bench/extract.sh AUDIO_FOLDER [ROUNDS]
 #
-# AUDIO_FOLDER is a folder of genre folders. PYTHON names an interpreter; only its standard library is used.
+# AUDIO_FOLDER has one subfolder per label. PYTHON names an interpreter; only its standard library is used.
 set -eu
 folder=$(realpath "$1")
 cd "$(dirname "$0")/../.."

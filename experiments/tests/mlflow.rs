@@ -95,9 +95,9 @@ fn check(at: &Path, server: &Server, exported: &Value, files: bool) {
         }
         expected.insert(format!("{prefix}accuracy_ci95_low"), of["ci95"][0].as_f64().expect("a figure"));
         expected.insert(format!("{prefix}accuracy_ci95_high"), of["ci95"][1].as_f64().expect("a figure"));
-        for (genre, class) in classes {
+        for (label, class) in classes {
             for figure in ["precision", "recall", "f1"] {
-                expected.insert(format!("{prefix}{figure}/{genre}"), class[figure].as_f64().expect("a figure"));
+                expected.insert(format!("{prefix}{figure}/{label}"), class[figure].as_f64().expect("a figure"));
             }
         }
     }
@@ -220,7 +220,7 @@ fn what_a_server_does_not_take_is_said(at: &Path, server: &Server) {
     assert!(!output.status.success() && stderr.contains("500 characters"), "{stderr}");
 }
 
-/// A result with more parameters, longer values and stranger genres than MLflow takes.
+/// A result with more parameters, longer values and stranger labels than MLflow takes.
 fn what_is_too_much_is_cut(at: &Path, server: &Server, first: &Value) {
     let folder = at.join(first["folder"].as_str().expect("a folder"));
     let mut result: Value =
@@ -233,9 +233,9 @@ fn what_is_too_much_is_cut(at: &Path, server: &Server, first: &Value) {
     result["made_from"]["k".repeat(300)]["l".repeat(300)] = 1.into();
     result["remarks"][0] = "r".repeat(30_000).into();
     let figures = result["evaluation"]["per_class"]["jazz"].clone();
-    let genres = ["", ".", "..", "a/b", "a\\b", "drum & bass", "variété", "ロック", "line\nbreak", "/root", "../up"];
-    for genre in genres {
-        result["evaluation"]["per_class"][genre] = figures.clone();
+    let labels = ["", ".", "..", "a/b", "a\\b", "drum & bass", "variété", "ロック", "line\nbreak", "/root", "../up"];
+    for label in labels {
+        result["evaluation"]["per_class"][label] = figures.clone();
     }
     fs::create_dir(at.join("strange")).expect("a folder");
     fs::write(at.join("strange/result.json"), result.to_string()).expect("written");
@@ -251,25 +251,25 @@ fn what_is_too_much_is_cut(at: &Path, server: &Server, first: &Value) {
     assert!(params["many.field_0"].ends_with("(7000 characters; all of them are in result.json)"));
     let metrics = data["metrics"].as_array().expect("metrics").iter();
     let recalls = metrics.filter(|metric| metric["key"].as_str().expect("a key").starts_with("recall/"));
-    assert_eq!(recalls.count(), 10 + genres.len(), "each genre under a key of its own");
+    assert_eq!(recalls.count(), 10 + labels.len(), "each label under a key of its own");
     assert_eq!(statuses(&export(at, server, &["strange"])), ["there_before"]);
 }
 
-/// A server that gives every connection this answer, and tells what it was asked.
-fn answering(answer: &'static str) -> (String, mpsc::Receiver<String>) {
+/// A server that gives every connection this response, and passes the requests on.
+fn answering(response: &'static str) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
-    let (asked, questions) = mpsc::channel();
+    let (sender, requests) = mpsc::channel();
     thread::spawn(move || {
         for stream in listener.incoming() {
             let mut stream = stream.expect("a connection");
             let mut request = vec![0; 8192];
             let n = stream.read(&mut request).unwrap_or(0);
-            let _ = asked.send(String::from_utf8_lossy(&request[..n]).into_owned());
-            let _ = stream.write_all(answer.as_bytes());
+            let _ = sender.send(String::from_utf8_lossy(&request[..n]).into_owned());
+            let _ = stream.write_all(response.as_bytes());
         }
     });
-    (url, questions)
+    (url, requests)
 }
 
 #[test]
@@ -277,10 +277,10 @@ fn servers_that_take_nothing_and_mistakes_are_said() {
     let at = results();
     let at = at.path();
     let (page, _) = answering("HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>");
-    let (locked, questions) = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let (locked, requests) = answering("HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     let (closed, _) = answering("HTTP/1.1 403 Forbidden\r\ncontent-length: 4\r\nconnection: close\r\n\r\nKeep");
-    let nobody = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
-    let nobody = format!("http://{nobody}");
+    let unreachable = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
+    let unreachable = format!("http://{unreachable}");
     let token = [("MLFLOW_TRACKING_TOKEN", "t0ken")];
     let user = [("MLFLOW_TRACKING_USERNAME", "me")];
     /// Arguments, variables, and what is printed.
@@ -290,12 +290,12 @@ fn servers_that_take_nothing_and_mistakes_are_said() {
         (&["--mlflow", &locked], &[], &["401", "MLFLOW_TRACKING_TOKEN"]),
         (&["--mlflow", &locked], &token, &["401", "this MLFLOW_TRACKING_TOKEN"]),
         (&["--mlflow", &closed], &[], &["403", "Keep"]),
-        (&["--mlflow", &nobody], &[], &["failed to reach", "refused"]),
+        (&["--mlflow", &unreachable], &[], &["failed to reach", "refused"]),
         (&["--mlflow", "sqlite:///mlflow.db"], &[], &["sqlite:///mlflow.db", "an MLflow server"]),
         (&["--mlflow", "http://me:hunter2@host"], &[], &["names a user"]),
-        (&["--mlflow", &nobody], &user, &["MLFLOW_TRACKING_PASSWORD"]),
-        (&["--mlflow", &nobody, "absent"], &[], &["no result of `absent`"]),
-        (&["--mlflow", &nobody, "--seed", "9"], &[], &["no result has"]),
+        (&["--mlflow", &unreachable], &user, &["MLFLOW_TRACKING_PASSWORD"]),
+        (&["--mlflow", &unreachable, "absent"], &[], &["no result of `absent`"]),
+        (&["--mlflow", &unreachable, "--seed", "9"], &[], &["no result has"]),
         (&[], &[], &["--mlflow"]),
     ];
     for (arguments, variables, words) in cases {
@@ -310,7 +310,7 @@ fn servers_that_take_nothing_and_mistakes_are_said() {
             assert!(!stderr.contains(secret), "{arguments:?}: {stderr}");
         }
     }
-    let (without, with) = (questions.recv().expect("asked"), questions.recv().expect("asked"));
+    let (without, with) = (requests.recv().expect("asked"), requests.recv().expect("asked"));
     assert!(!without.to_lowercase().contains("authorization") && with.contains("Bearer t0ken"), "{without}\n{with}");
 
     // The variable is where a server is named, too.

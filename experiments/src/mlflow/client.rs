@@ -367,7 +367,7 @@ mod tests {
         }
         let none = TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a port");
         let client = Client::new(&format!("http://{none}"), Credentials::None).expect("an address");
-        let said = client.with_retries(|| client.get("/a", &[])).expect_err("nobody").to_string();
+        let said = client.with_retries(|| client.get("/a", &[])).expect_err("not reachable").to_string();
         assert!(said.contains("failed to reach") && said.contains("refused"), "{said}");
     }
 

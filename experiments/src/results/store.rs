@@ -213,7 +213,7 @@ impl StoredResult {
     /// Reads a result.
     ///
     /// # Errors
-    /// When it is not there, or of another version.
+    /// When it does not exist, or of another version.
     fn read(dir: &Path) -> Result<Self> {
         let path = dir.join(RESULT);
         let read = || -> Result<RunResult> {
@@ -251,18 +251,18 @@ impl StoredResult {
             let labels = &self.result.evaluation.labels;
             let columns = labels.iter().map(|label| tables::reals(&frame, label)).collect::<Result<Vec<_>, _>>()?;
             let (clip_ids, wholes, groups) = (text("clip_id")?, text("whole")?, text("artist_group")?);
-            let (credits, genres, folds) = (text("credit")?, text("genre")?, tables::wholes(&frame, "fold")?);
+            let (metadata, truths, folds) = (text("credit")?, text("genre")?, tables::wholes(&frame, "fold")?);
             (0..clip_ids.len())
                 .map(|row| {
-                    let truth = labels.iter().position(|label| *label == genres[row]);
+                    let truth = labels.iter().position(|label| *label == truths[row]);
                     Ok(Row {
                         fold: folds[row] as usize,
                         whole: wholes[row].clone(),
                         scored: Scored {
                             clip_id: clip_ids[row].clone(),
-                            metadata: credits[row].clone(),
+                            metadata: metadata[row].clone(),
                             group: groups[row].clone(),
-                            truth: truth.with_context(|| format!("`{}` is not among its labels", genres[row]))?,
+                            truth: truth.with_context(|| format!("`{}` is not among its labels", truths[row]))?,
                             probabilities: columns.iter().map(|column| column[row]).collect(),
                         },
                     })

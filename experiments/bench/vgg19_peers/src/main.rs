@@ -23,8 +23,8 @@ fn main() -> Result<()> {
     };
     ensure!(work == "forward", "`{work}` is not forward, which is all that they do here");
     let shape = parse_shape(shape)?;
-    let threads: usize = threads.parse().context("THREADS is no number")?;
-    let repeats: usize = repeats.parse().context("REPEATS is no number")?;
+    let threads: usize = threads.parse().context("THREADS is not a number")?;
+    let repeats: usize = repeats.parse().context("REPEATS is not a number")?;
     // The same numbers in every program, so that their outputs can be compared.
     let x: Vec<f32> = (0..shape.iter().product()).map(|i: usize| (i * 37 % 101) as f32 / 50.0 - 1.0).collect();
     let forward = match program.as_str() {
