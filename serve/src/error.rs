@@ -63,7 +63,7 @@ pub enum Error {
     /// A model server that `web` is to forward to has an address that cannot be used.
     #[error("{0}")]
     Upstream(String),
-    /// The address cannot be listened on.
+    /// The server failed to bind to its address.
     #[error("failed to listen on {address}: {source}")]
     Listen {
         /// `host:port` as it was asked for.

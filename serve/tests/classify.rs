@@ -209,7 +209,7 @@ fn the_order_of_output_is_that_of_input_whatever_the_threads() {
 #[test]
 fn of_a_folder_what_is_no_audio_is_skipped_and_of_names_it_is_a_failure() {
     let workdir = Workdir::with_tracks();
-    workdir.write("tracks/cover.jpg", b"\xff\xd8\xff\xe0 a picture");
+    workdir.write("tracks/cover.jpg", b"\xff\xd8\xff\xe0 an image");
     workdir.write("tracks/b/notes.txt", b"not a track");
     workdir.write("tracks/empty.wav", b"");
     workdir.write("tracks/.hidden.wav", b"hidden");
@@ -240,9 +240,9 @@ fn of_a_folder_what_is_no_audio_is_skipped_and_of_names_it_is_a_failure() {
 #[test]
 fn limits_are_those_of_the_server_and_name_their_flags() {
     let workdir = Workdir::with_tracks();
-    workdir.write("tracks/picture.png", &[b"\x89PNG\r\n\x1a\n".to_vec(), vec![7; 200_000]].concat());
+    workdir.write("tracks/image.png", &[b"\x89PNG\r\n\x1a\n".to_vec(), vec![7; 200_000]].concat());
     let ran = workdir.run(&["--json", "--max-bytes", "150000", "tracks"]);
-    ran.assert(1, &["over 150000 bytes; --max-bytes", "tracks/picture.png: skipped"]);
+    ran.assert(1, &["over 150000 bytes; --max-bytes", "tracks/image.png: skipped"]);
     assert!(ran.json().iter().any(|line| line["problem"]["type"] == "/problems/body-too-large"), "{}", ran.stdout);
     let ran = workdir.run(&["--json", "--max-seconds", "4.5", "tracks"]);
     ran.assert(1, &["tracks/named as a track.txt: the audio is longer than the limit of 4.5 s", "--max-seconds"]);

@@ -129,7 +129,7 @@ enum CannedResponse {
     /// Announces 13 bytes, and sends chunks without end.
     Endless,
     Status(&'static str),
-    /// 404, with the code of a bucket that is not there.
+    /// 404, with the code of a bucket that does not exist.
     NoBucket,
 }
 
@@ -401,7 +401,7 @@ fn artifacts_lie_in_a_bucket() {
             ("AWS_ACCESS_KEY_ID", "key-id".to_owned()),
             ("AWS_SECRET_ACCESS_KEY", "hush".to_owned()),
             ("AWS_REGION", "eu-west-3".to_owned()),
-            ("AWS_UNHEARD_OF", "x".to_owned()),
+            ("AWS_UNKNOWN", "x".to_owned()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
     };

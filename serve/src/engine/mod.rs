@@ -93,8 +93,8 @@ enum Step {
     Predicted(PredictOutput),
 }
 
-/// What came of a request.
-enum Outcome {
+/// The result of a request.
+enum PredictResult {
     Cached(Bytes),
     Predicted(Box<PredictResponse>, Option<ResponseKey>),
 }
@@ -230,8 +230,8 @@ impl Engine {
         request: PredictRequest,
     ) -> Result<PredictResponse, Rejection> {
         match self.run(permit, request, false).await? {
-            Outcome::Predicted(response, _) => Ok(*response),
-            Outcome::Cached(_) => Err(Rejection::internal("a cached response was not asked for")),
+            PredictResult::Predicted(response, _) => Ok(*response),
+            PredictResult::Cached(_) => Err(Rejection::internal("a cached response was not asked for")),
         }
     }
 
@@ -245,8 +245,8 @@ impl Engine {
         request: PredictRequest,
     ) -> Result<JsonResponse, Rejection> {
         match self.run(permit, request, self.cache.is_on()).await? {
-            Outcome::Cached(json) => Ok(JsonResponse { json, cached: true }),
-            Outcome::Predicted(response, key) => {
+            PredictResult::Cached(json) => Ok(JsonResponse { json, cached: true }),
+            PredictResult::Predicted(response, key) => {
                 let json = to_json(&response)?;
                 if let Some(key) = key {
                     self.cache.put(key, &json);
@@ -261,7 +261,7 @@ impl Engine {
         permit: &Permit,
         request: PredictRequest,
         use_cache: bool,
-    ) -> Result<Outcome, Rejection> {
+    ) -> Result<PredictResult, Rejection> {
         let PredictRequest { kind, model, input, explain } = request;
         let (step, audio, key) = match input {
             Input::Features(features) => (Step::Extracted(features), None, None),
@@ -295,7 +295,7 @@ impl Engine {
             }
         };
         let output = match step {
-            Step::Cached(json) => return Ok(Outcome::Cached(json)),
+            Step::Cached(json) => return Ok(PredictResult::Cached(json)),
             Step::Predicted(output) => output,
             Step::Extracted(features) if kind.batches() => {
                 let predict = self.batcher.predict(Arc::clone(&model), features, explain);
@@ -307,7 +307,7 @@ impl Engine {
             }
         };
         slot::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
-        Ok(Outcome::Predicted(Box::new(PredictResponse::new(&output, &*model, audio)), key))
+        Ok(PredictResult::Predicted(Box::new(PredictResponse::new(&output, &*model, audio)), key))
     }
 
     /// Decodes an audio file. To be called on a worker.

@@ -231,7 +231,7 @@ impl ModelSlot {
     /// A version by name: the one in use, one that was named before, or one that is loaded now. Blocks.
     ///
     /// # Errors
-    /// [`Rejection::UnknownVersion`] for one that is not there, or cannot be used.
+    /// [`Rejection::UnknownVersion`] for one that does not exist, or cannot be used.
     pub(crate) fn version(&self, version: &str) -> Result<Arc<dyn Classifier>, Rejection> {
         let is_it = |model: &Arc<dyn Classifier>| model.identity().version == version;
         if let Some(model) = self.get().filter(is_it) {

@@ -177,7 +177,7 @@ impl Gateway {
 ///
 /// A backend that refuses an upload responds and closes. What is written after that is reset, and hyper gives up a
 /// connection when a write fails, though the response may be in the receive buffer. So a failed write stays pending, and
-/// wakes nobody: the reading half ends the connection, with the response or without.
+/// wakes no task: the reading half ends the connection, with the response or without.
 #[derive(Debug)]
 struct Lenient(OwnedWriteHalf);
 

@@ -553,7 +553,7 @@ mod tests {
             problem(parse(&json!({"inputs": [tensor]})))
         };
         for (input, message) in [
-            (json!({"name": "song", "data": ["AQID"]}), "input `song`: unknown input"),
+            (json!({"name": "track", "data": ["AQID"]}), "input `track`: unknown input"),
             (json!({"datatype": "FP32", "data": [1]}), "its datatype is `FP32`; send BYTES"),
             (json!({}), "neither `data` nor `binary_data_size`"),
             (json!({"data": null}), "neither `data` nor `binary_data_size`"),

@@ -246,7 +246,7 @@ fn is_version(name: &str) -> bool {
 }
 
 fn no_version(name: &str) -> String {
-    format!("{} is no version, which is 12 hexadecimal digits in lower case", quoted(name))
+    format!("{} is not a version: expected 12 hexadecimal digits in lower case", quoted(name))
 }
 
 /// The path of a `file://` address; `None` for any other address.

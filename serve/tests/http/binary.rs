@@ -49,7 +49,7 @@ impl Running {
         let mut running = Self { child, stderr, address, first_line: String::new() };
         loop {
             running.first_line = running.line();
-            assert!(!running.first_line.is_empty(), "ended before it listened");
+            assert!(!running.first_line.is_empty(), "ended before it was ready to accept connections");
             if let Some((_, rest)) = running.first_line.split_once("http://") {
                 running.address = rest.split([',', '\n']).next().expect("an address").parse().expect("an address");
                 return running;

@@ -118,7 +118,7 @@ fn a_broken_version_is_reported_and_the_old_one_goes_on() {
     assert!(problem().contains("failed to load") && !problem().contains('/'), "{}", problem());
 
     for (current, why) in
-        [("ffffffffffff\n", "a version that is not there"), ("../svm\n", "a path"), ("\0\u{1}\n", "garbage")]
+        [("ffffffffffff\n", "a version that does not exist"), ("../svm\n", "a path"), ("\0\u{1}\n", "garbage")]
     {
         fs::write(folder.join("CURRENT"), current).expect("writes");
         server.slot().refresh().expect_err(why);

@@ -60,7 +60,7 @@ async fn a_large_upload_waits_at_the_client_until_the_backend_reads() {
         sent += n;
     }
     // What two pairs of socket buffers take, and little more.
-    assert!(sent < LENGTH / 2, "{sent} bytes were taken that nobody read");
+    assert!(sent < LENGTH / 2, "{sent} bytes were taken that were not read");
     go.send(()).expect("is awaited");
     client.send(&body[sent..]).await;
     assert_eq!(client.json().await, (200, json!({"length": LENGTH, "same": true})));
@@ -94,7 +94,7 @@ async fn lines_come_when_they_are_ready_and_not_at_the_end() {
     let vgg = server(ModelKind::Vgg19, "/vgg/batch", batch);
     let setup = Setup::new(dead_port(), vgg.port(), PATIENT);
     let mut client = setup.client().await;
-    client.post("/vgg/batch", b"songs").await;
+    client.post("/vgg/batch", b"clips").await;
     let head = client.head().await.expect("an answer before its end");
     assert_eq!((head.status, head.header("content-type")), (200, Some("application/x-ndjson")));
     for line in ["{\"index\":0}\n", "{\"index\":1}\n", "{\"index\":2}\n"] {
@@ -121,17 +121,17 @@ async fn an_answer_may_begin_while_its_request_is_still_sent() {
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
     let mut client = setup.client().await;
     client.send("POST /predict/batch HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n").await;
-    client.send("4\r\nsong\r\n").await;
+    client.send("4\r\nclip\r\n").await;
     assert_eq!(client.head().await.expect("an answer").status, 200);
     assert_eq!(client.chunk().await.as_deref(), Some(&b"line\n"[..]));
-    client.send("4\r\nsong\r\n").await;
+    client.send("4\r\nclip\r\n").await;
     assert_eq!(client.chunk().await.as_deref(), Some(&b"line\n"[..]));
     client.send("0\r\n\r\n").await;
     assert_eq!(client.chunk().await.as_deref(), Some(&b""[..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_sends_all_before_it_reads_hears_that_it_was_refused() {
+async fn a_client_that_sends_all_before_it_reads_gets_the_refusal() {
     // Refuses as hyper does, over unread bytes, so that what still comes is reset.
     let refuse = post(async |request: Request| {
         let mut body = request.into_body();

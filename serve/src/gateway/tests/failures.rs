@@ -38,13 +38,13 @@ async fn next(said: &mut mpsc::UnboundedReceiver<&'static str>) -> Option<&'stat
 
 #[tokio::test]
 async fn a_backend_that_is_down_is_named_and_one_that_comes_up_is_used() {
-    let place = Port::take();
-    let port = place.number();
+    let reserved = Port::take();
+    let port = reserved.number();
     let svm = plain(ModelKind::Svm);
     let setup = Setup::new(svm.port(), port, PATIENT);
     setup.until(ModelKind::Svm, "ready").await;
     let mut client = setup.client().await;
-    client.post("/vgg", b"song").await;
+    client.post("/vgg", b"clip").await;
     let (status, problem) = client.json().await;
     assert_eq!((status, &problem["type"]), (502, &json!("/problems/backend-unavailable")));
     let detail = problem["detail"].as_str().expect("words");
@@ -53,33 +53,33 @@ async fn a_backend_that_is_down_is_named_and_one_that_comes_up_is_used() {
         "{detail}"
     );
 
-    let vgg = Server::start_on(place, model_server(ModelKind::Vgg19, Router::new()));
-    client.post("/vgg", b"song").await;
+    let vgg = Server::start_on(reserved, model_server(ModelKind::Vgg19, Router::new()));
+    client.post("/vgg", b"clip").await;
     assert_eq!(client.json().await.1["by"], "vgg19", "at the next request, whatever was known");
     setup.until(ModelKind::Vgg19, "ready").await;
 
     drop(vgg);
-    client.post("/vgg", b"song").await;
+    client.post("/vgg", b"clip").await;
     assert_eq!(client.json().await.0, 502);
     let (_, models) = setup.get("/v1/models").await;
     assert_eq!(models["models"][1]["state"], "unavailable", "the request told");
     assert_eq!(models["models"][1]["problem"], "its server is not reachable");
-    client.post("/predict", b"song").await;
+    client.post("/predict", b"clip").await;
     assert_eq!(client.json().await.1["by"], "svm", "the other one serves on");
 }
 
 #[tokio::test]
 async fn a_connection_is_tried_again() {
-    let place = Port::take();
+    let port = Port::take();
     let stubborn = GatewaySettings { connect_attempts: 8, ..PATIENT };
     // Not known to be down: then it would be tried once.
-    let (_, setup) = Setup::unwatched(place.number(), dead_port(), stubborn);
+    let (_, setup) = Setup::unwatched(port.number(), dead_port(), stubborn);
     let mut client = setup.client().await;
     let late = tokio::spawn(async move {
         sleep(Duration::from_millis(150)).await;
-        Server::start_on(place, model_server(ModelKind::Svm, Router::new()))
+        Server::start_on(port, model_server(ModelKind::Svm, Router::new()))
     });
-    client.post("/predict", b"song").await;
+    client.post("/predict", b"clip").await;
     assert_eq!(client.json().await.1["by"], "svm");
     late.await.expect("starts");
 }
@@ -91,7 +91,7 @@ async fn a_slow_backend_is_given_up() {
     let settings = GatewaySettings { response_timeout: Duration::from_millis(200), ..PATIENT };
     let setup = Setup::new(svm.port(), dead_port(), settings);
     let mut client = setup.client().await;
-    client.post("/predict", b"song").await;
+    client.post("/predict", b"clip").await;
     let (status, problem) = client.json().await;
     assert_eq!((status, &problem["type"]), (504, &json!("/problems/backend-timeout")));
     let said = [next(&mut said).await, next(&mut said).await, next(&mut said).await];
@@ -105,7 +105,7 @@ async fn a_slow_upload_is_not_the_fault_of_the_backend() {
     let setup = Setup::new(dead_port(), vgg.port(), settings);
     let mut client = setup.client().await;
     client.send("POST /vgg HTTP/1.1\r\nHost: x\r\nContent-Length: 6\r\n\r\n").await;
-    for byte in b"a song" {
+    for byte in b"a clip" {
         sleep(settings.response_timeout / 5).await;
         client.send([*byte]).await;
     }
@@ -137,7 +137,7 @@ async fn a_backend_that_ends_before_its_answer_is_502() {
         });
         let setup = Setup::new(broken.port(), dead_port(), PATIENT);
         let mut client = setup.client().await;
-        client.post("/predict", b"song").await;
+        client.post("/predict", b"clip").await;
         let (status, problem) = client.json().await;
         assert_eq!((status, &problem["type"]), (502, &json!("/problems/backend-unavailable")), "{said:?}");
     }
@@ -156,7 +156,7 @@ async fn an_answer_that_breaks_off_breaks_off_for_the_client() {
         });
         let setup = Setup::new(broken.port(), dead_port(), PATIENT);
         let mut client = setup.client().await;
-        client.post("/predict", b"song").await;
+        client.post("/predict", b"clip").await;
         let head = client.head().await.expect("a head");
         assert_eq!(head.status, 200);
         assert_eq!(client.body(&head).await, None, "{said:?} is not whole");
@@ -173,7 +173,7 @@ async fn an_answer_that_stands_still_is_given_up() {
     let settings = GatewaySettings { idle_timeout: Duration::from_millis(200), ..PATIENT };
     let setup = Setup::new(stuck.port(), dead_port(), settings);
     let mut client = setup.client().await;
-    client.post("/predict", b"song").await;
+    client.post("/predict", b"clip").await;
     let head = client.head().await.expect("a head");
     assert_eq!(
         (client.exactly(4).await.as_deref(), client.is_closed().await),
@@ -205,7 +205,7 @@ async fn a_client_that_goes_away_takes_its_request_with_it() {
 
     // After its upload.
     let mut client = setup.client().await;
-    client.post("/predict", b"song").await;
+    client.post("/predict", b"clip").await;
     assert_eq!([next(&mut said).await, next(&mut said).await], [Some("begun"), Some("read")]);
     drop(client);
     assert_eq!(next(&mut said).await, Some("dropped"));
@@ -234,7 +234,7 @@ async fn a_client_that_goes_away_in_the_middle_of_an_answer_ends_it() {
     let svm = server(ModelKind::Svm, "/predict/batch", batch);
     let setup = Setup::new(svm.port(), dead_port(), PATIENT);
     let mut client = setup.client().await;
-    client.post("/predict/batch", b"songs").await;
+    client.post("/predict/batch", b"clips").await;
     client.head().await.expect("an answer");
     assert_eq!(client.chunk().await.as_deref(), Some(&b"line\n"[..]));
     drop(client);
@@ -246,13 +246,13 @@ async fn a_backend_that_keeps_no_connection_loses_no_request() {
     // What a pool would trip over: it says nothing of closing, and closes.
     let rude = Server::raw(async |mut stream: TcpStream| {
         let mut received = Vec::new();
-        while !received.ends_with(b"song") && stream.read_buf(&mut received).await.is_ok_and(|n| n > 0) {}
+        while !received.ends_with(b"clip") && stream.read_buf(&mut received).await.is_ok_and(|n| n > 0) {}
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").await;
     });
     let setup = Setup::new(rude.port(), dead_port(), PATIENT);
     let mut client = setup.client().await;
     for _ in 0..300 {
-        client.post("/predict", b"song").await;
+        client.post("/predict", b"clip").await;
         let head = client.head().await.expect("an answer");
         assert_eq!((head.status, client.body(&head).await.as_deref()), (200, Some(&b"ok"[..])));
     }

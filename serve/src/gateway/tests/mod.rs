@@ -81,7 +81,7 @@ impl Drop for Server {
     }
 }
 
-/// A port on which nobody listens yet, and nobody else may.
+/// A port on which no server listens yet, and no other may.
 struct Port(TcpSocket);
 
 impl Port {
@@ -100,7 +100,7 @@ impl Port {
     }
 }
 
-/// The number of a port on which nobody will ever listen.
+/// The number of a port on which no server will ever listen.
 fn dead_port() -> u16 {
     let port = Port::take();
     let number = port.number();

@@ -20,7 +20,7 @@ async fn each_route_goes_to_its_backend() {
         ("/v2/models/vgg19/infer", "vgg19"),
         ("/v2/models/svm/versions/1%2F2/infer", "svm"),
     ] {
-        client.post(path, b"song").await;
+        client.post(path, b"clip").await;
         assert_eq!(client.json().await, (200, json!({"by": by, "method": "POST", "target": path})));
     }
     for (path, by) in [
@@ -45,7 +45,7 @@ async fn what_every_backend_can_do_is_done_by_one_that_is_up() {
     let setup = Setup::new(dead_port(), vgg.port(), PATIENT);
     setup.until(ModelKind::Vgg19, "ready").await;
     let mut client = setup.client().await;
-    client.post("/features", b"song").await;
+    client.post("/features", b"clip").await;
     assert_eq!(client.json().await.1["by"], "vgg19");
     // A model that is named is that one's.
     client.post("/v2/models/svm/infer", b"{}").await;
@@ -55,8 +55,8 @@ async fn what_every_backend_can_do_is_done_by_one_that_is_up() {
 
 #[tokio::test]
 async fn it_is_ready_while_one_backend_is() {
-    let place = Port::take();
-    let setup = Setup::new(place.number(), dead_port(), PATIENT);
+    let port = Port::take();
+    let setup = Setup::new(port.number(), dead_port(), PATIENT);
     let (status, problem) = setup.get("/readyz").await;
     assert_eq!((status, &problem["type"]), (503, &json!("/problems/not-ready")));
     let detail = problem["detail"].as_str().expect("a text");
@@ -67,7 +67,7 @@ async fn it_is_ready_while_one_backend_is() {
     assert_eq!(setup.get("/v2/health/ready").await.0, 503);
     assert_eq!(setup.get("/v2/health/live").await, (200, json!({"live": true})));
 
-    let svm = Server::start_on(place, model_server(ModelKind::Svm, Router::new()));
+    let svm = Server::start_on(port, model_server(ModelKind::Svm, Router::new()));
     setup.until(ModelKind::Svm, "ready").await;
     let (status, ready) = setup.get("/readyz").await;
     let models = json!({
@@ -208,12 +208,12 @@ async fn a_wrong_method_is_refused_here() {
 
 #[tokio::test]
 async fn a_gateway_in_front_of_itself_answers_all_the_same() {
-    let place = Port::take();
-    let url = format!("http://127.0.0.1:{}", place.number()).parse().expect("a URL");
+    let port = Port::take();
+    let url = format!("http://127.0.0.1:{}", port.number()).parse().expect("a URL");
     let gateway = Gateway::new(vec![Backend::new(ModelKind::Svm, url).expect("sound")], PATIENT);
-    let server = Server::start_on(place, router(gateway));
+    let server = Server::start_on(port, router(gateway));
     let mut client = Client::connect(server.address).await;
-    client.post("/predict", b"song").await;
+    client.post("/predict", b"clip").await;
     let (status, problem) = client.json().await;
     assert_eq!((status, &problem["type"]), (502, &json!("/problems/backend-unavailable")));
 }
