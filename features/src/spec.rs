@@ -12,7 +12,7 @@ pub const DECODER_REVISION: u32 = 1;
 /// Raised whenever resampling gives other samples.
 pub const RESAMPLER_REVISION: u32 = 1;
 
-/// The classic statistics of the cepstrum; the descriptors of the preset `gtzan-store` separate genres better.
+/// The classic statistics of the cepstrum; the descriptors of the preset `gtzan-store` separate classes better.
 const CLASSIC: [Descriptor; 3] = [Descriptor::Mfcc, Descriptor::MfccDelta, Descriptor::MfccCorrelation];
 
 /// The names of the presets, as [`FeatureSpec::preset`] takes them.

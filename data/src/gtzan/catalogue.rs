@@ -61,7 +61,7 @@ pub struct CatalogueEntry {
     pub clip_id: String,
     /// The folder that it is in.
     pub genre: Genre,
-    /// As the index spells it; `None` where nobody has recognised it.
+    /// As the index spells it; `None` where it is not recognised.
     pub artist: Option<String>,
     /// Of the track.
     pub title: Option<String>,

@@ -26,12 +26,12 @@ fn planted_faults_are_found_and_sound_clips_are_left_alone() {
     for clip in 0..6u64 {
         wav(root, &format!("blues/fine{clip}.wav"), &fixtures::tune(clip, 12.0));
     }
-    let song = fixtures::tune(50, 20.0);
-    wav(root, "jazz/song.wav", &song);
+    let track = fixtures::tune(50, 20.0);
+    wav(root, "jazz/song.wav", &track);
     // Another level, and shifted by 3 s and a bit: no sample is the same.
-    let shifted: Vec<f32> = song[66_511..].iter().map(|s| s * 0.31).collect();
+    let shifted: Vec<f32> = track[66_511..].iter().map(|s| s * 0.31).collect();
     wav(root, "jazz/song shifted.wav", &shifted);
-    wav(root, "rock/song.again.wav", &song);
+    wav(root, "rock/song.again.wav", &track);
     let loud: Vec<f32> = fixtures::tune(60, 12.0).iter().map(|s| s * 40.0).collect();
     wav(root, "pop/loud.wav", &loud);
     wav(root, "pop/silent.wav", &vec![0.0; 12 * 22_050]);
@@ -40,7 +40,7 @@ fn planted_faults_are_found_and_sound_clips_are_left_alone() {
     wav(root, "pop/offset.wav", &fixtures::tune(63, 12.0).iter().map(|s| s * 0.5 + 0.05).collect::<Vec<_>>());
     wav(root, "pop/blues.00007.wav", &fixtures::tune(64, 30.0));
     wav(root, "blues/blues.00008.wav", &fixtures::tune(65, 12.0));
-    fs::write(root.join("pop/broken.mp3"), b"not music at all, not even close").unwrap();
+    fs::write(root.join("pop/broken.mp3"), b"not audio at all, not even close").unwrap();
     fs::write(root.join("pop/.DS_Store"), b"x").unwrap();
 
     let found = audit_path(root, &ExtractOptions::default()).unwrap();
@@ -73,14 +73,14 @@ fn planted_faults_are_found_and_sound_clips_are_left_alone() {
 }
 
 #[test]
-fn two_songs_over_one_drum_loop_are_two_songs() {
+fn two_tracks_over_one_drum_loop_are_two_tracks() {
     let folder = tempfile::tempdir().unwrap();
     let mut rng = Rng::new(5);
     let hit: Vec<f32> = (0..11_025).map(|i| (0.5 * rng.normal() * libm::exp(-f64::from(i) / 1_500.0)) as f32).collect();
-    for song in 0..4u64 {
-        let mut samples = fixtures::tune(80 + song, 25.0);
+    for track in 0..4u64 {
+        let mut samples = fixtures::tune(80 + track, 25.0);
         samples.iter_mut().zip(hit.iter().cycle()).for_each(|(sample, drum)| *sample = 0.7 * (*sample + drum));
-        wav(folder.path(), &format!("disco/song {song}.wav"), &samples);
+        wav(folder.path(), &format!("disco/track {track}.wav"), &samples);
     }
     let found = audit_path(folder.path(), &ExtractOptions::default()).unwrap();
     assert!(found.counts().keys().all(|fault| *fault == Fault::Clipped), "{:#?}", found.findings);
@@ -96,18 +96,18 @@ fn the_real_clips_are_gtzans_and_differ() {
 }
 
 #[test]
-fn the_known_repeats_of_gtzan_are_found_and_no_other_song_is_taken_for_one() {
+fn the_known_repeats_of_gtzan_are_found_and_no_other_track_is_taken_for_one() {
     let Some(path) = fixtures::shared("gtzan/logmel") else { return };
     let dataset = Dataset::open(&path).unwrap();
     let found = audit(&dataset, &ExtractOptions::default()).unwrap();
     let pairs: BTreeSet<(&str, &str)> =
         found.findings.iter().filter_map(|f| Some((f.other.as_deref()?, f.clip_id.as_str()))).collect();
-    let song = |id: &str| {
+    let track = |id: &str| {
         let entry = catalogue().get(id).unwrap();
         (entry.artist.clone(), entry.title.clone().map(|title| title.replace(' ', "").to_lowercase()))
     };
     for (a, b) in &pairs {
-        let (a, b) = (song(a), song(b));
+        let (a, b) = (track(a), track(b));
         // `How Strang` and `How Strange` are one.
         let same = a.0 == b.0
             && a.1
