@@ -71,7 +71,7 @@ COPY --from=binaries /binaries/train /usr/local/bin/train
 HEALTHCHECK NONE
 ENTRYPOINT ["/usr/local/bin/train"]
 
-# A server is healthy while it lives. Whether it has a model is another question (/readyz): a container that waits for its
+# A server is healthy while it lives. Whether it has a model is checked by /readyz: a container that waits for its
 # first artifact is not to be killed.
 FROM run AS server
 COPY --from=binaries /binaries/serve /usr/local/bin/serve
@@ -82,7 +82,7 @@ FROM server AS svm
 ARG ARTIFACTS
 ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-svm" \
-      org.opencontainers.image.description="Tells the genre of a song: the support vector machine" \
+      org.opencontainers.image.description="Classifies audio by genre: the support vector machine" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --chown=65532:65532 ${ARTIFACTS}/svm /tonearm/artifacts/svm
 ENV TONEARM_LISTEN=0.0.0.0:8081
@@ -93,7 +93,7 @@ FROM server AS vgg
 ARG ARTIFACTS
 ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-vgg" \
-      org.opencontainers.image.description="Tells the genre of a song: VGG19" \
+      org.opencontainers.image.description="Classifies audio by genre: VGG19" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --chown=65532:65532 ${ARTIFACTS}/vgg19 /tonearm/artifacts/vgg19
 ENV TONEARM_LISTEN=0.0.0.0:8082
@@ -103,7 +103,7 @@ ENTRYPOINT ["/usr/local/bin/serve", "vgg"]
 FROM server AS web
 ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-web" \
-      org.opencontainers.image.description="The page, and the door to both models" \
+      org.opencontainers.image.description="The web interface and the gateway to both models" \
       org.opencontainers.image.revision="${REVISION}"
 ENV TONEARM_LISTEN=0.0.0.0:8083 TONEARM_SVM_URL=http://svm:8081 TONEARM_VGG_URL=http://vgg:8082
 EXPOSE 8083

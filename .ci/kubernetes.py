@@ -71,8 +71,8 @@ def fault_of(text):
         try:
             kubernetes_validate.validate(json.loads(text), version, strict=True)
         except kubernetes_validate.ValidationError as error:
-            place = ".".join(map(str, error.path))
-            return f"not valid for Kubernetes {version}, at {place or 'its root'}: {error.message}"
+            where = ".".join(map(str, error.path))
+            return f"not valid for Kubernetes {version}, at {where or 'its root'}: {error.message}"
         except kubernetes_validate.SchemaNotFoundError as error:
             return error.message
     return None
@@ -229,7 +229,7 @@ def spec(documents, kind, named):
 
 # What breaks the services, and what must be said of it.
 MUTATIONS = [
-    ("a field that is none", lambda d: container(d, "svm").update(imagePolicy="Always"), "not valid for Kubernetes"),
+    ("an unknown field", lambda d: container(d, "svm").update(imagePolicy="Always"), "not valid for Kubernetes"),
     ("a word for a number", lambda d: spec(d, "Service", "svm")["ports"][0].update(port="8081"), "not valid for Kubernetes"),
     ("no selector", lambda d: spec(d, "Deployment", "web").pop("selector"), "not valid for Kubernetes"),
     ("a field younger than the oldest version", lambda d: spec(d, "Deployment", "web")["template"]["spec"].update(resources={}), "for Kubernetes 1.30"),
@@ -242,7 +242,7 @@ MUTATIONS = [
     ("a token", lambda d: spec(d, "Deployment", "web")["template"]["spec"].pop("automountServiceAccountToken"), "token"),
     ("another image", lambda d: container(d, "svm").update(image="tonearm-svn:latest"), "makes no tonearm-svn"),
     ("no limit", lambda d: container(d, "svm")["resources"].pop("limits"), "not bounded"),
-    ("a setting that is none", lambda d: container(d, "svm")["env"].append({"name": "TONEARM_GRACES", "value": "1"}), "knows TONEARM_GRACES"),
+    ("an unknown setting", lambda d: container(d, "svm")["env"].append({"name": "TONEARM_GRACES", "value": "1"}), "knows TONEARM_GRACES"),
     ("another port", lambda d: container(d, "svm")["ports"][0].update(containerPort=8080), "the image's 8081"),
     ("another port of a service", lambda d: spec(d, "Service", "vgg")["ports"][0].update(port=80), "its port is not"),
     ("liveness that asks for a model", lambda d: container(d, "svm")["livenessProbe"]["httpGet"].update(path="/readyz"), "livenessProbe"),
@@ -250,7 +250,7 @@ MUTATIONS = [
     ("no startup probe", lambda d: container(d, "web").pop("startupProbe"), "startupProbe"),
     ("too little time to stop", lambda d: spec(d, "Deployment", "svm")["template"]["spec"].update(terminationGracePeriodSeconds=35), "killed before"),
     ("a volume that is not mounted", lambda d: container(d, "svm").pop("volumeMounts"), "mounts differ"),
-    ("a claim that is none", lambda d: d.remove(of_kind(d, "PersistentVolumeClaim")["artifacts"]), "no claim"),
+    ("an unknown claim", lambda d: d.remove(of_kind(d, "PersistentVolumeClaim")["artifacts"]), "no claim"),
     ("another tag", lambda d: container(d, "svm").update(image="tonearm-svm:1.0"), "that of docker-compose.yml"),
     ("other memory", lambda d: container(d, "svm")["resources"]["limits"].update(memory="1Gi"), "that of docker-compose.yml, 2g"),
     ("another value of a setting", lambda d: container(d, "vgg")["env"][1].update(value="29"), "TONEARM_GRACE is not that"),
@@ -258,8 +258,8 @@ MUTATIONS = [
     ("a service of others", lambda d: spec(d, "Service", "svm")["selector"].update({"app.kubernetes.io/name": "vgg"}), "no service"),
     ("no budget", lambda d: d.remove(of_kind(d, "PodDisruptionBudget")["vgg"]), "no disruption budget"),
     ("no autoscaler", lambda d: d.remove(of_kind(d, "HorizontalPodAutoscaler")["vgg"]), "no autoscaler"),
-    ("a metric that nobody tells", lambda d: spec(d, "HorizontalPodAutoscaler", "vgg")["metrics"][0]["pods"]["metric"].update(name="queue"), "makes no queue"),
-    ("an address where nobody is", lambda d: container(d, "web")["env"][0].update(value="http://svn:8081"), "no service is there"),
+    ("a metric that no server has", lambda d: spec(d, "HorizontalPodAutoscaler", "vgg")["metrics"][0]["pods"]["metric"].update(name="queue"), "makes no queue"),
+    ("an address of no service", lambda d: container(d, "web")["env"][0].update(value="http://svn:8081"), "no service is there"),
 ]
 
 
