@@ -52,7 +52,7 @@ pub(crate) fn write_folder(root: &Path, per_genre: usize) {
     }
 }
 
-/// The real data, where they are: the folder in `TONEARM_SHARED`, or `shared` beside the checkout. Says when a test is
+/// The real data, where they are: the folder in `TONEARM_SHARED`, or `shared` beside the clone. Says when a test is
 /// skipped for want of it.
 pub(crate) fn shared(part: &str) -> Option<PathBuf> {
     let root = std::env::var_os("TONEARM_SHARED")

@@ -30,7 +30,7 @@ enum Command {
     Report(ReportArgs),
     /// List the results so far, the best first, with what each split leaks.
     Leaderboard(LeaderboardArgs),
-    /// Show what leaks are worth: the same model and features evaluated by segment, by track, by artist and on the valid part.
+    /// Show the effect of leakage: the same configuration evaluated by segment, track, artist and on the valid part.
     #[command(alias = "ladder")]
     Leakage(LeakageArgs),
     /// Send the results so far to an MLflow server. What is there already is not sent again.

@@ -131,7 +131,7 @@ pub fn svg(studies: &[LeakageStudy]) -> String {
         mark(&mut page, series, at, 26.0);
         let _ = writeln!(page, "</g><text x=\"{}\" y=\"30.5\">{}</text>", at + 14.0, study.name);
     }
-    let _ = writeln!(page, "<text class=\"head\" x=\"16\" y=\"30.5\">What leaks are worth</text>");
+    let _ = writeln!(page, "<text class=\"head\" x=\"16\" y=\"30.5\">Effect of leakage</text>");
     for tenth in (from * 10.0).round() as usize..=10 {
         let accuracy = tenth as f64 / 10.0;
         let _ = writeln!(

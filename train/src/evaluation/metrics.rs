@@ -139,12 +139,12 @@ fn share(part: usize, whole: usize) -> f64 {
 fn class_figures(confusion: &[Vec<usize>], class: usize) -> ClassFigures {
     let right = confusion[class][class];
     let support: usize = confusion[class].iter().sum();
-    let called: usize = confusion.iter().map(|row| row[class]).sum();
+    let predicted: usize = confusion.iter().map(|row| row[class]).sum();
     ClassFigures {
         support,
-        precision: share(right, called),
+        precision: share(right, predicted),
         recall: share(right, support),
-        f1: share(2 * right, support + called),
+        f1: share(2 * right, support + predicted),
     }
 }
 

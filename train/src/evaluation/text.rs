@@ -13,14 +13,14 @@ pub fn figures(evaluation: &Evaluation) -> String {
         "\naccuracy {accuracy:.3} (95 % interval {low:.3} to {high:.3}, {n} clips)   macro F1 {macro_f1:.3}   log-loss {log_loss:.3}   ECE {ece:.3}\n\n"
     );
     let width = labels.iter().map(String::len).max().unwrap_or(0).max(5);
-    let _ = write!(text, "{:width$}  recall  called:", "class");
+    let _ = write!(text, "{:width$}  recall  predicted:", "class");
     for label in labels {
         let _ = write!(text, "{:>5}", label.chars().take(4).collect::<String>());
     }
     text.push('\n');
     for (label, row) in labels.iter().zip(confusion) {
         let recall = per_class.get(label).map_or(0.0, |figures| figures.recall);
-        let _ = write!(text, "{label:width$}  {recall:>6.2}         ");
+        let _ = write!(text, "{label:width$}  {recall:>6.2}            ");
         for count in row {
             let _ = if *count == 0 { write!(text, "{:>5}", "·") } else { write!(text, "{count:>5}") };
         }
