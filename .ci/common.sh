@@ -51,7 +51,7 @@ tool() {
 
 # Runs a command that ends in cargo-nextest with the profile `ci`, and keeps what it prints and its JUnit file under NAME.
 tested() {
-    local name=$1 status=0 results="$CARGO_TARGET_DIR/nextest/ci/junit.xml"
+    local name=$1 status=0 results=target/nextest/ci/junit.xml # nextest puts it there, wherever Cargo builds.
     shift
     mkdir -p "$reports/logs" "$reports/junit"
     rm -f "$results"
