@@ -573,10 +573,8 @@ fn a_body_that_is_shorter_than_announced_is_a_cut_one() {
 #[test]
 fn an_endless_body_ends() {
     let start = [&(1_000_u64).to_le_bytes()[..], &[b'{'; 64_000]].concat();
-    let server = Server::new(move |_| Response {
-        endless: true,
-        ..Response::new(200, &start).without("Content-Length")
-    });
+    let server =
+        Server::new(move |_| Response { endless: true, ..Response::new(200, &start).without("Content-Length") });
     let mut call = Call::to(&server);
     call.fetch.max_bytes = 3_000_000;
     assert!(call.refused().contains("3000000"));
