@@ -34,6 +34,9 @@ const SUFFIXES: [&str; 8] = ["co", "ii", "iii", "inc", "jr", "ltd", "llc", "sr"]
 /// Words that lead to a guest.
 const GUEST: [&str; 8] = ["feat", "featuring", "ft", "presents", "pres", "versus", "vs", "with"];
 
+/// What stands for an artist where there is none, as keys: clips of these do not belong together.
+const NO_ARTIST: [&str; 7] = ["artist", "noartist", "unknown", "unknownartist", "va", "various", "variousartists"];
+
 /// What is known of the track of a clip, for [`artist_groups`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TrackMetadata<'a> {
@@ -41,10 +44,14 @@ pub struct TrackMetadata<'a> {
     pub clip_id: &'a str,
     /// As some index spells it.
     pub artist: Option<&'a str>,
+    /// The album; unites clips of an unknown artist.
+    pub album: Option<&'a str>,
     /// Title of the track; unites clips of an unknown artist.
     pub title: Option<&'a str>,
     /// Digest of the recording; equal ones are one recording.
     pub recording: Option<&'a str>,
+    /// An earlier clip, by its index, that is the same recording by its sound.
+    pub repeats: Option<usize>,
 }
 
 /// The key that spellings of one artist share: letters and digits only, in lower case, without accents, guests, `The`
@@ -61,7 +68,8 @@ pub fn artist_key(name: &str) -> String {
 ///
 /// United are spellings of one name (see [`artist_key`]); names that differ by one letter within a long word; artists
 /// who appear together (`Lauryn Hill and Bob Marley` with both); clips of an unknown artist with others of the same
-/// title; and equal recordings. A clip of which nothing is known is a group of its own.
+/// title, or of the same album; and equal recordings. `Various Artists` and the like are no artist. A clip of which nothing is known is a
+/// group of its own.
 ///
 /// The group is named after its first artist by key, else `title:…` or `clip:…`.
 #[must_use]
@@ -69,7 +77,8 @@ pub fn artist_groups(tracks: &[TrackMetadata<'_>]) -> Vec<String> {
     // Nodes: names first, so that the least index of a component is its first name.
     let mut names: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut recordings: BTreeMap<&str, usize> = BTreeMap::new();
-    let clip_words: Vec<Vec<String>> = tracks.iter().map(|c| c.artist.map(words).unwrap_or_default()).collect();
+    let words_of = |name: &str| Some(words(name)).filter(|words| !NO_ARTIST.contains(&words.concat().as_str()));
+    let clip_words: Vec<Vec<String>> = tracks.iter().map(|c| c.artist.and_then(words_of).unwrap_or_default()).collect();
     for words in clip_words.iter().filter(|words| !words.is_empty()) {
         names.insert(words.concat(), words.clone());
     }
@@ -91,6 +100,16 @@ pub fn artist_groups(tracks: &[TrackMetadata<'_>]) -> Vec<String> {
         if let Some(recording) = track.recording {
             let first = *recordings.entry(recording).or_insert(node);
             sets.unite(first, node);
+        }
+        if let Some(earlier) = track.repeats.filter(|&earlier| earlier < clip) {
+            sets.unite(clip_node(earlier), node);
+        }
+    }
+    let mut albums: BTreeMap<String, usize> = BTreeMap::new();
+    for (clip, track) in tracks.iter().enumerate().filter(|(clip, _)| clip_words[*clip].is_empty()) {
+        if let Some(album) = track.album.and_then(title_key) {
+            let first = *albums.entry(album).or_insert(clip_node(clip));
+            sets.unite(first, clip_node(clip));
         }
     }
     // Titles unite unknown artists with each other, and with one who is known to have made the track: two known artists
@@ -353,7 +372,7 @@ mod tests {
 
     #[test]
     fn unknown_artists_group_by_title_or_stand_alone() {
-        let track = |clip_id, artist, title| TrackMetadata { clip_id, artist, title, recording: None };
+        let track = |clip_id, artist, title| TrackMetadata { clip_id, artist, title, ..TrackMetadata::default() };
         let found = artist_groups(&[
             track("a", None, Some("I'll Be Watching You")),
             track("b", None, Some("Ill be watching you!")),
@@ -375,7 +394,8 @@ mod tests {
 
     #[test]
     fn equal_recordings_are_united_whoever_made_them() {
-        let track = |clip_id, artist| TrackMetadata { clip_id, artist, title: None, recording: Some("md5") };
+        let track =
+            |clip_id, artist| TrackMetadata { clip_id, artist, recording: Some("md5"), ..TrackMetadata::default() };
         let found = artist_groups(&[track("a", Some("Queen")), track("b", None), track("c", Some("Abba"))]);
         assert_eq!(found, ["abba", "abba", "abba"]);
     }

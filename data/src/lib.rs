@@ -1,9 +1,9 @@
 //! What is trained on: labelled datasets, and what is known about them.
 //!
-//! A [`Dataset`] is a folder: an audio folder or a feature store. [`extract`] makes the second of the first, and a
-//! [`LabelledDataset`] joins several into the one list that training and evaluation read, with their [`labels`]. A [`Split`]
-//! deals clips to folds and says what leaks; [`gtzan`] knows GTZAN's 1000 clips; [`audit`] finds what is wrong with a dataset;
-//! [`synth`] makes one out of nothing; [`tables`] writes all of that as Parquet and CSV.
+//! A [`Dataset`] is audio, in one of the forms that people have it in, or a feature store. [`extract`] makes the second of the first,
+//! and a [`LabelledDataset`] joins several into the one list that training and evaluation read, with their [`labels`]. Every file that is not
+//! used is told, with its [`Reason`]. A [`Split`] deals clips to folds and says what leaks; [`gtzan`] knows GTZAN's 1000 clips; [`audit`]
+//! finds what is wrong with a dataset; [`synth`] makes one out of nothing; [`manifest`] and [`tables`] write all of that as Parquet and CSV.
 //!
 //! ```no_run
 //! use data::{ExtractOptions, LabelledDataset, Part, Split};
@@ -21,8 +21,12 @@
 mod artists;
 pub mod audit;
 mod dataset;
+mod digest;
 mod error;
+mod fingerprint;
+mod fma;
 pub mod gtzan;
+pub mod manifest;
 pub mod rng;
 mod splits;
 pub mod synth;
@@ -33,11 +37,13 @@ pub use ::labels;
 pub use artists::{TrackMetadata, artist_groups, artist_key};
 pub use audit::{Audit, Fault, Finding};
 pub use dataset::{
-    audio_folder::{AudioClip, AudioFolder, Skipped},
-    extract::{ExtractOptions, ExtractReport, extract},
+    audio::{AudioClip, AudioDataset, AudioForm, Span},
+    extract::{ExtractOptions, ExtractReport, OpenOptions, extract},
     feature_store::{FeatureStore, STORE_VERSION},
     labelled::{Description, LabelledClip, LabelledDataset, SourceDescription},
     open::Dataset,
+    relabel::{LabelOptions, Variants},
+    unused::{Reason, Unused, UnusedCounts, shown},
 };
 pub use error::{Error, Result};
 pub use gtzan::FaultFiltered;

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{Error, Result, gtzan::FaultFiltered, rng::Rng};
 
-/// Part of the fault-filtered split; its 70 excluded clips are in none.
+/// Part of a split that a dataset comes with, such as GTZAN's fault-filtered one, whose 70 excluded clips are in none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Part {
@@ -20,6 +20,34 @@ pub enum Part {
 }
 
 impl Part {
+    /// The name, such as `valid`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+            Self::All => "all",
+        }
+    }
+
+    /// The part that datasets call by this name, in any case: `train` or `training`; `valid`, `validation`, `val` or `dev`; `test`,
+    /// `testing`, `eval` or `evaluation`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name.trim().to_ascii_lowercase().as_str() {
+            "train" | "training" => Some(Self::Train),
+            "valid" | "validation" | "val" | "dev" | "development" => Some(Self::Valid),
+            "test" | "testing" | "eval" | "evaluation" => Some(Self::Test),
+            _ => None,
+        }
+    }
+
+    /// The part of that name in a split, such as `fault-filtered:valid`.
+    fn of_split(name: &str) -> Option<Self> {
+        [Self::Train, Self::Valid, Self::Test, Self::All].into_iter().find(|part| part.name() == name)
+    }
+
     /// Whether clips of `part` are in it.
     #[must_use]
     pub fn has(self, part: FaultFiltered) -> bool {
@@ -32,11 +60,21 @@ impl Part {
     }
 }
 
-/// A way to split, written `fault-filtered:valid`, `artist-kfold:5`, `track-kfold:5` or `segment-kfold:5`.
+/// A way to split, written `given:valid`, `fault-filtered:valid`, `artist-kfold:5`, `artist-holdout:20`, `leave-one-artist-out`,
+/// `track-kfold:5` or `segment-kfold:5`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
     /// GTZAN's split of Kereliuk, Sturm and Larsen (2015): trained on train, evaluated on this part.
     FaultFiltered(Part),
+    /// The split that the dataset came with: trained on train, evaluated on this part.
+    Given(Part),
+    /// One fold that holds out about so many percent of the clips; clips that may share an artist or recording are on one side.
+    ArtistHoldout {
+        /// Percent of the clips that are held out, 1 to 50.
+        percent: usize,
+    },
+    /// A fold for each group of clips that may share an artist or recording.
+    LeaveOneArtistOut,
     /// `k` folds; clips that may share an artist or recording are in the same fold.
     ArtistKFold {
         /// Folds, at least 2.
@@ -65,6 +103,8 @@ pub struct SplitItem<'a> {
     pub group: &'a str,
     /// Its part of the fault-filtered split, `None` for what is not a clip of GTZAN.
     pub part: Option<FaultFiltered>,
+    /// Its part of the split that its dataset came with.
+    pub given: Option<Part>,
 }
 
 /// Indices of the items to train on and of those to evaluate on, ascending, none in both but where [`Split::leaks`] says so.
@@ -86,6 +126,11 @@ impl Split {
             }
             Self::FaultFiltered(Part::Test) => "no recording; no artist but one guest and a track of an unknown artist",
             Self::FaultFiltered(Part::All) => "everything: most of these clips are fitted on or chosen by",
+            Self::Given(Part::Train | Part::All) => "everything: these clips are fitted on, or chosen by",
+            Self::Given(_) => "what the dataset's own split leaks",
+            Self::ArtistHoldout { .. } | Self::LeaveOneArtistOut => {
+                "no known artist; clips of an unknown artist may share one with others"
+            }
             Self::ArtistKFold { .. } => "no known artist; clips whose artist nobody knows may share one across folds",
             Self::TrackKFold { .. } => "artists, albums and repeated recordings are on both sides",
             Self::SegmentKFold { .. } => {
@@ -103,22 +148,61 @@ impl Split {
     /// [`Error::Split`] if the part holds none of the items, or there are fewer groups than folds.
     pub fn folds(&self, items: &[SplitItem<'_>], seed: u64) -> Result<Vec<Fold>> {
         let bad = |problem: String| Err(Error::Split { split: self.to_string(), problem });
+        let by_artist = || items.iter().map(|item| item.group.to_owned()).collect::<Vec<_>>();
         let (k, groups): (usize, Vec<String>) = match *self {
-            Self::FaultFiltered(part) => {
-                let within = |part: Part| {
-                    (0..items.len()).filter(|&i| items[i].part.is_some_and(|p| part.has(p))).collect::<Vec<_>>()
+            Self::FaultFiltered(part) | Self::Given(part) => {
+                let of_gtzan = matches!(self, Self::FaultFiltered(_));
+                let is_in = |part: Part, item: &SplitItem<'_>| {
+                    if of_gtzan {
+                        item.part.is_some_and(|found| part.has(found))
+                    } else {
+                        item.given.is_some_and(|found| part == Part::All || part == found)
+                    }
                 };
+                let within = |part: Part| (0..items.len()).filter(|&i| is_in(part, &items[i])).collect::<Vec<_>>();
                 let train = if part == Part::All { Vec::new() } else { within(Part::Train) };
                 let test = within(part);
-                if test.is_empty() {
+                if test.is_empty() && of_gtzan {
                     return bad(format!(
                         "none of the {} clips belongs to it; it is defined for GTZAN only",
                         items.len()
                     ));
                 }
+                if test.is_empty() {
+                    let mut there: Vec<&str> = items.iter().filter_map(|item| item.given.map(Part::name)).collect();
+                    there.sort_unstable();
+                    there.dedup();
+                    return bad(if there.is_empty() {
+                        "the dataset comes with no split: use artist-kfold:5".into()
+                    } else {
+                        format!("the dataset's own split has no such part; it has {}", there.join(" and "))
+                    });
+                }
                 return Ok(vec![Fold { train, test }]);
             }
-            Self::ArtistKFold { k } => (k, items.iter().map(|item| item.group.to_owned()).collect()),
+            Self::ArtistHoldout { percent } => {
+                // Of so many folds one has that part of the clips.
+                let k = (100.0 / percent.max(1) as f64).round() as usize;
+                let folds = Self::ArtistKFold { k: k.max(2) }.folds(items, seed);
+                return match folds {
+                    Ok(folds) => Ok(folds.into_iter().take(1).collect()),
+                    Err(Error::Split { problem, .. }) => bad(problem),
+                    Err(error) => Err(error),
+                };
+            }
+            Self::LeaveOneArtistOut => {
+                let mut of_group: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+                items.iter().enumerate().for_each(|(i, item)| of_group.entry(item.group).or_default().push(i));
+                if of_group.len() < 2 {
+                    return bad(format!("there is only {} group of artists; at least 2 are needed", of_group.len()));
+                }
+                let outside = |group: &str| (0..items.len()).filter(|&i| items[i].group != group).collect();
+                return Ok(of_group
+                    .iter()
+                    .map(|(group, test)| Fold { train: outside(group), test: test.clone() })
+                    .collect());
+            }
+            Self::ArtistKFold { k } => (k, by_artist()),
             Self::TrackKFold { k } => (k, items.iter().map(|item| item.track_id.to_owned()).collect()),
             Self::SegmentKFold { k } => (k, (0..items.len()).map(|i| format!("{i:012}")).collect()),
         };
@@ -138,15 +222,10 @@ impl Split {
 impl fmt::Display for Split {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::FaultFiltered(part) => {
-                let part = match part {
-                    Part::Train => "train",
-                    Part::Valid => "valid",
-                    Part::Test => "test",
-                    Part::All => "all",
-                };
-                write!(f, "fault-filtered:{part}")
-            }
+            Self::FaultFiltered(part) => write!(f, "fault-filtered:{}", part.name()),
+            Self::Given(part) => write!(f, "given:{}", part.name()),
+            Self::ArtistHoldout { percent } => write!(f, "artist-holdout:{percent}"),
+            Self::LeaveOneArtistOut => f.write_str("leave-one-artist-out"),
             Self::ArtistKFold { k } => write!(f, "artist-kfold:{k}"),
             Self::TrackKFold { k } => write!(f, "track-kfold:{k}"),
             Self::SegmentKFold { k } => write!(f, "segment-kfold:{k}"),
@@ -160,14 +239,24 @@ impl FromStr for Split {
     fn from_str(text: &str) -> Result<Self> {
         let bad = |problem: &str| Error::Split { split: text.to_owned(), problem: problem.to_owned() };
         let (name, argument) = text.split_once(':').unwrap_or((text, ""));
-        if name == "fault-filtered" {
-            return match argument {
-                "train" => Ok(Self::FaultFiltered(Part::Train)),
-                "valid" => Ok(Self::FaultFiltered(Part::Valid)),
-                "test" => Ok(Self::FaultFiltered(Part::Test)),
-                "all" => Ok(Self::FaultFiltered(Part::All)),
-                _ => Err(bad("its parts are fault-filtered:train, :valid, :test and :all")),
-            };
+        match name {
+            "fault-filtered" => {
+                let part = Part::of_split(argument);
+                let part = part.ok_or_else(|| bad("its parts are fault-filtered:train, :valid, :test and :all"))?;
+                return Ok(Self::FaultFiltered(part));
+            }
+            "given" => {
+                let part = Part::of_split(argument);
+                return Ok(Self::Given(part.ok_or_else(|| bad("its parts are given:train, :valid, :test and :all"))?));
+            }
+            "artist-holdout" => {
+                return match argument.parse() {
+                    Ok(percent @ 1..=50) => Ok(Self::ArtistHoldout { percent }),
+                    _ => Err(bad("the percentage of clips to hold out must follow, 1 to 50, as in artist-holdout:20")),
+                };
+            }
+            "leave-one-artist-out" if text == name => return Ok(Self::LeaveOneArtistOut),
+            _ => {}
         }
         let k = || match argument.parse() {
             Ok(k @ 2..=1000) => Ok(k),
@@ -177,7 +266,8 @@ impl FromStr for Split {
             "artist-kfold" => Ok(Self::ArtistKFold { k: k()? }),
             "track-kfold" => Ok(Self::TrackKFold { k: k()? }),
             "segment-kfold" => Ok(Self::SegmentKFold { k: k()? }),
-            _ => Err(bad("the splits are fault-filtered:PART, artist-kfold:K, track-kfold:K and segment-kfold:K")),
+            _ => Err(bad("the splits are given:PART, fault-filtered:PART, artist-kfold:K, artist-holdout:PERCENT, \
+                 leave-one-artist-out, track-kfold:K and segment-kfold:K")),
         }
     }
 }
@@ -272,6 +362,7 @@ mod tests {
             label: e.genre.index(),
             group: &e.artist_group,
             part: Some(e.split),
+            given: None,
         };
         catalogue().entries().iter().map(item).collect()
     }
@@ -283,6 +374,10 @@ mod tests {
             "fault-filtered:valid",
             "fault-filtered:test",
             "fault-filtered:all",
+            "given:valid",
+            "given:test",
+            "artist-holdout:20",
+            "leave-one-artist-out",
             "artist-kfold:5",
             "track-kfold:10",
             "segment-kfold:2",
@@ -293,6 +388,12 @@ mod tests {
             "",
             "fault-filtered",
             "fault-filtered:excluded",
+            "given",
+            "given:x",
+            "artist-holdout",
+            "artist-holdout:0",
+            "artist-holdout:51",
+            "leave-one-artist-out:2",
             "artist-kfold",
             "artist-kfold:1",
             "artist-kfold:x",
@@ -310,7 +411,7 @@ mod tests {
                 format!("fault-filtered:{split}").parse::<Split>().and_then(|s| s.folds(&items, 0)).expect("GTZAN");
             assert_eq!(folds.iter().map(|f| (f.train.len(), f.test.len())).collect::<Vec<_>>(), [sizes], "{split}");
         }
-        let stranger = SplitItem { track_id: "x", label: 0, group: "x", part: None };
+        let stranger = SplitItem { track_id: "x", label: 0, group: "x", part: None, given: None };
         assert!(Split::FaultFiltered(Part::Valid).folds(&[stranger], 0).is_err());
     }
 
@@ -334,7 +435,13 @@ mod tests {
     fn segments_of_a_clip_leak_only_by_segment() {
         let clips: Vec<String> = (0..40).map(|i| format!("clip {i}")).collect();
         let items: Vec<SplitItem<'_>> = (0..400)
-            .map(|i| SplitItem { track_id: &clips[i / 10], label: i / 200, group: "one artist", part: None })
+            .map(|i| SplitItem {
+                track_id: &clips[i / 10],
+                label: i / 200,
+                group: "one artist",
+                part: None,
+                given: None,
+            })
             .collect();
         let shared = |split: Split| {
             let fold = split.folds(&items, 3).expect("enough").remove(0);

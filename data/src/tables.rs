@@ -1,4 +1,4 @@
-//! Tables as Polars frames, Parquet and CSV: those of datasets, and any others of text and numbers.
+//! Tables of text and numbers as Polars frames, Parquet and CSV.
 
 use std::{
     fs::{self, File},
@@ -11,91 +11,7 @@ use polars::prelude::{
     SerWriter, Series,
 };
 
-use crate::{Dataset, Error, Result, gtzan};
-
-/// One row a clip, in the dataset's order: `clip_id`, `genre`, `artist`, `title`, `split` (fault-filtered; null for what
-/// is not GTZAN's), `n_frames` (of a store; null for audio) and `file` (relative to the folder; null in a store).
-///
-/// # Errors
-/// [`Error::Frame`].
-pub fn manifest(dataset: &Dataset) -> Result<DataFrame> {
-    let mut rows = Columns::default();
-    match dataset {
-        Dataset::AudioFolder(folder) => {
-            for clip in folder.clips() {
-                let file = clip.path.strip_prefix(folder.root()).unwrap_or(&clip.path);
-                let file: Vec<_> = file.iter().map(|part| part.to_string_lossy()).collect();
-                rows.push(&clip.clip_id, &clip.label, clip.artist.as_deref(), clip.title.as_deref());
-                rows.split.push(clip.catalogue().map(|entry| entry.split.name()));
-                rows.n_frames.push(None);
-                rows.file.push(Some(file.join("/")));
-            }
-        }
-        Dataset::FeatureStore(store) => {
-            for row in 0..store.len() {
-                rows.push(store.id(row), store.label(row), store.artist(row), store.title(row));
-                rows.split.push(store.catalogue(row).map(|entry| entry.split.name()));
-                rows.n_frames.push(Some(store.n_frames(row) as u32));
-                rows.file.push(None);
-            }
-        }
-    }
-    let mut frame = rows.frame()?;
-    frame.with_column(Series::new("n_frames".into(), rows.n_frames).into())?;
-    frame.with_column(Series::new("file".into(), rows.file).into())?;
-    Ok(frame)
-}
-
-/// GTZAN's catalogue, one row a clip: `clip_id`, `genre`, `artist`, `title`, `split`, `wav_md5`, `artist_group`.
-///
-/// # Errors
-/// [`Error::Frame`].
-pub fn catalogue() -> Result<DataFrame> {
-    let mut rows = Columns::default();
-    let entries = gtzan::catalogue().entries();
-    for entry in entries {
-        rows.push(&entry.clip_id, entry.genre.name(), entry.artist.as_deref(), entry.title.as_deref());
-        rows.split.push(Some(entry.split.name()));
-    }
-    let column = |name: &str, of: fn(&gtzan::CatalogueEntry) -> &str| {
-        Series::new(name.into(), entries.iter().map(of).collect::<Vec<_>>())
-    };
-    let mut frame = rows.frame()?;
-    frame.with_column(column("wav_md5", |entry| &entry.wav_md5).into())?;
-    frame.with_column(column("artist_group", |entry| &entry.artist_group).into())?;
-    Ok(frame)
-}
-
-#[derive(Default)]
-struct Columns {
-    clip_id: Vec<String>,
-    genre: Vec<String>,
-    artist: Vec<Option<String>>,
-    title: Vec<Option<String>>,
-    split: Vec<Option<&'static str>>,
-    n_frames: Vec<Option<u32>>,
-    file: Vec<Option<String>>,
-}
-
-impl Columns {
-    fn push(&mut self, clip_id: &str, label: &str, artist: Option<&str>, title: Option<&str>) {
-        self.clip_id.push(clip_id.to_owned());
-        self.genre.push(label.to_owned());
-        self.artist.push(artist.map(str::to_owned));
-        self.title.push(title.map(str::to_owned));
-    }
-
-    /// The columns that every table has.
-    fn frame(&self) -> Result<DataFrame> {
-        Ok(DataFrame::new_infer_height(vec![
-            Series::new("clip_id".into(), &self.clip_id).into(),
-            Series::new("genre".into(), &self.genre).into(),
-            Series::new("artist".into(), &self.artist).into(),
-            Series::new("title".into(), &self.title).into(),
-            Series::new("split".into(), &self.split).into(),
-        ])?)
-    }
-}
+use crate::{Error, Result};
 
 /// A column of a table: its name, and a value for each row.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,6 +16,8 @@
 //! # }
 //! ```
 
+pub mod display;
+
 use std::{borrow::Borrow, fmt, ops::Deref, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};

@@ -13,9 +13,9 @@ use models::{
     Error, Explain, PredictRequest,
     artifact::{
         Artifact, CURRENT, DataDescription, Draft, HISTORY, MANIFEST, METRICS, PINNED, REPORT, SplitMetrics, WEIGHTS,
-        Written, current, history, pin, pinned, previous, resolve, set_current, unpin, versions,
+        Written, current, history, models, names, pin, pinned, previous, resolve, set_current, unpin, versions,
     },
-    svm::{Svm, SvmParameters},
+    svm::{Scheme, Svm, SvmParameters},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -40,6 +40,21 @@ fn weights() -> Vec<u8> {
         temperature: 1.25,
     });
     svm.expect("a machine").to_tensors().expect("bytes")
+}
+
+/// The same with a machine for each class against the rest.
+fn weights_against_the_rest() -> Vec<u8> {
+    let svm = Svm::from_tensors(&weights()).expect("a machine");
+    let twice = |values: &[f64]| [values, values].concat();
+    let parts = svm.parts().clone();
+    let parts = SvmParameters {
+        coefficients: vec![1.5, -1.5, -1.5, 1.5],
+        rho: vec![0.1, -0.1],
+        platt_a: twice(&parts.platt_a),
+        platt_b: twice(&parts.platt_b),
+        ..parts
+    };
+    Svm::of_scheme(parts, Scheme::OneVsRest).expect("a machine").to_tensors().expect("bytes")
 }
 
 fn label_set(names: &[&str]) -> LabelSet {
@@ -92,6 +107,38 @@ fn names(dir: &Path) -> BTreeSet<String> {
         .expect("a folder")
         .map(|entry| entry.expect("entry").file_name().into_string().expect("UTF-8"))
         .collect()
+}
+
+#[test]
+fn a_model_has_the_name_of_its_folder_and_the_artifact_has_none() {
+    let (root, written) = written();
+    let named = draft().write_as(root.path(), "dances-2.0_b").expect("written");
+    assert_eq!(
+        named.dir,
+        root.path().join("dances-2.0_b").join(&written.version),
+        "the version is that of its content"
+    );
+    assert_eq!(fs::read(named.dir.join(MANIFEST)).expect("read"), fs::read(written.dir.join(MANIFEST)).expect("read"));
+    assert_eq!(Artifact::open(&named.dir).expect("readable").manifest().model, "svm");
+    fs::create_dir(root.path().join("empty")).expect("a folder");
+    fs::create_dir(root.path().join("Loud")).expect("a folder");
+    fs::write(root.path().join("Loud").join(CURRENT), "").expect("written");
+    fs::write(root.path().join("file"), "").expect("written");
+    assert_eq!(models(root.path()).expect("lists"), ["dances-2.0_b", "svm"]);
+    assert!(matches!(models(&root.path().join("nowhere")), Err(Error::NotFound { .. })));
+    set_current(&root.path().join("dances-2.0_b"), &named.version).expect("in use");
+    assert_eq!(resolve(root.path(), Some("dances-2.0_b")).expect("there"), named.dir);
+
+    let long = "x".repeat(65);
+    for bad in
+        ["", ".", "..", ".x", "a/b", "a\\b", "../x", "Dances", "dänces", "a b", "a\n", "a\0", "0123456789ab", &long]
+    {
+        assert!(names::check_model(bad).is_err(), "{bad:?}");
+        assert!(matches!(draft().write_as(root.path(), bad), Err(Error::Name { .. })), "{bad:?}");
+    }
+    for good in ["a", "0", "-", "_", "a..b", "0123456789abc", &long[1..]] {
+        assert_eq!(names::check_model(good).expect("a name"), good);
+    }
 }
 
 #[test]
@@ -228,6 +275,19 @@ fn a_renamed_folder_is_refused() {
 }
 
 #[test]
+fn machines_against_the_rest_are_of_a_newer_format_and_others_of_the_old_one() {
+    let format = |draft: Draft| {
+        let root = tempfile::tempdir().expect("a folder");
+        let written = draft.write(root.path()).expect("written");
+        let artifact = Artifact::open(&written.dir).expect("readable");
+        models::from_artifact(&artifact, models::vgg19::Backend::default()).expect("a classifier");
+        artifact.manifest().format.to_string()
+    };
+    assert_eq!(format(draft()), "1.0");
+    assert_eq!(format(Draft { weights: weights_against_the_rest(), ..draft() }), "1.1");
+}
+
+#[test]
 fn a_newer_format_is_refused_before_anything_else_is_read() {
     for (major, minor) in [(2, 0), (1, 9)] {
         let (_root, written) = written();
@@ -235,7 +295,7 @@ fn a_newer_format_is_refused_before_anything_else_is_read() {
         let manifest = json!({"format": {"major": major, "minor": minor}, "program": "tonearm 9.1.0", "novel": [1, 2]});
         fs::write(written.dir.join(MANIFEST), manifest.to_string()).expect("written");
         let message = refusal(&written.dir);
-        for part in [&format!("format {major}.{minor}"), "reads format 1.0", "tonearm 9.1.0", "newer one"] {
+        for part in [&format!("format {major}.{minor}"), "reads format 1.1", "tonearm 9.1.0", "newer one"] {
             assert!(message.contains(part), "{message}");
         }
     }

@@ -2,7 +2,7 @@
 
 use models::{
     Error,
-    svm::{Svm, SvmParameters},
+    svm::{Scheme, Svm, SvmParameters},
 };
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -63,6 +63,52 @@ fn a_machine_survives_its_tensors_and_equal_machines_give_equal_bytes() {
     let read = Svm::from_tensors(&bytes).expect("the same machine");
     assert_eq!(read, svm);
     assert_eq!(read.to_tensors().expect("bytes"), bytes);
+}
+
+/// The six machines of the golden one as those of six classes against the rest.
+fn against_the_rest() -> Svm {
+    Svm::of_scheme(golden().1.parts().clone(), Scheme::OneVsRest).expect("six classes")
+}
+
+#[test]
+fn machines_against_the_rest_survive_their_tensors_and_say_so_in_them() {
+    let svm = against_the_rest();
+    assert_eq!(svm.n_classes(), 6);
+    let bytes = svm.to_tensors().expect("bytes");
+    assert_eq!(Svm::from_tensors(&bytes).expect("the same machine"), svm);
+    assert_ne!(bytes, golden().1.to_tensors().expect("bytes"));
+    let vector = &golden().0.vectors[0];
+    let (decisions, p) = (svm.decision_function(vector).expect("fits"), svm.probabilities(vector).expect("fits"));
+    let parts = svm.parts();
+    let odds: Vec<f64> =
+        (decisions.iter().zip(&parts.platt_a).zip(&parts.platt_b)).map(|((f, a), b)| (-(a * f + b)).exp()).collect();
+    for (p, odds_of_class) in p.iter().zip(&odds) {
+        assert!((p - odds_of_class / odds.iter().sum::<f64>()).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn a_scheme_of_a_newer_program_is_refused() {
+    for (bytes, shape, dtype, expected) in [
+        (vec![0], vec![1], Dtype::U8, "is 0"),
+        (vec![9], vec![1], Dtype::U8, "is 9"),
+        (vec![1, 1], vec![2], Dtype::U8, "shape"),
+        (vec![], vec![0], Dtype::U8, "shape"),
+        (vec![1, 0, 0, 0], vec![1], Dtype::I32, "type"),
+    ] {
+        let refused = changed(|tensors| tensors.push(("scheme".into(), dtype, shape.clone(), bytes.clone())));
+        let message = refused.expect_err("refused").to_string();
+        assert!(message.contains("`scheme`") && message.contains(expected), "{message}");
+    }
+    let one = changed(|tensors| {
+        tensors.push(("scheme".into(), Dtype::U8, vec![1], vec![1]));
+        for index in [0, 2, 3, 4] {
+            let data = &mut tensors[index].3;
+            data.truncate(data.len() / 6);
+            tensors[index].2[0] = 1;
+        }
+    });
+    assert!(one.expect_err("refused").to_string().contains("`rho`"));
 }
 
 #[test]
@@ -168,6 +214,21 @@ proptest! {
     #[test]
     fn damage_never_makes_a_nan(offset in 0_usize..10_000, value: u8, vector in prop::collection::vec(-1e6_f32..1e6, 5)) {
         let mut bytes = golden().1.to_tensors().expect("bytes");
+        let offset = offset % bytes.len();
+        bytes[offset] = value;
+        if let Ok(probabilities) = Svm::from_tensors(&bytes).and_then(|svm| svm.probabilities(&vector)) {
+            prop_assert!(probabilities.iter().all(|p| p.is_finite() && *p >= 0.0));
+            prop_assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn damage_to_machines_against_the_rest_never_makes_a_nan(
+        offset in 0_usize..10_000,
+        value: u8,
+        vector in prop::collection::vec(-1e6_f32..1e6, 5),
+    ) {
+        let mut bytes = against_the_rest().to_tensors().expect("bytes");
         let offset = offset % bytes.len();
         bytes[offset] = value;
         if let Ok(probabilities) = Svm::from_tensors(&bytes).and_then(|svm| svm.probabilities(&vector)) {

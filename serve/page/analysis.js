@@ -1,15 +1,17 @@
-// The open track over time: waveform, spectrogram and genres on the same time axis, with one cursor.
+// The open track over time: waveform, spectrogram and labels on the same time axis, with one cursor.
 
 import { byId, coalesced, make } from "./dom.js";
-import { clock, genre, languages, number, percent, seconds, t } from "./i18n.js";
-import { MODELS } from "./models.js";
+import { clock, genre, languages, modelName, number, percent, seconds, t } from "./i18n.js";
+import { best, predicted } from "./labels.js";
+import { watch } from "./models.js";
 import { margins } from "./plot.js";
 import { explain } from "./problems.js";
 import { tracks } from "./tracks.js";
 import { drawExplanation, drawLogMel, loudness, peak } from "./spectrogram.js";
 import { themes } from "./theme.js";
-import { bands, drawTimeline, mostProbable, intervalAt, intervals } from "./timeline.js";
-import { retryButton, labelsOf } from "./predictions.js";
+import { intervalAt, intervals } from "./timeline.js";
+import { TimelinePanel } from "./timeline-panel.js";
+import { retryButton } from "./predictions.js";
 import { drawWaveform } from "./waveform.js";
 
 const canvas = (id) => /** @type {HTMLCanvasElement} */ (byId(id));
@@ -23,6 +25,10 @@ export class Analysis {
     /** @type {import("./tracks.js").Track | null} */
     this.track = null;
     this.isExplaining = false;
+    /** @type {Map<string, TimelinePanel>} by the name of the model */
+    this.panels = new Map();
+    /** Name of the model that the user has chosen to explain, if any. */
+    this.chosen = "";
     /** Label that is explained; `predicted` is the predicted one. */
     this.label = "predicted";
     this.draw = coalesced(() => this.#draw());
@@ -44,8 +50,20 @@ export class Analysis {
 
   /** Requests the explanation that is to be shown, if any. */
   #request(isRetry) {
-    if (!this.track || !this.isExplaining || !tracks.selected.includes("vgg19")) return;
-    tracks.requestExplanation(this.track, this.label, isRetry);
+    const { network } = this;
+    if (!this.track || !this.isExplaining || !network) return;
+    tracks.requestExplanation(this.track, network, this.label, isRetry);
+  }
+
+  /** Names of the selected models that can explain their predictions. */
+  get networks() {
+    return tracks.selected.filter((name) => watch.explains(name));
+  }
+
+  /** The one that is explained, if there is any. */
+  get network() {
+    const { networks, chosen } = this;
+    return networks.includes(chosen) ? chosen : networks[0];
   }
 
   /** Length of the track in seconds; 0 while unknown. */
@@ -63,20 +81,22 @@ export class Analysis {
       else return;
       event.preventDefault();
     });
-    for (const plot of document.querySelectorAll(".plot")) {
-      const go = (event) => {
-        const box = plot.getBoundingClientRect();
-        const { left, right } = margins(box.width);
-        const share = (event.clientX - box.left - left) / (box.width - left - right);
-        this.player.seek(share * this.duration, this.duration);
-      };
-      plot.addEventListener("pointerdown", (event) => {
-        if (event.button !== 0) return;
-        plot.setPointerCapture(event.pointerId);
-        go(event);
-      });
-      plot.addEventListener("pointermove", (event) => plot.hasPointerCapture(event.pointerId) && go(event));
-    }
+    const go = (plot, event) => {
+      const box = plot.getBoundingClientRect();
+      const { left, right } = margins(box.width);
+      const share = (event.clientX - box.left - left) / (box.width - left - right);
+      this.player.seek(share * this.duration, this.duration);
+    };
+    byId("plots").addEventListener("pointerdown", (event) => {
+      const plot = event.target instanceof Element ? event.target.closest(".plot") : null;
+      if (!plot || event.button !== 0) return;
+      plot.setPointerCapture(event.pointerId);
+      go(plot, event);
+    });
+    byId("plots").addEventListener("pointermove", (event) => {
+      const plot = event.target instanceof Element ? event.target.closest(".plot") : null;
+      if (plot?.hasPointerCapture(event.pointerId)) go(plot, event);
+    });
     byId("play").addEventListener("click", () => this.player.toggle());
     this.player.addEventListener("state", () => this.#drawButton());
     byId("explain").addEventListener("change", () => {
@@ -86,6 +106,12 @@ export class Analysis {
     });
     byId("explain-genre").addEventListener("change", () => {
       this.label = input("explain-genre").value;
+      this.#request(true);
+      this.draw();
+    });
+    byId("explain-model").addEventListener("change", () => {
+      this.chosen = input("explain-model").value;
+      this.label = "predicted";
       this.#request(true);
       this.draw();
     });
@@ -122,7 +148,7 @@ export class Analysis {
   }
 
   #drawAudio(track, duration) {
-    const { state, value } = track.requests.features;
+    const { state, value } = track.features;
     byId("audio-plots-wait").replaceChildren(...this.#wait(track));
     byId("audio-plots-wait").hidden = state === "done";
     byId("audio-plots").hidden = state !== "done";
@@ -141,7 +167,7 @@ export class Analysis {
 
   /** What is shown while there is no waveform and no spectrogram. */
   #wait(track) {
-    const { state, problem, seconds: wait } = track.requests.features;
+    const { state, problem, seconds: wait } = track.features;
     if (state === "done") return [];
     if (state === "failed") return [explain(problem), retryButton(track)];
     if (state === "cancelled") return [make("p", {}, t("cancelled")), retryButton(track)];
@@ -150,45 +176,46 @@ export class Analysis {
 
   /** The map that is to be shown, if there is one. */
   #map(track) {
-    if (!this.isExplaining || !tracks.selected.includes("vgg19")) return null;
-    return track.explanations.get(this.label)?.value ?? null;
+    const { network } = this;
+    if (!this.isExplaining || !network) return null;
+    return track.explanation(network, this.label)?.value ?? null;
   }
 
   #drawExplanation(track, duration) {
-    const prediction = track.requests.vgg19.value;
-    const canExplain = tracks.selected.includes("vgg19") && Boolean(prediction);
-    byId("explain-box").hidden = !tracks.selected.includes("vgg19");
+    const { network } = this;
+    const prediction = network ? track.prediction(network).value : null;
+    const canExplain = Boolean(prediction);
+    byId("explain-box").hidden = !network;
+    byId("explain-about").textContent = network ? t("explain-about", { model: modelName(network) }) : "";
     input("explain").disabled = !canExplain && !this.isExplaining;
     byId("explain-more").hidden = !this.isExplaining || !canExplain;
     const map = this.#map(track);
-    const isDrawn = map !== null && track.requests.features.state === "done";
+    const isDrawn = map !== null && track.features.state === "done";
     canvas("grad-cam").hidden = !isDrawn;
     byId("explain-legend").hidden = !isDrawn;
     byId("log-mel-legend").classList.toggle("grey", isDrawn);
     if (prediction) this.#drawChoice(prediction);
     this.#describe(track, map);
     if (!isDrawn) return;
-    drawExplanation(canvas("grad-cam"), map, track.requests.features.value.logMel, duration);
+    drawExplanation(canvas("grad-cam"), map, track.features.value.logMel, duration);
     this.#fade();
   }
 
-  /** The genres that can be explained: the predicted one first. */
+  /** The networks and the labels that can be explained: the predicted one first. */
   #drawChoice(prediction) {
-    const best = mostProbable(prediction.probabilities);
-    const labels = Object.keys(prediction.probabilities).filter((label) => label !== best);
-    const options = [["predicted", t("explain-predicted", { genre: genre(best) })], ...labels.map((label) => [label, genre(label)])];
-    const choice = byId("explain-genre");
-    const signature = JSON.stringify(options);
-    if (choice.dataset.signature !== signature) {
-      choice.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
-      choice.dataset.signature = signature;
-    }
+    const { label: first } = predicted(prediction);
+    const labels = prediction.labels.filter((label) => label !== first);
+    fill("explain-genre", [["predicted", t("explain-predicted", { genre: genre(first) })], ...labels.map((label) => [label, genre(label)])]);
     input("explain-genre").value = this.label;
+    byId("explain-models").hidden = this.networks.length < 2;
+    fill("explain-model", this.networks.map((name) => [name, modelName(name)]));
+    input("explain-model").value = this.network;
   }
 
   /** What the map shows, in words. */
   #describe(track, map) {
-    const entry = track.explanations.get(this.label);
+    const { network } = this;
+    const entry = network && track.explanation(network, this.label);
     const text = byId("explain-status");
     if (!this.isExplaining || !entry) return text.replaceChildren();
     if (entry.state === "failed") return text.replaceChildren(explain(entry.problem));
@@ -197,34 +224,38 @@ export class Analysis {
       return text.replaceChildren(make("p", { class: "pending" }, t(words, entry)));
     }
     const strongest = peak(map);
-    const values = { genre: genre(map.genre), seconds: seconds(strongest?.seconds ?? 0), hz: number(strongest?.hz ?? 0) };
+    const values = { model: modelName(network), genre: genre(map.genre), seconds: seconds(strongest?.seconds ?? 0), hz: number(strongest?.hz ?? 0) };
     text.replaceChildren(make("p", {}, t(strongest ? "explain-peak" : "explain-nothing", values)));
     canvas("grad-cam").setAttribute("aria-label", t(strongest ? "explain-label" : "explain-nothing", values));
   }
 
   #drawTimelines(track, duration) {
-    const labels = labelsOf(track);
-    const done = MODELS.filter(({ name }) => tracks.selected.includes(name) && track.requests[name].state === "done");
-    for (const { name } of MODELS) {
-      const panel = byId(`panel-${name}`);
-      panel.hidden = !done.some((model) => model.name === name);
-      if (panel.hidden) continue;
-      const found = intervals(track.requests[name].value.segments);
-      drawTimeline(canvas(`timeline-${name}`), found, labels, duration, name === done.at(-1).name);
-      const words = bands(found).map(({ start, end, best }) =>
-        t("band", { start: clock(start), end: clock(end), genre: genre(best) }));
-      canvas(`timeline-${name}`).setAttribute("aria-label", t("timeline-label", { model: t(`model-${name}`), bands: words.join("; ") }));
+    const done = tracks.selected.filter((name) => track.prediction(name).state === "done");
+    const panels = done.map((name) => {
+      if (!this.panels.has(name)) this.panels.set(name, new TimelinePanel(name, this.draw));
+      return /** @type {TimelinePanel} */ (this.panels.get(name));
+    });
+    const box = byId("timelines");
+    if (panels.length !== box.children.length || panels.some(({ figure }, at) => figure !== box.children[at])) {
+      box.replaceChildren(...panels.map(({ figure }) => figure));
     }
+    panels.forEach((panel, at) => panel.draw(track.prediction(done[at]).value, duration, at === panels.length - 1));
     this.#drawSegments(track, done);
   }
 
   /** The segments as a table, for those who cannot see the plots. */
   #drawSegments(track, done) {
-    const rows = done.flatMap(({ name }) => track.requests[name].value.segments.map((segment) => make("tr", {},
-      make("td", {}, t(`model-${name}`)),
-      make("td", {}, `${seconds(segment.start_seconds)} – ${seconds(segment.end_seconds)}`),
-      make("td", {}, genre(segment.predicted_genre)),
-      make("td", {}, percent(segment.probabilities[segment.predicted_genre])))));
+    const rows = done.flatMap((name) => {
+      const { labels, segments } = track.prediction(name).value;
+      return segments.map(({ start, end, values }) => {
+        const at = best(values);
+        return make("tr", {},
+          make("td", {}, modelName(name)),
+          make("td", {}, `${seconds(start)} – ${seconds(end)}`),
+          make("td", {}, genre(labels[at])),
+          make("td", {}, percent(values[at])));
+      });
+    });
     byId("segment-rows").replaceChildren(...rows);
     byId("segments").hidden = rows.length === 0;
   }
@@ -250,14 +281,23 @@ export class Analysis {
     style.setProperty("--at", `${left + (time / duration) * width}px`);
     const scrub = input("scrub");
     scrub.value = String(time);
-    const genres = MODELS.map(({ name }) => {
-      const { value, state } = track.requests[name];
-      const interval = state === "done" && tracks.selected.includes(name) ? intervalAt(intervals(value.segments), time) : null;
-      return interval && t("now", { model: t(`model-${name}`), genre: genre(interval.best), percent: percent(interval.probabilities[interval.best]) });
+    const genres = tracks.selected.map((name) => {
+      const { value, state } = track.prediction(name);
+      const interval = state === "done" ? intervalAt(intervals(value.segments), time) : null;
+      return interval && t("now", { model: modelName(name), genre: genre(value.labels[interval.best]), percent: percent(interval.values[interval.best]) });
     });
     const words = [`${clock(time)} / ${clock(duration)}`, ...genres.filter(Boolean)].join(" · ");
     byId("now").textContent = words;
     byId("now").dataset.seconds = time.toFixed(3);
     scrub.setAttribute("aria-valuetext", words);
   }
+}
+
+/** Fills a choice, unless it has these options already. */
+function fill(id, options) {
+  const choice = byId(id);
+  const signature = JSON.stringify(options);
+  if (choice.dataset.signature === signature) return;
+  choice.replaceChildren(...options.map(([value, text]) => make("option", { value }, text)));
+  choice.dataset.signature = signature;
 }

@@ -110,8 +110,8 @@ export async function features(file, options) {
   };
 }
 
-/** VGG19's Grad-CAM map for a label, or for the predicted one (`predicted`). */
-export async function explanation(file, label, options) {
-  const { explanation: map } = await post(`/vgg?explain=${encodeURIComponent(label)}`, file, options);
+/** The Grad-CAM map of a network for a label, or for the predicted one (`predicted`). */
+export async function explanation(path, file, label, options) {
+  const { explanation: map } = await post(`${path}?explain=${encodeURIComponent(label)}`, file, options);
   return { ...map, values: byteFloats(map.values) };
 }

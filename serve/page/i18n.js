@@ -8,6 +8,8 @@ const EN = {
   "title": "Tonearm: music genre classification",
   "tagline": "Classify music by genre.",
   "lead": "Two models, a support vector machine and a VGG19 network, predict the genre of a track and how it changes over time.",
+  "lead-1": "One model predicts the label of a track and how it changes over time.",
+  "lead-n": "{n} models predict the label of a track and how it changes over time.",
   "skip": "Skip to the track",
   "language": "Language",
   "theme": "Dark mode",
@@ -18,6 +20,7 @@ const EN = {
   "formats": "WAV, AU, FLAC, MP3, OGG, AIFF, M4A",
   "privacy": "Audio is sent only to this server and is not stored. Nothing is shared with anyone.",
   "models": "Models",
+  "models-none": "At least one model stays selected.",
   "model-both": "Both",
   "model-svm": "SVM",
   "model-vgg19": "VGG19",
@@ -47,9 +50,29 @@ const EN = {
   "channels-n": "{n} channels",
   "predictions": "Predictions",
   "agree": "Both models predict {genre}.",
-  "disagree": "The models disagree: SVM predicts {svm}, VGG19 predicts {vgg19}.",
+  "agree-all": "All {n} models predict {genre}.",
+  "disagree": "The models disagree: {predictions}.",
+  "predicts": "{model} predicts {genre}",
   "one-predicts": "{model} predicts {genre}, {percent}.",
   "probability-of": "Probability of each genre, {model}",
+  "labels-n": "{n} labels",
+  "labels-more": "and {n} more",
+  "labels-fewer": "show the first {n} only",
+  "labels-other": "{n} other labels",
+  "labels-search": "Find a label",
+  "labels-found": "{n} of {all} labels",
+  "labels-none": "No label contains “{query}”.",
+  "legend-of": "Labels in the plot, {model}",
+  "trained": "trained on {clips}",
+  "trained-described": "trained on {clips} ({description})",
+  "clips-1": "1 clip",
+  "clips-n": "{n} clips",
+  "synthetic-clips-1": "1 clip of synthetic audio",
+  "synthetic-clips-n": "{n} clips of synthetic audio",
+  "evaluated": "accuracy {accuracy} on {split}",
+  "evaluated-interval": "accuracy {accuracy} ({low} to {high}) on {split}",
+  "synthetic-1": "{models} was trained on synthetic audio. What it predicts of real music means nothing.",
+  "synthetic-n": "{models} were trained on synthetic audio. What they predict of real music means nothing.",
   "details": "Model and features",
   "detail-version": "Version",
   "detail-fingerprint": "Feature fingerprint",
@@ -76,8 +99,7 @@ const EN = {
   "legend-db": "Level, dB",
   "time-axis": "time, s",
   "time-axis-minutes": "time, min:s",
-  "timeline-svm": "Genre over time, SVM",
-  "timeline-vgg19": "Genre over time, VGG19",
+  "timeline-of": "Genre over time, {model}",
   "timeline-about": "top: most probable genre; below: probability of each genre, averaged where segments overlap",
   "timeline-label": "Genre over time predicted by {model}: {bands}",
   "band": "{start} to {end} {genre}",
@@ -87,13 +109,14 @@ const EN = {
   "genre": "Genre",
   "probability": "Probability",
   "explain": "Show the Grad-CAM heat map",
-  "explain-about": "Bright regions are VGG19's strongest evidence for the genre.",
+  "explain-about": "Bright regions are {model}'s strongest evidence for the genre.",
   "explain-genre": "Explain genre",
+  "explain-model": "Explain model",
   "explain-predicted": "{genre} (predicted)",
   "explain-opacity": "Opacity",
   "explain-legend": "Importance",
   "explain-label": "Grad-CAM heat map for {genre}: strongest near {seconds} and {hz} Hz",
-  "explain-nothing": "VGG19 found no evidence for {genre} in this track.",
+  "explain-nothing": "{model} found no evidence for {genre} in this track.",
   "explain-running": "Computing the heat map…",
   "explain-peak": "The evidence for {genre} is strongest near {seconds} and {hz} Hz.",
   "low": "low",
@@ -102,8 +125,6 @@ const EN = {
   "tracks-hint": "Select a track to see its predictions over time.",
   "col-file": "File",
   "col-length": "Length",
-  "col-svm": "SVM",
-  "col-vgg19": "VGG19",
   "col-state": "State",
   "progress": "{done} of {all} predictions",
   "progress-label": "Progress",
@@ -120,6 +141,8 @@ const EN = {
   "down-svm": "The SVM's server is down. The page continues with VGG19 and checks again every few seconds.",
   "down-vgg19": "VGG19's server is down. The page continues with the SVM and checks again every few seconds.",
   "down-both": "The servers of both models are down. The page checks again every few seconds.",
+  "down-some": "Down: {models}. The page continues with the other models and checks again every few seconds.",
+  "down-all": "Down: {models}. The page checks again every few seconds.",
   "down-server": "This page's server does not respond. The page checks again every few seconds.",
   "down-wait": "Its server is down. The request is sent as soon as it is back.",
   "back": "{model} is back.",
@@ -161,6 +184,8 @@ const FR = {
   "title": "Tonearm : classification de la musique par genre",
   "tagline": "Classez la musique par genre.",
   "lead": "Deux modèles, une machine à vecteurs de support et un réseau VGG19, prédisent le genre d’un morceau et son évolution dans le temps.",
+  "lead-1": "Un modèle prédit l’étiquette d’un morceau et son évolution dans le temps.",
+  "lead-n": "{n} modèles prédisent l’étiquette d’un morceau et son évolution dans le temps.",
   "skip": "Aller au morceau",
   "language": "Langue",
   "theme": "Mode sombre",
@@ -171,6 +196,7 @@ const FR = {
   "formats": "WAV, AU, FLAC, MP3, OGG, AIFF, M4A",
   "privacy": "L’audio n’est envoyé qu’à ce serveur et n’est pas conservé. Rien n’est partagé avec personne.",
   "models": "Modèles",
+  "models-none": "Au moins un modèle reste sélectionné.",
   "model-both": "Les deux",
   "model-svm": "SVM",
   "model-vgg19": "VGG19",
@@ -200,9 +226,29 @@ const FR = {
   "channels-n": "{n} canaux",
   "predictions": "Prédictions",
   "agree": "Les deux modèles prédisent : {genre}.",
-  "disagree": "Les modèles ne sont pas d’accord : SVM prédit {svm}, VGG19 prédit {vgg19}.",
+  "agree-all": "Les {n} modèles prédisent : {genre}.",
+  "disagree": "Les modèles ne sont pas d’accord : {predictions}.",
+  "predicts": "{model} prédit {genre}",
   "one-predicts": "{model} prédit {genre}, {percent}.",
   "probability-of": "Probabilité de chaque genre, {model}",
+  "labels-n": "{n} étiquettes",
+  "labels-more": "et {n} de plus",
+  "labels-fewer": "n’afficher que les {n} premières",
+  "labels-other": "{n} autres étiquettes",
+  "labels-search": "Chercher une étiquette",
+  "labels-found": "{n} étiquettes sur {all}",
+  "labels-none": "Aucune étiquette ne contient « {query} ».",
+  "legend-of": "Étiquettes du graphique, {model}",
+  "trained": "entraîné sur {clips}",
+  "trained-described": "entraîné sur {clips} ({description})",
+  "clips-1": "1 extrait",
+  "clips-n": "{n} extraits",
+  "synthetic-clips-1": "1 extrait d’audio synthétique",
+  "synthetic-clips-n": "{n} extraits d’audio synthétique",
+  "evaluated": "exactitude {accuracy} sur {split}",
+  "evaluated-interval": "exactitude {accuracy} ({low} à {high}) sur {split}",
+  "synthetic-1": "{models} a été entraîné sur de l’audio synthétique. Ce qu’il prédit pour de la vraie musique ne veut rien dire.",
+  "synthetic-n": "{models} ont été entraînés sur de l’audio synthétique. Ce qu’ils prédisent pour de la vraie musique ne veut rien dire.",
   "details": "Modèle et descripteurs",
   "detail-version": "Version",
   "detail-fingerprint": "Empreinte des descripteurs",
@@ -229,8 +275,7 @@ const FR = {
   "legend-db": "Niveau, dB",
   "time-axis": "temps, s",
   "time-axis-minutes": "temps, min:s",
-  "timeline-svm": "Genre au fil du temps, SVM",
-  "timeline-vgg19": "Genre au fil du temps, VGG19",
+  "timeline-of": "Genre au fil du temps, {model}",
   "timeline-about": "en haut : le genre le plus probable ; dessous : la probabilité de chaque genre, moyennée là où les segments se recouvrent",
   "timeline-label": "Genre au fil du temps prédit par {model} : {bands}",
   "band": "de {start} à {end} {genre}",
@@ -240,13 +285,14 @@ const FR = {
   "genre": "Genre",
   "probability": "Probabilité",
   "explain": "Afficher la carte de chaleur Grad-CAM",
-  "explain-about": "Les zones claires sont les indices les plus forts de VGG19 pour le genre.",
+  "explain-about": "Les zones claires sont les indices les plus forts de {model} pour le genre.",
   "explain-genre": "Expliquer le genre",
+  "explain-model": "Expliquer le modèle",
   "explain-predicted": "{genre} (prédit)",
   "explain-opacity": "Opacité",
   "explain-legend": "Importance",
   "explain-label": "Carte de chaleur Grad-CAM pour {genre} : maximum vers {seconds} et {hz} Hz",
-  "explain-nothing": "VGG19 n’a trouvé aucun indice du genre {genre} dans ce morceau.",
+  "explain-nothing": "{model} n’a trouvé aucun indice du genre {genre} dans ce morceau.",
   "explain-running": "Calcul de la carte de chaleur…",
   "explain-peak": "Les indices du genre {genre} sont les plus forts vers {seconds} et {hz} Hz.",
   "low": "faible",
@@ -255,8 +301,6 @@ const FR = {
   "tracks-hint": "Sélectionnez un morceau pour voir ses prédictions au fil du temps.",
   "col-file": "Fichier",
   "col-length": "Durée",
-  "col-svm": "SVM",
-  "col-vgg19": "VGG19",
   "col-state": "État",
   "progress": "{done} prédictions sur {all}",
   "progress-label": "Avancement",
@@ -273,6 +317,8 @@ const FR = {
   "down-svm": "Le serveur du SVM est en panne. La page continue avec VGG19, et vérifie toutes les quelques secondes.",
   "down-vgg19": "Le serveur de VGG19 est en panne. La page continue avec le SVM, et vérifie toutes les quelques secondes.",
   "down-both": "Les serveurs des deux modèles sont en panne. La page vérifie toutes les quelques secondes.",
+  "down-some": "En panne : {models}. La page continue avec les autres modèles, et vérifie toutes les quelques secondes.",
+  "down-all": "En panne : {models}. La page vérifie toutes les quelques secondes.",
   "down-server": "Le serveur de cette page ne répond pas. La page vérifie toutes les quelques secondes.",
   "down-wait": "Son serveur est en panne. La requête sera envoyée dès son retour.",
   "back": "{model} est de retour.",
@@ -365,8 +411,34 @@ export function t(key, values = {}) {
 /** Whether there is a text of that key. */
 export const has = (key) => key in EN;
 
-/** The display name of a genre; an unknown label is shown as it is. */
-export const genre = (label) => GENRES[language][label] ?? label;
+/** Characters that would turn the text around a label about, which a label is shown without. */
+const TURNING = /[\u202A-\u202E\u2066-\u2069]/gu;
+/** Letters that are written from right to left. */
+const RIGHT_TO_LEFT = /[\u0590-\u08FF\uFB1D-\uFDFF\uFE70-\uFEFC\u{10800}-\u{10FFF}\u{1E800}-\u{1EFFF}]/u;
+
+/**
+ * The display name of a label: that of a genre in this language, any other as it is. One that is written from right to left is
+ * isolated, so that the text around it stays in its order.
+ */
+export function genre(label) {
+  const name = Object.hasOwn(GENRES[language], label) ? GENRES[language][label] : label.replace(TURNING, "");
+  return RIGHT_TO_LEFT.test(name) ? `\u2068${name}\u2069` : name;
+}
+
+/** The display name of a model: the usual two have one, any other is named as it is. */
+export const modelName = (name) => (["svm", "vgg19"].includes(name) ? t(`model-${name}`) : name);
+
+/** What a kind of model is, or nothing for one that is not known. */
+export const about = (kind) => (has(`about-${kind}`) ? t(`about-${kind}`) : "");
+
+/** Names as a list, such as “a, b, and c”. */
+export const listed = (names) => new Intl.ListFormat(language).format(names);
+
+/** A text of at most that many characters as a reader counts them, with an ellipsis where it is cut. */
+export function cut(text, length) {
+  const parts = [...new Intl.Segmenter(language).segment(text)].map(({ segment }) => segment);
+  return parts.length <= length ? text : `${parts.slice(0, length - 1).join("")}…`;
+}
 
 /** @param {number} share 0 to 1 */
 export const percent = (share) =>
@@ -375,6 +447,10 @@ export const percent = (share) =>
 /** A number with at most that many decimals. */
 export const number = (value, decimals = 0) =>
   new Intl.NumberFormat(language, { maximumFractionDigits: decimals }).format(value);
+
+/** A number with exactly that many decimals. */
+export const decimals = (value, count) =>
+  new Intl.NumberFormat(language, { minimumFractionDigits: count, maximumFractionDigits: count }).format(value);
 
 /** Seconds as `m:ss`. */
 export function clock(seconds) {

@@ -3,17 +3,21 @@
 import { useKey } from "./api.js";
 import { Analysis } from "./analysis.js";
 import { announce, byId, coalesced, make } from "./dom.js";
-import { clock, current, genre, has, languages, number, t, translate, use } from "./i18n.js";
-import { MODELS, watch } from "./models.js";
+import { clock, current, cut, genre, has, languages, modelName, number, t, translate, use } from "./i18n.js";
+import { predicted } from "./labels.js";
+import { drawModels, setUpModels } from "./model-view.js";
+import { watch } from "./models.js";
 import { Player } from "./player.js";
 import { explain } from "./problems.js";
 import { setUpRecorder } from "./recorder-view.js";
 import { tracks } from "./tracks.js";
 import { isDark, themes, toggle } from "./theme.js";
-import { mostProbable } from "./timeline.js";
 import { setUpTrackList } from "./track-list.js";
 import { moveArm, print, turn } from "./turntable.js";
 import { retryButton, drawPredictions, sharedProblem, summary } from "./predictions.js";
+
+/** Characters of a label and of a model that the record has space for. */
+const PRINTED = 12;
 
 const player = new Player(/** @type {HTMLAudioElement} */ (byId("player")));
 const analysis = new Analysis(player);
@@ -53,8 +57,8 @@ const drawTrack = coalesced(() => {
   drawPredictions(track);
   const words = summary(track);
   if (byId("summary").textContent !== words) byId("summary").textContent = words;
-  const first = MODELS.find(({ name }) => tracks.selected.includes(name) && track.requests[name].value);
-  print(first ? genre(mostProbable(track.requests[first.name].value.probabilities)) : "", first ? t(`model-${first.name}`) : "");
+  const first = tracks.selected.find((name) => track.prediction(name).value);
+  print(first ? cut(genre(predicted(track.prediction(first).value).label), PRINTED) : "", first ? cut(modelName(first), PRINTED) : "");
 });
 
 /** The problem of the track; a retry may help if it was the server's fault. */
@@ -125,45 +129,8 @@ addEventListener("drop", (event) => {
 });
 setUpRecorder((file) => add([file]));
 
-// Models.
+// Models and the key.
 
-for (const radio of document.querySelectorAll("input[name=models]")) {
-  radio.addEventListener("change", () => {
-    const { value } = /** @type {HTMLInputElement} */ (radio);
-    tracks.select(MODELS.map(({ name }) => name).filter((name) => value === "both" || value === name));
-  });
-}
-
-function drawModels() {
-  for (const { name } of MODELS) {
-    const state = watch.state(name);
-    const { version } = watch.status.get(name) ?? {};
-    const chip = byId(`status-${name}`);
-    chip.dataset.state = state;
-    chip.textContent = `${t(`model-${name}`)} ${t(`state-${state}`)}`;
-    chip.title = version ? `${t("detail-version")} ${version}` : "";
-  }
-  const down = MODELS.map(({ name }) => name).filter((name) => watch.isDown(name));
-  const words = watch.isServerUp === false ? "down-server" : { 0: "", 1: `down-${down[0]}`, 2: "down-both" }[down.length];
-  const banner = byId("banner");
-  banner.hidden = !words;
-  const problems = down.map((name) => watch.status.get(name)?.problem).filter(Boolean);
-  const signature = JSON.stringify([words, problems, current()]);
-  if (banner.dataset.signature !== signature) {
-    banner.dataset.signature = signature;
-    banner.replaceChildren(...(words ? [make("p", {}, t(words))] : []));
-    if (words && problems.length > 0) {
-      banner.append(make("details", {}, make("summary", {}, t("problem-details")),
-        ...problems.map((problem) => make("p", { lang: "en" }, problem))));
-    }
-  }
-  byId("key-box").hidden = !watch.needsKey;
-}
-
-watch.addEventListener("change", drawModels);
-watch.addEventListener("ready", ({ detail: { name, wasDown } }) => {
-  if (wasDown) announce(t("back", { model: t(`model-${name}`) }));
-});
 byId("key-box").addEventListener("submit", async (event) => {
   event.preventDefault();
   useKey(/** @type {HTMLInputElement} */ (byId("key")).value.trim());
@@ -189,6 +156,7 @@ themes.addEventListener("change", () => {
   drawTrack();
 });
 
+setUpModels();
 setUpTrackList();
 drawTheme();
 drawLanguage();

@@ -1,65 +1,91 @@
 // The predictions of the models, side by side.
 
 import { byId, make } from "./dom.js";
-import { current, genre, percent, t } from "./i18n.js";
-import { MODELS } from "./models.js";
-import { genreColour } from "./palette.js";
+import { about, current, genre, modelName, number, percent, t } from "./i18n.js";
+import { ALL_SHOWN, SHOWN_FIRST, UNSEARCHED, best, matches, predicted, ranked } from "./labels.js";
+import { watch } from "./models.js";
+import { labelColour } from "./palette.js";
 import { explain } from "./problems.js";
+import { provenance } from "./provenance.js";
 import { canRetry, tracks } from "./tracks.js";
 import { isDark } from "./theme.js";
-import { mostProbable } from "./timeline.js";
 
-/** The labels of all models with a prediction, in the models' own order. */
-export function labelsOf(track) {
-  const named = MODELS.flatMap(({ name }) => Object.keys(track.requests[name].value?.probabilities ?? {}));
-  return [...new Set(named)];
-}
-
-/** Names of the models whose predictions are shown. */
-const shown = () => MODELS.map(({ name }) => name).filter((name) => tracks.selected.includes(name));
+/** From so many characters on, the predicted label is set smaller. */
+const LONG = 20;
 
 /** A sentence that compares the predictions, or nothing while there are none. */
 export function summary(track) {
-  const done = shown().filter((name) => track.requests[name].state === "done");
-  const predicted = done.map((name) => track.requests[name].value.predicted_genre);
-  if (done.length === 0) return "";
-  if (done.length === 1) {
-    const share = track.requests[done[0]].value.probabilities[predicted[0]];
-    return t("one-predicts", { model: t(`model-${done[0]}`), genre: genre(predicted[0]), percent: percent(share) });
+  const done = tracks.selected.filter((name) => track.prediction(name).state === "done");
+  const found = done.map((name) => ({ model: modelName(name), ...predicted(track.prediction(name).value) }));
+  if (found.length === 0) return "";
+  const [{ model, label, share }] = found;
+  if (found.length === 1) return t("one-predicts", { model, genre: genre(label), percent: percent(share) });
+  if (found.every((each) => each.label === label)) {
+    return t(found.length === 2 ? "agree" : "agree-all", { n: found.length, genre: genre(label) });
   }
-  if (predicted[0] === predicted[1]) return t("agree", { genre: genre(predicted[0]) });
-  return t("disagree", { svm: genre(predicted[0]), vgg19: genre(predicted[1]) });
+  return t("disagree", { predictions: found.map((each) => t("predicts", { model: each.model, genre: genre(each.label) })).join(", ") });
 }
 
-let drawn = "";
-/** Which `details` are open, by model: they stay so when a card is redrawn. */
-const isOpen = { svm: false, vgg19: false };
+/**
+ * What the user has done with the card of a model; it stays so when the card is redrawn.
+ * @type {Map<string, {hasDetails: boolean, isExpanded: boolean, query: string}>}
+ */
+const views = new Map();
+
+function viewOf(name) {
+  const view = views.get(name) ?? { hasDetails: false, isExpanded: false, query: "" };
+  views.set(name, view);
+  return view;
+}
+
+/** @type {Map<string, {signature: string, card: HTMLElement}>} what is drawn, by model */
+const drawn = new Map();
 
 /** @param {import("./tracks.js").Track} track */
 export function drawPredictions(track) {
-  const names = shown();
-  const signature = JSON.stringify([track.id, current(), isDark(), names.map((name) => {
-    const { state, seconds, attempts } = track.requests[name];
-    return [name, state, seconds, attempts];
-  })]);
-  if (signature === drawn) return;
-  drawn = signature;
-  const labels = ordered(track, names);
-  byId("predictions").replaceChildren(...names.map((name) => card(track, name, labels)));
+  const names = tracks.selected;
+  const order = sharedOrder(track, names);
+  const cards = names.map((name) => {
+    const { state, seconds, attempts } = track.prediction(name);
+    const { kind, trained_on: data, evaluated, warning } = watch.model(name) ?? {};
+    const signature = JSON.stringify([track.id, current(), isDark(), order, state, seconds, attempts, kind, data, evaluated, warning]);
+    const old = drawn.get(name);
+    if (old?.signature === signature) return old.card;
+    const fresh = card(track, name, order);
+    // The focus stays where it was.
+    const focused = old?.card.contains(document.activeElement) ? document.activeElement.dataset.testid : null;
+    old?.card.replaceWith(fresh);
+    drawn.set(name, { signature, card: fresh });
+    if (focused) refocus(fresh, focused);
+    return fresh;
+  });
+  for (const name of drawn.keys()) if (!names.includes(name)) drawn.delete(name);
+  const box = byId("predictions");
+  if (cards.length !== box.children.length || cards.some((each, at) => each !== box.children[at])) box.replaceChildren(...cards);
 }
 
-/** The labels by the sum of their probabilities, so that the bars of both models are in the same order. */
-function ordered(track, names) {
-  const values = names.map((name) => track.requests[name].value).filter(Boolean);
-  const sum = (label) => values.reduce((total, { probabilities }) => total + (probabilities[label] ?? 0), 0);
-  return labelsOf(track).sort((a, b) => sum(b) - sum(a));
+function refocus(card, testId) {
+  const element = [...card.querySelectorAll("[data-testid]")].find(({ dataset }) => dataset.testid === testId);
+  element?.focus();
+  if (element instanceof HTMLInputElement) element.setSelectionRange(element.value.length, element.value.length);
 }
 
-function card(track, name, labels) {
-  const entry = track.requests[name];
-  const head = make("header", {}, make("h3", {}, t(`model-${name}`)), make("p", { class: "soft" }, t(`about-${name}`)));
+/**
+ * The labels by the sum of their probabilities, so that the bars of all models are in the same order; nothing where there are
+ * too many to compare: then those of each model have an order of their own.
+ */
+function sharedOrder(track, names) {
+  const found = names.map((name) => track.prediction(name).value).filter(Boolean);
+  const sums = new Map();
+  for (const { labels, values } of found) labels.forEach((label, at) => sums.set(label, (sums.get(label) ?? 0) + values[at]));
+  return sums.size > ALL_SHOWN ? null : [...sums.keys()].sort((a, b) => sums.get(b) - sums.get(a));
+}
+
+function card(track, name, order) {
+  const entry = track.prediction(name);
+  const head = make("header", {}, make("h3", {}, modelName(name)), make("p", { class: "soft" }, about(watch.model(name)?.kind)));
   const box = make("article", { class: "card prediction", "data-testid": `prediction-${name}`, "data-state": entry.state }, head);
-  if (entry.state === "done") box.append(...prediction(track, name, labels));
+  if (entry.state === "done") box.append(...prediction(name, entry.value, order));
   else if (entry.state === "failed") box.append(explain(entry.problem), retryButton(track));
   else if (entry.state === "cancelled") box.append(make("p", {}, t("cancelled")), retryButton(track));
   else {
@@ -73,32 +99,79 @@ function card(track, name, labels) {
 export const retryButton = (track) =>
   make("button", { type: "button", class: "quiet", "data-testid": "retry", onclick: () => tracks.retry(track) }, t("retry"));
 
-function prediction(track, name, labels) {
-  const { probabilities, model, features_digest: digest } = track.requests[name].value;
-  const best = mostProbable(probabilities);
-  const all = labelsOf(track);
-  const bars = labels.filter((label) => label in probabilities).map((label) => {
-    const fill = make("span", { class: "fill" });
-    fill.style.width = `${100 * probabilities[label]}%`;
-    fill.style.backgroundColor = genreColour(all, label);
-    return make("li", { "data-genre": label, class: label === best ? "best" : "" },
-      make("span", { class: "name" }, genre(label)),
-      make("span", { class: "rail", "aria-hidden": "true" }, fill),
-      make("span", { class: "value" }, percent(probabilities[label])));
-  });
-  const row = (key, value) => [make("dt", {}, t(key)), make("dd", {}, make("code", {}, value))];
-  const details = make("details", { open: isOpen[name], ontoggle: (event) => (isOpen[name] = event.target.open) },
+function prediction(name, value, order) {
+  const { model, features_digest: digest } = value;
+  const { label, share } = predicted(value);
+  const view = viewOf(name);
+  const row = (key, text) => [make("dt", {}, t(key)), make("dd", {}, make("code", {}, text))];
+  const details = make("details", { open: view.hasDetails, ontoggle: (event) => (view.hasDetails = event.target.open) },
     make("summary", {}, t("details")),
     make("dl", {}, ...row("detail-model", model.name), ...row("detail-version", model.version),
       ...row("detail-digest", digest), ...row("detail-fingerprint", model.fingerprint)));
   return [
     make("p", { class: "predicted" },
-      make("strong", { "data-testid": `genre-${name}`, "data-genre": best }, genre(best)),
-      make("span", { class: "soft" }, percent(probabilities[best]))),
-    make("ol", { class: "bars", "aria-label": t("probability-of", { model: t(`model-${name}`) }), "data-testid": `bars-${name}` }, ...bars),
-    make("p", { class: "version soft" }, `${model.name} `, make("code", {}, model.version)),
+      make("strong", { "data-testid": `genre-${name}`, "data-genre": label, class: genre(label).length > LONG ? "long" : null }, genre(label)),
+      make("span", { class: "soft" }, percent(share))),
+    ...bars(name, value, order),
+    ...provenance(name, value),
     details,
   ];
+}
+
+/**
+ * The probabilities as bars: all of few labels; of many the most probable ones, with a button for the others and a search.
+ * @param {string} name of the model
+ * @param {import("./labels.js").Prediction} value
+ * @param {string[] | null} order of the labels of all models
+ */
+function bars(name, { labels, values }, order) {
+  const view = viewOf(name);
+  const ids = new Map(labels.map((label, at) => [label, at]));
+  const indices = order ? order.filter((label) => ids.has(label)).map((label) => /** @type {number} */ (ids.get(label))) : ranked(values);
+  const title = { "aria-label": t("probability-of", { model: modelName(name) }), "data-testid": `bars-${name}` };
+  const top = best(values);
+  if (labels.length <= ALL_SHOWN) return [make("ol", { class: "bars", ...title }, ...indices.map((at) => bar(labels[at], values[at], at === top)))];
+
+  const list = make("ol", { class: "bars many", id: `bars-${name}`, ...title });
+  const status = make("p", { class: "soft small", role: "status", "data-testid": `found-${name}` });
+  const more = make("button", { type: "button", class: "link", "aria-controls": `bars-${name}`, "data-testid": `more-${name}`, onclick: () => {
+    view.isExpanded = !view.isExpanded;
+    draw();
+  } });
+  const draw = () => {
+    const query = view.query.trim();
+    const found = query ? indices.filter((at) => matches(query, labels[at], genre(labels[at]))) : indices;
+    const isLong = found.length > ALL_SHOWN;
+    const shown = isLong && !view.isExpanded ? found.slice(0, SHOWN_FIRST) : found;
+    list.replaceChildren(...shown.map((at) => bar(labels[at], values[at], at === top)));
+    // What scrolls is reached by the keyboard.
+    list.tabIndex = isLong && view.isExpanded ? 0 : -1;
+    more.hidden = !isLong;
+    more.textContent = view.isExpanded ? t("labels-fewer", { n: SHOWN_FIRST }) : t("labels-more", { n: number(found.length - SHOWN_FIRST) });
+    more.setAttribute("aria-expanded", String(view.isExpanded));
+    status.hidden = !query;
+    status.textContent = query ? t(found.length > 0 ? "labels-found" : "labels-none", { n: number(found.length), all: number(labels.length), query }) : "";
+  };
+  const parts = [list, more];
+  if (labels.length > UNSEARCHED) {
+    const field = make("input", { type: "search", id: `search-${name}`, autocomplete: "off", value: view.query, "data-testid": `search-${name}`, oninput: (event) => {
+      view.query = event.target.value;
+      draw();
+    } });
+    parts.unshift(make("p", { class: "row search" }, make("label", { for: `search-${name}` }, t("labels-search")), field), status);
+  }
+  draw();
+  return parts;
+}
+
+function bar(label, share, isBest) {
+  const fill = make("span", { class: "fill" });
+  fill.style.width = `${100 * share}%`;
+  fill.style.backgroundColor = labelColour(label);
+  return make("li", { "data-genre": label, class: isBest ? "best" : "" },
+    make("span", { class: "name", title: genre(label).length > LONG ? label : null }, genre(label)),
+    make("span", { class: "rail", "aria-hidden": "true" }, fill),
+    make("span", { class: "value" }, percent(share)));
 }
 
 /**
@@ -106,7 +179,7 @@ function prediction(track, name, labels) {
  * @param {import("./tracks.js").Track} track
  */
 export function sharedProblem(track) {
-  const sent = [track.requests.features, ...shown().map((name) => track.requests[name])].filter(({ state }) => state !== "idle");
+  const sent = [track.features, ...tracks.selected.map((name) => track.prediction(name))].filter(({ state }) => state !== "idle");
   const failed = sent.filter((entry) => canRetry(entry) && entry.problem);
   const [first] = failed;
   const isShared = first && failed.length === sent.length && failed.every(({ problem }) => problem.slug === first.problem.slug);

@@ -2,17 +2,22 @@
 
 import { announce, byId, coalesced, later, make } from "./dom.js";
 import { csv, save } from "./csv.js";
-import { clock, genre, languages, percent, t } from "./i18n.js";
-import { MODELS } from "./models.js";
+import { clock, genre, languages, modelName, percent, t } from "./i18n.js";
+import { predicted } from "./labels.js";
+import { watch } from "./models.js";
 import { sentence } from "./problems.js";
 import { canRetry, isPending, tracks } from "./tracks.js";
-import { mostProbable } from "./timeline.js";
 
 /** @type {Map<number, HTMLElement>} a row for each track */
 const rows = new Map();
 let wasBusy = false;
 
-const requested = (track) => MODELS.filter(({ name }) => tracks.selected.includes(name)).map(({ name }) => track.requests[name]);
+const requested = (track) => tracks.selected.map((name) => track.prediction(name));
+
+/** Names of the models with a column: both of the usual two; of others those that are selected, or have predicted something. */
+const columns = () =>
+  watch.models.map(({ name }) => name).filter((name) =>
+    watch.isUsual || tracks.selected.includes(name) || tracks.list.some((track) => track.predictions.get(name)?.value));
 
 /** The state of a track: that of the request which is furthest from done. */
 function state(track) {
@@ -28,25 +33,24 @@ function stateText(track) {
   return t(current, { seconds: entry?.seconds ?? 0 });
 }
 
-function predicted(track, name) {
-  const { value } = track.requests[name];
+function prediction(track, name) {
+  const { value } = track.prediction(name);
   if (!value) return ["–"];
-  const best = mostProbable(value.probabilities);
-  return [make("b", {}, genre(best)), " ", make("span", { class: "soft" }, percent(value.probabilities[best]))];
+  const { label, share } = predicted(value);
+  return [make("b", { title: label }, genre(label)), " ", make("span", { class: "soft" }, percent(share))];
 }
 
 function row(track) {
   const current = state(track);
-  const cell = (column, testId, ...children) =>
-    make("td", { "data-column": t(`col-${column}`), class: `col-${column}` }, make("span", { "data-testid": testId }, ...children));
+  const cell = (title, kind, testId, ...children) =>
+    make("td", { "data-column": title, class: kind }, make("span", { "data-testid": testId }, ...children));
   const isShown = track === tracks.open;
   return make("tr", { "data-testid": "row", "data-state": current, class: isShown ? "open" : "" },
     make("th", { scope: "row" },
       make("button", { type: "button", class: "link", "aria-current": isShown ? "true" : null, onclick: () => open(track) }, track.name)),
-    cell("length", "cell-length", track.seconds ? clock(track.seconds) : "–"),
-    cell("svm", "cell-svm", ...predicted(track, "svm")),
-    cell("vgg19", "cell-vgg19", ...predicted(track, "vgg19")),
-    cell("state", "cell-state", stateText(track)));
+    cell(t("col-length"), "col-length", "cell-length", track.seconds ? clock(track.seconds) : "–"),
+    ...columns().map((name) => cell(modelName(name), "col-model", `cell-${name}`, ...prediction(track, name))),
+    cell(t("col-state"), "col-state", "cell-state", stateText(track)));
 }
 
 function open(track) {
@@ -69,7 +73,13 @@ function drawRow(track) {
   if (hasFocus) fresh.querySelector("button")?.focus();
 }
 
+function drawHead() {
+  const texts = [t("col-file"), t("col-length"), ...columns().map(modelName), t("col-state")];
+  byId("track-columns").replaceChildren(...texts.map((text) => make("th", { scope: "col" }, text)));
+}
+
 function drawAll() {
+  drawHead();
   for (const [id] of rows) if (!tracks.list.some((track) => track.id === id)) rows.delete(id);
   for (const track of tracks.list) {
     if (!rows.has(track.id)) rows.set(track.id, make("tr"));
@@ -94,17 +104,18 @@ const drawProgress = coalesced(() => {
   wasBusy = isBusy;
 });
 
-/** The table for a spreadsheet; genres by the models' own labels. */
+/** The table for a spreadsheet, with the models' own labels. */
 function table() {
-  const head = ["file", "seconds", ...MODELS.flatMap(({ name }) => [`${name}_genre`, `${name}_probability`, `${name}_version`]), "problem"];
+  const names = columns();
+  const head = ["file", "seconds", ...names.flatMap((name) => [`${name}_genre`, `${name}_probability`, `${name}_version`]), "problem"];
   const lines = tracks.list.map((track) => [
     track.name,
     track.audio?.seconds,
-    ...MODELS.flatMap(({ name }) => {
-      const { value } = track.requests[name];
+    ...names.flatMap((name) => {
+      const { value } = track.prediction(name);
       if (!value) return ["", "", ""];
-      const best = mostProbable(value.probabilities);
-      return [best, value.probabilities[best], value.model.version];
+      const { label, share } = predicted(value);
+      return [label, share, value.model.version];
     }),
     requested(track).find(({ problem, state: each }) => problem && each === "failed")?.problem.slug,
   ]);
@@ -125,6 +136,7 @@ export function setUpTrackList() {
     drawProgress();
   });
   languages.addEventListener("change", drawAll);
+  watch.addEventListener("change", drawAll);
   byId("cancel").addEventListener("click", () => tracks.cancel());
   byId("retry-all").addEventListener("click", () => tracks.retry());
   byId("clear").addEventListener("click", () => {

@@ -1,7 +1,8 @@
 // The tracks on the page, and the requests and predictions of each.
 
 import { Problem, explanation, features, post } from "./api.js";
-import { MODELS, watch } from "./models.js";
+import { readPrediction } from "./labels.js";
+import { watch } from "./models.js";
 import { Queue } from "./queue.js";
 
 /** Concurrent requests. */
@@ -28,15 +29,38 @@ export class Track {
     this.id = nextId++;
     this.file = file;
     this.name = file.name;
-    /** @type {Record<string, Request>} by model, and `features` */
-    this.requests = { svm: newRequest(), vgg19: newRequest(), features: newRequest() };
-    /** @type {Map<string, Request>} by label, or `predicted` */
+    /** Log-mel and waveform. */
+    this.features = newRequest();
+    /** @type {Map<string, Request>} by the name of the model */
+    this.predictions = new Map();
+    /** @type {Map<string, Request>} by model and label, or `predicted` */
     this.explanations = new Map();
+  }
+
+  /** The request to a model. */
+  prediction(name) {
+    const entry = this.predictions.get(name) ?? newRequest();
+    this.predictions.set(name, entry);
+    return entry;
+  }
+
+  /** The request for an explanation, if it was sent. */
+  explanation(name, label) {
+    return this.explanations.get(JSON.stringify([name, label]));
+  }
+
+  setExplanation(name, label, entry) {
+    this.explanations.set(JSON.stringify([name, label]), entry);
+  }
+
+  /** Every request that may have been sent. */
+  get requests() {
+    return [this.features, ...this.predictions.values(), ...this.explanations.values()];
   }
 
   /** The decoded audio, once a response describes it. */
   get audio() {
-    const done = Object.values(this.requests).find((entry) => entry.value);
+    const done = [...this.predictions.values(), this.features].find((entry) => entry.value);
     return done?.value.audio ?? null;
   }
 
@@ -54,9 +78,12 @@ class Tracks extends EventTarget {
     this.list = [];
     /** @type {Track | null} the one that is open */
     this.open = null;
-    /** Names of the models that requests are sent to. */
-    this.selected = MODELS.map(({ name }) => name);
+    /** @type {string[]} names of the models that requests are sent to, in the order of their columns */
+    this.selected = watch.preselected;
+    /** Whether the user has selected them. */
+    this.isChosen = false;
     this.queue = new Queue(CONCURRENCY);
+    watch.addEventListener("change", () => this.#reconcile());
     watch.addEventListener("ready", (event) => this.#resume(event.detail.name));
   }
 
@@ -74,22 +101,41 @@ class Tracks extends EventTarget {
     this.open = track;
     this.#changed(null);
     if (!track) return;
-    if (track.requests.features.state === "idle") this.requestFeatures(track);
+    if (track.features.state === "idle") this.requestFeatures(track);
     this.#requestModels(track, true);
   }
 
   /** Sends requests to these models from now on. */
   select(names) {
-    this.selected = names;
+    this.isChosen = true;
+    this.#use(names);
+  }
+
+  #use(names) {
+    this.selected = watch.models.map(({ name }) => name).filter((name) => names.includes(name));
     this.#changed(null);
+    this.#requestAll();
+  }
+
+  /** Requests that were not sent yet: first those of the open track. */
+  #requestAll() {
     if (this.open) this.#requestModels(this.open, true);
     for (const track of this.list) this.#requestModels(track, false);
+  }
+
+  /** After the models of the server have changed: the selection stays as far as its models are there. */
+  #reconcile() {
+    const left = this.selected.filter((name) => watch.model(name));
+    const isUsual = !this.isChosen && watch.models.some(({ name }) => watch.preselected.includes(name) && !left.includes(name));
+    const names = left.length === 0 || isUsual ? watch.preselected : left;
+    if (names.join() === this.selected.join()) this.#requestAll();
+    else this.#use(names);
   }
 
   /** Cancels every request. */
   cancel() {
     for (const track of this.list) {
-      for (const entry of [...Object.values(track.requests), ...track.explanations.values()]) {
+      for (const entry of track.requests) {
         if (!isPending(entry)) continue;
         entry.state = "cancelled";
         entry.controller?.abort();
@@ -109,10 +155,10 @@ class Tracks extends EventTarget {
   /** Repeats what was cancelled or failed: of one track, or of all. */
   retry(track = null) {
     for (const each of track ? [track] : this.list) {
-      for (const { name } of MODELS) if (canRetry(each.requests[name])) each.requests[name] = newRequest();
+      for (const [name, entry] of each.predictions) if (canRetry(entry)) each.predictions.set(name, newRequest());
       this.#requestModels(each, each === this.open);
-      if (canRetry(each.requests.features)) {
-        each.requests.features = newRequest();
+      if (canRetry(each.features)) {
+        each.features = newRequest();
         if (each === this.open) this.requestFeatures(each);
       }
     }
@@ -120,42 +166,46 @@ class Tracks extends EventTarget {
 
   /** Requests log-mel and waveform. */
   requestFeatures(track) {
-    this.#request(track, track.requests.features, true, (options) => features(track.file, options));
+    this.#request(track, track.features, true, (options) => features(track.file, options));
   }
 
   /**
-   * Requests VGG19's Grad-CAM map for a label, or for the predicted one (`predicted`), unless that was done before.
+   * Requests the Grad-CAM map of a network for a label, or for the predicted one (`predicted`), unless that was done before.
    * @param {boolean} [isRetry] repeats it if it failed before
    */
-  requestExplanation(track, label, isRetry = false) {
-    const known = track.explanations.get(label);
-    if (known && !(isRetry && canRetry(known))) return;
+  requestExplanation(track, name, label, isRetry = false) {
+    const known = track.explanation(name, label);
+    const model = watch.model(name);
+    if (!model || (known && !(isRetry && canRetry(known)))) return;
     const entry = newRequest();
-    track.explanations.set(label, entry);
+    track.setExplanation(name, label, entry);
     this.#request(track, entry, true, async (options) => {
-      const map = await explanation(track.file, label, options);
-      if (label === "predicted") track.explanations.set(map.genre, entry);
+      const map = await explanation(model.predict, track.file, label, options);
+      if (label === "predicted") track.setExplanation(name, map.genre, entry);
       return map;
     });
   }
 
   #requestModels(track, isFirst) {
-    for (const { name, route } of MODELS) {
-      const entry = track.requests[name];
-      if (!this.selected.includes(name) || entry.state !== "idle") continue;
+    // Which models there are is known after the first poll.
+    if (!watch.hasPolled) return;
+    for (const { name, predict, labels } of watch.models) {
+      if (!this.selected.includes(name)) continue;
+      const entry = track.prediction(name);
+      if (entry.state !== "idle") continue;
       if (watch.isDown(name)) {
         entry.state = "down";
         this.#changed(track);
         continue;
       }
-      this.#request(track, entry, isFirst, (options) => post(route, track.file, options));
+      this.#request(track, entry, isFirst, async (options) => readPrediction(await post(predict, track.file, options), labels));
     }
   }
 
   /** Sends the requests that waited for the server of a model. */
   #resume(name) {
     for (const track of this.list) {
-      const entry = track.requests[name];
+      const entry = track.prediction(name);
       if (entry.state !== "down") continue;
       entry.state = "idle";
       this.#requestModels(track, track === this.open);
@@ -189,7 +239,7 @@ class Tracks extends EventTarget {
         const problem = error instanceof Problem ? error : new Problem({ slug: "unknown", detail: String(error) });
         entry.attempts += 1;
         const isDown = problem.slug === "backend-unavailable" || problem.slug === "unreachable";
-        const canWait = isDown && entry.attempts < MAX_ATTEMPTS && entry !== track.requests.features && Object.values(track.requests).includes(entry);
+        const canWait = isDown && entry.attempts < MAX_ATTEMPTS && [...track.predictions.values()].includes(entry);
         become(canWait ? "down" : "failed", { problem });
         if (problem.status >= 500 || problem.status === 401 || isDown) watch.check();
       }

@@ -1,15 +1,16 @@
 //! [`Config`]: what the program is to do, validated.
 
-use std::{net::IpAddr, num::NonZero, path::PathBuf, thread, time::Duration};
+use std::{fmt, net::IpAddr, num::NonZero, ops::Deref, path::PathBuf, str::FromStr, sync::Arc, thread, time::Duration};
 
 use axum::http::{HeaderValue, Uri};
 use models::{
+    artifact::names,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
 };
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
-/// A model that can be served.
+/// A kind of model that can be served.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ModelKind {
     /// The support vector machine.
@@ -19,10 +20,10 @@ pub enum ModelKind {
 }
 
 impl ModelKind {
-    /// Every model.
+    /// Every kind.
     pub const ALL: [Self; 2] = [Self::Svm, Self::Vgg19];
 
-    /// Its name, and that of the folder of its artifacts.
+    /// Its name, and that of the model of this kind that has no name of its own.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -31,13 +32,13 @@ impl ModelKind {
         }
     }
 
-    /// The model of that name.
+    /// The kind of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// The route that predicts by it.
+    /// The route that predicts by the model of its name.
     #[must_use]
     pub fn route(self) -> &'static str {
         match self {
@@ -65,6 +66,64 @@ impl ModelKind {
     #[must_use]
     pub fn batches(self) -> bool {
         self == Self::Vgg19
+    }
+}
+
+/// The name of a model: that of the folder of its artifacts, in the form that [`names::check_model`] allows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelName(Arc<str>);
+
+impl ModelName {
+    /// The kind that has this name, if it is one of a kind.
+    #[must_use]
+    pub fn kind(&self) -> Option<ModelKind> {
+        ModelKind::named(self)
+    }
+
+    /// The route that predicts by the model of this name, as it has for every name.
+    #[must_use]
+    pub fn predict_route(&self) -> String {
+        format!("/v1/models/{self}/predict")
+    }
+
+    /// The shortest route that predicts by it: `/predict`, `/vgg`, or [`ModelName::predict_route`].
+    #[must_use]
+    pub fn route(&self) -> String {
+        self.kind().map_or_else(|| self.predict_route(), |kind| kind.route().to_owned())
+    }
+}
+
+impl From<ModelKind> for ModelName {
+    fn from(kind: ModelKind) -> Self {
+        Self(kind.name().into())
+    }
+}
+
+impl FromStr for ModelName {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        names::check_model(name).map(|name| Self(name.into())).map_err(|error| error.to_string())
+    }
+}
+
+impl Deref for ModelName {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ModelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self)
+    }
+}
+
+impl Serialize for ModelName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self)
     }
 }
 
@@ -96,7 +155,7 @@ impl Role {
         }
     }
 
-    /// The models that it computes itself.
+    /// The kinds of models that it computes itself.
     #[must_use]
     pub fn kinds(self) -> &'static [ModelKind] {
         match self {
@@ -219,6 +278,8 @@ impl Default for Compute {
 pub struct Artifacts {
     /// A folder, or the URL of an object store.
     pub address: String,
+    /// The models to serve; every one that is there, if none is named.
+    pub models: Vec<ModelName>,
     /// The version to serve whatever `CURRENT` says.
     pub version: Option<String>,
     /// How often `CURRENT` is read; never, if zero.
@@ -305,9 +366,9 @@ pub struct Setting {
     pub source: &'static str,
 }
 
-impl std::fmt::Display for Setting {
+impl fmt::Display for Setting {
     /// A line of TOML, and where the value came from.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let quoted = |value: &String| match value.parse::<f64>() {
             Ok(_) => value.clone(),
             Err(_) if matches!(value.as_str(), "true" | "false") => value.clone(),

@@ -1,6 +1,6 @@
 //! Why the program could not start, or had to stop.
 
-use crate::config::ModelKind;
+use crate::config::{ModelKind, ModelName, Role};
 
 /// Why the program could not start, or had to stop. What goes wrong with one request is a [`Rejection`](crate::Rejection).
 #[derive(Debug, thiserror::Error)]
@@ -11,35 +11,53 @@ pub enum Error {
     Usage(String),
     /// There is no artifact to serve.
     #[error(
-        "no {} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, name another folder with \
-         --artifacts, or wait for one with --wait-for-artifact",
-        kind.name()
+        "no {name} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, name another folder with \
+         --artifacts, or wait for one with --wait-for-artifact"
     )]
     NoArtifact {
         /// The model.
-        kind: ModelKind,
+        name: ModelName,
         /// Where it was looked for.
         artifacts: String,
         /// What is missing.
         reason: String,
     },
     /// There is an artifact, and it cannot be used.
-    #[error("failed to load the {} artifact in {artifacts}: {source}", kind.name())]
+    #[error("failed to load the {name} artifact in {artifacts}: {source}")]
     Artifact {
         /// The model.
-        kind: ModelKind,
+        name: ModelName,
         /// Where it was found.
         artifacts: String,
         /// What is wrong with it.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The artifact holds another model than the one that is to be served.
+    /// The artifact holds another kind of model than the role serves.
     #[error(
-        "the artifact in {artifacts} holds the model `{found}`, and `serve {}` serves `{}`; name another folder with --artifacts{}",
-        kind.role().name(), kind.name(), or_serve(found)
+        "the artifact in {artifacts} holds the model `{found}`, and {}; name another folder with --artifacts{}",
+        serves(kinds),
+        or_serve(found)
     )]
     WrongModel {
-        /// What was to be served.
+        /// The model that was to be served.
+        name: ModelName,
+        /// The kinds that it may have.
+        kinds: &'static [ModelKind],
+        /// The artifact's folder.
+        artifacts: String,
+        /// What the artifact holds.
+        found: String,
+    },
+    /// A new version of a model is of another kind than the one in use.
+    #[error(
+        "the artifact in {artifacts} holds a model of the kind `{found}`, and the version of {name} in use is of the kind `{}`; \
+         train it under another name with --name",
+        kind.name()
+    )]
+    OtherKind {
+        /// The model.
+        name: ModelName,
+        /// The kind of the version in use.
         kind: ModelKind,
         /// The artifact's folder.
         artifacts: String,
@@ -89,6 +107,7 @@ impl Error {
             Self::Usage(_)
             | Self::NoArtifact { .. }
             | Self::WrongModel { .. }
+            | Self::OtherKind { .. }
             | Self::Device { .. }
             | Self::Upstream(_) => 2,
             Self::Artifact { .. } | Self::Warm { .. } | Self::Listen { .. } | Self::System { .. } => 1,
@@ -96,10 +115,10 @@ impl Error {
     }
 
     /// What is wrong with an artifact that was looked for in `artifacts`.
-    pub(crate) fn of_artifact(kind: ModelKind, artifacts: String, source: models::Error) -> Self {
+    pub(crate) fn of_artifact(name: ModelName, artifacts: String, source: models::Error) -> Self {
         match source {
-            models::Error::NotFound { detail, .. } => Self::NoArtifact { kind, artifacts, reason: detail },
-            source => Self::Artifact { kind, artifacts, source: Box::new(source) },
+            models::Error::NotFound { detail, .. } => Self::NoArtifact { name, artifacts, reason: detail },
+            source => Self::Artifact { name, artifacts, source: Box::new(source) },
         }
     }
 
@@ -107,14 +126,21 @@ impl Error {
     #[must_use]
     pub fn public(&self) -> String {
         match self {
-            Self::NoArtifact { kind, .. } => format!("there is no {} artifact yet", kind.name()),
-            Self::WrongModel { kind, .. } | Self::Artifact { kind, .. } => {
-                format!("failed to load the next {} artifact; the log says why", kind.name())
+            Self::NoArtifact { name, .. } => format!("there is no {name} artifact yet"),
+            Self::WrongModel { name, .. } | Self::OtherKind { name, .. } | Self::Artifact { name, .. } => {
+                format!("failed to load the next {name} artifact; the log says why")
             }
             Self::Warm { model, .. } => format!("{model} failed to predict a test tone, so it is not served"),
             _ => "the log says what is wrong".to_owned(),
         }
     }
+}
+
+/// Names the role that serves these kinds of models, and the kinds.
+fn serves(kinds: &[ModelKind]) -> String {
+    let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name())).collect();
+    let role = if let [kind] = kinds { kind.role() } else { Role::All };
+    format!("`serve {}` serves {}", role.name(), names.join(" and "))
 }
 
 /// Names the role that serves `model`, if there is one.

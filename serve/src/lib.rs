@@ -50,6 +50,7 @@ pub use app::App;
 pub use config::{Config, Limits, Role, Timeouts};
 pub use engine::{
     Engine, Input, PredictRequest,
+    model::{Model, ModelInfo, Provenance},
     response::{ExplanationResponse, PredictResponse, Probabilities, WindowResponse},
 };
 pub use error::{Error, Result};

@@ -11,7 +11,7 @@ use features::dsp::resample::SAMPLE_RATES;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::config::ModelKind;
+use crate::config::{ModelKind, ModelName};
 
 /// Every way in which a request can fail; its message is the `detail` of the response.
 ///
@@ -121,10 +121,12 @@ pub enum Rejection {
     #[error("unknown model; GET /v1/models lists the models of this server")]
     UnknownModel,
     /// Unknown version.
-    #[error("unknown version of {}, or one that failed to load; GET /v1/models/{}/versions lists the versions", model.name(), model.name())]
+    #[error(
+        "unknown version of {model}, or one that failed to load; GET /v1/models/{model}/versions lists the versions"
+    )]
     UnknownVersion {
         /// Of which model.
-        model: ModelKind,
+        model: ModelName,
     },
     /// Path of another role.
     #[error(

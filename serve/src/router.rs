@@ -65,6 +65,7 @@ fn computing(kinds: &[ModelKind]) -> OpenApiRouter<Arc<App>> {
         .routes(routes!(models::show))
         .routes(routes!(models::versions))
         .routes(routes!(predict::by_model))
+        .routes(routes!(predict::batch_by_model))
         .routes(routes!(predict::by_version))
         .routes(routes!(models::ready))
         .merge(oip::routes())
@@ -81,7 +82,7 @@ fn common() -> OpenApiRouter<Arc<App>> {
 
 /// What this server is, where it has no page.
 async fn index(State(app): State<Arc<App>>) -> Json<Value> {
-    let routes: Vec<_> = app.role().kinds().iter().map(|kind| format!("POST {}", kind.route())).collect();
+    let routes: Vec<_> = app.engine().slots().iter().map(|slot| format!("POST {}", slot.name().route())).collect();
     Json(json!({
         "service": "tonearm",
         "role": app.role().name(),

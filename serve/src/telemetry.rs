@@ -165,19 +165,35 @@ impl Metrics {
         self.requests.get_or_create(&Request { route, method, status, reason }).inc();
     }
 
-    /// Observes the time of an inference.
+    /// Observes the time of an inference of a model that is served.
     pub(crate) fn inference(&self, model: &str, took: Duration) {
-        self.inference_seconds.get_or_create(&Model { model: model.to_owned() }).observe(took.as_secs_f64());
+        // Not of one that was retired meanwhile, whose series would stay for ever.
+        if let Some(seconds) = self.inference_seconds.get(&Model { model: model.to_owned() }) {
+            seconds.observe(took.as_secs_f64());
+        }
     }
 
     /// Sets the version of a model that is in use from now on.
     pub(crate) fn serves(&self, model: &str, version: &str, before: Option<&str>) {
         let series = |version: &str| Version { model: model.to_owned(), version: version.to_owned() };
+        drop(self.inference_seconds.get_or_create(&Model { model: model.to_owned() }));
         self.loads.get_or_create(&ModelLoad { model: model.to_owned(), outcome: "loaded" }).inc();
         if let Some(before) = before {
             self.in_use.remove(&series(before));
         }
         self.in_use.get_or_create(&series(version)).set(1);
+    }
+
+    /// Forgets a model that is served no more; `version` was in use.
+    pub(crate) fn retired(&self, model: &str, version: Option<&str>) {
+        let name = || model.to_owned();
+        if let Some(version) = version {
+            self.in_use.remove(&Version { model: name(), version: version.to_owned() });
+        }
+        self.inference_seconds.remove(&Model { model: name() });
+        for outcome in ["loaded", "refused"] {
+            self.loads.remove(&ModelLoad { model: name(), outcome });
+        }
     }
 
     /// Counts an artifact that failed to load.
@@ -385,10 +401,14 @@ mod tests {
         let metrics = Metrics::new();
         metrics.answered("/predict", "POST", 200, "", Duration::from_millis(3));
         metrics.answered("/predict", "BREW", 405, "method-not-allowed", Duration::ZERO);
-        metrics.inference("svm", Duration::from_millis(1));
         metrics.serves("svm", "000000000001", None);
+        metrics.inference("svm", Duration::from_millis(1));
         metrics.serves("svm", "000000000002", Some("000000000001"));
         metrics.refused("svm");
+        metrics.serves("dances", "000000000003", None);
+        metrics.refused("dances");
+        metrics.retired("dances", Some("000000000003"));
+        metrics.inference("dances", Duration::from_millis(1));
         let text = metrics.encode().expect("text");
         for line in [
             r#"tonearm_requests_total{route="/predict",method="POST",status="200",reason=""} 1"#,
@@ -397,9 +417,11 @@ mod tests {
             r#"tonearm_model_in_use{model="svm",version="000000000002"} 1"#,
             r#"tonearm_model_loads_total{model="svm",outcome="loaded"} 2"#,
             r#"tonearm_model_loads_total{model="svm",outcome="refused"} 1"#,
+            r#"tonearm_inference_seconds_count{model="svm"} 1"#,
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
         assert!(!text.contains("000000000001") && text.ends_with("# EOF\n"));
+        assert!(!text.contains("dances"), "it was retired:\n{text}");
     }
 }

@@ -22,6 +22,7 @@ use serde_json::Value;
 use serve::{
     Engine, Input, Limits, PredictRequest,
     config::{Compute, ModelKind},
+    engine::model::SYNTHETIC_WARNING,
 };
 use tempfile::TempDir;
 
@@ -112,8 +113,10 @@ const TRACKS: [(&str, Sound); 6] = [
 fn a_table_has_a_line_for_each_track() {
     let workdir = Workdir::with_tracks();
     let ran = workdir.run(&["tracks"]);
-    // Without failures and without a terminal, it prints nothing else.
-    assert_eq!(ran.assert(0, &[]).stderr, "");
+    // Without failures and without a terminal, it prints nothing else but where the model comes from.
+    let version = model::of(ModelKind::Svm).version().to_owned();
+    let from = "3 labels, trained on 12 clips (three seeded sounds), not evaluated";
+    assert_eq!(ran.assert(0, &[]).stderr, format!("serve classify: svm {version}: {from}\n"));
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(lines.len(), 1 + TRACKS.len(), "{}", ran.stdout);
     let genre = lines[0].find("genre").expect("a header");
@@ -144,9 +147,8 @@ fn json_is_the_response_of_the_server_with_the_file() {
     for (line, number) in lines.into_iter().zip(0..) {
         let ((name, sound), model) = (TRACKS[number / 2], &models[number % 2]);
         let bytes = fs::read(workdir.0.path().join(name)).expect("is there");
-        let kind = ModelKind::ALL[number % 2];
         let input = Input::Audio { read: Box::new(|| Ok(bytes.into())), reservation: None };
-        let request = PredictRequest { kind, model: Arc::clone(model), input, explain: None };
+        let request = PredictRequest { model: Arc::clone(model), input, explain: None };
         let answer = runtime.block_on(async {
             let permit = engine.pool().enter().expect("is free");
             engine.predict(&permit, request).await.expect("is audio")
@@ -158,6 +160,60 @@ fn json_is_the_response_of_the_server_with_the_file() {
         expected["file"] = name.into();
         assert_eq!(line, expected);
     }
+}
+
+/// Whatever the form, a model is known by its name, and one that was trained on synthetic audio is told as such.
+#[test]
+fn a_model_is_named_and_says_where_it_comes_from() {
+    let workdir = Workdir::with_tracks();
+    let artifacts = workdir.0.path().join("artifacts");
+    let mut synthetic = model::draft(ModelKind::Svm, 3);
+    synthetic.training = serde_json::json!({"warning": "Synthetic music: …"});
+    synthetic.metrics = vec![artifact::SplitMetrics {
+        split: "artist-kfold:5".to_owned(),
+        n: 4,
+        accuracy: 0.75,
+        more: [("ci95".to_owned(), serde_json::json!([0.5, 1.0]))].into(),
+    }];
+    let version = model::write_as(&artifacts, "dances", &synthetic).version;
+    let warning = format!("serve classify: dances {version}: warning: {SYNTHETIC_WARNING}\n");
+
+    let text = workdir.run(&["--model", "dances", "tracks/a.wav"]);
+    let from = "trained on 12 clips (three seeded sounds), accuracy 0.750 (0.500 to 1.000) on artist-kfold:5, 4 clips";
+    let first = format!("serve classify: dances {version}: 3 labels, {from}\n");
+    assert_eq!(text.assert(0, &[]).stderr, first + &warning);
+
+    let json = workdir.run(&["--model", "svm,dances", "--json", "tracks/a.wav", "tracks/missing.wav"]);
+    assert!(json.assert(1, &["missing.wav"]).stderr.starts_with(&warning), "{}", json.stderr);
+    let lines = json.json();
+    let names: Vec<&str> = lines.iter().map(|line| line["model"]["name"].as_str().expect("a name")).collect();
+    assert_eq!(names, ["svm", "dances", "svm", "dances"]);
+    for line in [&lines[1], &lines[3]] {
+        let model = &line["model"];
+        assert_eq!(
+            (&model["kind"], &model["labels"], &model["version"]),
+            (&"svm".into(), &3.into(), &version.clone().into())
+        );
+        assert_eq!(model["trained_on"]["synthetic"], true);
+        assert_eq!(model["evaluated"]["ci95"], serde_json::json!([0.5, 1.0]));
+        assert_eq!(model["warning"], SYNTHETIC_WARNING);
+    }
+    assert_eq!(lines[0]["model"]["warning"], Value::Null);
+
+    let csv = workdir.run(&["--model", "dances", "--csv", "--provenance", "tracks/a.wav"]);
+    assert_eq!(csv.assert(0, &[]).stderr, warning);
+    let mut reader = csv::Reader::from_reader(csv.stdout.as_bytes());
+    let header = reader.headers().expect("a header").clone();
+    let row = reader.records().next().expect("a row").expect("a row");
+    let cell = |name: &str| &row[header.iter().position(|found| found == name).expect("a column")];
+    assert_eq!([cell("model"), cell("version"), cell("kind")], ["dances", &version, "svm"]);
+    assert_eq!([cell("synthetic"), cell("accuracy"), cell("accuracy_ci95_high")], ["true", "0.75", "1"]);
+
+    // Without a name it is the SVM, or the only one.
+    fs::remove_dir_all(artifacts.join("svm")).expect("removes");
+    workdir.run(&["tracks/a.wav"]).assert(2, &["several models", "dances, vgg19", "--model"]);
+    fs::remove_dir_all(artifacts.join("vgg19")).expect("removes");
+    workdir.run(&["tracks/a.wav"]).assert(0, &["dances"]);
 }
 
 #[test]
@@ -292,13 +348,26 @@ fn wrong_usage_is_refused() {
     let workdir = Workdir::with_tracks();
     workdir.run(&[]).assert(2, &["FILE"]);
     workdir.run(&["--json", "--csv", "tracks"]).assert(2, &["--csv"]);
-    workdir.run(&["--model", "resnet", "tracks"]).assert(2, &["resnet", "svm", "vgg19", "both"]);
+    workdir.run(&["--model", "resnet", "tracks"]).assert(2, &["no resnet artifact", "there are: svm, vgg19"]);
+    for name in ["../svm", "SVM", ".svm", "a/b", "", &"x".repeat(65)] {
+        workdir.run(&["--model", name, "tracks"]).assert(2, &["--model"]);
+    }
+    workdir.run(&["--provenance", "tracks"]).assert(2, &["--csv"]);
     workdir.run(&["--threads", "0", "tracks"]).assert(2, &["--threads"]);
     workdir.run(&["--device", "abacus", "tracks"]).assert(2, &["abacus", "flex"]);
     let help = workdir.run(&["--help"]);
-    for word in
-        ["--model", "--artifacts", "--json", "--csv", "--threads", "--device", "TONEARM_ARTIFACTS", "Exit codes"]
-    {
+    for word in [
+        "--model",
+        "both",
+        "--artifacts",
+        "--json",
+        "--csv",
+        "--provenance",
+        "--threads",
+        "--device",
+        "TONEARM_ARTIFACTS",
+        "Exit codes",
+    ] {
         assert!(help.assert(0, &[]).stdout.contains(word), "{word} is not in\n{}", help.stdout);
     }
 }

@@ -12,10 +12,15 @@ use std::{
 
 use features::FeatureSpec;
 use models::artifact::{self, Artifact, DataDescription, Draft};
-use serve::repository::{Repository, RepositoryError, RepositoryErrorKind};
+use serve::repository::{Contents, Repository, RepositoryError, RepositoryErrorKind};
 
 /// Writes a version of `model` below `root` and puts it in use. Its weights are never loaded.
 fn write(root: &Path, model: &str, weights: &[u8]) -> String {
+    write_as(root, model, model, weights)
+}
+
+/// The same under a name of its own.
+fn write_as(root: &Path, name: &str, model: &str, weights: &[u8]) -> String {
     let draft = Draft {
         model: model.to_owned(),
         labels: labels::LabelSet::from_names(["blues", "rock"]).expect("labels"),
@@ -27,8 +32,8 @@ fn write(root: &Path, model: &str, weights: &[u8]) -> String {
         metrics_json: b"[]".to_vec(),
         report_html: b"<!doctype html>".to_vec(),
     };
-    let version = draft.write(root).expect("writes").version;
-    artifact::set_current(&root.join(model), &version).expect("puts in use");
+    let version = draft.write_as(root, name).expect("writes").version;
+    artifact::set_current(&root.join(name), &version).expect("puts in use");
     version
 }
 
@@ -78,6 +83,38 @@ fn a_folder_may_be_that_of_all_of_one_model_or_of_one_version() {
     // What is put in use is seen at once.
     artifact::set_current(&root.path().join("svm"), &old).expect("is there");
     assert_eq!(of(root.path()).current("svm").expect("in use"), old);
+}
+
+fn models(names: &[&str]) -> Contents {
+    Contents::Models(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+#[test]
+fn a_folder_says_which_models_it_may_hold_and_of_what_kind() {
+    let root = tempfile::tempdir().expect("a folder");
+    let of = |path: &Path| open(&path.to_string_lossy());
+    assert_eq!(of(root.path()).contents().expect("lists"), models(&[]));
+    assert_eq!(of(&root.path().join("nothing")).contents().expect("lists"), models(&[]));
+    let version = write_as(root.path(), "dances", "svm", b"weights");
+    write_as(root.path(), "a.b-c_9", "vgg19", b"weights");
+    for no_model in ["Dances", ".hidden", "a b", "0123456789ab", "é"] {
+        fs::create_dir(root.path().join(no_model)).expect("makes a folder");
+    }
+    fs::write(root.path().join("readme"), "no folder").expect("writes");
+    let repository = of(root.path());
+    assert_eq!(repository.contents().expect("lists"), models(&["a.b-c_9", "dances"]));
+    assert_eq!(repository.kind("dances", &version).expect("says"), "svm");
+    assert_kind(RepositoryErrorKind::NotFound, repository.kind("dances", "0123456789ab"), &["0123456789ab"]);
+    assert_kind(RepositoryErrorKind::NotFound, repository.kind("dances", "../dances"), &["../dances"]);
+    for one in [root.path().join("dances"), root.path().join("dances").join(&version)] {
+        assert_eq!(of(&one).contents().expect("looks"), Contents::One);
+        assert_eq!(of(&one).kind("whatever", &version).expect("says"), "svm");
+    }
+    let manifest = root.path().join("dances").join(&version).join("artifact.json");
+    for garbage in ["", "{}", "[]", "{\"model\": 7}", "<html>"] {
+        fs::write(&manifest, garbage).expect("writes");
+        assert_kind(RepositoryErrorKind::Broken, repository.kind("dances", &version), &["artifact.json"]);
+    }
 }
 
 #[test]
@@ -242,13 +279,22 @@ fn list(bucket: &str, query: &str, files: &BTreeMap<String, CannedResponse>) -> 
     let mut folders: Vec<&str> =
         files.keys().filter_map(|path| path.strip_prefix(&below)?.split_once('/').map(|(folder, _)| folder)).collect();
     folders.dedup();
+    let here = files.keys().filter_map(|path| path.strip_prefix(&below).filter(|name| !name.contains('/')));
+    let objects: String = here
+        .map(|name| {
+            format!(
+                "<Contents><Key>{prefix}{name}</Key><LastModified>2025-07-01T00:00:00.000Z</LastModified>\
+                 <ETag>1</ETag><Size>1</Size></Contents>"
+            )
+        })
+        .collect();
     let folders: String = folders
         .iter()
         .map(|folder| format!("<CommonPrefixes><Prefix>{prefix}{folder}/</Prefix></CommonPrefixes>"))
         .collect();
     format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?><ListBucketResult><Name>b</Name><Prefix>{prefix}</Prefix>\
-         <IsTruncated>false</IsTruncated>{folders}</ListBucketResult>"
+         <IsTruncated>false</IsTruncated>{objects}{folders}</ListBucketResult>"
     )
 }
 
@@ -265,6 +311,8 @@ fn artifacts_lie_behind_a_web_server() {
         assert_eq!(weights(&repository, "svm", &old), b"old");
         assert_eq!(weights(&repository, "svm", &new), b"new");
         // It cannot list.
+        assert_eq!(repository.contents().expect("says so"), Contents::Unlisted);
+        assert_eq!(repository.kind("svm", &new).expect("says"), "svm");
         assert_eq!(repository.versions("svm").expect("in use"), std::slice::from_ref(&new));
         assert_kind(RepositoryErrorKind::NotFound, repository.fetch("svm", "0123456789ab"), &["0123456789ab"]);
     }
@@ -415,10 +463,21 @@ fn artifacts_lie_in_a_bucket() {
         assert!(!format!("{repository:?}").contains("hush"), "{repository:?}");
     }
     assert!(server.seen().contains("key-id/") && server.seen().contains("eu-west-3"), "{}", server.seen());
+    let dances = write_as(root.path(), "dances", "vgg19", b"weights");
+    server.share(root.path(), "/bucket/my/artifacts");
+    server.set("/bucket/my/artifacts/Notes/x", CannedResponse::Bytes(vec![]));
+    let repository = open("s3://bucket/my/artifacts");
+    assert_eq!(repository.contents().expect("lists"), models(&["dances", "svm"]));
+    assert_eq!(repository.kind("dances", &dances).expect("says"), "vgg19");
+    assert_kind(RepositoryErrorKind::NotFound, repository.kind("dances", &old), &[&old]);
+    assert_eq!(open("s3://bucket/my/artifacts/svm").contents().expect("lists"), Contents::One);
     let fixed = open(&format!("s3://bucket/my/artifacts/svm/{old}"));
+    assert_eq!(fixed.contents().expect("lists"), Contents::One);
+    assert_eq!(fixed.kind("svm", &old).expect("says"), "svm");
     assert_eq!(fixed.current("svm").expect("in use"), old);
     assert_eq!(fixed.versions("svm").expect("lists"), [old]);
     let empty = open("s3://bucket/other");
+    assert_eq!(empty.contents().expect("lists"), models(&[]));
     assert_kind(RepositoryErrorKind::NotFound, empty.current("svm"), &["s3://bucket/other", "CURRENT"]);
     assert!(empty.versions("svm").expect("none").is_empty());
     server.set("/bucket/other/svm/CURRENT", CannedResponse::NoBucket);

@@ -2,13 +2,16 @@
 //!
 //! The tests are in `tests/`; this library starts programs and talks to servers for them.
 
+pub mod datasets;
 mod http;
 mod program;
+mod relabelled;
 pub mod small;
 mod stack;
 
 pub use http::{Response, multipart, request};
-pub use program::{Server, binary, run, train};
+pub use program::{Server, binary, command, run, train};
+pub use relabelled::relabelled;
 pub use stack::{Service, Stack};
 
 use std::path::PathBuf;

@@ -160,7 +160,10 @@ fn what_cannot_be_served_is_never_put_in_use() {
         refused(at, &["promote", "svm", version], &["no version", a]);
     }
     refused(at, &["promote", "svm"], &["--previous"]);
-    refused(at, &["promote", "knn", a], &["svm", "vgg19"]);
+    refused(at, &["promote", "knn", a], &["no model `knn`", "svm, vgg19"]);
+    for name in ["../svm", "SVM", ".svm", "svm/", "", "0123456789ab"] {
+        refused(at, &["promote", name, a], &["not allowed"]);
+    }
     refused(at, &["promote", "svm", a, "--artifacts", "elsewhere"], &["elsewhere"]);
     assert_eq!(versions.current(), *a);
 
@@ -256,8 +259,107 @@ fn a_training_leaves_a_pinned_version_in_use_and_says_how_to_use_the_new_one() {
 
     let again = json_of(at, &[&arguments[..], &["--json"]].concat());
     assert_eq!((&again["in_use"], &again["pinned"]), (&json!(false), &json!(a)));
+    assert_eq!((&again["not_in_use"]["reason"], &again["not_in_use"]["in_use"]), (&json!("pinned"), &json!(a)));
     let new = again["version"].as_str().expect("a version");
     done(at, &["promote"].into_iter().chain(told.split(' ')).collect::<Vec<_>>());
     assert_eq!(versions.current(), new);
     assert_eq!(json_of(at, &[&arguments[..], &["--json"]].concat())["in_use"], json!(true));
+}
+
+/// Two genres of the synthetic dataset, each in a folder below `at/name`; its clips are taken for real ones when they are renamed.
+fn music(at: &Path, name: &str, genres: [&str; 2], real: bool) {
+    done(at, &["synth", "--out", "whole", "--clips-per-genre", "6", "--seconds", "2"]);
+    for genre in genres {
+        let (from, to) = (at.join("whole").join(genre), at.join(name).join(genre));
+        fs::create_dir_all(&to).expect("a folder");
+        for (number, entry) in fs::read_dir(&from).expect("a folder").enumerate() {
+            let path = entry.expect("an entry").path();
+            let file = if real {
+                format!("take {number}.wav")
+            } else {
+                path.file_name().expect("a name").to_string_lossy().into_owned()
+            };
+            fs::copy(&path, to.join(file)).expect("copied");
+        }
+    }
+    fs::remove_dir_all(at.join("whole")).expect("removed");
+}
+
+/// A training of the SVM on `music`.
+fn svm<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
+    [&["svm", "--data", "music", "--threads", "2"][..], arguments].concat()
+}
+
+#[test]
+fn a_model_has_a_name_and_its_versions_have_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    music(at, "music", ["blues", "classical"], false);
+    let named = json_of(at, &svm(&["--name", "dances", "--json"]));
+    assert_eq!(
+        (&named["name"], &named["in_use"], &named["not_in_use"]),
+        (&json!("dances"), &json!(true), &Value::Null)
+    );
+    let version = named["version"].as_str().expect("a version");
+    assert!(at.join("artifacts/dances").join(version).join("artifact.json").is_file());
+    assert!(!at.join("artifacts/svm").exists());
+    // The name is that of the folder: the same training gives the same version under any.
+    let said = done(at, &svm(&[]));
+    assert!(said.contains(&format!("artifacts/svm/{version}")) && said.contains("serve it"), "{said}");
+
+    assert!(done(at, &["promote", "dances", version]).contains(&format!("dances {version} is in use")));
+    assert!(done(at, &["promote", "dances", "--list"]).contains(version));
+    let all = json_of(at, &["promote", "--list", "--json"]);
+    assert_eq!(
+        (&all[0]["model"], &all[1]["model"], &all[1]["current"]),
+        (&json!("dances"), &json!("svm"), &json!(version))
+    );
+    assert!(done(at, &["card", "--artifact", "artifacts/dances"]).contains(version));
+    let evaluate = ["evaluate", "--artifact", "artifacts/dances", "--data", "music", "--split", "everything", "--json"];
+    assert_eq!(json_of(at, &evaluate)["version"], json!(version));
+
+    // One folder, one kind; and some names are taken. All of it is said before anything takes long.
+    refused(at, &["vgg19", "--data", "music", "--name", "dances"], &["artifacts/dances", "`svm`", "`vgg19`", "--name"]);
+    refused(at, &svm(&["--name", "vgg19"]), &["reserved", "--name"]);
+    refused(at, &svm(&["--name", "both"]), &["reserved", "--name"]);
+    let long = "x".repeat(65);
+    for name in ["", ".x", "..", "a/b", "Dances", "dänces", "a b", "0123456789ab", &long] {
+        refused(at, &svm(&["--name", name]), &["--name", "not allowed"]);
+    }
+}
+
+#[test]
+fn a_version_that_lacks_labels_of_the_one_in_use_is_kept_beside_it() {
+    let versions = Versions::new();
+    let (at, [a, ..]) = (versions.at(), &versions.versions);
+    // Real, with blues and metal.
+    done(at, &["promote", "svm", a]);
+    music(at, "other", ["blues", "classical"], true);
+    let train = |data: &'static str| ["svm", "--data", data, "--threads", "2"];
+    let said = done(at, &train("other"));
+    assert!(said.contains(&format!("not in use: {a} has labels that this one lacks (metal)")), "{said}");
+    assert!(said.contains("--name") && !said.contains("serve it"), "{said}");
+    assert_eq!(versions.current(), *a);
+    let told = said.lines().find_map(|line| line.split("-- promote ").nth(1)).expect("it says how to promote");
+
+    let kept = json_of(at, &[&train("other")[..], &["--json"]].concat());
+    assert_eq!((&kept["in_use"], &kept["pinned"]), (&json!(false), &Value::Null));
+    let why = &kept["not_in_use"];
+    assert_eq!(
+        (&why["reason"], &why["in_use"], &why["missing_labels"]),
+        (&json!("labels"), &json!(a), &json!(["metal"]))
+    );
+    assert_eq!(why["promote"], json!(format!("train promote {told}")));
+    // Synthetic is the stronger reason.
+    music(at, "synthetic", ["blues", "classical"], false);
+    let synthetic = json_of(at, &[&train("synthetic")[..], &["--json"]].concat());
+    assert_eq!((&synthetic["in_use"], &synthetic["not_in_use"]["reason"]), (&json!(false), &json!("synthetic")));
+
+    // With the labels of the one in use, or more, it is put in use.
+    done(at, &["promote"].into_iter().chain(told.split(' ')).collect::<Vec<_>>());
+    assert_eq!(versions.current(), kept["version"].as_str().expect("a version"));
+    music(at, "other", ["metal", "jazz"], true);
+    let more = json_of(at, &[&train("other")[..], &["--json"]].concat());
+    assert_eq!((&more["in_use"], &more["not_in_use"]), (&json!(true), &Value::Null));
+    assert_eq!(versions.current(), more["version"].as_str().expect("a version"));
 }

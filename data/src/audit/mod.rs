@@ -3,30 +3,27 @@
 //! An audio folder is examined by its samples, a feature store only for repeats. The faults of GTZAN that it looks for are those
 //! of Sturm (2013), "The GTZAN dataset: its contents, its faults, their effects on evaluation, and its future use".
 
-mod fingerprint;
 mod signal;
 
 use std::{collections::BTreeMap, fmt, fs, path::Path};
 
 use features::{
-    Extractor, FeatureSpec,
+    Extractor, FeatureSpec, LogMel,
     decode::{AudioInfo, decode},
-    parallel::threads_of,
     spec::Needs,
 };
 use labels::Label;
-use md5::Md5;
 use polars::prelude::{DataFrame, NamedFrom, Series};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AudioClip, AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, Result,
-    dataset::{extract::for_each_clip, feature_store::hex},
-    gtzan::catalogue,
+    AudioClip, AudioDataset, Dataset, Error, ExtractOptions, FeatureStore, Result,
+    dataset::extract::{for_each_clip, workers},
+    digest::hex,
+    fingerprint::{self, SoundPrint},
+    gtzan::{CatalogueEntry, catalogue, recognise},
 };
-use fingerprint::SoundPrint;
 
 /// The rate of GTZAN's clips, which both presets extract at, in Hz.
 const RATE: u32 = 22_050;
@@ -38,8 +35,10 @@ const RATE: u32 = 22_050;
 pub enum Fault {
     /// The file cannot be decoded.
     Unreadable,
-    /// The file is not the one of GTZAN that its name says, by the MD5 of the catalogue.
+    /// A clip of GTZAN by name, length and spectrum whose MD5 is not that of the catalogue.
     WrongMd5,
+    /// The name is that of a clip of GTZAN, which it is not: neither by its MD5, nor by length and spectrum.
+    NotGtzan,
     /// The catalogue has the clip under another label.
     WrongGenre,
     /// A clip of GTZAN that is not at 22 050 Hz, or any clip below that.
@@ -67,6 +66,7 @@ impl Fault {
         match self {
             Self::Unreadable => "unreadable",
             Self::WrongMd5 => "wrong_md5",
+            Self::NotGtzan => "not_gtzan",
             Self::WrongGenre => "wrong_genre",
             Self::WrongRate => "wrong_rate",
             Self::WrongLength => "wrong_length",
@@ -106,7 +106,7 @@ pub struct Finding {
 pub struct Audit {
     /// Clips examined.
     pub clips: usize,
-    /// Files of an audio folder that are not clips, such as `.DS_Store`.
+    /// Files of an audio dataset that are not clips, such as `.DS_Store`.
     pub skipped: usize,
     /// Clips whose MD5 was compared with the catalogue's.
     pub md5_compared: usize,
@@ -149,8 +149,8 @@ impl Audit {
 }
 
 /// Examines every clip of a dataset, and every pair of clips for being one recording. Of `options`, `threads`,
-/// `progress` and `limits` are used. The comparison of pairs takes time with the square of the number of clips: seconds
-/// for a thousand, minutes for ten thousand.
+/// `progress` and `limits` are used. Of more than 1,000 clips, pairs are found by an index, and the time grows little more than the number of
+/// clips does; repeats of which more than a quarter of the bits differ may be missed then.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::FeatureStore`] for a store that cannot be read; a file of an audio folder that cannot be read
@@ -158,7 +158,7 @@ impl Audit {
 pub fn audit(dataset: &Dataset, options: &ExtractOptions<'_>) -> Result<Audit> {
     let mut audit = Audit { clips: dataset.len(), ..Audit::default() };
     let examined = match dataset {
-        Dataset::AudioFolder(folder) => examine_folder(folder, options, &mut audit)?,
+        Dataset::Audio(audio) => examine_audio(audio, options, &mut audit)?,
         Dataset::FeatureStore(store) => examine_store(store, options)?,
     };
     audit.not_fingerprinted = examined.iter().filter(|clip| clip.print.is_none()).count();
@@ -201,8 +201,8 @@ struct Pass {
     print: Option<SoundPrint>,
 }
 
-fn examine_folder(folder: &AudioFolder, options: &ExtractOptions<'_>, audit: &mut Audit) -> Result<Vec<Examined>> {
-    audit.skipped = folder.skipped().len();
+fn examine_audio(audio: &AudioDataset, options: &ExtractOptions<'_>, audit: &mut Audit) -> Result<Vec<Examined>> {
+    audit.skipped = audio.unused().len();
     let extractor = Extractor::new(FeatureSpec::gtzan_store().restricted_to(Needs::LogMel)?)?;
     let limits = &options.limits;
     let examine = |clip: &AudioClip| {
@@ -212,32 +212,30 @@ fn examine_folder(folder: &AudioFolder, options: &ExtractOptions<'_>, audit: &mu
             return Err(features::Error::TooLarge { bytes: size, limit: limits.max_bytes }.into());
         }
         let bytes = fs::read(&clip.path).map_err(Error::io("read", &clip.path))?;
-        let decoded = decode(&bytes, limits)?;
+        let decoded = clip.cut(decode(&bytes, limits)?)?;
         let samples = decoded.clip.samples();
         let mut faults = Vec::new();
-        let md5_compared = compare_md5(clip, &bytes, samples, &decoded.info, &mut faults);
-        if let Some(entry) = catalogue().get(&clip.clip_id).filter(|entry| entry.genre.name() != &*clip.label) {
-            faults.push((
-                Fault::WrongGenre,
-                format!("in a folder of {}; GTZAN's {} is {}", clip.label, clip.clip_id, entry.genre),
-            ));
-        }
-        check_format(clip, &decoded.info, &mut faults);
-        faults.extend(signal::faults(samples, &decoded.info));
-        let print = match extractor.extract(&decoded.clip) {
-            Ok(features) => SoundPrint::of(features.log_mel(), extractor.spec()),
+        let features = match extractor.extract(&decoded.clip) {
+            Ok(features) => Some(features),
             Err(error) => {
                 faults.push((Fault::WrongLength, error.to_string()));
                 None
             }
         };
+        let log_mel = features.as_ref().map(features::ClipFeatures::log_mel);
+        let md5s =
+            if clip.span.is_none() { recognise::wav_md5s(Some(&bytes), samples, &decoded.info) } else { Vec::new() };
+        let (entry, md5_compared) = compare_with_gtzan(clip, &md5s, log_mel, &mut faults);
+        check_rate(entry, &decoded.info, &mut faults);
+        faults.extend(signal::faults(samples, &decoded.info));
         let mut hash = Sha256::new();
         hash.update(decoded.info.sample_rate.to_le_bytes());
         samples.iter().for_each(|sample| hash.update(sample.to_le_bytes()));
+        let print = log_mel.and_then(|log_mel| SoundPrint::of(log_mel, extractor.spec()));
         Ok(Pass { faults, md5_compared, digest: hex(&hash.finalize()), print })
     };
-    let mut examined = Vec::with_capacity(folder.clips().len());
-    for_each_clip(folder.clips(), options.threads, examine, |done, clip, pass| {
+    let mut examined = Vec::with_capacity(audio.clips().len());
+    for_each_clip(audio.clips(), options.threads, examine, |done, clip, pass| {
         match pass {
             Ok(Pass { faults, md5_compared, digest, print }) => {
                 faults.into_iter().for_each(|(fault, detail)| audit.add(&clip.clip_id, fault, detail));
@@ -245,108 +243,83 @@ fn examine_folder(folder: &AudioFolder, options: &ExtractOptions<'_>, audit: &mu
                 audit.md5_not_comparable += usize::from(md5_compared == Some(false));
                 examined.push(Examined { clip_id: clip.clip_id.clone(), label: clip.label.clone(), digest, print });
             }
-            Err(reason) => audit.add(&clip.clip_id, Fault::Unreadable, reason),
+            Err((_, detail)) => audit.add(&clip.clip_id, Fault::Unreadable, detail),
         }
-        (options.progress)(done, folder.clips().len());
+        (options.progress)(done, audio.clips().len());
         Ok(())
     })?;
     Ok(examined)
 }
 
-/// Compares a clip of GTZAN with the catalogue's MD5 of its WAV file: the bytes of a `.wav`; of another lossless file,
-/// the WAV that its samples make. `None` for what is not a clip of GTZAN, `Some(false)` for what cannot be compared.
-fn compare_md5(
+/// The clip of GTZAN that a clip is, and whether its MD5 was compared with the catalogue's: `None` for what is not a clip of GTZAN,
+/// `Some(false)` for what cannot be compared.
+fn compare_with_gtzan(
     clip: &AudioClip,
-    bytes: &[u8],
-    samples: &[f32],
-    info: &AudioInfo,
+    md5s: &[String],
+    log_mel: Option<&LogMel>,
     faults: &mut Vec<(Fault, String)>,
-) -> Option<bool> {
-    let entry = clip.catalogue()?;
-    let is_wav = clip.path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("wav"));
-    let rebuilt = (info.channels == 1 && info.bits_per_sample == Some(16)).then(|| wav_of(samples, info.sample_rate));
-    let digest = |bytes: &[u8]| hex(&Md5::digest(bytes));
-    // A `.wav` that was written anew by another program has another header around the same samples.
-    let found: Vec<String> = is_wav.then(|| digest(bytes)).into_iter().chain(rebuilt.as_deref().map(digest)).collect();
-    if found.is_empty() {
-        return Some(false);
+) -> (Option<&'static CatalogueEntry>, Option<bool>) {
+    let AudioClip { clip_id, label, artist, .. } = clip;
+    if let Some(entry) = recognise::by_checksum(md5s, clip_id) {
+        if entry.genre.name() != label.as_str() {
+            let detail = format!("in a folder of {label}; GTZAN's {} is {}", entry.clip_id, entry.genre);
+            faults.push((Fault::WrongGenre, detail));
+        }
+        return (Some(entry), Some(true));
     }
-    if !found.contains(&entry.wav_md5) {
-        faults.push((Fault::WrongMd5, format!("MD5 {}, GTZAN's file has {}", found[0], entry.wav_md5)));
+    let by_spectrum = |log_mel| recognise::by_spectrum(clip_id, label, artist.as_deref(), log_mel);
+    if let Some(entry) = log_mel.and_then(by_spectrum) {
+        if let Some(md5) = md5s.first() {
+            faults.push((Fault::WrongMd5, format!("MD5 {md5}, GTZAN's file has {}", entry.wav_md5)));
+        }
+        return (Some(entry), Some(!md5s.is_empty()));
     }
-    Some(true)
+    if catalogue().get(clip_id).is_some() {
+        let detail = "named as a clip of GTZAN, but neither its MD5, nor its length and spectrum are that clip's";
+        faults.push((Fault::NotGtzan, detail.to_owned()));
+    }
+    (None, None)
 }
 
-/// The 44-byte header that GTZAN's WAV files have, and the samples as 16-bit PCM.
-fn wav_of(samples: &[f32], sample_rate: u32) -> Vec<u8> {
-    let data = samples.len() as u32 * 2;
-    let mut wav = Vec::with_capacity(44 + samples.len() * 2);
-    wav.extend(b"RIFF");
-    wav.extend((36 + data).to_le_bytes());
-    wav.extend(b"WAVEfmt ");
-    wav.extend(16u32.to_le_bytes());
-    wav.extend([1, 0, 1, 0]);
-    wav.extend(sample_rate.to_le_bytes());
-    wav.extend((sample_rate * 2).to_le_bytes());
-    wav.extend([2, 0, 16, 0]);
-    wav.extend(b"data");
-    wav.extend(data.to_le_bytes());
-    wav.extend(samples.iter().flat_map(|sample| ((sample * 32_768.0).round() as i16).to_le_bytes()));
-    wav
-}
-
-fn check_format(clip: &AudioClip, info: &AudioInfo, faults: &mut Vec<(Fault, String)>) {
-    let of_gtzan = clip.catalogue().is_some();
+fn check_rate(entry: Option<&CatalogueEntry>, info: &AudioInfo, faults: &mut Vec<(Fault, String)>) {
     if info.sample_rate < RATE {
         faults.push((Fault::WrongRate, format!("{} Hz: what lies above half of that is missing", info.sample_rate)));
-    } else if of_gtzan && info.sample_rate != RATE {
+    } else if entry.is_some() && info.sample_rate != RATE {
         faults.push((Fault::WrongRate, format!("{} Hz; GTZAN's clips have {RATE} Hz", info.sample_rate)));
-    }
-    if of_gtzan && (info.seconds - 30.0).abs() > 1.0 {
-        faults.push((Fault::WrongLength, format!("{:.2} s; GTZAN's clips have 30 s", info.seconds)));
     }
 }
 
 fn find_repeats(examined: &[Examined], threads: usize, audit: &mut Audit) -> Result<()> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads_of(threads))
-        .build()
-        .map_err(|error| Error::threads(threads, error))?;
-    let matches: Vec<Vec<(usize, Fault, String)>> = pool.install(|| {
-        (0..examined.len())
-            .into_par_iter()
-            .map(|later| {
-                (0..later)
-                    .filter_map(|earlier| {
-                        let (a, b) = (&examined[earlier], &examined[later]);
-                        if a.digest == b.digest {
-                            return Some((earlier, Fault::ExactRepeat, format!("the same samples as `{}`", a.clip_id)));
-                        }
-                        let found = a.print.as_ref()?.find(b.print.as_ref()?)?;
-                        let detail = format!(
-                            "the same recording as `{}`: {:.0} % of {:.1} s agree, {:+.2} s apart",
-                            a.clip_id,
-                            100.0 * (1.0 - found.error),
-                            found.overlap_seconds,
-                            found.shift_seconds
-                        );
-                        Some((earlier, Fault::Repeat, detail))
-                    })
-                    .collect()
-            })
-            .collect()
-    });
-    for (later, found) in matches.into_iter().enumerate() {
-        for (earlier, fault, detail) in found {
-            let (a, b) = (&examined[earlier], &examined[later]);
-            let other = Some(a.clip_id.clone());
-            if a.label != b.label {
-                let detail = format!("{} here, {} as `{}`", b.label, a.label, a.clip_id);
-                let other = other.clone();
-                audit.findings.push(Finding { clip_id: b.clip_id.clone(), fault: Fault::TwoGenres, detail, other });
-            }
-            audit.findings.push(Finding { clip_id: b.clip_id.clone(), fault, detail, other });
+    let mut of_digest: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
+    let mut found: BTreeMap<(usize, usize), (Fault, String)> = BTreeMap::new();
+    for (later, clip) in examined.iter().enumerate() {
+        let same = of_digest.entry(&clip.digest).or_default();
+        for &earlier in same.iter() {
+            let detail = format!("the same samples as `{}`", examined[earlier].clip_id);
+            found.insert((later, earlier), (Fault::ExactRepeat, detail));
         }
+        same.push(later);
+    }
+    let prints: Vec<Option<SoundPrint>> = examined.iter().map(|clip| clip.print.clone()).collect();
+    for (earlier, later, agreement) in workers(threads)?.install(|| fingerprint::repeats(&prints)) {
+        let detail = format!(
+            "the same recording as `{}`: {:.0} % of {:.1} s agree, {:+.2} s apart",
+            examined[earlier].clip_id,
+            100.0 * (1.0 - agreement.error),
+            agreement.overlap_seconds,
+            agreement.shift_seconds
+        );
+        found.entry((later, earlier)).or_insert((Fault::Repeat, detail));
+    }
+    for ((later, earlier), (fault, detail)) in found {
+        let (a, b) = (&examined[earlier], &examined[later]);
+        let other = Some(a.clip_id.clone());
+        if a.label != b.label {
+            let detail = format!("{} here, {} as `{}`", b.label, a.label, a.clip_id);
+            let other = other.clone();
+            audit.findings.push(Finding { clip_id: b.clip_id.clone(), fault: Fault::TwoGenres, detail, other });
+        }
+        audit.findings.push(Finding { clip_id: b.clip_id.clone(), fault, detail, other });
     }
     Ok(())
 }

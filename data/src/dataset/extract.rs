@@ -1,6 +1,8 @@
-//! [`extract`]: an audio folder becomes a feature store.
+//! [`extract`]: audio becomes a feature store.
 
 use std::{
+    borrow::Cow,
+    collections::BTreeMap,
     fmt, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -10,16 +12,28 @@ use std::{
 use features::{
     Extractor, FeatureSpec,
     decode::{Limits, decode_file},
-    parallel::for_each_ordered,
+    parallel::{for_each_ordered, threads_of},
 };
 
-use crate::{
-    AudioClip, AudioFolder, Error, Result,
-    dataset::feature_store::{Row, RowWriter, StoreTarget},
+use super::{
+    audio::{AudioClip, AudioDataset},
+    feature_store::{Row, RowWriter, StoreTarget},
+    relabel::LabelOptions,
+    unused::{Reason, Unused},
 };
+use crate::{Error, Result, gtzan::recognise::Recogniser};
 
 /// Most bytes of each tensor that wait in memory for the store to be written.
 const IN_MEMORY: usize = 1 << 20;
+
+/// How a dataset is opened.
+#[derive(Clone, Debug, Default)]
+pub struct OpenOptions {
+    /// What becomes of labels.
+    pub labels: LabelOptions,
+    /// How much audio a file may hold.
+    pub limits: Limits,
+}
 
 /// How [`extract`] works, not what it gives: no option changes a byte of the store, but for what `limits` refuse.
 pub struct ExtractOptions<'a> {
@@ -27,8 +41,8 @@ pub struct ExtractOptions<'a> {
     pub threads: usize,
     /// Called with (clips done, clips in all), on the calling thread.
     pub progress: &'a dyn Fn(usize, usize),
-    /// Called with each clip that is left out and why, on the calling thread.
-    pub on_reject: &'a dyn Fn(&AudioClip, &str),
+    /// What becomes of labels.
+    pub labels: LabelOptions,
     /// How much audio a file may hold.
     pub limits: Limits,
     /// Where [`LabelledDataset`](crate::LabelledDataset) keeps the rows of audio folders that memory should not hold, in files
@@ -38,7 +52,13 @@ pub struct ExtractOptions<'a> {
 
 impl Default for ExtractOptions<'_> {
     fn default() -> Self {
-        Self { threads: 0, progress: &|_, _| (), on_reject: &|_, _| (), limits: Limits::default(), scratch: None }
+        Self {
+            threads: 0,
+            progress: &|_, _| (),
+            labels: LabelOptions::default(),
+            limits: Limits::default(),
+            scratch: None,
+        }
     }
 }
 
@@ -46,6 +66,7 @@ impl fmt::Debug for ExtractOptions<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ExtractOptions")
             .field("threads", &self.threads)
+            .field("labels", &self.labels)
             .field("limits", &self.limits)
             .finish_non_exhaustive()
     }
@@ -57,82 +78,106 @@ impl fmt::Debug for ExtractOptions<'_> {
 pub struct ExtractReport {
     /// Clips in the store.
     pub written: usize,
-    /// Clips that were left out, by id, and why.
-    pub rejected: Vec<(String, String)>,
+    /// Every file that is not used, ordered by reason and name.
+    pub unused: Vec<Unused>,
+    /// What a reader should know of the dataset.
+    pub notes: Vec<String>,
 }
 
-/// Decodes every clip of `folder`, extracts its features and writes the feature store `out`.
+/// Decodes every clip of `audio`, extracts its features and writes the feature store `out`.
 ///
 /// Rows are in order of clip id and their bytes do not depend on the number of threads. Clips are padded to
 /// one segment of `spec` (30 s in the presets); of a longer one the first segment is kept if it has fewer than twice as many
 /// frames, else the middle one. Memory does not grow with the dataset. A clip that cannot be decoded or is too short is left
-/// out and reported. An existing store is replaced at the very end; until then it stays as it is.
+/// out and reported. Labels become what `options.labels` says. An existing store is replaced at the very end; until then it stays as it is.
 ///
 /// # Errors
 /// [`Error::NotEmpty`] if `out` holds something other than a store; [`Error::NothingUsable`] if every clip was
 /// left out; [`Error::Io`]; [`Error::Features`] for a specification that cannot be computed.
 pub fn extract(
-    folder: &AudioFolder,
+    audio: &AudioDataset,
     spec: &FeatureSpec,
     out: &Path,
     options: &ExtractOptions<'_>,
 ) -> Result<ExtractReport> {
     spec.validate()?;
+    let mut counts = BTreeMap::new();
+    audio.clips().iter().for_each(|clip| *counts.entry(clip.label.clone()).or_default() += 1);
+    let (becomes, variants) = options.labels.apply(&counts)?;
+    let mut audio = Cow::Borrowed(audio);
+    if !becomes.is_empty() {
+        audio.to_mut().relabel(&becomes);
+    }
     let target = StoreTarget::new(out)?;
     let mut rows = RowWriter::new(spec, target.scratch(), IN_MEMORY);
-    let report = extract_rows(folder, &mut rows, options)?;
+    let refused = extract_rows(&audio, &mut rows, options)?;
+    let written = rows.len();
     rows.write(target)?;
-    Ok(report)
+    let mut unused: Vec<Unused> = audio.unused().iter().cloned().chain(refused).collect();
+    unused.sort();
+    let notes = audio.notes().iter().cloned().chain(options.labels.notes(&variants)).collect();
+    Ok(ExtractReport { written, unused, notes })
 }
 
-/// Decodes every clip of `folder` and adds its row to `rows`, in order of clip id.
+/// Decodes every clip of `audio` and adds its row to `rows`, in order of clip id. Returns the files that could not be used.
 ///
 /// # Errors
 /// Those of [`extract`].
 pub(super) fn extract_rows(
-    folder: &AudioFolder,
+    audio: &AudioDataset,
     rows: &mut RowWriter,
     options: &ExtractOptions<'_>,
-) -> Result<ExtractReport> {
+) -> Result<Vec<Unused>> {
     let spec = rows.spec().clone();
     let extractor = Extractor::new(spec.clone())?;
+    let recogniser = Recogniser::new()?;
     let limits = &options.limits;
     let extract = |clip: &AudioClip| {
-        let decoded = decode_file(&clip.path, limits)?;
-        Row::encode(&extractor.extract(&decoded.clip)?, &spec)
+        let whole = decode_file(&clip.path, limits)?;
+        let gtzan = match clip.span {
+            None => recogniser.recognise(&clip.clip_id, &clip.label, clip.artist.as_deref(), &whole),
+            Some(_) => None,
+        };
+        let decoded = clip.cut(whole)?;
+        Ok((Row::encode(&extractor.extract(&decoded.clip)?, &spec)?, gtzan))
     };
-    let mut report = ExtractReport::default();
-    for_each_clip(folder.clips(), options.threads, extract, |done, clip, row| {
-        match row {
-            Ok(row) => rows.push(clip, &row)?,
-            Err(reason) => {
-                (options.on_reject)(clip, &reason);
-                report.rejected.push((clip.clip_id.clone(), reason));
-            }
+    let mut refused = Vec::new();
+    for_each_clip(audio.clips(), options.threads, extract, |done, clip, extracted| {
+        match extracted {
+            Ok((row, gtzan)) => rows.push(clip, &row, gtzan)?,
+            Err((reason, detail)) => refused.push(Unused::new(reason, audio.file_of(clip), detail)),
         }
-        (options.progress)(done, folder.clips().len());
+        (options.progress)(done, audio.clips().len());
         Ok(())
     })?;
-    report.written = rows.len();
-    if report.written == 0 {
-        let first =
-            report.rejected.first().map_or_else(|| "no clip".into(), |(id, reason)| format!("`{id}`: {reason}"));
-        return Err(Error::NothingUsable { path: folder.root().to_owned(), clips: folder.clips().len(), first });
+    if rows.len() == 0 {
+        let first = refused.first();
+        let first = first.map_or_else(|| "no clip".into(), |unused| format!("`{}`: {}", unused.file, unused.detail));
+        return Err(Error::NothingUsable { path: audio.root().to_owned(), clips: audio.clips().len(), first });
     }
-    Ok(report)
+    Ok(refused)
+}
+
+/// A pool of so many threads; of one for each core for 0.
+///
+/// # Errors
+/// [`Error::Option`].
+pub(crate) fn workers(threads: usize) -> Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads_of(threads)).build();
+    pool.map_err(|error| Error::threads(threads, error))
 }
 
 /// Computes `work` of every clip on `threads` threads and hands the results to `take` on this thread, in order, with how
-/// many are done. A failure of a clip, even a panic in a decoder, is its message; a failure of `take` stops everything.
+/// many are done. A failure of a clip, even a panic in a decoder, is its reason and message; a failure of `take` stops everything.
 pub(crate) fn for_each_clip<T: Send>(
     clips: &[AudioClip],
     threads: usize,
     work: impl Fn(&AudioClip) -> Result<T> + Sync,
-    mut take: impl FnMut(usize, &AudioClip, Result<T, String>) -> Result<()>,
+    mut take: impl FnMut(usize, &AudioClip, Result<T, (Reason, String)>) -> Result<()>,
 ) -> Result<()> {
     let work = |index: usize| match catch_unwind(AssertUnwindSafe(|| work(&clips[index]))) {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("the program failed on this file; please report it".into()),
+        Ok(result) => result.map_err(|error| (Reason::of(&error), error.to_string())),
+        Err(_) => Err((Reason::Unreadable, "the program failed on this file; please report it".into())),
     };
     for_each_ordered(clips.len(), threads, &AtomicBool::new(false), work, |index, result| {
         take(index + 1, &clips[index], result).map_err(Failure::Take)

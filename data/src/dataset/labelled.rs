@@ -9,16 +9,21 @@ use std::{
 
 use features::{ClipFeatures, FeatureSpec, spec::Descriptor};
 use labels::{Label, LabelSet};
+use rayon::prelude::*;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::{
+    extract::{ExtractOptions, extract_rows, workers},
+    feature_store::{FeatureStore, RowWriter},
+    open::Dataset,
+    unused::{Reason, Unused},
+};
 use crate::{
-    Dataset, Error, ExtractOptions, FaultFiltered, FeatureStore, Fold, Result, Split, SplitItem, TrackMetadata,
-    artist_groups,
-    dataset::{
-        extract::extract_rows,
-        feature_store::{RowWriter, hex},
-    },
+    Error, FaultFiltered, Fold, Part, Result, Split, SplitItem, TrackMetadata, artist_groups,
+    digest::hex,
+    fingerprint::{self, SoundPrint},
+    gtzan,
 };
 
 /// Most bytes of each tensor of an audio folder that are kept in memory.
@@ -32,14 +37,15 @@ pub struct LabelledDataset {
     labels: LabelSet,
     clips: Vec<LabelledClip>,
     description: Description,
-    rejected: Vec<(String, String)>,
+    unused: Vec<Unused>,
+    notes: Vec<String>,
 }
 
 /// One clip of a [`LabelledDataset`], or one segment of a clip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LabelledClip {
-    /// Unique in the dataset.
+    /// Unique in the dataset. A clip that has the name of one of GTZAN's and is another ends in `~`.
     pub clip_id: String,
     /// Id of the clip that it is a segment of (see [`LabelledDataset::in_segments`]); else `clip_id`.
     pub track_id: String,
@@ -51,8 +57,10 @@ pub struct LabelledClip {
     pub title: Option<String>,
     /// Clips that may share an artist or a recording have the same: see [`artist_groups`].
     pub group: String,
-    /// Part of the fault-filtered split, if it is a clip of GTZAN.
+    /// Part of the fault-filtered split, if it was recognised as a clip of GTZAN.
     pub part: Option<FaultFiltered>,
+    /// Part of the split that its dataset came with.
+    pub given: Option<Part>,
     /// Which store and which row of it.
     source: (usize, usize),
     /// Frames of the row, for a segment.
@@ -81,7 +89,7 @@ pub struct Description {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct SourceDescription {
-    /// `audio folder` or `feature store`.
+    /// `audio folder`, `feature store`, or the name of another [`AudioForm`](crate::AudioForm).
     pub kind: &'static str,
     /// Clips taken from it.
     pub clips: usize,
@@ -102,10 +110,13 @@ impl fmt::Display for Description {
 }
 
 impl LabelledDataset {
-    /// Opens the datasets at `paths`, extracts the features of audio folders, and joins them all.
+    /// Opens the datasets at `paths`, extracts the features of audio, and joins them all.
     ///
     /// Of `spec`, those descriptors are kept that every source suffices for; [`LabelledDataset::spec`] has them. Of clips
-    /// with the same id the first is kept.
+    /// with the same id the first is kept. Labels become what `options.labels` says.
+    ///
+    /// Clips belong to one group where they may share an artist or a recording: by their artists, albums and titles, and by their sound, as
+    /// [`audit`](mod@crate::audit) finds it; of GTZAN's clips the catalogue says it.
     ///
     /// # Errors
     /// [`Error::Incompatible`] for a store whose log-mels differ from `spec`; [`Error::Option`] without a path; [`Error::Labels`] for
@@ -114,7 +125,13 @@ impl LabelledDataset {
         if paths.is_empty() {
             return Err(Error::Option { name: "data", problem: "names no dataset".into() });
         }
-        let sources = paths.iter().map(|path| Dataset::open(path.as_ref())).collect::<Result<Vec<_>>>()?;
+        let mut sources = paths.iter().map(|path| Dataset::open(path.as_ref())).collect::<Result<Vec<_>>>()?;
+        let mut counts: BTreeMap<Label, usize> = BTreeMap::new();
+        for (label, count) in sources.iter().flat_map(Dataset::by_label) {
+            *counts.entry(label).or_default() += count;
+        }
+        let (becomes, variants) = options.labels.apply(&counts)?;
+        sources.iter_mut().for_each(|source| source.relabel(&becomes));
         let asked = spec;
         let mut spec = asked.clone();
         for source in &sources {
@@ -136,7 +153,7 @@ impl LabelledDataset {
         }
 
         let mut stores = Vec::with_capacity(sources.len());
-        let mut rejected = Vec::new();
+        let (mut unused, mut notes, mut refused) = (Vec::new(), Vec::new(), 0);
         let mut kinds = Vec::with_capacity(sources.len());
         for source in sources {
             match source {
@@ -144,23 +161,42 @@ impl LabelledDataset {
                     kinds.push("feature store");
                     stores.push(store);
                 }
-                Dataset::AudioFolder(folder) => {
+                Dataset::Audio(audio) => {
                     let scratch = options.scratch.map_or_else(std::env::temp_dir, Path::to_owned);
                     let mut rows = RowWriter::new(&spec, &scratch, IN_MEMORY);
-                    rejected.extend(extract_rows(&folder, &mut rows, options)?.rejected);
-                    kinds.push("audio folder");
-                    stores.push(rows.into_store(folder.root()));
+                    let of_clips = extract_rows(&audio, &mut rows, options)?;
+                    refused += of_clips.len();
+                    unused.extend(audio.unused().iter().cloned().chain(of_clips));
+                    notes.extend(audio.notes().iter().cloned());
+                    kinds.push(audio.form().name());
+                    stores.push(rows.into_store(audio.root()));
                 }
             }
         }
-        let (labels, clips, repeats) = join(&stores)?;
+        let left_out: BTreeSet<&Label> =
+            becomes.iter().filter(|(_, new)| new.is_none()).map(|(label, _)| label).collect();
+        let Joined { labels, clips, repeats } = join(&stores, &left_out, options.threads, &mut unused)?;
+        if clips.is_empty() {
+            return Err(Error::Option {
+                name: "data",
+                problem: "has no clip left: the label map leaves out every label".into(),
+            });
+        }
+        let named_like_gtzan = clips.iter().filter(|clip| clip.clip_id.ends_with('~')).count();
+        if named_like_gtzan > 0 {
+            notes.push(format!(
+                "{named_like_gtzan} clips have the names of GTZAN's and are others, by checksum, length and spectrum; their ids end in `~`."
+            ));
+        }
+        notes.extend(options.labels.notes(&variants));
+        unused.sort();
         let mut by_label = BTreeMap::new();
         clips.iter().for_each(|clip| *by_label.entry(labels[clip.label].clone()).or_default() += 1);
         let taken = |store: usize| clips.iter().filter(|clip| clip.source.0 == store).count();
         let sources =
             kinds.into_iter().enumerate().map(|(i, kind)| SourceDescription { kind, clips: taken(i) }).collect();
-        let description = Description { sources, clips: clips.len(), repeats, rejected: rejected.len(), by_label };
-        Ok(Self { spec, stores, labels, clips, description, rejected })
+        let description = Description { sources, clips: clips.len(), repeats, rejected: refused, by_label };
+        Ok(Self { spec, stores, labels, clips, description, unused, notes })
     }
 
     /// The labels of all clips, ordered by name.
@@ -279,19 +315,20 @@ impl LabelledDataset {
             label: clip.label,
             group: &clip.group,
             part: clip.part,
+            given: clip.given,
         };
         self.clips.iter().map(item).collect()
     }
 
     /// The folds of a split, of indices into [`LabelledDataset::clips`]. Where the split deals clips to folds, those of GTZAN
-    /// take part only where theirs is one of `parts`, and clips of other datasets always; [`Split::FaultFiltered`] has parts
-    /// of its own.
+    /// take part only where theirs is one of `parts`, and clips of other datasets always; [`Split::FaultFiltered`] and [`Split::Given`] have
+    /// parts of their own.
     ///
     /// # Errors
     /// Those of [`Split::folds`].
     pub fn folds(&self, split: Split, parts: &BTreeSet<FaultFiltered>, seed: u64) -> Result<Vec<Fold>> {
         let items = self.items();
-        if let Split::FaultFiltered(_) = split {
+        if let Split::FaultFiltered(_) | Split::Given(_) = split {
             return split.folds(&items, seed);
         }
         let dealt = |&index: &usize| self.clips[index].part.is_none_or(|part| parts.contains(&part));
@@ -324,10 +361,16 @@ impl LabelledDataset {
         &self.description
     }
 
-    /// Audio files that could not be used: clip id and reason.
+    /// Every file that is not used, ordered by reason and name.
     #[must_use]
-    pub fn rejected(&self) -> &[(String, String)] {
-        &self.rejected
+    pub fn unused(&self) -> &[Unused] {
+        &self.unused
+    }
+
+    /// What a reader should know of the dataset: spellings of labels, names like GTZAN's, how many artists are known.
+    #[must_use]
+    pub fn notes(&self) -> &[String] {
+        &self.notes
     }
 
     /// SHA-256, in hexadecimal, of what training sees of the whole dataset. See [`LabelledDataset::digest_of`].
@@ -362,42 +405,93 @@ impl LabelledDataset {
     }
 }
 
-/// All clips of the stores, the first of each id, with their labels; and how many were left out for their id.
-fn join(stores: &[FeatureStore]) -> Result<(LabelSet, Vec<LabelledClip>, usize)> {
+/// All clips of several stores.
+struct Joined {
+    labels: LabelSet,
+    clips: Vec<LabelledClip>,
+    /// Clips that were left out for their id.
+    repeats: usize,
+}
+
+/// All clips of the stores, the first of each id, with their labels; those of labels that are `left_out` are not among them.
+fn join(
+    stores: &[FeatureStore],
+    left_out: &BTreeSet<&Label>,
+    threads: usize,
+    unused: &mut Vec<Unused>,
+) -> Result<Joined> {
     let mut seen = BTreeSet::new();
     let mut sources = Vec::new();
-    let mut tracks = Vec::new();
     let mut repeats = 0;
     for (index, store) in stores.iter().enumerate() {
         for row in 0..store.len() {
-            if !seen.insert(store.id(row)) {
+            if left_out.contains(store.label(row)) {
+                let detail = format!("the label map leaves out `{}`", store.label(row));
+                unused.push(Unused::new(Reason::Excluded, store.id(row).to_owned(), detail));
+            } else if seen.insert(store.id(row)) {
+                sources.push((index, row));
+            } else {
                 repeats += 1;
-                continue;
+                let detail = "an earlier dataset has a clip of this id";
+                unused.push(Unused::new(Reason::Duplicate, store.id(row).to_owned(), detail));
             }
-            sources.push((index, row));
-            tracks.push(TrackMetadata {
-                clip_id: store.id(row),
-                artist: store.artist(row),
-                title: store.title(row),
-                recording: store.catalogue(row).map(|entry| entry.wav_md5.as_str()),
-            });
         }
+    }
+    let mut tracks: Vec<TrackMetadata<'_>> = Vec::with_capacity(sources.len());
+    for &(index, row) in &sources {
+        let store = &stores[index];
+        tracks.push(TrackMetadata {
+            clip_id: store.id(row),
+            artist: store.artist(row),
+            album: store.album(row),
+            title: store.title(row),
+            recording: store.catalogue(row).map(|entry| entry.wav_md5.as_str()),
+            repeats: None,
+        });
+    }
+    for (earlier, later) in repeated(stores, &sources, threads)? {
+        tracks[later].repeats.get_or_insert(earlier);
     }
     let labels = LabelSet::distinct(sources.iter().map(|&(index, row)| stores[index].label(row).clone()))?;
     let clips = artist_groups(&tracks).into_iter().zip(sources).filter_map(|(group, (index, row))| {
         let store = &stores[index];
+        let entry = store.catalogue(row);
+        let mut clip_id = store.id(row).to_owned();
+        // What is known of GTZAN's clips is found by their ids: another clip must not have one of these.
+        if entry.is_none_or(|entry| entry.clip_id != clip_id) && gtzan::catalogue().get(&clip_id).is_some() {
+            clip_id.push('~');
+        }
         Some(LabelledClip {
-            clip_id: store.id(row).to_owned(),
-            track_id: store.id(row).to_owned(),
+            track_id: clip_id.clone(),
+            clip_id,
             label: labels.index_of(store.label(row))?,
             artist: store.artist(row).map(str::to_owned),
             title: store.title(row).map(str::to_owned),
             group,
-            part: store.catalogue(row).map(|entry| entry.split),
+            part: entry.map(|entry| entry.split),
+            given: store.given(row),
             source: (index, row),
             frames: None,
         })
     });
     let clips = clips.collect();
-    Ok((labels, clips, repeats))
+    Ok(Joined { labels, clips, repeats })
+}
+
+/// Pairs of clips that are one recording by their sound, the earlier one first; not of two clips of GTZAN, whose repeats are known.
+fn repeated(stores: &[FeatureStore], sources: &[(usize, usize)], threads: usize) -> Result<Vec<(usize, usize)>> {
+    let of_gtzan = |&(index, row): &(usize, usize)| stores[index].catalogue(row).is_some();
+    if sources.iter().all(of_gtzan) {
+        return Ok(Vec::new());
+    }
+    workers(threads)?.install(|| {
+        let print = |&(index, row): &(usize, usize)| -> Result<Option<SoundPrint>> {
+            let store = &stores[index];
+            Ok(SoundPrint::of(&store.log_mel_of(row)?, store.spec()))
+        };
+        let prints = sources.par_iter().map(print).collect::<Result<Vec<_>>>()?;
+        let found = fingerprint::repeats(&prints).into_iter();
+        let pairs = found.filter(|&(a, b, _)| !(of_gtzan(&sources[a]) && of_gtzan(&sources[b])));
+        Ok(pairs.map(|(earlier, later, _)| (earlier, later)).collect())
+    })
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, str::FromStr, sync::LazyLock};
 
 use serde::{Deserialize, Serialize};
 
-use super::Genre;
+use super::{Genre, Spectrum};
 use crate::{Error, TrackMetadata, artist_groups};
 
 const TABLE: &str = include_str!("../../catalogue/gtzan.csv");
@@ -70,6 +70,9 @@ pub struct CatalogueEntry {
     pub split: FaultFiltered,
     /// MD5 of the original WAV file, 32 hexadecimal digits.
     pub wav_md5: String,
+    /// The spectrum of its features `gtzan-store`, where they were at hand.
+    #[serde(deserialize_with = "Spectrum::deserialize", default)]
+    pub spectrum: Option<Spectrum>,
     /// The group of its artist among all 1000 clips, spellings unified: see [`artist_groups`].
     #[serde(skip)]
     pub artist_group: String,
@@ -80,6 +83,7 @@ pub struct CatalogueEntry {
 pub struct Catalogue {
     entries: Vec<CatalogueEntry>,
     by_id: BTreeMap<String, usize>,
+    by_md5: BTreeMap<String, usize>,
 }
 
 impl Catalogue {
@@ -87,6 +91,12 @@ impl Catalogue {
     #[must_use]
     pub fn get(&self, clip_id: &str) -> Option<&CatalogueEntry> {
         self.by_id.get(clip_id).and_then(|&index| self.entries.get(index))
+    }
+
+    /// The clip whose original WAV file has that MD5, in hexadecimal; of repeats the first.
+    #[must_use]
+    pub fn with_md5(&self, md5: &str) -> Option<&CatalogueEntry> {
+        self.by_md5.get(md5).and_then(|&index| self.entries.get(index))
     }
 
     /// All 1000, ordered by clip id.
@@ -107,12 +117,14 @@ impl Catalogue {
                 artist: e.artist.as_deref(),
                 title: e.title.as_deref(),
                 recording: Some(&e.wav_md5),
+                ..TrackMetadata::default()
             })
             .collect();
         let groups = artist_groups(&tracks);
         entries.iter_mut().zip(groups).for_each(|(entry, group)| entry.artist_group = group);
         let by_id = entries.iter().enumerate().map(|(i, e)| (e.clip_id.clone(), i)).collect();
-        Ok(Self { entries, by_id })
+        let by_md5 = entries.iter().enumerate().rev().map(|(i, e)| (e.wav_md5.clone(), i)).collect();
+        Ok(Self { entries, by_id, by_md5 })
     }
 }
 
@@ -151,8 +163,15 @@ mod tests {
     fn damage_to_the_table_is_noticed() {
         let header = TABLE.lines().next().expect("a header");
         let parse = |row: &str| Catalogue::parse(&format!("{header}\n{row}"));
-        assert!(parse("x,blues,A,B,train,md5").is_ok());
-        for row in ["blues.00000,blues,A,B,train", "x,polka,A,B,train,md5", "x,blues,A,B,later,md5", "\"x"] {
+        assert!(parse("x,blues,A,B,train,md5,").is_ok());
+        assert!(parse(&format!("x,blues,A,B,train,md5,{}", "0a".repeat(16))).is_ok());
+        for row in [
+            "blues.00000,blues,A,B,train",
+            "x,polka,A,B,train,md5,",
+            "x,blues,A,B,later,md5,",
+            "x,blues,A,B,train,md5,0a",
+            "\"x",
+        ] {
             assert!(parse(row).is_err(), "{row}");
         }
     }

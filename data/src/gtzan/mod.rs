@@ -3,7 +3,10 @@
 mod catalogue;
 mod genre;
 mod known_faults;
+pub(crate) mod recognise;
+mod spectrum;
 
 pub use catalogue::{Catalogue, CatalogueEntry, FaultFiltered, catalogue};
 pub use genre::Genre;
 pub use known_faults::{KnownFault, known_faults};
+pub use spectrum::Spectrum;

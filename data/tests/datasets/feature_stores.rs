@@ -7,7 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-use data::{AudioFolder, Dataset, Error, ExtractOptions, FeatureStore, LabelledDataset, Part, Split, extract};
+use data::{AudioDataset, Dataset, Error, ExtractOptions, FeatureStore, LabelledDataset, Part, Reason, Split, extract};
 use features::{FeatureSpec, spec::Needs};
 use proptest::prelude::*;
 use safetensors::tensor::{Dtype, TensorView, serialize};
@@ -22,7 +22,7 @@ fn log_mel_spec() -> FeatureSpec {
 fn bytes_of(audio_dir: &Path, spec: &FeatureSpec, threads: usize) -> BTreeMap<String, Vec<u8>> {
     let out = tempfile::tempdir().unwrap();
     let options = ExtractOptions { threads, ..ExtractOptions::default() };
-    extract(&AudioFolder::open(audio_dir).unwrap(), spec, &out.path().join("store"), &options).unwrap();
+    extract(&AudioDataset::open(audio_dir).unwrap(), spec, &out.path().join("store"), &options).unwrap();
     let left: Vec<PathBuf> = fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(left, [out.path().join("store")], "no temporary folder is left");
     fs::read_dir(out.path().join("store"))
@@ -39,7 +39,7 @@ fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_features() {
     let folder = tempfile::tempdir().unwrap();
     let audio_dir = folder.path().join("audio_dir");
     fixtures::write_folder(&audio_dir, 4);
-    fs::write(audio_dir.join("rock/broken.wav"), b"RIFF nothing").unwrap();
+    fs::write(audio_dir.join("rock/broken.wav"), b"RIFF\x04\0\0\0WAVE").unwrap();
     fixtures::write_wav(&audio_dir.join("rock/short.wav"), &fixtures::tune(9, 0.2), fixtures::RATE);
     for name in features::spec::PRESETS {
         let spec = FeatureSpec::preset(name).unwrap();
@@ -49,7 +49,7 @@ fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_features() {
             assert!(bytes == bytes_of(&audio_dir, &spec, threads), "{name}, {threads} threads");
         }
         let out = folder.path().join(name);
-        let audio = AudioFolder::open(&audio_dir).unwrap();
+        let audio = AudioDataset::open(&audio_dir).unwrap();
         let calls = std::cell::Cell::new(0);
         let progress = |done: usize, total: usize| {
             calls.set(calls.get() + 1);
@@ -58,9 +58,9 @@ fn the_bytes_of_a_store_do_not_depend_on_threads_and_rows_are_the_features() {
         let report =
             extract(&audio, &spec, &out, &ExtractOptions { progress: &progress, ..ExtractOptions::default() }).unwrap();
         assert_eq!((report.written, calls.get()), (12, 14));
-        let rejected: Vec<&str> = report.rejected.iter().map(|(id, _)| id.as_str()).collect();
-        assert_eq!(rejected, ["broken", "short"]);
-        assert!(report.rejected[1].1.contains("too short"), "{:?}", report.rejected);
+        let unused: Vec<_> = report.unused.iter().map(|unused| (unused.file.as_str(), unused.reason)).collect();
+        assert_eq!(unused, [("rock/broken.wav", Reason::Unreadable), ("rock/short.wav", Reason::TooShort)]);
+        assert!(report.unused[1].detail.contains("too short"), "{:?}", report.unused);
 
         let store = FeatureStore::open(&out).unwrap();
         assert_eq!(store.spec(), &spec);
@@ -88,7 +88,7 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
     fixtures::write_wav(&folder.path().join("rock/long.wav"), &fixtures::tune(1, seconds(70)), fixtures::RATE);
     fixtures::write_wav(&folder.path().join("rock/longer.wav"), &fixtures::tune(2, seconds(100)), fixtures::RATE);
     let out = folder.path().join("store");
-    let audio_dir = AudioFolder::open(folder.path()).unwrap();
+    let audio_dir = AudioDataset::open(folder.path()).unwrap();
     extract(&audio_dir, &spec, &out, &ExtractOptions::default()).unwrap();
     let store = FeatureStore::open(&out).unwrap();
     let extractor = features::Extractor::new(spec).unwrap();
@@ -104,7 +104,7 @@ fn of_long_clips_the_start_or_the_middle_is_kept() {
 fn only_stores_are_replaced() {
     let folder = tempfile::tempdir().unwrap();
     fixtures::write_folder(&folder.path().join("audio_dir"), 1);
-    let audio_dir = AudioFolder::open(&folder.path().join("audio_dir")).unwrap();
+    let audio_dir = AudioDataset::open(&folder.path().join("audio_dir")).unwrap();
     let precious = folder.path().join("precious");
     fs::create_dir(&precious).unwrap();
     fs::write(precious.join("thesis.tex"), "x").unwrap();
@@ -123,9 +123,9 @@ fn only_stores_are_replaced() {
     // What fails leaves the store that was there.
     fs::remove_dir_all(folder.path().join("audio_dir/jazz")).unwrap();
     for genre in ["blues", "rock"] {
-        fs::write(folder.path().join(format!("audio_dir/{genre}/{genre}.own0.wav")), b"").unwrap();
+        fs::write(folder.path().join(format!("audio_dir/{genre}/{genre}.own0.wav")), b"RIFF\x04\0\0\0WAVE").unwrap();
     }
-    let audio_dir = AudioFolder::open(&folder.path().join("audio_dir")).unwrap();
+    let audio_dir = AudioDataset::open(&folder.path().join("audio_dir")).unwrap();
     let failed = extract(&audio_dir, &log_mel_spec(), &out, &ExtractOptions::default()).unwrap_err();
     assert!(matches!(failed, Error::NothingUsable { clips: 2, .. }), "{failed}");
     assert_eq!(FeatureStore::open(&out).unwrap().len(), 3);
@@ -144,7 +144,7 @@ fn datasets_are_joined_by_what_all_suffice_for() {
     assert_eq!(whole.len(), 6);
 
     let store = folder.path().join("store");
-    extract(&AudioFolder::open(&other).unwrap(), &log_mel_spec(), &store, &ExtractOptions::default()).unwrap();
+    extract(&AudioDataset::open(&other).unwrap(), &log_mel_spec(), &store, &ExtractOptions::default()).unwrap();
     let set = LabelledDataset::open(&[&audio_dir, &store], &spec, &ExtractOptions::default()).unwrap();
     assert_eq!(set.spec(), &log_mel_spec(), "a log-mel store suffices for less");
     let ids: Vec<&str> = set.clips().iter().map(|clip| clip.clip_id.as_str()).collect();
@@ -337,8 +337,8 @@ fn stores_that_contradict_themselves_are_refused_with_a_reason() {
         ("not a clip id", Parts { ids: "own\n\n", ..good() }),
         ("not a clip id", Parts { ids: "own\nblues.\u{7}\n", ..good() }),
         ("label of 1 clips is unknown (`own`)", Parts { table: None, ..good() }),
-        ("label of 1 clips is unknown (`polka.1`)", Parts { ids: "polka.1\nown\n", ..good() }),
-        ("polka", Parts { table: Some("clip_id,genre\nown,polka\n"), ..good() }),
+        ("label of 1 clips is unknown (`polka`)", Parts { ids: "polka\nown\n", ..good() }),
+        ("control character", Parts { table: Some("clip_id,genre\nown,a\u{7}\n"), ..good() }),
         ("layout version `2.0`", Parts { version: Some("2.0"), ..good() }),
         ("layout version `one`", Parts { version: Some("one"), ..good() }),
         ("only one of", Parts { version: None, ..good() }),
@@ -417,18 +417,18 @@ fn a_manifest_is_the_same_table_every_time() {
     fixtures::write_folder(&folder.path().join("audio_dir"), 2);
     fs::write(folder.path().join("audio_dir/artists.csv"), "clip_id,artist\nblues.own0,\"A, \"\"B\"\"\"\n").unwrap();
     let dataset = Dataset::open(&folder.path().join("audio_dir")).unwrap();
-    let mut frame = data::tables::manifest(&dataset).unwrap();
+    let mut frame = data::manifest::of_dataset(&dataset).unwrap();
     assert_eq!(frame.shape(), (6, 7));
     let [a, b] = ["a", "b"].map(|name| folder.path().join(name));
     data::tables::write_parquet(&mut frame, &a).unwrap();
-    data::tables::write_parquet(&mut data::tables::manifest(&dataset).unwrap(), &b).unwrap();
+    data::tables::write_parquet(&mut data::manifest::of_dataset(&dataset).unwrap(), &b).unwrap();
     assert_eq!(fs::read(&a).unwrap(), fs::read(&b).unwrap());
     assert!(fs::read(&a).unwrap().starts_with(b"PAR1"));
     data::tables::write_csv(&mut frame, &a).unwrap();
     let text = fs::read_to_string(&a).unwrap();
     assert!(text.starts_with("clip_id,genre,artist,title,split,n_frames,file\nblues.own0,blues,\"A, \"\"B\"\"\",,,,blues/blues.own0.wav\n"), "{text}");
 
-    let mut catalogue = data::tables::catalogue().unwrap();
+    let mut catalogue = data::manifest::of_gtzan().unwrap();
     assert_eq!(catalogue.shape(), (1000, 7));
     data::tables::write_parquet(&mut catalogue, &folder.path().join("new/catalogue.parquet")).unwrap();
 }

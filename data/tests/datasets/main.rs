@@ -5,3 +5,4 @@ mod audio_folders;
 mod audits;
 mod feature_stores;
 mod fixtures;
+mod leaks;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use data::{Fold, Split};
+use data::{Fold, OpenOptions, Split};
 use models::artifact::DataDescription;
 use serde_json::{Value, json};
 use train::{
@@ -287,8 +287,9 @@ impl Runner {
         if self.datasets.is_empty() {
             output::remark(&source.announcement);
         }
-        let data = TrainingData::open(&source.datasets, spec, data.segments_per_clip, *threads)?;
-        output::say_rejected(data.dataset().rejected());
+        let opening = OpenOptions::default();
+        let data = TrainingData::open(&source.datasets, spec, &opening, data.segments_per_clip, *threads)?;
+        output::say_dataset(data.dataset());
         let labels = dataset::labels(data.dataset(), &(0..data.dataset().len()).collect::<Vec<_>>());
         let open = Rc::new(OpenDataset { data, labels });
         self.datasets.insert(key, Rc::clone(&open));

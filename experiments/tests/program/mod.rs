@@ -7,7 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
-use data::{AudioFolder, ExtractOptions, extract, synth};
+use data::{AudioDataset, ExtractOptions, extract, synth};
 use features::FeatureSpec;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,10 +20,10 @@ pub(crate) fn dataset() -> PathBuf {
         let audio = folder.path().join("audio");
         let spec = synth::SynthSpec { clips_per_genre: 8, seconds: 3.0, seed: 1 };
         synth::write_dataset(&audio, &spec, 2, &|_, _| {}).expect("audio files");
-        let audio_folder = AudioFolder::open(&audio).expect("an audio folder");
+        let files = AudioDataset::open(&audio).expect("an audio folder");
         let options = ExtractOptions { threads: 2, ..ExtractOptions::default() };
         let spec = FeatureSpec::gtzan_store().log_mel_alone();
-        extract(&audio_folder, &spec, &folder.path().join("store"), &options).expect("a store");
+        extract(&files, &spec, &folder.path().join("store"), &options).expect("a store");
         fs::remove_dir_all(audio).expect("removed");
         folder
     });

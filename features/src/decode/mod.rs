@@ -8,7 +8,11 @@ mod sink;
 mod sniff;
 mod symphonia;
 
-use std::{fs::File, io::Read, path::Path};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::Path,
+};
 
 use serde::Serialize;
 
@@ -20,8 +24,8 @@ use sniff::Container;
 pub struct Limits {
     /// Largest file in bytes.
     pub max_bytes: u64,
-    /// Longest audio in seconds. Whatever it says, at most 172.8 million samples for each channel are decoded, which is 15
-    /// minutes at 192 kHz.
+    /// Longest audio in seconds, at most two hours. Of a file with more than 192,000 samples a second, as many are decoded as that rate
+    /// would have.
     pub max_seconds: f64,
 }
 
@@ -92,6 +96,31 @@ pub fn decode_file(path: &Path, limits: &Limits) -> Result<Decoded> {
     // One byte more than allowed shows a file that grows, or a device that announces nothing.
     file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
     decode(bytes, limits)
+}
+
+/// How much of a file is read to know its container.
+const HEAD: u64 = 64 << 10;
+
+/// The container of the audio file at `path`, such as `flac`, whatever its name: by its first 64 KiB, or those behind its ID3 tags.
+/// Nothing is decoded.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Empty`] and [`Error::NotAudio`]; [`Error::Truncated`] for an ID3 tag that is longer than the file.
+pub fn container_of_file(path: &Path) -> Result<&'static str> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let mut file = File::open(path).map_err(io)?;
+    let length = file.metadata().map_err(io)?.len();
+    let mut start = 0;
+    loop {
+        let mut head = Vec::new();
+        file.seek(SeekFrom::Start(start)).map_err(io)?;
+        (&mut file).take(HEAD).read_to_end(&mut head).map_err(io)?;
+        match sniff::id3_length(&head).map(|tag| start + tag as u64) {
+            // A tag with a cover is longer than what was read.
+            Some(end) if end < length => start = end,
+            _ => return sniff::sniff(&head).map(|(container, _)| container.name()),
+        }
+    }
 }
 
 fn refuse_too_large(bytes: u64, limits: &Limits) -> Result<()> {

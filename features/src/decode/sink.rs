@@ -3,10 +3,13 @@
 use super::{AudioInfo, Decoded, Limits};
 use crate::{Clip, Error, Result};
 
-/// Most frames that are decoded whatever the sample rate says: 15 minutes at 192 kHz, 659 MiB of samples.
+/// Most frames of a second that are decoded whatever the sample rate says: 15 minutes at 192 kHz are 659 MiB of samples.
 ///
 /// A few bytes of a lossless codec can announce an hour of silence at a megahertz, so seconds alone bound nothing.
-const MAX_FRAMES: u64 = 900 * 192_000;
+const MAX_RATE: u32 = 192_000;
+
+/// Most seconds that are decoded whatever the limits say.
+const MAX_SECONDS: f64 = 7200.0;
 
 /// Most samples that are reserved for on the word of a header; beyond it the memory grows with what is really decoded.
 const MAX_RESERVED: u64 = 1 << 22;
@@ -34,8 +37,9 @@ impl Sink {
             return zero("samples a second");
         }
         // A cast to an integer saturates, and a NaN becomes 0.
-        let max_frames = ((limits.max_seconds * f64::from(sample_rate)) as u64).min(MAX_FRAMES);
-        let limit = limits.max_seconds.min(MAX_FRAMES as f64 / f64::from(sample_rate));
+        let max_seconds = limits.max_seconds.min(MAX_SECONDS);
+        let max_frames = (max_seconds * f64::from(sample_rate.min(MAX_RATE))) as u64;
+        let limit = max_seconds.min(max_frames as f64 / f64::from(sample_rate));
         Ok(Self { container, samples: Vec::new(), sample_rate, channels, max_frames, limit })
     }
 

@@ -72,16 +72,22 @@ pub(super) fn sniff(bytes: &[u8]) -> Result<(Container, &[u8])> {
     Ok((container, body))
 }
 
+/// Bytes of the ID3v2 tag that `bytes` begin with; `None` without one.
+pub(super) fn id3_length(bytes: &[u8]) -> Option<usize> {
+    // "ID3", version, revision, flags, size in four bytes of seven bits (id3.org/id3v2.4.0-structure, 3.1).
+    let header = bytes.first_chunk::<10>().filter(|header| header.starts_with(b"ID3"))?;
+    let footer = if header[5] & 0x10 == 0 { 0 } else { 10 };
+    let size = header[6..].iter().fold(0, |size, &byte| size << 7 | usize::from(byte & 0x7f));
+    Some(10 + size + footer)
+}
+
 /// `bytes` without ID3v2 tags before and an ID3v1 tag behind, and whether there was a tag before.
 fn skip_id3(bytes: &[u8]) -> Result<(&[u8], bool)> {
     let mut rest = bytes;
-    // "ID3", version, revision, flags, size in four bytes of seven bits (id3.org/id3v2.4.0-structure, 3.1).
-    while let Some(header) = rest.first_chunk::<10>().filter(|header| header.starts_with(b"ID3")) {
-        let footer = if header[5] & 0x10 == 0 { 0 } else { 10 };
-        let size = header[6..].iter().fold(0, |size, &byte| size << 7 | usize::from(byte & 0x7f));
-        rest = rest.get(10 + size + footer..).ok_or_else(|| Error::Truncated {
+    while let Some(length) = id3_length(rest) {
+        rest = rest.get(length..).ok_or_else(|| Error::Truncated {
             container: "mp3",
-            detail: format!("its ID3 tag should have {size} bytes, {} are there", rest.len() - 10),
+            detail: format!("its ID3 tag should have {} bytes, {} are there", length - 10, rest.len() - 10),
         })?;
     }
     let had_tag = rest.len() < bytes.len();

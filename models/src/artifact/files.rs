@@ -16,7 +16,7 @@ use super::{
     manifest::{DataDescription, Manifest, PROGRAM, SplitMetrics},
     names, version_of,
 };
-use crate::{Error, Result, format::FormatVersion};
+use crate::{Error, Result, svm::Svm};
 
 /// Largest `artifact.json` in bytes; ours have some ten thousand.
 pub const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -185,18 +185,26 @@ pub struct Written {
 }
 
 impl Draft {
-    /// Writes the artifact to `root/<model>/<version>/`, by way of a temporary folder beside it that is renamed when
-    /// all is on the disk. A version that is there already is left as it is. `CURRENT` is not touched: see
-    /// [`set_current`](super::set_current).
+    /// [`Draft::write_as`], under the name of its kind: to `root/<kind>/<version>/`.
+    ///
+    /// # Errors
+    /// Those of [`Draft::write_as`].
+    pub fn write(&self, root: &Path) -> Result<Written> {
+        self.write_as(root, &self.model)
+    }
+
+    /// Writes the artifact as a version of the model `name` to `root/<name>/<version>/`, by way of a temporary folder beside
+    /// it that is renamed when all is on the disk. A version that is there already is left as it is. `CURRENT` is not touched:
+    /// see [`set_current`](super::set_current). The name is that of the folder alone: nothing in the artifact depends on it.
     ///
     /// # Errors
     /// [`Error::Labels`], [`Error::Name`], [`Error::Features`] for a draft that would be refused when read;
     /// [`Error::Exists`] when the version is there but damaged; [`Error::Io`].
-    pub fn write(&self, root: &Path) -> Result<Written> {
+    pub fn write_as(&self, root: &Path, name: &str) -> Result<Written> {
         let files =
             BTreeMap::from([(WEIGHTS, &self.weights), (METRICS, &self.metrics_json), (REPORT, &self.report_html)]);
         let manifest = Manifest {
-            format: FormatVersion::CURRENT,
+            format: Svm::format_of(&self.weights),
             program: PROGRAM.to_owned(),
             model: self.model.clone(),
             labels: self.labels.clone(),
@@ -208,7 +216,7 @@ impl Draft {
             files: files.iter().map(|(&name, bytes)| (name.to_owned(), digest(bytes))).collect(),
         };
         manifest.check()?;
-        let parent = root.join(&self.model);
+        let parent = root.join(names::check_model(name)?);
         let json = |detail: String| Error::Json { path: parent.join(MANIFEST), detail };
         let manifest_json = manifest.to_json().map_err(|error| json(error.to_string()))?;
         // Refuses what JSON cannot hold, such as a NaN, which is written as `null`.

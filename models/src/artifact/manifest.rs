@@ -119,7 +119,7 @@ impl Manifest {
 
     /// What holds for every artifact that this program writes or reads.
     pub(super) fn check(&self) -> Result<()> {
-        names::check_model(&self.model)?;
+        names::check_kind(&self.model)?;
         self.files.keys().try_for_each(|name| names::check_file(name).map(|_| ()))?;
         self.labels.clone().for_training()?;
         self.spec.validate().map_err(|error| match error {

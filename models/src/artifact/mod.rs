@@ -1,15 +1,16 @@
 //! The artifact: one trained model as a folder whose name is a digest of its content.
 //!
 //! ```text
-//! artifacts/<model>/CURRENT                the version in use
-//! artifacts/<model>/HISTORY                those before it, the newest last
-//! artifacts/<model>/PINNED                 where it is there: the version that is to stay in use
-//! artifacts/<model>/<version>/artifact.json        the Manifest, which holds the SHA-256 of the other files
-//!                            /weights.safetensors
-//!                            /metrics.json
-//!                            /report.html
+//! artifacts/<name>/CURRENT                 the version in use
+//! artifacts/<name>/HISTORY                 those before it, the newest last
+//! artifacts/<name>/PINNED                  where it is there: the version that is to stay in use
+//! artifacts/<name>/<version>/artifact.json         the Manifest, which holds the SHA-256 of the other files
+//!                           /weights.safetensors
+//!                           /metrics.json
+//!                           /report.html
 //! ```
 //!
+//! `<name>` is the model's name: `svm` or `vgg19`, unless it was trained under another. The manifest says its kind.
 //! `<version>` is the first 12 hexadecimal digits of the SHA-256 of `artifact.json`, so a name stands for every byte of
 //! the folder. Nothing in it depends on time, host or path: the same training gives the same bytes.
 
@@ -20,7 +21,9 @@ mod versions;
 
 pub use files::{Artifact, Draft, FILE_LIMIT, MANIFEST_LIMIT, Written};
 pub use manifest::{DataDescription, Manifest, SplitMetrics};
-pub use versions::{CURRENT_LIMIT, current, history, pin, pinned, previous, resolve, set_current, unpin, versions};
+pub use versions::{
+    CURRENT_LIMIT, current, history, models, pin, pinned, previous, resolve, set_current, unpin, versions,
+};
 
 pub use crate::format::FormatVersion;
 

@@ -27,17 +27,35 @@ pub fn check_version(name: &str) -> Result<&str> {
     )
 }
 
-/// A kind of model, which is the name of a folder.
+/// A kind of model, as `artifact.json` has it.
+///
+/// # Errors
+/// [`Error::Name`].
+pub fn check_kind(name: &str) -> Result<&str> {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    check(
+        (1..=32).contains(&name.len()) && name.bytes().all(allowed),
+        "the kind of model",
+        name,
+        "it is 1 to 32 of the characters a–z, 0–9, `-` and `_`",
+    )
+}
+
+/// The name of a model, which is that of its folder. It is not that of a version, so that a folder of a model is never taken for one.
 ///
 /// # Errors
 /// [`Error::Name`].
 pub fn check_model(name: &str) -> Result<&str> {
-    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-' || byte == b'_';
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.');
     check(
-        (1..=32).contains(&name.len()) && name.bytes().all(allowed),
+        (1..=64).contains(&name.len())
+            && name.bytes().all(allowed)
+            && !name.starts_with('.')
+            && check_version(name).is_err(),
         "the model name",
         name,
-        "it is 1 to 32 of the characters a–z, 0–9, `-` and `_`",
+        "it is 1 to 64 of the characters a–z, 0–9, `-`, `_` and `.`, does not begin with `.`, and is not 12 hexadecimal \
+         digits, which name a version",
     )
 }
 

@@ -141,6 +141,29 @@ pub fn versions(model_dir: &Path) -> Result<Vec<String>> {
     Ok(versions)
 }
 
+/// The names of the models in the folder `root`, in their order: its folders that have a version, or `CURRENT`, and the name of a
+/// model. Nothing of them is read: some may be damaged.
+///
+/// # Errors
+/// [`Error::NotFound`] when there is no such folder; [`Error::Io`].
+pub fn models(root: &Path) -> Result<Vec<String>> {
+    if !root.is_dir() {
+        let detail = "there is no such folder; `train` makes it".to_owned();
+        return Err(Error::NotFound { path: root.to_owned(), detail });
+    }
+    let mut models = Vec::new();
+    for entry in fs::read_dir(root).map_err(Error::io("list", root))? {
+        let entry = entry.map_err(Error::io("list", root))?;
+        let (name, path) = (entry.file_name(), entry.path());
+        let Some(name) = name.to_str().filter(|name| names::check_model(name).is_ok()) else { continue };
+        if path.join(CURRENT).is_file() || (path.is_dir() && !versions(&path)?.is_empty()) {
+            models.push(name.to_owned());
+        }
+    }
+    models.sort_unstable();
+    Ok(models)
+}
+
 /// The version that a file holds, if it is there.
 fn read_version(path: &Path) -> Result<Option<String>> {
     if !path.is_file() {

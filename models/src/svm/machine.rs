@@ -7,9 +7,9 @@ use safetensors::{
 
 use super::{
     kernel,
-    probability::{Sigmoid, couple, tempered},
+    probability::{Sigmoid, couple, normalised_odds, tempered},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, format::FormatVersion};
 
 /// Every number of an [`Svm`], not yet checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,23 +23,53 @@ pub struct SvmParameters {
     pub gamma: f64,
     /// Support vectors as the extractor gave them, row-major `[n_sv, D]`.
     pub support_vectors: Vec<f32>,
-    /// Dual coefficients `y_i · alpha_i` of each pair, row-major `[n_pairs, n_sv]`; 0 where a vector supports another
-    /// pair.
+    /// Coefficients of each machine, row-major `[n_machines, n_sv]`: of an exact machine the dual ones, `y_i · alpha_i`, 0
+    /// where a vector supports another machine.
     pub coefficients: Vec<f64>,
-    /// Offset of each pair; `[n_pairs]`. Pairs are in the order (0, 1), (0, 2) … (k−2, k−1).
+    /// Offset of each machine; `[n_machines]`. Pairs are in the order (0, 1), (0, 2) … (k−2, k−1).
     pub rho: Vec<f64>,
-    /// Slope of each pair's sigmoid; `[n_pairs]`, negative for a pair that tells its classes apart.
+    /// Slope of each machine's sigmoid; `[n_machines]`, negative for a machine that tells its classes apart.
     pub platt_a: Vec<f64>,
-    /// Offset of each pair's sigmoid; `[n_pairs]`.
+    /// Offset of each machine's sigmoid; `[n_machines]`.
     pub platt_b: Vec<f64>,
     /// Over 1 flattens the probabilities, under 1 sharpens them; over 0.
     pub temperature: f64,
 }
 
+/// Which classes each binary machine tells apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// A machine for each pair of classes; their estimates are coupled ([`couple`]).
+    OneVsOne,
+    /// A machine for each class against all others, for so many labels that pairs would be too many; their odds are
+    /// normalised ([`normalised_odds`]).
+    OneVsRest,
+}
+
+impl Scheme {
+    /// Machines for so many classes.
+    #[must_use]
+    pub fn n_machines(self, n_classes: usize) -> usize {
+        match self {
+            Self::OneVsOne => n_classes * n_classes.saturating_sub(1) / 2,
+            Self::OneVsRest => n_classes,
+        }
+    }
+
+    /// Classes of so many machines; `None` where no number of classes from 2 to 1024 has them.
+    fn n_classes(self, n_machines: usize) -> Option<usize> {
+        (2..=MAX_CLASSES).find(|&k| self.n_machines(k) == n_machines)
+    }
+}
+
+/// Most classes of a machine.
+const MAX_CLASSES: usize = 1024;
+
 /// A fitted support vector machine; see the module `svm`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Svm {
     parts: SvmParameters,
+    scheme: Scheme,
     n_classes: usize,
     /// Standardised support vectors, row-major `[n_sv, D]`.
     scaled: Vec<f64>,
@@ -52,15 +82,27 @@ pub fn standardise(vector: &[f32], mean: &[f64], inverse_deviation: &[f64]) -> V
 }
 
 impl Svm {
-    /// Checks the parts against each other.
+    /// One machine for each pair of classes. Checks the parts against each other.
     ///
     /// # Errors
     /// [`Error::Tensor`] for the first part whose size or values are not as [`SvmParameters`] says.
     pub fn new(parts: SvmParameters) -> Result<Self> {
+        Self::of_scheme(parts, Scheme::OneVsOne)
+    }
+
+    /// As [`Svm::new`], of another scheme.
+    ///
+    /// # Errors
+    /// As [`Svm::new`].
+    pub fn of_scheme(parts: SvmParameters, scheme: Scheme) -> Result<Self> {
         let dim = parts.mean.len();
-        let n_pairs = parts.rho.len();
-        let n_classes = (2..=1024).find(|k| k * (k - 1) / 2 == n_pairs).ok_or_else(|| {
-            Error::tensor("rho", format!("{n_pairs} pairs are those of no number of classes from 2 to 1024"))
+        let n_machines = parts.rho.len();
+        let n_classes = scheme.n_classes(n_machines).ok_or_else(|| {
+            let what = match scheme {
+                Scheme::OneVsOne => "pairs are those of no number of classes",
+                Scheme::OneVsRest => "machines against the rest are those of no number of classes",
+            };
+            Error::tensor("rho", format!("{n_machines} {what} from 2 to {MAX_CLASSES}"))
         })?;
         if dim == 0 {
             return Err(Error::tensor("scaler.mean", "is empty"));
@@ -72,9 +114,9 @@ impl Svm {
         let sizes = [
             ("scaler.inverse_deviation", parts.inverse_deviation.len(), dim),
             ("support_vectors", parts.support_vectors.len(), n_sv * dim),
-            ("coefficients", parts.coefficients.len(), n_pairs * n_sv),
-            ("platt.a", parts.platt_a.len(), n_pairs),
-            ("platt.b", parts.platt_b.len(), n_pairs),
+            ("coefficients", parts.coefficients.len(), n_machines * n_sv),
+            ("platt.a", parts.platt_a.len(), n_machines),
+            ("platt.b", parts.platt_b.len(), n_machines),
         ];
         if let Some((name, found, expected)) = sizes.into_iter().find(|(_, found, expected)| found != expected) {
             return Err(Error::tensor(name, format!("has {found} values, {expected} fit the other tensors")));
@@ -94,13 +136,19 @@ impl Svm {
         in_range("temperature", &[parts.temperature], 0.01, 100.0)?;
         let rows = parts.support_vectors.chunks_exact(dim);
         let scaled = rows.flat_map(|row| standardise(row, &parts.mean, &parts.inverse_deviation)).collect();
-        Ok(Self { parts, n_classes, scaled })
+        Ok(Self { parts, scheme, n_classes, scaled })
     }
 
     /// Every number of this machine.
     #[must_use]
     pub fn parts(&self) -> &SvmParameters {
         &self.parts
+    }
+
+    /// Which classes each machine tells apart.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// Dimensions of a feature vector.
@@ -115,13 +163,14 @@ impl Svm {
         self.n_classes
     }
 
-    /// Support vectors, each of which supports at least one pair.
+    /// Support vectors, each of which supports at least one machine.
     #[must_use]
     pub fn n_support_vectors(&self) -> usize {
         self.parts.support_vectors.len() / self.dim()
     }
 
-    /// Decision value of each pair of classes, in the order of `pairs`; over 0 speaks for the first of the pair.
+    /// Decision value of each machine. Over 0 it speaks for the first of a pair of classes, in the order of `pairs`, or for
+    /// the class against the rest.
     ///
     /// # Errors
     /// [`Error::Vector`] for a vector of another size than [`Svm::dim`], or with a value that is not finite.
@@ -153,8 +202,15 @@ impl Svm {
     pub fn probabilities(&self, vector: &[f32]) -> Result<Vec<f64>> {
         let sigmoids = self.parts.platt_a.iter().zip(&self.parts.platt_b).map(|(&a, &b)| Sigmoid { a, b });
         let decisions = self.decision_function(vector)?;
-        let pairwise: Vec<f64> = decisions.iter().zip(sigmoids).map(|(&f, sigmoid)| sigmoid.probability(f)).collect();
-        Ok(tempered(&couple(&pairwise, self.n_classes), self.parts.temperature))
+        let probabilities = match self.scheme {
+            Scheme::OneVsOne => {
+                let pairwise: Vec<f64> =
+                    decisions.iter().zip(sigmoids).map(|(&f, sigmoid)| sigmoid.probability(f)).collect();
+                couple(&pairwise, self.n_classes)
+            }
+            Scheme::OneVsRest => normalised_odds(decisions.into_iter().zip(sigmoids)),
+        };
+        Ok(tempered(&probabilities, self.parts.temperature))
     }
 }
 
@@ -176,8 +232,31 @@ const RHO: &str = "rho";
 const PLATT_A: &str = "platt.a";
 const PLATT_B: &str = "platt.b";
 const TEMPERATURE: &str = "temperature";
-const NAMES: [&str; 9] =
-    [MEAN, INVERSE_DEVIATION, GAMMA, SUPPORT_VECTORS, COEFFICIENTS, RHO, PLATT_A, PLATT_B, TEMPERATURE];
+/// Only in files whose machines are not of pairs; a program that does not know it refuses them.
+const SCHEME: &str = "scheme";
+const NAMES: [&str; 10] =
+    [MEAN, INVERSE_DEVIATION, GAMMA, SUPPORT_VECTORS, COEFFICIENTS, RHO, PLATT_A, PLATT_B, TEMPERATURE, SCHEME];
+
+impl Scheme {
+    /// What the tensor `scheme` says of one that is not [`Scheme::OneVsOne`], whose files have no such tensor.
+    const ONE_VS_REST: u8 = 1;
+
+    fn from_file(file: &SafeTensors<'_>) -> Result<Self> {
+        if !file.names().contains(&SCHEME) {
+            return Ok(Self::OneVsOne);
+        }
+        match tensor(file, SCHEME, Dtype::U8, [Some(1)], u8::from_le_bytes)?.0[0] {
+            Self::ONE_VS_REST => Ok(Self::OneVsRest),
+            other => Err(Error::tensor(
+                SCHEME,
+                format!(
+                    "is {other}, and this program knows {} alone; use the program that wrote it",
+                    Self::ONE_VS_REST
+                ),
+            )),
+        }
+    }
+}
 
 impl Svm {
     /// The bytes of a safetensors file of this machine; equal machines give equal bytes.
@@ -185,14 +264,15 @@ impl Svm {
     /// # Shapes
     /// - `scaler.mean`, `scaler.inverse_deviation`: F64 `[D]`
     /// - `support_vectors`: F32 `[n_sv, D]`
-    /// - `coefficients`: F64 `[n_pairs, n_sv]`
-    /// - `rho`, `platt.a`, `platt.b`: F64 `[n_pairs]`
+    /// - `coefficients`: F64 `[n_machines, n_sv]`
+    /// - `rho`, `platt.a`, `platt.b`: F64 `[n_machines]`
     /// - `gamma`, `temperature`: F64 `[1]`
+    /// - `scheme`: U8 `[1]`, 1 for [`Scheme::OneVsRest`]; not there for [`Scheme::OneVsOne`]
     ///
     /// # Errors
     /// [`Error::Weights`] should the format not hold it.
     pub fn to_tensors(&self) -> Result<Vec<u8>> {
-        let (dim, n_sv, n_pairs) = (self.dim(), self.n_support_vectors(), self.parts().rho.len());
+        let (dim, n_sv, n_machines) = (self.dim(), self.n_support_vectors(), self.parts().rho.len());
         let SvmParameters {
             mean,
             inverse_deviation,
@@ -205,7 +285,7 @@ impl Svm {
             temperature,
         } = self.parts();
         let f64s = |values: &[f64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
-        let tensors = [
+        let mut tensors = vec![
             (MEAN, Dtype::F64, vec![dim], f64s(mean)),
             (INVERSE_DEVIATION, Dtype::F64, vec![dim], f64s(inverse_deviation)),
             (GAMMA, Dtype::F64, vec![1], f64s(&[*gamma])),
@@ -215,18 +295,30 @@ impl Svm {
                 vec![n_sv, dim],
                 support_vectors.iter().flat_map(|value| value.to_le_bytes()).collect(),
             ),
-            (COEFFICIENTS, Dtype::F64, vec![n_pairs, n_sv], f64s(coefficients)),
-            (RHO, Dtype::F64, vec![n_pairs], f64s(rho)),
-            (PLATT_A, Dtype::F64, vec![n_pairs], f64s(platt_a)),
-            (PLATT_B, Dtype::F64, vec![n_pairs], f64s(platt_b)),
+            (COEFFICIENTS, Dtype::F64, vec![n_machines, n_sv], f64s(coefficients)),
+            (RHO, Dtype::F64, vec![n_machines], f64s(rho)),
+            (PLATT_A, Dtype::F64, vec![n_machines], f64s(platt_a)),
+            (PLATT_B, Dtype::F64, vec![n_machines], f64s(platt_b)),
             (TEMPERATURE, Dtype::F64, vec![1], f64s(&[*temperature])),
         ];
+        if self.scheme == Scheme::OneVsRest {
+            tensors.push((SCHEME, Dtype::U8, vec![1], vec![Scheme::ONE_VS_REST]));
+        }
         let views = tensors
             .iter()
             .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
             .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
             .map_err(weights)?;
         serialize(views, None).map_err(weights)
+    }
+
+    /// The oldest format of artifacts that has a place for these weights, whatever model they are of.
+    pub(crate) fn format_of(bytes: &[u8]) -> FormatVersion {
+        match SafeTensors::deserialize(bytes).ok().and_then(|file| Scheme::from_file(&file).ok()) {
+            Some(Scheme::OneVsRest) => FormatVersion::ONE_VS_REST,
+            // Bytes that are no machine are those of a network, or are refused by whoever reads them.
+            Some(Scheme::OneVsOne) | None => FormatVersion::FIRST,
+        }
     }
 
     /// Reads a safetensors file of [`Svm::to_tensors`].
@@ -239,23 +331,25 @@ impl Svm {
         if let Some(name) = file.names().into_iter().filter(|name| !NAMES.contains(name)).min() {
             return Err(Error::tensor(name, "is not one of a support vector machine"));
         }
+        let scheme = Scheme::from_file(&file)?;
         let rho = f64s(&file, RHO, [None])?;
-        let n_pairs = Some(rho.1[0]);
+        let n_machines = Some(rho.1[0]);
         let mean = f64s(&file, MEAN, [None])?;
         let dim = Some(mean.1[0]);
         let (support_vectors, [n_sv, _]) = tensor(&file, SUPPORT_VECTORS, Dtype::F32, [None, dim], f32::from_le_bytes)?;
         let [gamma, temperature] = [f64s(&file, GAMMA, [Some(1)])?.0[0], f64s(&file, TEMPERATURE, [Some(1)])?.0[0]];
-        Self::new(SvmParameters {
+        let parts = SvmParameters {
             mean: mean.0,
             inverse_deviation: f64s(&file, INVERSE_DEVIATION, [dim])?.0,
             gamma,
             support_vectors,
-            coefficients: f64s(&file, COEFFICIENTS, [n_pairs, Some(n_sv)])?.0,
+            coefficients: f64s(&file, COEFFICIENTS, [n_machines, Some(n_sv)])?.0,
             rho: rho.0,
-            platt_a: f64s(&file, PLATT_A, [n_pairs])?.0,
-            platt_b: f64s(&file, PLATT_B, [n_pairs])?.0,
+            platt_a: f64s(&file, PLATT_A, [n_machines])?.0,
+            platt_b: f64s(&file, PLATT_B, [n_machines])?.0,
             temperature,
-        })
+        };
+        Self::of_scheme(parts, scheme)
     }
 }
 

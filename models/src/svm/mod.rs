@@ -1,5 +1,5 @@
-//! The support vector machine: one binary C-SVC for each pair of classes over one table of support vectors, Platt's
-//! sigmoid on each decision value, and pairwise coupling into one probability for each class.
+//! The support vector machine: binary machines over one table of support vectors, one for each pair of classes ([`Scheme`]),
+//! Platt's sigmoid on each decision value, and pairwise coupling into one probability for each class.
 //!
 //! For a feature vector `x` of `D` dimensions,
 //!
@@ -8,6 +8,12 @@
 //! 3. `f_p = Σ_i coefficient[p, i] · K_i − rho[p]` for each pair of classes `p = (a, b)`, `a < b`; over 0 speaks for `a`;
 //! 4. `r_p = 1 / (1 + exp(A_p · f_p + B_p))`, an estimate of `P(a | a or b, x)` ([`Sigmoid`]);
 //! 5. the probabilities nearest to all `r_p` ([`couple`]), then to the power of `1 / temperature`.
+//!
+//! Where there are too many labels for pairs, `p` is a class, `f_p` over 0 speaks for it against all others, and the
+//! probabilities are the odds `r_p / (1 − r_p)` over their sum ([`normalised_odds`]).
+//!
+//! The support vectors of an exact machine are the clips that its optimum needs. Those of a low-rank one are landmarks that
+//! were drawn beforehand; it is the same function of them.
 //!
 //! Every sum has a fixed order and every `exp` comes from `libm`, so that a vector has the same probabilities, to the
 //! last bit, on every machine.
@@ -18,5 +24,5 @@ mod machine;
 mod probability;
 
 pub use classifier::SvmClassifier;
-pub use machine::{Svm, SvmParameters, standardise};
-pub use probability::{Sigmoid, couple, pairs, tempered};
+pub use machine::{Scheme, Svm, SvmParameters, standardise};
+pub use probability::{Sigmoid, couple, normalised_odds, pairs, tempered};

@@ -8,6 +8,9 @@
 //! [`couple`]: the second approach of T.-F. Wu, C.-J. Lin and R. C. Weng, "Probability estimates for multi-class classification
 //! by pairwise coupling", JMLR 5, 2004, which libsvm uses too: the `p` with `Σ p_i = 1` that makes
 //! `Σ_i Σ_{j≠i} (r_ji·p_i − r_ij·p_j)²` least, `r_ij` being the estimate of `P(i | i or j)`.
+//!
+//! [`normalised_odds`]: for machines of one class against the rest; with one slope for all of them it is the softmax of the
+//! decision values, as in C. Guo et al. 2017.
 
 /// `P(first | f) = 1 / (1 + exp(a·f + b))`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -160,6 +163,15 @@ pub fn couple(pairwise: &[f64], n_classes: usize) -> Vec<f64> {
     normalise(p)
 }
 
+/// Probability of each class from the decision value of its machine against the rest and the sigmoid of that machine: the odds
+/// `r / (1 − r) = exp(−(a·f + b))` of each over the sum of all. Never NaN for finite values.
+#[must_use]
+pub fn normalised_odds(machines: impl Iterator<Item = (f64, Sigmoid)>) -> Vec<f64> {
+    let logarithms: Vec<f64> = machines.map(|(f, Sigmoid { a, b })| -(f * a + b)).collect();
+    let largest = logarithms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    normalise(logarithms.into_iter().map(|logarithm| libm::exp(logarithm - largest)).collect())
+}
+
 /// `p_i^(1/temperature)`, normalised: over 1 flattens, under 1 sharpens, 1 leaves the bits as they are.
 ///
 /// As C. Guo et al., "On calibration of modern neural networks", 2017, on logarithms of probabilities.
@@ -267,6 +279,19 @@ mod tests {
             let worst = found.iter().zip(&case.probabilities).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(worst < 1e-9, "{} classes, {}: {worst:e}", case.n_classes, case.kind);
         }
+    }
+
+    #[test]
+    fn odds_against_the_rest_are_shared_out() {
+        let sigmoid = Sigmoid { a: -2.0, b: 0.0 };
+        let p = normalised_odds([1.0, -1.0, 0.0].map(|f| (f, sigmoid)).into_iter());
+        let total = 2.0_f64.exp() + (-2.0_f64).exp() + 1.0;
+        for (p, odds) in p.iter().zip([2.0_f64.exp(), (-2.0_f64).exp(), 1.0]) {
+            assert!((p - odds / total).abs() < 1e-15, "{p}");
+        }
+        // No machine claims the clip, and none overflows.
+        let p = normalised_odds([-1e200, -1e200, -3e200].map(|f| (f, sigmoid)).into_iter());
+        assert_eq!(p, [0.5, 0.5, 0.0]);
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub(crate) struct VersionList {
 /// Every model of this server
 #[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = 200, description = "The models", body = ModelList)))]
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
-    Json(ModelList { models: app.engine().slots().iter().map(ModelSlot::status).collect() })
+    Json(ModelList { models: app.engine().slots().iter().map(|slot| slot.status()).collect() })
 }
 
 /// One model
@@ -55,10 +55,9 @@ pub(crate) async fn versions(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Json<VersionList>, Rejection> {
-    let kind = app.engine().slot_named(&name)?.kind();
+    let slot = app.engine().slot_named(&name)?;
     let list = move || {
-        let slot = app.engine().slot(kind).ok_or(Rejection::UnknownModel)?;
-        let current = slot.get().map(|model| model.identity().version.clone());
+        let current = slot.get().map(|model| model.version().to_owned());
         let versions = slot.versions()?.into_iter().map(|(version, loaded)| VersionStatus {
             current: current.as_ref() == Some(&version),
             version,
@@ -76,7 +75,7 @@ pub(crate) struct Alive {
     status: &'static str,
 }
 
-/// Every model is ready.
+/// The server is ready to predict.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Ready {
     /// `ready`.
@@ -103,19 +102,18 @@ pub(crate) async fn alive() -> Json<Alive> {
     Json(Alive { status: "alive" })
 }
 
-/// Whether every model is loaded and has predicted a test tone
-#[utoipa::path(get, path = "/readyz", tag = "service", responses((status = 200, description = "They are", body = Ready), (status = 503, description = "One is not, or the server is stopping", body = Problem, content_type = "application/problem+json")))]
+/// Whether the models that this server must have are loaded, and have predicted a test tone
+#[utoipa::path(get, path = "/readyz", tag = "service", responses((status = 200, description = "They are, and what is not ready of the others", body = Ready), (status = 503, description = "One is not, or the server is stopping", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, Rejection> {
     if app.is_stopping() {
         return Err(Rejection::STOPPING);
     }
-    let mut models = BTreeMap::new();
-    for slot in app.engine().slots() {
-        let version = slot.ready()?.identity().version.clone();
-        let status = ModelReady { ready: true, version: Some(version), problem: slot.problem() };
-        models.insert(slot.kind().name().to_owned(), status);
-    }
-    Ok(Json(Ready { status: "ready", models }))
+    app.engine().registry().ready()?;
+    let of = |slot: &Arc<ModelSlot>| {
+        let version = slot.get().map(|model| model.version().to_owned());
+        (slot.name().to_string(), ModelReady { ready: version.is_some(), version, problem: slot.problem() })
+    };
+    Ok(Json(Ready { status: "ready", models: app.engine().slots().iter().map(of).collect() }))
 }
 
 /// Every kind of problem.

@@ -11,7 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt as _, stream};
-use models::{Classifier, Explain};
+use models::Explain;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -22,7 +22,7 @@ use super::{
 use crate::{
     App, Rejection,
     config::ModelKind,
-    engine::{Input, PredictRequest, pool::Permit, response::PredictResponse, slot::ModelSlot},
+    engine::{Input, PredictRequest, model::Model, pool::Permit, response::PredictResponse},
     http::{admission, middleware::CACHE},
     rejection::Problem,
 };
@@ -69,7 +69,7 @@ pub(crate) struct AudioJson {
     responses((status = 200, description = "The prediction", body = PredictResponse), Problems)
 )]
 pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    predict_one(&app, |_| Ok(ModelKind::Svm), None, request).await
+    predict_one(&app, ModelKind::Svm.name(), None, request).await
 }
 
 /// Predict the label of a file by VGG19
@@ -80,7 +80,7 @@ pub(crate) async fn predict(State(app): State<Arc<App>>, request: Request) -> Re
     responses((status = 200, description = "The prediction", body = PredictResponse), Problems)
 )]
 pub(crate) async fn vgg(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    predict_one(&app, |_| Ok(ModelKind::Vgg19), None, request).await
+    predict_one(&app, ModelKind::Vgg19.name(), None, request).await
 }
 
 /// Predict the label of a file by a model
@@ -95,7 +95,7 @@ pub(crate) async fn by_model(
     Path(name): Path<String>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    predict_one(&app, |app| app.engine().slot_named(&name).map(ModelSlot::kind), None, request).await
+    predict_one(&app, &name, None, request).await
 }
 
 /// Predict the label of a file by a version of a model
@@ -110,7 +110,7 @@ pub(crate) async fn by_version(
     Path((name, version)): Path<(String, String)>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    predict_one(&app, |app| app.engine().slot_named(&name).map(ModelSlot::kind), Some(version), request).await
+    predict_one(&app, &name, Some(version), request).await
 }
 
 /// A form with many files, for the description of the API.
@@ -147,7 +147,7 @@ pub(crate) struct BatchLine {
     responses((status = 200, description = "A line for each file", body = BatchLine, content_type = "application/x-ndjson"), Problems)
 )]
 pub(crate) async fn predict_batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    predict_many(app, ModelKind::Svm, request).await
+    predict_many(app, ModelKind::Svm.name(), request).await
 }
 
 /// Predict the labels of many files by VGG19
@@ -158,7 +158,24 @@ pub(crate) async fn predict_batch(State(app): State<Arc<App>>, request: Request)
     responses((status = 200, description = "A line for each file", body = BatchLine, content_type = "application/x-ndjson"), Problems)
 )]
 pub(crate) async fn vgg_batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    predict_many(app, ModelKind::Vgg19, request).await
+    predict_many(app, ModelKind::Vgg19.name(), request).await
+}
+
+/// Predict the labels of many files by a model
+///
+/// One JSON object on each line, each as soon as it is ready; `index` is that of the file.
+#[utoipa::path(
+    post, path = "/v1/models/{name}/predict/batch", tag = "models",
+    params(("name" = String, Path, example = "svm"), ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
+    request_body(description = "The files", content = FilesForm, content_type = "multipart/form-data"),
+    responses((status = 200, description = "A line for each file", body = BatchLine, content_type = "application/x-ndjson"), Problems)
+)]
+pub(crate) async fn batch_by_model(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    request: Request,
+) -> Result<Response, Rejection> {
+    predict_many(app, &name, request).await
 }
 
 /// Reads a file, in whichever way the head says that it is sent, if there is a permit for it. It is taken out of the body on a
@@ -173,20 +190,15 @@ pub(super) async fn read_audio(app: &App, head: &Parts, body: &mut Body) -> Resu
     Ok(Input::Audio { read, reservation: Some(reservation) })
 }
 
-/// Predicts one file. `find` says by which model.
-async fn predict_one(
-    app: &App,
-    find: impl FnOnce(&App) -> Result<ModelKind, Rejection>,
-    version: Option<String>,
-    request: Request,
-) -> Result<Response, Rejection> {
+/// Predicts one file by the model of that name.
+async fn predict_one(app: &App, name: &str, version: Option<String>, request: Request) -> Result<Response, Rejection> {
     let request = admission::admit(app, request, async |head, body| {
-        let kind = find(app)?;
+        app.engine().slot_named(name)?;
         let query: PredictQuery = admission::query(&head.uri)?;
         let version = version.or_else(|| admission::named_version(&head.headers));
-        let model = app.engine().model(kind, version).await?;
-        let explain = query.explain.as_deref().map(|label| explained(label, kind, &*model)).transpose()?;
-        Ok(PredictRequest { kind, model, input: read_audio(app, head, body).await?, explain })
+        let model = app.engine().model(name, version).await?;
+        let explain = query.explain.as_deref().map(|label| explained(label, &model)).transpose()?;
+        Ok(PredictRequest { model, input: read_audio(app, head, body).await?, explain })
     })
     .await?;
     let response = admission::within(app, async |permit| app.engine().predict_json(&permit, request).await).await?;
@@ -196,8 +208,8 @@ async fn predict_one(
 }
 
 /// The label that `explain` names.
-fn explained(label: &str, kind: ModelKind, model: &dyn Classifier) -> Result<Explain, Rejection> {
-    if !kind.explains() {
+fn explained(label: &str, model: &Model) -> Result<Explain, Rejection> {
+    if !model.kind().explains() {
         return Err(Rejection::BadQuery {
             problem: "`explain` is for the network; the SVM has no such map".to_owned(),
         });
@@ -213,9 +225,9 @@ fn explained(label: &str, kind: ModelKind, model: &dyn Classifier) -> Result<Exp
 
 /// Predicts many files under one permit, as many at once as there are workers. Each line is sent as soon as it is ready; no
 /// more is begun while the client does not read, or once it has gone.
-async fn predict_many(app: Arc<App>, kind: ModelKind, request: Request) -> Result<Response, Rejection> {
+async fn predict_many(app: Arc<App>, name: &str, request: Request) -> Result<Response, Rejection> {
     let (model, files, reservation) = admission::admit(&app, request, async |head, body| {
-        let model = app.engine().model(kind, admission::named_version(&head.headers)).await?;
+        let model = app.engine().model(name, admission::named_version(&head.headers)).await?;
         let Encoding::Multipart { boundary } = Encoding::of(&head.headers)? else {
             return Err(Rejection::UnsupportedContentType {
                 hint: " (many files come as multipart/form-data, in fields `files`)",
@@ -226,7 +238,7 @@ async fn predict_many(app: Arc<App>, kind: ModelKind, request: Request) -> Resul
     })
     .await?;
     let at_once = app.engine().threads();
-    let batch = Arc::new(Batch { permit: app.engine().enter()?, app, kind, model });
+    let batch = Arc::new(Batch { permit: app.engine().enter()?, app, model });
     let lines = stream::iter(files.into_iter().enumerate()).map(move |(index, file)| {
         let (batch, _held) = (Arc::clone(&batch), &reservation);
         async move { batch.line(index, file).await }
@@ -238,8 +250,7 @@ async fn predict_many(app: Arc<App>, kind: ModelKind, request: Request) -> Resul
 struct Batch {
     app: Arc<App>,
     permit: Permit,
-    kind: ModelKind,
-    model: Arc<dyn Classifier>,
+    model: Arc<Model>,
 }
 
 impl Batch {
@@ -266,7 +277,7 @@ impl Batch {
         }
         let read = Box::new(|| Upload::new(Encoding::Raw, audio).into_audio());
         let input = Input::Audio { read, reservation: None };
-        let request = PredictRequest { kind: self.kind, model: Arc::clone(&self.model), input, explain: None };
+        let request = PredictRequest { model: Arc::clone(&self.model), input, explain: None };
         Ok(admission::deadline(&self.app, self.app.engine().predict_json(&self.permit, request)).await?.json)
     }
 }

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     Config, Error, Limits, Result, Role, Timeouts,
     config::{
-        Access, Artifacts, Compute, LogFormat, Setting, TelemetryConfig, Upstream, cores, join, seconds,
+        Access, Artifacts, Compute, LogFormat, ModelName, Setting, TelemetryConfig, Upstream, cores, join, seconds,
         seconds_or_never,
     },
 };
@@ -59,15 +59,15 @@ enum Command {
 
 #[derive(Debug, Subcommand)]
 enum ServeCommand {
-    /// Serve the SVM: POST /predict
+    /// Serve the SVM: POST /predict; and every other SVM by its name
     #[command(after_help = "Example:\n  serve svm --artifacts artifacts --listen 0.0.0.0:8081\n  \
                             curl -F audio_file=@song.mp3 http://127.0.0.1:8081/predict")]
     Svm(SvmArgs),
-    /// Serve VGG19: POST /vgg
+    /// Serve VGG19: POST /vgg; and every other VGG19 by its name
     #[command(after_help = "Example:\n  serve vgg --artifacts artifacts --listen 0.0.0.0:8082\n  \
                             curl -F audio_file=@song.mp3 http://127.0.0.1:8082/vgg")]
     Vgg(NetworkArgs),
-    /// Serve both models and the page from one process: POST /predict, POST /vgg, and http://127.0.0.1:8083 in a browser
+    /// Serve every model and the page from one process: POST /predict, POST /vgg, and http://127.0.0.1:8083 in a browser
     #[command(after_help = "Example:\n  serve all\n  then open http://127.0.0.1:8083 in a browser")]
     All(NetworkArgs),
     /// Serve the page, and forward POST /predict and POST /vgg to the servers of the models
@@ -182,16 +182,21 @@ struct CommonArgs {
 /// Options of the roles that compute.
 #[derive(Debug, Args)]
 struct ModelArgs {
-    /// Folder that `train` writes to (CURRENT in the folder of the model is served), or the folder of one version, or, in a
-    /// program built with the feature object-store, a URL: s3://, gs://, az://, http://
+    /// Folder that `train` writes to (CURRENT in the folder of each model is served), or the folder of one model or version, or, in
+    /// a program built with the feature object-store, a URL: s3://, gs://, az://, http://
     #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     artifacts: String,
 
-    /// Serve this version whatever CURRENT says
+    /// Name of a model to serve, which is that of its folder; may be repeated [default: every model of the folder]
+    #[arg(long, value_name = "NAME", env = "TONEARM_MODELS", value_delimiter = ',')]
+    model: Vec<ModelName>,
+
+    /// Serve this version of a model whatever CURRENT says
     #[arg(long, value_name = "VERSION", env = "TONEARM_MODEL_VERSION")]
     model_version: Option<String>,
 
-    /// How often CURRENT is read for a new version, which then replaces the old one; 0 for never
+    /// How often the folder is searched for new models, and CURRENT is read for a new version, which then replaces the old one; 0
+    /// for never
     #[arg(long, value_name = "SECONDS", env = "TONEARM_RELOAD_EVERY", default_value_t = 2.0, value_parser = seconds_or_never)]
     reload_every: f64,
 
@@ -311,7 +316,13 @@ fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
         limits: Limits { max_body_bytes: common.max_body_bytes, body_silence: silence, ..Limits::default() },
         timeouts: Timeouts { head: silence, grace: Duration::from_secs(common.grace) },
         compute: Compute::default(),
-        artifacts: Artifacts { address: String::new(), version: None, reload: Duration::ZERO, wait: true },
+        artifacts: Artifacts {
+            address: String::new(),
+            models: Vec::new(),
+            version: None,
+            reload: Duration::ZERO,
+            wait: true,
+        },
         access: Access { api_keys: common.api_key_file.clone(), cors_origins: common.cors_origin.clone() },
         telemetry: TelemetryConfig { log: common.log_format, otlp_endpoint: common.otlp_endpoint.clone() },
         upstream: None,
@@ -335,6 +346,11 @@ fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
             });
         }
     }
+    if config.artifacts.version.is_some() && config.artifacts.models.len() > 1 {
+        return Err(Error::Usage(
+            "--model-version names a version of one model; name that one alone with --model".into(),
+        ));
+    }
     Ok(if print { Task::Print(config.settings) } else { Task::Serve(Box::new(config)) })
 }
 
@@ -350,6 +366,7 @@ impl ModelArgs {
         config.compute.cache_bytes = usize::try_from(self.cache_bytes).unwrap_or(usize::MAX);
         config.artifacts = Artifacts {
             address: self.artifacts,
+            models: self.model,
             version: self.model_version,
             reload: Duration::from_secs_f64(self.reload_every),
             wait: self.wait_for_artifact,
@@ -520,6 +537,24 @@ mod tests {
         assert!(config(&["serve", "svm", "--device", "flex"]).is_err());
         let error = config(&["serve", "vgg", "--device", "abacus"]).expect_err("there is none").to_string();
         assert!(error.contains("abacus") && error.contains("flex, ndarray, wgpu, cuda"), "{error}");
+    }
+
+    #[test]
+    fn models_are_named_one_by_one_or_together() {
+        let models = |args: &[&str]| {
+            let config = config(&[&["serve", "all"], args].concat())?;
+            Ok::<_, Error>(config.artifacts.models.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert!(models(&[]).expect("valid").is_empty());
+        assert_eq!(models(&["--model", "dances", "--model", "a.b-c_9"]).expect("valid"), ["dances", "a.b-c_9"]);
+        assert_eq!(models(&["--model", "svm,dances"]).expect("valid"), ["svm", "dances"]);
+        let long = "x".repeat(65);
+        for bad in ["", ".x", "../x", "a/b", "Dances", "dänces", "a b", "0123456789ab", &long] {
+            assert!(matches!(models(&["--model", bad]), Err(Error::Usage(_))), "{bad}");
+        }
+        let version = ["--model-version", "0123456789ab"];
+        assert!(models(&[&version[..], &["--model", "dances"]].concat()).is_ok());
+        assert!(models(&[&version[..], &["--model", "dances,svm"]].concat()).is_err());
     }
 
     #[test]

@@ -10,7 +10,11 @@ use tokio::{
 
 use crate::{
     App, Config, Error, Result, Role,
-    engine::slot::{self, ModelSlot, Refreshed, Source},
+    engine::{
+        model::Model,
+        registry::Found,
+        slot::{self, ModelSlot, Refreshed, Source},
+    },
     http::server,
     repository::Repository,
     router, telemetry,
@@ -33,12 +37,7 @@ pub fn run(config: &Config) -> Result<()> {
     };
     let app = Arc::new(App::of(config, source.as_ref())?);
     // Before the address is taken: a process without a model is not to seem alive, unless told to.
-    for slot in app.engine().slots() {
-        match slot.refresh() {
-            Err(error) if config.artifacts.wait => tracing::warn!("{error}"),
-            refreshed => drop(refreshed?),
-        }
-    }
+    load(&app, config.artifacts.wait)?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build().map_err(system("the async runtime"))?;
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate()).map_err(system("the handler of SIGTERM"))?;
@@ -51,8 +50,11 @@ pub fn run(config: &Config) -> Result<()> {
         let own = if own.is_empty() { "none".to_owned() } else { own.join("; ") };
         tracing::info!("settings other than the defaults: {own}");
         if !config.artifacts.reload.is_zero() {
-            for index in 0..app.engine().slots().len() {
-                task::spawn(follow(Arc::clone(&app), index, config.artifacts.reload));
+            for slot in app.engine().slots() {
+                task::spawn(follow(slot, config.artifacts.reload));
+            }
+            if app.engine().registry().is_open() {
+                task::spawn(find(Arc::clone(&app), config.artifacts.reload));
             }
         }
         if let Some(gateway) = app.gateway() {
@@ -80,32 +82,121 @@ fn source(config: &Config) -> Result<Source> {
     let repository = Repository::open(&config.artifacts.address);
     let repository = repository.map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;
     let (device, pinned) = (config.compute.device, config.artifacts.version.clone());
-    Ok(Source { repository: Arc::new(repository), device, pinned })
+    Ok(Source { repository: Arc::new(repository), device, models: config.artifacts.models.clone(), pinned })
 }
 
-/// Reads `CURRENT` of a model again and again, and logs each problem once.
-async fn follow(app: Arc<App>, index: usize, every: time::Duration) {
+/// Finds the models and loads each. One that the process must have stops it, unless it is to wait; of the others, one is enough.
+fn load(app: &App, wait: bool) -> Result<()> {
+    let registry = app.engine().registry();
+    let mut problem = None;
+    let found = match registry.find() {
+        Ok(found) => found,
+        Err(error) if wait => {
+            tracing::warn!("{error}");
+            Found::default()
+        }
+        Err(error) => return Err(error),
+    };
+    found.problems.iter().for_each(|problem| tracing::warn!("{problem}"));
+    let loaded_already: Vec<_> = found.added.iter().map(|(slot, _)| Arc::clone(slot)).collect();
+    for (_, loaded) in found.added {
+        if let Err(error) = loaded {
+            tracing::warn!("{error}");
+            problem.get_or_insert(error);
+        }
+    }
+    for slot in registry.slots() {
+        if !loaded_already.iter().any(|loaded| Arc::ptr_eq(loaded, &slot)) {
+            match slot.refresh() {
+                Err(error) if wait => tracing::warn!("{error}"),
+                refreshed => drop(refreshed?),
+            }
+        }
+        if let Some(model) = slot.get() {
+            warn_of(&model);
+        }
+    }
+    match problem {
+        Some(error) if !wait && registry.slots().iter().all(|slot| slot.get().is_none()) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Logs what a reader of a model's answers must know.
+fn warn_of(model: &Model) {
+    if let Some(warning) = &model.info().provenance.warning {
+        tracing::warn!(model = %model.name(), version = model.version(), "{warning}");
+    }
+}
+
+/// Logs a problem, unless it is the one that was logged last.
+fn log_once(logged: &mut String, problem: String) {
+    if problem != *logged {
+        tracing::warn!("{problem}");
+        *logged = problem;
+    }
+}
+
+/// Reads `CURRENT` of a model again and again until the model is retired, and logs each problem once.
+async fn follow(slot: Arc<ModelSlot>, every: time::Duration) {
     let mut logged = String::new();
     loop {
         time::sleep(every).await;
-        let refreshed = task::spawn_blocking({
-            let app = Arc::clone(&app);
-            move || app.engine().slots().get(index).map(ModelSlot::refresh)
-        });
-        match refreshed.await {
-            Ok(Some(Ok(Refreshed::Replaced(identity)))) => {
+        if slot.is_retired() {
+            return;
+        }
+        let refreshing = Arc::clone(&slot);
+        match task::spawn_blocking(move || refreshing.refresh()).await {
+            Ok(Ok(Refreshed::Replaced(identity))) => {
                 logged.clear();
                 tracing::info!(model = identity.name, version = identity.version, "a new version is in use");
-            }
-            Ok(Some(Ok(Refreshed::Unchanged)) | None) => {}
-            Ok(Some(Err(error))) => {
-                let problem = error.to_string();
-                if problem != logged {
-                    tracing::warn!("{problem}");
-                    logged = problem;
+                if let Some(model) = slot.get() {
+                    warn_of(&model);
                 }
             }
+            Ok(Ok(Refreshed::Unchanged)) => {}
+            Ok(Err(error)) => log_once(&mut logged, error.to_string()),
             Err(error) => tracing::error!(%error, "loading the artifact panicked"),
+        }
+    }
+}
+
+/// Searches for new models, and for those that are gone, again and again, and logs each problem once.
+async fn find(app: Arc<App>, every: time::Duration) {
+    let mut logged = String::new();
+    loop {
+        time::sleep(every).await;
+        let searching = Arc::clone(&app);
+        let found = match task::spawn_blocking(move || searching.engine().registry().find()).await {
+            Ok(Ok(found)) => found,
+            Ok(Err(error)) => {
+                log_once(&mut logged, error.to_string());
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(%error, "searching for models panicked");
+                continue;
+            }
+        };
+        match found.problems.is_empty() {
+            true => logged.clear(),
+            false => log_once(&mut logged, found.problems.join("; ")),
+        }
+        for (slot, loaded) in found.added {
+            match loaded {
+                Ok(_) => {
+                    let version = slot.get().map(|model| model.version().to_owned());
+                    tracing::info!(model = %slot.name(), version, "a new model is served");
+                }
+                Err(error) => tracing::warn!("{error}"),
+            }
+            if let Some(model) = slot.get() {
+                warn_of(&model);
+            }
+            task::spawn(follow(slot, every));
+        }
+        for name in found.retired {
+            tracing::info!(model = %name, "a model is gone, and is served no more");
         }
     }
 }
@@ -118,13 +209,13 @@ fn announce(app: &App, address: &str, config: &Config) {
         .iter()
         .map(|slot| match slot.get() {
             Some(model) => {
-                let fingerprint = model.identity().fingerprint.to_string();
-                let prefix = fingerprint.get(..12).unwrap_or(&fingerprint);
+                let fingerprint = &model.info().fingerprint;
+                let prefix = fingerprint.get(..12).unwrap_or(fingerprint);
                 let device =
-                    if slot.kind().batches() { format!(", device {}", config.compute.device) } else { String::new() };
-                format!("model {}, features {prefix}{device}", model.identity())
+                    if model.kind().batches() { format!(", device {}", config.compute.device) } else { String::new() };
+                format!("model {model}, features {prefix}{device}")
             }
-            None => format!("waiting for an artifact of {}", slot.kind().name()),
+            None => format!("waiting for an artifact of {}", slot.name()),
         })
         .collect();
     let role = config.role.name();

@@ -16,7 +16,7 @@ use features::ClipFeatures;
 use models::{Classifier, Explain, PredictOutput, PredictRequest};
 use tokio::sync::oneshot;
 
-use super::pool::lock;
+use super::{model::Model, pool::lock};
 use crate::{Rejection, telemetry::Metrics};
 
 /// Collects requests and predicts them in batches.
@@ -43,7 +43,7 @@ struct BatchQueue {
 
 #[derive(Debug)]
 struct QueuedRequest {
-    model: Arc<dyn Classifier>,
+    model: Arc<Model>,
     features: ClipFeatures,
     explain: Option<Explain>,
     since: Instant,
@@ -72,7 +72,7 @@ impl Batcher {
     /// [`Batcher::finish`].
     pub async fn predict(
         &self,
-        model: Arc<dyn Classifier>,
+        model: Arc<Model>,
         features: ClipFeatures,
         explain: Option<Explain>,
     ) -> Result<PredictOutput, Rejection> {
@@ -148,8 +148,8 @@ impl Shared {
         }
         self.metrics.batch_size.observe(batch.len() as f64);
         let start = Instant::now();
-        let outputs = catch_unwind(AssertUnwindSafe(|| predict_batch(&*model, &batch)));
-        self.metrics.inference(&model.identity().name, start.elapsed());
+        let outputs = catch_unwind(AssertUnwindSafe(|| predict_batch(&**model, &batch)));
+        self.metrics.inference(model.name(), start.elapsed());
         let Ok(outputs) = outputs else {
             // One clip is no reason to fail the others. Where it is alone its sender is dropped, which says so.
             if batch.len() > 1 {

@@ -9,6 +9,7 @@ use axum::body::Bytes;
 use clru::{CLruCache, CLruCacheConfig, WeightScale};
 
 use super::pool::lock;
+use crate::config::ModelName;
 
 /// What is counted for an entry beside its bytes: its nodes in the map and in the list, and their allocations.
 const OVERHEAD: usize = 256;
@@ -20,6 +21,8 @@ const LARGEST_SHARE: usize = 4;
 pub struct ResponseKey {
     /// SHA-256 of the audio as it was sent.
     pub audio: [u8; 32],
+    /// Name of the model, which the response has.
+    pub model: ModelName,
     /// Version of the model, which names the artifact by its content.
     pub version: String,
     /// The options of the request, such as the label that is explained; empty for the plain response.
@@ -114,7 +117,9 @@ impl std::fmt::Debug for ResponseCache {
 
 /// Bytes that an entry takes.
 fn cost(key: &ResponseKey, response: &[u8]) -> usize {
-    [key.version.len(), key.variant.len(), response.len()].into_iter().fold(OVERHEAD, usize::saturating_add)
+    [key.model.len(), key.version.len(), key.variant.len(), response.len()]
+        .into_iter()
+        .fold(OVERHEAD, usize::saturating_add)
 }
 
 #[cfg(test)]
@@ -125,9 +130,15 @@ mod tests {
     };
 
     use super::*;
+    use crate::config::ModelKind;
 
     fn key(track: u8) -> ResponseKey {
-        ResponseKey { audio: [track; 32], version: "v".to_owned(), variant: String::new() }
+        ResponseKey {
+            audio: [track; 32],
+            model: ModelKind::Svm.into(),
+            version: "v".to_owned(),
+            variant: String::new(),
+        }
     }
 
     /// A response that takes `bytes` bytes with its key.
@@ -142,6 +153,7 @@ mod tests {
         assert_eq!(cache.get(&key(1)).as_deref(), Some(&b"blues"[..]));
         assert_eq!(cache.get(&key(2)), None);
         assert_eq!(cache.get(&ResponseKey { version: "w".to_owned(), ..key(1) }), None);
+        assert_eq!(cache.get(&ResponseKey { model: ModelKind::Vgg19.into(), ..key(1) }), None);
         assert_eq!(cache.get(&ResponseKey { variant: "explain=jazz".to_owned(), ..key(1) }), None);
         cache.put(key(1), b"jazz");
         assert_eq!(cache.get(&key(1)).as_deref(), Some(&b"jazz"[..]));

@@ -7,13 +7,15 @@
 //! |---|---|---|
 //! | the response of before, for a file that is sent again | [`cache`] | [`pool`] |
 //! | audio → clip → features | `features` | [`pool`] |
-//! | features → prediction | the version of a model in its [`slot`] | [`pool`], or the thread of the [`batcher`] for a network |
+//! | features → prediction | the version of a [`model`] in its [`slot`] | [`pool`], or the thread of the [`batcher`] for a network |
 //! | prediction → JSON | [`response`] | async |
 
 pub mod batcher;
 pub mod budget;
 pub mod cache;
+pub mod model;
 pub mod pool;
+pub mod registry;
 pub mod response;
 pub mod slot;
 
@@ -21,7 +23,7 @@ use std::{sync::Arc, time::Instant};
 
 use axum::body::Bytes;
 use features::{Clip, ClipFeatures, Extractor, decode, dsp::resample::SAMPLE_RATES};
-use models::{Classifier, Explain, PredictOutput};
+use models::{Explain, PredictOutput};
 use prometheus_client::metrics::histogram::Histogram;
 use sha2::{Digest as _, Sha256};
 use tracing::Instrument as _;
@@ -30,7 +32,9 @@ use self::{
     batcher::Batcher,
     budget::{Budget, Reservation},
     cache::{ResponseCache, ResponseKey},
+    model::Model,
     pool::{CancellationToken, Permit, Pool, PoolError},
+    registry::Registry,
     response::PredictResponse,
     slot::{ModelSlot, Source},
 };
@@ -43,7 +47,7 @@ use crate::{
 /// The models of a process, and all that predictions share: workers, batches, cached responses, memory for uploads.
 #[derive(Debug)]
 pub struct Engine {
-    slots: Vec<ModelSlot>,
+    registry: Registry,
     pool: Pool,
     batcher: Batcher,
     cache: ResponseCache,
@@ -55,10 +59,8 @@ pub struct Engine {
 
 /// What is to be predicted, and by which model.
 pub struct PredictRequest {
-    /// Which model.
-    pub kind: ModelKind,
-    /// Which version of it.
-    pub model: Arc<dyn Classifier>,
+    /// Which version of which model.
+    pub model: Arc<Model>,
     /// What it is to predict.
     pub input: Input,
     /// The label to explain, if any.
@@ -104,14 +106,18 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::System`] when there are no more threads.
-    pub fn new(kinds: &[ModelKind], limits: &Limits, compute: &Compute, source: Option<&Source>) -> Result<Self> {
+    pub fn new(
+        kinds: &'static [ModelKind],
+        limits: &Limits,
+        compute: &Compute,
+        source: Option<&Source>,
+    ) -> Result<Self> {
         let metrics = Arc::new(Metrics::new());
         let system = |what| move |source| Error::System { what, source };
         // Without a model nothing is computed, and one idle worker is enough.
         let threads = if kinds.is_empty() { 1 } else { compute.threads };
-        let slot = |&kind: &ModelKind| ModelSlot::new(kind, source.cloned(), Arc::clone(&metrics));
         Ok(Self {
-            slots: kinds.iter().map(slot).collect(),
+            registry: Registry::new(kinds, source.cloned(), Arc::clone(&metrics)),
             pool: Pool::new(threads, compute.queue, Arc::clone(&metrics)).map_err(system("the workers"))?,
             batcher: Batcher::new(compute.max_batch, compute.batch_delay, Arc::clone(&metrics))
                 .map_err(system("the thread of the batcher"))?,
@@ -123,38 +129,40 @@ impl Engine {
         })
     }
 
-    /// The slots of all models.
+    /// The slots of the models, and where new ones are found.
     #[must_use]
-    pub fn slots(&self) -> &[ModelSlot] {
-        &self.slots
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 
-    /// The slot of a model, if this process has it.
+    /// The slots of all models: `svm` and `vgg19` first, then the others in the order of their names.
     #[must_use]
-    pub fn slot(&self, kind: ModelKind) -> Option<&ModelSlot> {
-        self.slots.iter().find(|slot| slot.kind() == kind)
+    pub fn slots(&self) -> Vec<Arc<ModelSlot>> {
+        self.registry.slots()
     }
 
-    /// The slot of the model of that name.
+    /// The slot of the model that has the name of a kind, if this process has it.
+    #[must_use]
+    pub fn slot(&self, kind: ModelKind) -> Option<Arc<ModelSlot>> {
+        self.registry.get(kind.name())
+    }
+
+    /// The slot of the model of that name. The name is compared with those that there are, and used for nothing else.
     ///
     /// # Errors
     /// [`Rejection::UnknownModel`].
-    pub(crate) fn slot_named(&self, name: &str) -> Result<&ModelSlot, Rejection> {
-        ModelKind::named(name).and_then(|kind| self.slot(kind)).ok_or(Rejection::UnknownModel)
+    pub(crate) fn slot_named(&self, name: &str) -> Result<Arc<ModelSlot>, Rejection> {
+        self.registry.get(name).ok_or(Rejection::UnknownModel)
     }
 
-    /// A version of a model, or the one in use where none is named.
+    /// A version of the model of that name, or the one in use where none is named.
     ///
     /// # Errors
     /// [`Rejection::UnknownModel`], [`Rejection::UnknownVersion`], [`Rejection::NotReady`].
-    pub(crate) async fn model(
-        self: &Arc<Self>,
-        kind: ModelKind,
-        version: Option<String>,
-    ) -> Result<Arc<dyn Classifier>, Rejection> {
-        let Some(version) = version else { return self.slot(kind).ok_or(Rejection::UnknownModel)?.ready() };
-        let engine = Arc::clone(self);
-        let load = move || engine.slot(kind).ok_or(Rejection::UnknownModel)?.version(&version);
+    pub(crate) async fn model(&self, name: &str, version: Option<String>) -> Result<Arc<Model>, Rejection> {
+        let slot = self.slot_named(name)?;
+        let Some(version) = version else { return slot.ready() };
+        let load = move || slot.version(&version);
         tokio::task::spawn_blocking(load).await.unwrap_or_else(|error| Err(Rejection::internal(error)))
     }
 
@@ -262,7 +270,8 @@ impl Engine {
         request: PredictRequest,
         use_cache: bool,
     ) -> Result<PredictResult, Rejection> {
-        let PredictRequest { kind, model, input, explain } = request;
+        let PredictRequest { model, input, explain } = request;
+        let batches = model.kind().batches();
         let (step, audio, key) = match input {
             Input::Features(features) => (Step::Extracted(features), None, None),
             Input::Audio { read, reservation } => {
@@ -271,7 +280,8 @@ impl Engine {
                     let audio = read()?;
                     let key = use_cache.then(|| ResponseKey {
                         audio: Sha256::digest(&audio).into(),
-                        version: model.identity().version.clone(),
+                        model: model.name().clone(),
+                        version: model.version().to_owned(),
                         variant: explain.map_or_else(String::new, |explain| format!("{explain:?}")),
                     });
                     if let Some(key) = &key {
@@ -284,10 +294,10 @@ impl Engine {
                     let decoded = engine.decode(token, &audio)?;
                     drop((audio, reservation));
                     let features = engine.extract(token, model.extractor(), &decoded.clip)?;
-                    let step = if kind.batches() {
+                    let step = if batches {
                         Step::Extracted(features)
                     } else {
-                        Step::Predicted(engine.infer(token, &*model, &features, explain)?)
+                        Step::Predicted(engine.infer(token, &model, &features, explain)?)
                     };
                     Ok((step, Some(decoded.info), key))
                 };
@@ -297,17 +307,17 @@ impl Engine {
         let output = match step {
             Step::Cached(json) => return Ok(PredictResult::Cached(json)),
             Step::Predicted(output) => output,
-            Step::Extracted(features) if kind.batches() => {
+            Step::Extracted(features) if batches => {
                 let predict = self.batcher.predict(Arc::clone(&model), features, explain);
                 predict.instrument(telemetry::step("infer")).await?
             }
             Step::Extracted(features) => {
                 let (engine, model) = (Arc::clone(self), Arc::clone(&model));
-                permit.run(move |token| engine.infer(token, &*model, &features, explain)).await??
+                permit.run(move |token| engine.infer(token, &model, &features, explain)).await??
             }
         };
-        slot::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
-        Ok(PredictResult::Predicted(Box::new(PredictResponse::new(&output, &*model, audio)), key))
+        model::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
+        Ok(PredictResult::Predicted(Box::new(PredictResponse::new(&output, model, audio)), key))
     }
 
     /// Decodes an audio file. To be called on a worker.
@@ -338,7 +348,7 @@ impl Engine {
     fn infer(
         &self,
         token: &CancellationToken,
-        model: &dyn Classifier,
+        model: &Model,
         features: &ClipFeatures,
         explain: Option<Explain>,
     ) -> Result<PredictOutput, Rejection> {
@@ -346,7 +356,7 @@ impl Engine {
         let request = models::PredictRequest { features, explain, cancelled: &cancelled };
         let start = Instant::now();
         let output = telemetry::step("infer").in_scope(|| model.predict_one(request));
-        self.metrics.inference(&model.identity().name, start.elapsed());
+        self.metrics.inference(model.name(), start.elapsed());
         Ok(output?)
     }
 

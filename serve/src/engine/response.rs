@@ -1,11 +1,15 @@
 //! [`PredictResponse`]: the prediction for a clip, as JSON shows it.
 
+use std::sync::Arc;
+
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use features::{Fingerprint, decode::AudioInfo};
 use labels::LabelSet;
-use models::{Classifier, Explanation, Identity, PredictOutput};
+use models::{Explanation, PredictOutput};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
+
+use super::model::{Model, ModelInfo, serialize_info};
 
 /// The prediction for a clip.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,8 +24,9 @@ pub struct PredictResponse {
     #[serde(rename = "segments")]
     pub windows: Vec<WindowResponse>,
     /// The model that predicted it.
-    #[schema(value_type = ModelSchema)]
-    pub model: Identity,
+    #[serde(serialize_with = "serialize_info")]
+    #[schema(value_type = ModelInfo)]
+    pub model: Arc<Model>,
     /// SHA-256 of the features that the model predicted from; `train inspect --json` gives the same for the same file.
     #[schema(value_type = String)]
     pub features_digest: Fingerprint,
@@ -99,7 +104,7 @@ impl Serialize for Probabilities {
 
 impl PredictResponse {
     /// Puts the labels of `model` to its output.
-    pub(crate) fn new(output: &PredictOutput, model: &dyn Classifier, audio: Option<AudioInfo>) -> Self {
+    pub(crate) fn new(output: &PredictOutput, model: Arc<Model>, audio: Option<AudioInfo>) -> Self {
         let (labels, prediction) = (model.labels(), &output.prediction);
         let probabilities = Probabilities::new(labels, &prediction.probabilities);
         let windows = prediction.windows.iter().map(|window| {
@@ -115,10 +120,10 @@ impl PredictResponse {
             predicted_genre: probabilities.best(),
             windows: windows.collect(),
             probabilities,
-            model: model.identity().clone(),
             features_digest: prediction.features_digest.clone(),
             audio,
             explanation: output.explanation.as_ref().map(|found| ExplanationResponse::new(found, labels)),
+            model,
         }
     }
 }
@@ -141,21 +146,6 @@ impl ExplanationResponse {
 /// Base64 of little-endian f32, as clients of the old service decode it.
 pub(crate) fn base64_of<'a>(values: impl IntoIterator<Item = &'a f32>) -> String {
     BASE64_STANDARD.encode(values.into_iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>())
-}
-
-/// A version of a model.
-#[derive(ToSchema)]
-#[schema(as = Model)]
-#[expect(dead_code, reason = "it stands for models::Identity in the description of the API")]
-pub(crate) struct ModelSchema {
-    /// `svm` or `vgg19`.
-    #[schema(example = "svm")]
-    name: String,
-    /// 12 hexadecimal digits that name the content of its artifact.
-    #[schema(example = "0123456789ab")]
-    version: String,
-    /// Fingerprint of the features that it takes.
-    fingerprint: String,
 }
 
 /// What was decoded.

@@ -3,16 +3,26 @@
 use std::{
     collections::VecDeque,
     path::Path,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use features::Clip;
-use models::{Classifier, Identity, Prediction, artifact::Artifact, vgg19::Backend};
+use models::{Identity, vgg19::Backend};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::pool::lock;
-use crate::{Error, Rejection, Result, config::ModelKind, repository::Repository, telemetry::Metrics};
+use super::{
+    model::{Model, Provenance},
+    pool::lock,
+};
+use crate::{
+    Error, Rejection, Result,
+    config::{ModelKind, ModelName},
+    repository::Repository,
+    telemetry::Metrics,
+};
 
 /// Versions beside the one in use that stay loaded once a request has named them.
 const MAX_NAMED: usize = 2;
@@ -25,32 +35,50 @@ const MAX_PAUSE: u32 = 64;
 /// its last response is out.
 #[derive(Debug)]
 pub struct ModelSlot {
-    kind: ModelKind,
+    name: ModelName,
+    /// The kinds that it may have.
+    kinds: &'static [ModelKind],
+    required: bool,
     metrics: Arc<Metrics>,
     current: RwLock<Current>,
-    named: Mutex<VecDeque<Arc<dyn Classifier>>>,
+    named: Mutex<VecDeque<Arc<Model>>>,
     source: Option<Source>,
     /// Locked while `CURRENT` is read, by one thread at a time.
     broken: Mutex<Broken>,
+    retired: AtomicBool,
 }
 
 /// A model and the state of its slot.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ModelStatus {
-    /// `svm` or `vgg19`.
+    /// Its name: `svm`, `vgg19`, or that of the folder of its artifacts.
     #[schema(example = "svm")]
     pub(crate) name: String,
-    /// The route that predicts by it.
+    /// Its kind, `svm` or `vgg19`, once it is known.
+    #[serde(default)]
+    #[schema(example = "svm")]
+    pub(crate) kind: Option<String>,
+    /// The shortest route that predicts by it.
     #[schema(example = "/predict")]
     pub(crate) route: String,
+    /// The route that predicts by it, in the form that every model has.
+    #[serde(default)]
+    #[schema(example = "/v1/models/svm/predict")]
+    pub(crate) predict: String,
     /// `ready` or `unavailable`.
     pub(crate) state: Availability,
+    /// Whether it is ready.
+    #[serde(default)]
+    pub(crate) ready: bool,
     /// The version in use.
     pub(crate) version: Option<String>,
     /// Its labels.
     pub(crate) labels: Vec<String>,
     /// Fingerprint of the features that it takes.
     pub(crate) fingerprint: Option<String>,
+    /// What it was trained on, and how good it was found to be.
+    #[serde(flatten)]
+    pub(crate) provenance: Provenance,
     /// Why there is no version in use, or why a newer one is not.
     pub(crate) problem: Option<String>,
 }
@@ -69,24 +97,45 @@ pub(crate) enum Availability {
 /// Every model.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ModelList {
-    /// In the order of their roles.
+    /// `svm` and `vgg19` first, then the others in the order of their names.
     pub(crate) models: Vec<ModelStatus>,
 }
 
-/// Where versions come from.
+impl ModelStatus {
+    /// That of a model that is not loaded.
+    pub(crate) fn waiting(name: &ModelName, kind: Option<ModelKind>, problem: Option<String>) -> Self {
+        Self {
+            name: name.to_string(),
+            kind: kind.map(|kind| kind.name().to_owned()),
+            route: name.route(),
+            predict: name.predict_route(),
+            state: Availability::Unavailable,
+            ready: false,
+            version: None,
+            labels: Vec::new(),
+            fingerprint: None,
+            provenance: Provenance::default(),
+            problem,
+        }
+    }
+}
+
+/// Where models come from.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// The artifacts.
     pub repository: Arc<Repository>,
-    /// What computes the model, if it is a network.
+    /// What computes a model, if it is a network.
     pub device: Backend,
+    /// The models to serve; every one that the repository holds, if none is named.
+    pub models: Vec<ModelName>,
     /// The version to serve whatever `CURRENT` says.
     pub pinned: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct Current {
-    model: Option<Arc<dyn Classifier>>,
+    model: Option<Arc<Model>>,
     /// Why there is none, or why a newer one is not in use.
     problem: Option<String>,
 }
@@ -109,21 +158,55 @@ pub enum Refreshed {
 }
 
 impl ModelSlot {
-    /// Without a model; one is [`put`](ModelSlot::put), or comes by [`refresh`](ModelSlot::refresh) from `source`.
+    /// Without a version; one is [`put`](ModelSlot::put), or comes by [`refresh`](ModelSlot::refresh) from `source`. The model has
+    /// one of `kinds`; one whose name is that of a kind has that kind, if it is among them.
     #[must_use]
-    pub fn new(kind: ModelKind, source: Option<Source>, metrics: Arc<Metrics>) -> Self {
-        Self { kind, metrics, current: RwLock::default(), named: Mutex::default(), source, broken: Mutex::default() }
+    pub fn new(name: ModelName, kinds: &'static [ModelKind], source: Option<Source>, metrics: Arc<Metrics>) -> Self {
+        let kinds = name.kind().filter(|kind| kinds.contains(kind)).map_or(kinds, |kind| kind.role().kinds());
+        Self {
+            name,
+            kinds,
+            required: false,
+            metrics,
+            current: RwLock::default(),
+            named: Mutex::default(),
+            source,
+            broken: Mutex::default(),
+            retired: AtomicBool::new(false),
+        }
     }
 
-    /// Which model it is.
+    /// The same for a model without which the process is not ready.
     #[must_use]
-    pub fn kind(&self) -> ModelKind {
-        self.kind
+    pub(super) fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+
+    /// Whether the process is not ready without the model: it was named, or waited for from the start.
+    #[must_use]
+    pub fn is_required(&self) -> bool {
+        self.required
+    }
+
+    /// The model's name.
+    #[must_use]
+    pub fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    /// Which kind of model it is, once that is known.
+    #[must_use]
+    pub fn kind(&self) -> Option<ModelKind> {
+        match (self.get(), self.kinds) {
+            (Some(model), _) => Some(model.kind()),
+            (None, [kind]) => Some(*kind),
+            (None, _) => None,
+        }
     }
 
     /// The version in use, once there is one.
     #[must_use]
-    pub fn get(&self) -> Option<Arc<dyn Classifier>> {
+    pub fn get(&self) -> Option<Arc<Model>> {
         self.current.read().unwrap_or_else(PoisonError::into_inner).model.clone()
     }
 
@@ -131,9 +214,9 @@ impl ModelSlot {
     ///
     /// # Errors
     /// [`Rejection::NotReady`] before there is one.
-    pub(crate) fn ready(&self) -> Result<Arc<dyn Classifier>, Rejection> {
+    pub(crate) fn ready(&self) -> Result<Arc<Model>, Rejection> {
         self.get().ok_or_else(|| {
-            let reason = self.problem().unwrap_or_else(|| format!("no {} model is loaded yet", self.kind.name()));
+            let reason = self.problem().unwrap_or_else(|| format!("no {} model is loaded yet", self.name));
             Rejection::NotReady { reason: reason.into() }
         })
     }
@@ -147,31 +230,47 @@ impl ModelSlot {
     /// The state of the slot.
     pub(crate) fn status(&self) -> ModelStatus {
         let model = self.get();
-        let identity = model.as_ref().map(|model| model.identity());
         let problem = self.problem().or_else(|| model.is_none().then(|| "no model is loaded yet".to_owned()));
+        let waiting = ModelStatus::waiting(&self.name, self.kind(), problem);
+        let Some(model) = model else { return waiting };
+        let info = model.info();
         ModelStatus {
-            name: self.kind.name().to_owned(),
-            route: self.kind.route().to_owned(),
-            state: if model.is_some() { Availability::Ready } else { Availability::Unavailable },
-            version: identity.map(|identity| identity.version.clone()),
-            labels: model
-                .as_ref()
-                .map(|model| model.labels().iter().map(ToString::to_string).collect())
-                .unwrap_or_default(),
-            fingerprint: identity.map(|identity| identity.fingerprint.to_string()),
-            problem,
+            kind: Some(info.kind.to_owned()),
+            state: Availability::Ready,
+            ready: true,
+            version: Some(info.version.clone()),
+            labels: model.labels().iter().map(ToString::to_string).collect(),
+            fingerprint: Some(info.fingerprint.clone()),
+            provenance: info.provenance.clone(),
+            ..waiting
         }
     }
 
-    /// Puts `model` in use; requests under way keep the one that they began with.
-    pub fn put(&self, model: Arc<dyn Classifier>) {
-        let version = model.identity().version.clone();
+    /// Puts a version in use; requests under way keep the one that they began with. A slot that was retired takes none.
+    pub fn put(&self, model: Arc<Model>) {
+        let version = model.version().to_owned();
         let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        if self.is_retired() {
+            return;
+        }
         let before = current.model.replace(model);
         current.problem = None;
-        drop(current);
-        let before = before.as_ref().map(|model| model.identity().version.as_str());
-        self.metrics.serves(self.kind.name(), &version, before.filter(|before| *before != version));
+        let before = before.as_ref().map(|model| model.version());
+        self.metrics.serves(&self.name, &version, before.filter(|before| *before != version));
+    }
+
+    /// Ends the slot: it takes no version any more, and its metrics are gone. Requests under way end with the version that they
+    /// began with.
+    pub(crate) fn retire(&self) {
+        let current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        self.retired.store(true, Ordering::Relaxed);
+        self.metrics.retired(&self.name, current.model.as_ref().map(|model| model.version()));
+    }
+
+    /// Whether the slot has ended.
+    #[must_use]
+    pub fn is_retired(&self) -> bool {
+        self.retired.load(Ordering::Relaxed)
     }
 
     /// Reads `CURRENT`; if it names another version than the one in use, loads that, checks every byte, has it predict, and
@@ -183,7 +282,7 @@ impl ModelSlot {
         let Some(source) = &self.source else { return Ok(Refreshed::Unchanged) };
         let mut broken = lock(&self.broken);
         let refreshed = self.wanted_version(source).and_then(|version| {
-            if self.get().is_some_and(|model| model.identity().version == version) {
+            if self.get().is_some_and(|model| model.version() == version) {
                 *broken = Broken::default();
                 self.current.write().unwrap_or_else(PoisonError::into_inner).problem = None;
                 return Ok(Refreshed::Unchanged);
@@ -195,9 +294,9 @@ impl ModelSlot {
             if broken.version != version {
                 *broken = Broken { version: version.clone(), ..Broken::default() };
             }
-            let loaded = source.load(self.kind, &version).map_err(|error| match error {
-                Error::NoArtifact { kind, artifacts, reason } if source.pinned.is_some() => {
-                    Error::NoArtifact { kind, artifacts, reason: format!("{reason}; --model-version names it") }
+            let loaded = self.load(source, &version).map_err(|error| match error {
+                Error::NoArtifact { name, artifacts, reason } if source.pinned.is_some() => {
+                    Error::NoArtifact { name, artifacts, reason: format!("{reason}; --model-version names it") }
                 }
                 error => error,
             });
@@ -207,7 +306,7 @@ impl ModelSlot {
                 Err(_) => {
                     broken.pause = (broken.pause * 2).clamp(1, MAX_PAUSE);
                     broken.left = broken.pause;
-                    self.metrics.refused(self.kind.name());
+                    self.metrics.refused(&self.name);
                 }
             }
             let model = loaded?;
@@ -224,7 +323,22 @@ impl ModelSlot {
     fn wanted_version(&self, source: &Source) -> Result<String> {
         match &source.pinned {
             Some(version) => Ok(version.clone()),
-            None => source.repository.current(self.kind.name()).map_err(|error| error.of(self.kind)),
+            None => source.repository.current(&self.name).map_err(|error| error.of(&self.name)),
+        }
+    }
+
+    /// Loads a version, checks every byte of it, and has it predict a test tone.
+    fn load(&self, source: &Source, version: &str) -> Result<Arc<Model>> {
+        let folder = source.repository.fetch(&self.name, version).map_err(|error| error.of(&self.name))?;
+        let model = Model::load(&folder, &self.name, self.kinds, source.device)?;
+        match self.get().map(|before| before.kind()).filter(|before| *before != model.kind()) {
+            None => Ok(Arc::new(model)),
+            Some(kind) => Err(Error::OtherKind {
+                name: self.name.clone(),
+                kind,
+                artifacts: folder.display().to_string(),
+                found: model.kind().name().to_owned(),
+            }),
         }
     }
 
@@ -232,8 +346,8 @@ impl ModelSlot {
     ///
     /// # Errors
     /// [`Rejection::UnknownVersion`] for one that does not exist, or cannot be used.
-    pub(crate) fn version(&self, version: &str) -> Result<Arc<dyn Classifier>, Rejection> {
-        let is_it = |model: &Arc<dyn Classifier>| model.identity().version == version;
+    pub(crate) fn version(&self, version: &str) -> Result<Arc<Model>, Rejection> {
+        let is_it = |model: &Arc<Model>| model.version() == version;
         if let Some(model) = self.get().filter(is_it) {
             return Ok(model);
         }
@@ -245,10 +359,10 @@ impl ModelSlot {
             named.push_back(Arc::clone(&model));
             return Ok(model);
         }
-        let unknown = || Rejection::UnknownVersion { model: self.kind };
+        let unknown = || Rejection::UnknownVersion { model: self.name.clone() };
         let source = self.source.as_ref().ok_or_else(unknown)?;
-        let model = source.load(self.kind, version).map_err(|error| {
-            tracing::debug!(model = self.kind.name(), "a request named a version that cannot be used: {error}");
+        let model = self.load(source, version).map_err(|error| {
+            tracing::debug!(model = %self.name, "a request named a version that cannot be used: {error}");
             unknown()
         })?;
         if named.len() == MAX_NAMED {
@@ -263,27 +377,16 @@ impl ModelSlot {
     /// # Errors
     /// [`Rejection::Internal`] when they cannot be listed.
     pub(crate) fn versions(&self) -> Result<Vec<(String, bool)>, Rejection> {
-        let mut loaded: Vec<String> = lock(&self.named).iter().map(|model| model.identity().version.clone()).collect();
-        loaded.extend(self.get().map(|model| model.identity().version.clone()));
+        let mut loaded: Vec<String> = lock(&self.named).iter().map(|model| model.version().to_owned()).collect();
+        loaded.extend(self.get().map(|model| model.version().to_owned()));
         let mut names = match &self.source {
-            Some(source) => source.repository.versions(self.kind.name()).map_err(Rejection::internal)?,
+            Some(source) => source.repository.versions(&self.name).map_err(Rejection::internal)?,
             None => Vec::new(),
         };
         names.extend(loaded.iter().cloned());
         names.sort_unstable();
         names.dedup();
         Ok(names.into_iter().map(|name| (name.clone(), loaded.contains(&name))).collect())
-    }
-}
-
-impl Source {
-    /// Loads a version, checks every byte of it, and has it predict a test tone.
-    ///
-    /// # Errors
-    /// [`Error::NoArtifact`], [`Error::Artifact`], [`Error::WrongModel`], [`Error::Warm`].
-    pub fn load(&self, kind: ModelKind, version: &str) -> Result<Arc<dyn Classifier>> {
-        let folder = self.repository.fetch(kind.name(), version).map_err(|error| error.of(kind))?;
-        load(&folder, kind, self.device)
     }
 }
 
@@ -302,101 +405,17 @@ pub fn open_network(device: Backend, threads: usize) -> Result<()> {
     device.open().map(drop).map_err(|source| Error::Device { source: Box::new(source) })
 }
 
-/// Loads the artifact in `folder`, the folder of a version, onto `device` if it is a network, checks it, and has it predict a
-/// test tone.
+/// Loads the artifact in `folder`, the folder of a version, as the model that has the name of its kind. See [`Model::load`].
 ///
 /// # Errors
-/// As [`Source::load`].
-pub fn load(folder: &Path, kind: ModelKind, device: Backend) -> Result<Arc<dyn Classifier>> {
-    let fail = |source: models::Error| Error::of_artifact(kind, folder.display().to_string(), source);
-    let artifact = Artifact::open(folder).map_err(fail)?;
-    let found = &artifact.manifest().model;
-    if found != kind.name() {
-        return Err(Error::WrongModel { kind, artifacts: folder.display().to_string(), found: found.clone() });
-    }
-    let model = models::from_artifact(&artifact, device).map_err(fail)?;
-    warm(&*model)?;
-    Ok(model.into())
-}
-
-/// Has `model` predict a chord of the shortest length that it takes, which also touches every table that it will need.
-fn warm(model: &dyn Classifier) -> Result<()> {
-    let fail = |problem: String| Error::Warm { model: model.identity().to_string(), problem };
-    let spec = model.extractor().spec();
-    let rate = spec.sample_rate;
-    // Two frames more than the fewest: centring and rounding may cost one.
-    let seconds = spec.seconds(spec.segmentation.min_frames + 2);
-    let clip = Clip::new(chord(seconds, rate), rate).map_err(|error| fail(error.to_string()))?;
-    let prediction = model.predict_clip(&clip).map_err(|error| fail(error.to_string()))?;
-    check(&prediction, model.labels().len()).map_err(|problem| fail(problem.to_owned()))
-}
-
-/// A chord of three triangle waves under a slow swell: arithmetic alone, so the same bits everywhere.
-fn chord(seconds: f64, rate: u32) -> Vec<f32> {
-    let samples = (seconds * f64::from(rate)).ceil().max(1.0) as u32;
-    let triangle = |phase: f64| 1.0 - 4.0 * (phase - phase.floor() - 0.5).abs();
-    (0..samples)
-        .map(|n| {
-            let t = f64::from(n) / f64::from(rate);
-            let swell = 0.6 + 0.4 * triangle(t * 2.0);
-            let sum: f64 = [220.0, 277.18, 329.63].map(|hz| triangle(t * hz)).iter().sum();
-            (0.2 * swell * sum) as f32
-        })
-        .collect()
-}
-
-/// Checks that every probability is within 0 to 1, and that those of the clip and of each window sum to 1.
-///
-/// # Errors
-/// What is wrong, for a log.
-pub(crate) fn check(prediction: &Prediction, labels: usize) -> Result<(), &'static str> {
-    if prediction.windows.is_empty() {
-        return Err("it has no window");
-    }
-    let of_windows = prediction.windows.iter().map(|window| &window.probabilities);
-    for probabilities in std::iter::once(&prediction.probabilities).chain(of_windows) {
-        if probabilities.len() != labels {
-            return Err("it has not one probability for each label");
-        }
-        if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
-            return Err("a probability is not within 0 to 1");
-        }
-        if (probabilities.iter().sum::<f64>() - 1.0).abs() > 1e-6 {
-            return Err("its probabilities do not sum to 1");
-        }
-    }
-    Ok(())
+/// As [`Model::load`].
+pub fn load(folder: &Path, kind: ModelKind, device: Backend) -> Result<Arc<Model>> {
+    Model::load(folder, &kind.into(), kind.role().kinds(), device).map(Arc::new)
 }
 
 #[cfg(test)]
 mod tests {
-    use features::Fingerprint;
-    use models::WindowPrediction;
-
     use super::*;
-
-    fn prediction(probabilities: &[f64]) -> Prediction {
-        let window = WindowPrediction { start_seconds: 0.0, end_seconds: 1.0, probabilities: probabilities.to_vec() };
-        let features_digest = Fingerprint::of(b"a test");
-        Prediction { probabilities: probabilities.to_vec(), windows: vec![window], features_digest }
-    }
-
-    #[test]
-    fn only_a_distribution_is_a_prediction() {
-        assert_eq!(check(&prediction(&[0.25, 0.75]), 2), Ok(()));
-        for bad in [vec![], vec![1.0], vec![0.5, 0.6], vec![f64::NAN, 1.0], vec![-0.5, 1.5], vec![f64::INFINITY, 0.0]] {
-            assert!(check(&prediction(&bad), 2).is_err(), "{bad:?}");
-        }
-        assert!(check(&Prediction { windows: vec![], ..prediction(&[0.5, 0.5]) }, 2).is_err());
-    }
-
-    #[test]
-    fn the_chord_is_audible_and_within_full_scale() {
-        let samples = chord(1.5, 22_050);
-        assert_eq!(samples.len(), 33_075);
-        let peak = samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
-        assert!((0.2..=1.0).contains(&peak), "{peak}");
-    }
 
     #[test]
     fn an_empty_folder_has_no_artifact() {
@@ -404,8 +423,8 @@ mod tests {
         let address = folder.path().to_string_lossy().into_owned();
         for kind in ModelKind::ALL {
             let repository = Arc::new(Repository::open(&address).expect("a folder"));
-            let source = Source { repository, device: Backend::default(), pinned: None };
-            let slot = ModelSlot::new(kind, Some(source), Arc::default());
+            let source = Source { repository, device: Backend::default(), models: Vec::new(), pinned: None };
+            let slot = ModelSlot::new(kind.into(), &ModelKind::ALL, Some(source), Arc::default());
             let error = slot.refresh().expect_err("nothing to load");
             assert!(matches!(error, Error::NoArtifact { .. }), "{error}");
             assert_eq!(error.exit_code(), 2);

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// The server of one model.
+/// The server of the models of one kind.
 #[derive(Debug)]
 pub struct Backend {
     kind: ModelKind,
@@ -54,12 +54,12 @@ struct Health {
     reachable: Option<bool>,
     /// Why it serves no requests, if it does not, in plain words that name no host.
     problem: Option<String>,
-    /// What it reports of its model on `/v1/models`.
-    reported: Option<ModelStatus>,
+    /// What it last reported of its models on `/v1/models`; nothing before it did.
+    reported: Vec<ModelStatus>,
 }
 
 impl Backend {
-    /// The server of the model `kind` at `url`, which may have a path, for a server behind a proxy.
+    /// The server of the models of `kind` at `url`, which may have a path, for a server behind a proxy.
     ///
     /// # Errors
     /// [`BadUrl`].
@@ -71,14 +71,14 @@ impl Backend {
             (Some("http"), Some(_)) if url.query().is_some() => Err(BadUrl::Query(kind)),
             (Some("http"), Some(_)) => {
                 let problem = Some("its server has not been checked yet".to_owned());
-                let health = Health { reachable: None, problem, reported: None };
+                let health = Health { reachable: None, problem, reported: Vec::new() };
                 Ok(Self { kind, url, health: Mutex::new(health), check: Notify::new() })
             }
             _ => Err(BadUrl::NotHttp(kind)),
         }
     }
 
-    /// The model that it serves.
+    /// The kind of the models that it serves.
     #[must_use]
     pub fn kind(&self) -> ModelKind {
         self.kind
@@ -109,13 +109,15 @@ impl Backend {
         lock(&self.health).problem.clone()
     }
 
-    /// Notes that connecting failed with `error`, which is for the log.
+    /// Notes that connecting failed with `error`, which is for the log. Which models it had is remembered, so that requests for
+    /// them are not answered as if there were no such models.
     pub(super) fn set_unreachable(&self, error: &str) {
         let problem = Some("its server is not reachable".to_owned());
-        self.set(Health { reachable: Some(false), problem, reported: None }, error);
+        let reported = lock(&self.health).reported.clone();
+        self.set(Health { reachable: Some(false), problem, reported }, error);
     }
 
-    pub(super) fn set_reachable(&self, problem: Option<String>, reported: Option<ModelStatus>) {
+    pub(super) fn set_reachable(&self, problem: Option<String>, reported: Vec<ModelStatus>) {
         self.set(Health { reachable: Some(true), problem, reported }, "");
     }
 
@@ -145,24 +147,30 @@ impl Backend {
         self.check.notify_one();
     }
 
-    /// The status of its model: as the backend reports it, or why it does not.
-    pub(super) fn status(&self) -> ModelStatus {
-        let Health { problem, reported, .. } = lock(&self.health).clone();
-        let mut status = reported.unwrap_or_else(|| ModelStatus {
-            name: self.kind.name().to_owned(),
-            route: self.kind.route().to_owned(),
-            state: Availability::Ready,
-            version: None,
-            labels: Vec::new(),
-            fingerprint: None,
-            problem: None,
-        });
+    /// Whether it reported a model of that name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        lock(&self.health).reported.iter().any(|model| model.name == name)
+    }
+
+    /// The status of its models: as the backend reports them, or why it does not.
+    pub(super) fn statuses(&self) -> Vec<ModelStatus> {
+        let Health { reachable, problem, mut reported } = lock(&self.health).clone();
+        if reported.is_empty() {
+            let mut unknown = ModelStatus::waiting(&self.kind.into(), Some(self.kind), None);
+            (unknown.state, unknown.ready) = (Availability::Ready, true);
+            reported.push(unknown);
+        }
         // A model that is ready may report a problem too: a newer version that is broken.
         if problem.is_some() {
-            status.state = Availability::Unavailable;
-            status.problem = problem;
+            for model in &mut reported {
+                let has_its_own = reachable == Some(true) && model.state == Availability::Unavailable;
+                if !has_its_own || model.problem.is_none() {
+                    model.problem.clone_from(&problem);
+                }
+                (model.state, model.ready) = (Availability::Unavailable, false);
+            }
         }
-        status
+        reported
     }
 }
 
@@ -204,22 +212,40 @@ mod tests {
     #[test]
     fn the_status_of_a_model_reports_what_is_known() {
         let backend = backend("http://svm:8081").expect("sound");
-        assert_eq!(backend.status().state, Availability::Unavailable);
+        let first = || backend.statuses().swap_remove(0);
+        assert_eq!(first().state, Availability::Unavailable);
         backend.set_unreachable("refused");
-        assert_eq!(backend.status().problem.as_deref(), Some("its server is not reachable"));
+        assert_eq!(first().problem.as_deref(), Some("its server is not reachable"));
 
-        backend.set_reachable(None, None);
-        assert_eq!((backend.status().state, backend.status().version), (Availability::Ready, None));
+        backend.set_reachable(None, Vec::new());
+        assert_eq!((first().state, first().version), (Availability::Ready, None));
         let reported = ModelStatus {
             version: Some("v".to_owned()),
             problem: Some("a newer version is broken".to_owned()),
-            ..backend.status()
+            ..first()
         };
-        backend.set_reachable(None, Some(reported.clone()));
-        assert_eq!(backend.status(), reported, "as it reports it");
-        backend.set_reachable(Some("no model is loaded yet".to_owned()), Some(reported));
-        let status = backend.status();
-        assert_eq!(status.state, Availability::Unavailable);
+        backend.set_reachable(None, vec![reported.clone()]);
+        assert_eq!(first(), reported, "as it reports it");
+        backend.set_reachable(Some("no model is loaded yet".to_owned()), vec![reported]);
+        let status = first();
+        assert_eq!((status.state, status.ready), (Availability::Unavailable, false));
         assert_eq!((status.version.as_deref(), status.problem.as_deref()), (Some("v"), Some("no model is loaded yet")));
+    }
+
+    #[test]
+    fn the_models_of_a_server_that_is_down_are_remembered() {
+        let backend = backend("http://svm:8081").expect("sound");
+        let waiting = |name: &str, problem: &str| {
+            ModelStatus::waiting(&name.parse().expect("a name"), Some(ModelKind::Svm), Some(problem.to_owned()))
+        };
+        let ready = ModelStatus { state: Availability::Ready, ready: true, problem: None, ..waiting("dances", "") };
+        backend.set_reachable(None, vec![ready.clone(), waiting("salsa", "is damaged")]);
+        assert_eq!(backend.statuses(), [ready, waiting("salsa", "is damaged")]);
+        assert!(backend.has("dances") && !backend.has("svm"));
+        backend.set_unreachable("refused");
+        assert!(backend.has("dances"));
+        for status in backend.statuses() {
+            assert!(!status.ready && status.problem.as_deref() == Some("its server is not reachable"), "{status:?}");
+        }
     }
 }

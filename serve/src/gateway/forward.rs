@@ -225,7 +225,7 @@ pub(super) fn outgoing(
 }
 
 /// Whether a request was here before.
-fn is_loop(headers: &HeaderMap) -> bool {
+pub(super) fn is_loop(headers: &HeaderMap) -> bool {
     headers.get_all(header::VIA).iter().any(|via| via.as_bytes().windows(VIA.len()).any(|part| part == VIA.as_bytes()))
 }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, Method, StatusCode, Uri},
+    http::{HeaderMap, HeaderName, Method, StatusCode, Uri, header},
 };
 use http_body_util::{BodyExt as _, Limited};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use tokio::{
 
 use super::{Gateway, backend::Backend, forward};
 use crate::{
-    config::ModelKind,
+    config::{ModelKind, ModelName},
     engine::slot::{Availability, ModelList, ModelStatus},
 };
 
@@ -23,8 +23,8 @@ use crate::{
 const MIN_INTERVAL: Duration = Duration::from_millis(50);
 /// For one request of a health check.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
-/// The longest response that a health check reads.
-const MAX_RESPONSE: usize = 1 << 20;
+/// The longest response that a health check reads: of many models with many labels.
+const MAX_RESPONSE: usize = 16 << 20;
 
 impl Gateway {
     /// Checks the health of every backend, at an interval and whenever a request failed, until the future is dropped.
@@ -46,23 +46,43 @@ impl Gateway {
     }
 
     async fn check(&self, backend: &Backend) {
-        let result = match self.get(backend, "/v1/models").await {
+        let result = match self.get(backend, &Uri::from_static("/v1/models"), HeaderMap::new()).await {
             Some((StatusCode::OK, models)) => Some(listed(backend.kind(), &models)),
             // It may require a key, which only clients have.
-            Some(_) => self.get(backend, "/readyz").await.map(|(status, body)| (not_ready(status, &body), None)),
+            Some(_) => self.readiness(backend).await.map(|problem| (problem, Vec::new())),
             None => None,
         };
         match result {
             Some((problem, reported)) => backend.set_reachable(problem, reported),
             // Otherwise it is noted where connecting failed.
             None if backend.is_unreachable() => {}
-            None => backend.set_reachable(Some("its server is reachable, but does not respond".to_owned()), None),
+            None => {
+                let problem = "its server is reachable, but does not respond".to_owned();
+                backend.set_reachable(Some(problem), Vec::new());
+            }
         }
     }
 
-    /// The response to `GET path`; `None` without one.
-    async fn get(&self, backend: &Backend, path: &'static str) -> Option<(StatusCode, Bytes)> {
-        let request = forward::outgoing(backend, Method::GET, &Uri::from_static(path), HeaderMap::new()).ok()?;
+    /// The problem that a server's `/readyz` reports, if any; `None` without a response.
+    async fn readiness(&self, backend: &Backend) -> Option<Option<String>> {
+        let (status, body) = self.get(backend, &Uri::from_static("/readyz"), HeaderMap::new()).await?;
+        Some(not_ready(status, &body))
+    }
+
+    /// Whether a server has a model of that name, as it answers to a client with these headers; `None` without a response.
+    pub(super) async fn asks(&self, backend: &Backend, name: &ModelName, headers: &HeaderMap) -> Option<bool> {
+        let uri = format!("/v1/models/{name}").parse().ok()?;
+        let keys = [header::AUTHORIZATION, HeaderName::from_static("x-api-key")];
+        let keys = keys.into_iter().filter_map(|key| Some((key.clone(), headers.get(key)?.clone()))).collect();
+        let (status, body) = self.get(backend, &uri, keys).await?;
+        let model = serde_json::from_slice::<Value>(&body).unwrap_or_default();
+        // A server that refuses the key may have it, and says so of the request itself.
+        Some(status == StatusCode::UNAUTHORIZED || (status == StatusCode::OK && model["name"] == **name))
+    }
+
+    /// The response to `GET uri`; `None` without one.
+    async fn get(&self, backend: &Backend, uri: &Uri, headers: HeaderMap) -> Option<(StatusCode, Bytes)> {
+        let request = forward::outgoing(backend, Method::GET, uri, headers).ok()?;
         let (mut sender, _connection) = self.open(backend, 1).await.ok()?;
         let exchange = async {
             let response = sender.send_request(request.map(|()| Body::empty())).await.ok()?;
@@ -73,19 +93,26 @@ impl Gateway {
     }
 }
 
-/// The problem of the server of the model `kind`, if any, and the status of its model, by its `/v1/models`.
-fn listed(kind: ModelKind, models: &[u8]) -> (Option<String>, Option<ModelStatus>) {
-    let models = serde_json::from_slice::<ModelList>(models).map_or_else(|_| Vec::new(), |list| list.models);
-    let Some(status) = models.into_iter().find(|model| model.name == kind.name()) else {
-        return (Some(format!("the server that was named for {0} does not serve {0}", kind.name())), None);
+/// The problem of the server of the models of `kind`, if any, and the status of each, by its `/v1/models`.
+fn listed(kind: ModelKind, models: &[u8]) -> (Option<String>, Vec<ModelStatus>) {
+    let mut models = serde_json::from_slice::<ModelList>(models).map_or_else(|_| Vec::new(), |list| list.models);
+    // The list of a server of an earlier release has neither kinds nor routes by name.
+    for model in &mut models {
+        let kind = model.kind.take().or_else(|| ModelKind::named(&model.name).map(|kind| kind.name().to_owned()));
+        model.kind = kind;
+        model.ready = model.state == Availability::Ready;
+        model.predict = format!("/v1/models/{}/predict", model.name);
+    }
+    models.retain(|model| model.kind.as_deref() == Some(kind.name()) && model.name.parse::<ModelName>().is_ok());
+    let Some(first) = models.first() else {
+        return (Some(format!("the server that was named for {0} does not serve {0}", kind.name())), models);
     };
-    let problem = match status.state {
-        Availability::Ready => None,
-        Availability::Unavailable => {
-            Some(status.problem.clone().unwrap_or_else(|| "no model is loaded yet".to_owned()))
-        }
+    let problem = if models.iter().any(|model| model.ready) {
+        None
+    } else {
+        Some(first.problem.clone().unwrap_or_else(|| "no model is loaded yet".to_owned()))
     };
-    (problem, Some(status))
+    (problem, models)
 }
 
 /// The problem that a server's `/readyz` reports, if any.
@@ -109,8 +136,12 @@ mod tests {
         let of = |state: &str, problem: Value| {
             let other = json!({"name": "vgg19", "route": "/vgg", "state": "ready", "labels": []});
             let svm = json!({"name": "svm", "route": "/predict", "state": state, "labels": [], "problem": problem});
-            let (problem, status) = listed(ModelKind::Svm, json!({"models": [other, svm]}).to_string().as_bytes());
-            assert_eq!(status.expect("is listed").name, "svm");
+            let (problem, models) = listed(ModelKind::Svm, json!({"models": [other, svm]}).to_string().as_bytes());
+            let [model] = &models[..] else { panic!("one is listed: {models:?}") };
+            assert_eq!(
+                (&*model.name, model.kind.as_deref(), &*model.predict),
+                ("svm", Some("svm"), "/v1/models/svm/predict")
+            );
             problem
         };
         assert_eq!(of("ready", Value::Null), None);
@@ -118,10 +149,20 @@ mod tests {
         assert_eq!(of("unavailable", json!("why")).as_deref(), Some("why"));
         assert!(of("unavailable", Value::Null).is_some());
         for other in [r#"{"models": []}"#, "<html>", "{}", ""] {
-            let (problem, status) = listed(ModelKind::Svm, other.as_bytes());
+            let (problem, models) = listed(ModelKind::Svm, other.as_bytes());
             assert_eq!(problem.as_deref(), Some("the server that was named for svm does not serve svm"));
-            assert_eq!(status, None);
+            assert_eq!(models, []);
         }
+    }
+
+    #[test]
+    fn one_model_that_is_ready_is_enough_and_a_name_that_is_none_is_left_out() {
+        let of = |name: &str, state: &str| json!({"name": name, "kind": "svm", "route": "/x", "state": state, "labels": [], "problem": "why"});
+        let list = json!({"models": [of("svm", "unavailable"), of("../dances", "ready"), of("dances", "ready")]});
+        let (problem, models) = listed(ModelKind::Svm, list.to_string().as_bytes());
+        assert_eq!((problem, models.len()), (None, 2));
+        let list = json!({"models": [of("dances", "unavailable")]});
+        assert_eq!(listed(ModelKind::Svm, list.to_string().as_bytes()).0.as_deref(), Some("why"));
     }
 
     #[test]

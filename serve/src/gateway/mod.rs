@@ -64,7 +64,7 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// In front of `backends`, one for each model; the first that is ready serves what any of them could.
+    /// In front of `backends`, one for each kind of model; the first that is ready serves what any of them could.
     #[must_use]
     pub fn new(backends: Vec<Backend>, settings: GatewaySettings) -> Arc<Self> {
         let mut connector = HttpConnector::new();

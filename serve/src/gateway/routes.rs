@@ -6,6 +6,7 @@ use axum::{
     Json, Router,
     body::{Body, Bytes},
     extract::{Path, Request, State},
+    http::HeaderMap,
     response::Response,
     routing::{any, get, post},
 };
@@ -14,11 +15,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use super::{Gateway, backend::Backend, upload::Upload};
+use super::{Gateway, backend::Backend, forward::is_loop, upload::Upload};
 use crate::{
     Rejection,
-    config::ModelKind,
-    engine::slot::{Availability, ModelList},
+    config::{ModelKind, ModelName},
+    engine::slot::{Availability, ModelList, ModelStatus},
     oip::{
         error::InferenceError,
         response::{IndexRequest, Live, ModelState, Ready, RepositoryEntry, ServerMetadata},
@@ -68,21 +69,71 @@ impl Gateway {
         Err(Rejection::NotReady { reason: format!("no model is ready: {}", problems.join("; ")).into() })
     }
 
-    /// Sends a request to the backend of a model.
-    async fn to(&self, kind: impl Into<Option<ModelKind>>, request: Request) -> Result<Response, Rejection> {
-        let kind = kind.into();
-        let Some(backend) = self.backends.iter().find(|backend| Some(backend.kind()) == kind) else {
-            Upload::discard(request);
+    /// Sends a request to the backend of a kind of models.
+    async fn to(&self, kind: ModelKind, request: Request) -> Result<Response, Rejection> {
+        match self.backends.iter().find(|backend| backend.kind() == kind) {
+            Some(backend) => self.forward(backend, request).await,
+            None => {
+                Upload::discard(request);
+                Err(Rejection::UnknownModel)
+            }
+        }
+    }
+
+    /// Sends a request to the backend that has the model of that name.
+    async fn to_model(&self, name: &str, request: Request) -> Result<Response, Rejection> {
+        match self.backend_of(name, request.headers()).await {
+            Ok(backend) => self.forward(backend, request).await,
+            Err(rejection) => {
+                Upload::discard(request);
+                Err(rejection)
+            }
+        }
+    }
+
+    /// The backend that has the model of that name: the one that listed it; else that of the kind of that name; else the one that
+    /// says so now, of a model that is new, or where only clients have the key.
+    async fn backend_of(&self, name: &str, headers: &HeaderMap) -> Result<&Arc<Backend>, Rejection> {
+        // What is no name is in no request to a backend.
+        let name: ModelName = name.parse().map_err(|_| Rejection::UnknownModel)?;
+        let of_kind = || self.backends.iter().find(|backend| Some(backend.kind()) == name.kind());
+        if let Some(backend) = self.backends.iter().find(|backend| backend.has(&name)).or_else(of_kind) {
+            return Ok(backend);
+        }
+        // A gateway in front of itself would ask for ever.
+        if is_loop(headers) {
             return Err(Rejection::UnknownModel);
-        };
-        self.forward(backend, request).await
+        }
+        let mut silent = None;
+        for backend in &self.backends {
+            match self.asks(backend, &name, headers).await {
+                Some(true) => return Ok(backend),
+                Some(false) => {}
+                None => silent = silent.or(Some(backend)),
+            }
+        }
+        // It may be there.
+        Err(silent.map_or(Rejection::UnknownModel, |backend| Rejection::BackendUnavailable { model: backend.kind() }))
+    }
+
+    /// The status of every model; of two of one name, that to which requests are sent.
+    fn statuses(&self) -> Vec<ModelStatus> {
+        let mut all: Vec<ModelStatus> = Vec::new();
+        for status in self.backends.iter().flat_map(|backend| backend.statuses()) {
+            if !all.iter().any(|known| known.name == status.name) {
+                all.push(status);
+            }
+        }
+        // `svm` and `vgg19` first, as every server lists them; the sort is stable.
+        all.sort_by_key(|status| ModelKind::named(&status.name).is_none());
+        all
     }
 }
 
 async fn to_any(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Rejection> {
     let query = request.uri().query().unwrap_or_default();
-    match query.split('&').find_map(|pair| pair.strip_prefix("model=")).map(ModelKind::named) {
-        Some(kind) => gateway.to(kind, request).await,
+    match query.split('&').find_map(|pair| pair.strip_prefix("model=")).map(str::to_owned) {
+        Some(name) => gateway.to_model(&name, request).await,
         None => gateway.forward(gateway.any()?, request).await,
     }
 }
@@ -98,7 +149,7 @@ async fn to_named(
     Path(Named { name }): Path<Named>,
     request: Request,
 ) -> Result<Response, Rejection> {
-    gateway.to(ModelKind::named(&name), request).await
+    gateway.to_model(&name, request).await
 }
 
 /// As [`to_named`], with errors in the form of the Open Inference Protocol.
@@ -106,23 +157,22 @@ async fn infer(gateway: State<Arc<Gateway>>, named: Path<Named>, request: Reques
     Ok(to_named(gateway, named, request).await?)
 }
 
-/// `GET /v1/models`: what each backend last reported of its model.
+/// `GET /v1/models`: what each backend last reported of its models.
 async fn models(State(gateway): State<Arc<Gateway>>) -> Json<ModelList> {
-    Json(ModelList { models: gateway.backends.iter().map(|backend| backend.status()).collect() })
+    Json(ModelList { models: gateway.statuses() })
 }
 
 /// `GET /readyz`: 200 while at least one model is ready, and the state of each.
 async fn readyz(State(gateway): State<Arc<Gateway>>) -> Result<Json<Value>, Rejection> {
     gateway.ready()?;
-    let of = |backend: &Arc<Backend>| {
-        let status = backend.status();
+    let of = |status: ModelStatus| {
         let state = match status.state {
             Availability::Ready => json!({ "ready": true, "version": status.version }),
             Availability::Unavailable => json!({ "ready": false, "problem": status.problem }),
         };
         (status.name, state)
     };
-    let models: Map<String, Value> = gateway.backends.iter().map(of).collect();
+    let models: Map<String, Value> = gateway.statuses().into_iter().map(of).collect();
     Ok(Json(json!({ "status": "ready", "models": models })))
 }
 
@@ -132,11 +182,10 @@ async fn ready(State(gateway): State<Arc<Gateway>>) -> Result<Json<Ready>, Infer
     Ok(Json(Ready { ready: true }))
 }
 
-/// `POST /v2/repository/index`: what each backend last reported of its model.
+/// `POST /v2/repository/index`: what each backend last reported of its models.
 async fn index(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Json<Vec<RepositoryEntry>>, InferenceError> {
     let wanted = IndexRequest::parse(&read(body).await?)?;
-    let entry = |backend: &Arc<Backend>| {
-        let status = backend.status();
+    let entry = |status: ModelStatus| {
         let state = match status.state {
             Availability::Ready => ModelState::Ready,
             Availability::Unavailable => ModelState::Unavailable,
@@ -144,7 +193,7 @@ async fn index(State(gateway): State<Arc<Gateway>>, body: Body) -> Result<Json<V
         let reason = status.problem.unwrap_or_default();
         RepositoryEntry { name: status.name, version: status.version, state, reason }
     };
-    let entries = gateway.backends.iter().map(entry).filter(|entry| wanted.lists(entry.state));
+    let entries = gateway.statuses().into_iter().map(entry).filter(|entry| wanted.lists(entry.state));
     Ok(Json(entries.collect()))
 }
 

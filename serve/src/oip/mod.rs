@@ -53,7 +53,6 @@ use axum::{
 };
 use features::{ClipFeatures, LogMel, spec::Needs};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use models::Classifier;
 use ndarray::Array2;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -67,8 +66,7 @@ use self::{
 };
 use crate::{
     App, Input, PredictRequest, Rejection,
-    config::ModelKind,
-    engine::{pool::Permit, slot::ModelSlot},
+    engine::{model::Model, pool::Permit, slot::ModelSlot},
     http::admission,
     rejection::Problem,
 };
@@ -100,15 +98,13 @@ async fn live() -> Json<Live> {
     Json(Live { live: true })
 }
 
-/// Whether every model is ready
+/// Whether the models that this server must have are ready
 #[utoipa::path(get, path = "/v2/health/ready", tag = "open inference protocol", responses((status = 200, description = "They are", body = Ready), (status = 503, description = "One is not", body = ErrorBody)))]
 async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, InferenceError> {
     if app.is_stopping() {
         return Err(Rejection::STOPPING.into());
     }
-    for slot in app.engine().slots() {
-        slot.ready()?;
-    }
+    app.engine().registry().ready()?;
     Ok(Json(Ready { ready: true }))
 }
 
@@ -124,11 +120,11 @@ async fn index(State(app): State<Arc<App>>, request: Request) -> Result<Json<Vec
     };
     let (bytes, _held) = admission::admit(&app, request, read).await?;
     let request = IndexRequest::parse(&bytes)?;
-    let entry = |slot: &ModelSlot| {
-        let version = slot.get().map(|model| model.identity().version.clone());
+    let entry = |slot: &Arc<ModelSlot>| {
+        let version = slot.get().map(|model| model.version().to_owned());
         let state = if version.is_some() { ModelState::Ready } else { ModelState::Unavailable };
         let reason = slot.problem().unwrap_or_default();
-        RepositoryEntry { name: slot.kind().name().to_owned(), version, state, reason }
+        RepositoryEntry { name: slot.name().to_string(), version, state, reason }
     };
     Ok(Json(app.engine().slots().iter().map(entry).filter(|entry| request.lists(entry.state)).collect()))
 }
@@ -164,26 +160,31 @@ async fn version_ready(
     State(app): State<Arc<App>>,
     Path((name, version)): Path<(String, String)>,
 ) -> Result<Json<ModelReady>, InferenceError> {
-    let kind = app.engine().slot_named(&name)?.kind();
-    app.engine().model(kind, Some(version)).await?;
+    app.engine().model(&name, Some(version)).await?;
     Ok(Json(ModelReady { name, ready: true }))
 }
 
 async fn describe(app: &Arc<App>, name: &str, version: Option<String>) -> Result<Json<ModelMetadata>, InferenceError> {
-    let kind = app.engine().slot_named(name)?.kind();
-    let model = app.engine().model(kind, version).await?;
-    let list = {
-        let engine = Arc::clone(app.engine());
-        move || engine.slot(kind).map_or(Err(Rejection::UnknownModel), ModelSlot::versions)
-    };
-    let listed = tokio::task::spawn_blocking(list).await.map_err(Rejection::internal)??;
+    let slot = app.engine().slot_named(name)?;
+    let model = app.engine().model(name, version).await?;
+    let listed = tokio::task::spawn_blocking(move || slot.versions()).await.map_err(Rejection::internal)??;
     // The requested one comes first.
-    let requested = &model.identity().version;
-    let mut versions = vec![requested.clone()];
+    let requested = model.version();
+    let mut versions = vec![requested.to_owned()];
     versions.extend(listed.into_iter().map(|(version, _)| version).filter(|version| version != requested));
     let bands = model.extractor().spec().mel.n_mels;
-    let metadata = ModelMetadata::new(name, versions, bands, model.labels().len());
-    Ok(Json(if needs_more_than_log_mel(&*model) { metadata.without_log_mel() } else { metadata }))
+    let metadata = ModelMetadata::new(reference(&model), versions, bands);
+    Ok(Json(if needs_more_than_log_mel(&model) { metadata.without_log_mel() } else { metadata }))
+}
+
+/// What a response says of a model.
+fn reference(model: &Model) -> ModelRef<'_> {
+    ModelRef {
+        name: model.name(),
+        version: model.version(),
+        labels: model.labels(),
+        parameters: Some(model.parameters()),
+    }
 }
 
 /// Predict the labels of clips
@@ -253,12 +254,11 @@ async fn predict(
     version: Option<String>,
     request: Request,
 ) -> Result<Response, InferenceError> {
-    let (kind, model, headers, bytes, reservation) = admission::admit(app, request, async |head, body| {
-        let kind = app.engine().slot_named(name)?.kind();
+    let (model, headers, bytes, reservation) = admission::admit(app, request, async |head, body| {
         let version = version.or_else(|| admission::named_version(&head.headers));
-        let model = app.engine().model(kind, version).await?;
+        let model = app.engine().model(name, version).await?;
         let (bytes, reservation) = admission::read(app, body, app.limits().max_body_bytes).await?;
-        Ok((kind, model, head.headers.clone(), bytes, reservation))
+        Ok((model, head.headers.clone(), bytes, reservation))
     })
     .await?;
     let predicted = admission::within(app, async |permit| {
@@ -267,22 +267,19 @@ async fn predict(
             Ok(request) => request,
             Err(error) => return Ok(Err(error)),
         };
-        let predictions = predict_clips(app, &permit, kind, &model, request.input).await;
+        let predictions = predict_clips(app, &permit, &model, request.input).await;
         Ok(predictions.map(|predictions| (request.outputs, predictions)))
     });
     let (outputs, predictions) = predicted.await??;
     drop(reservation);
-    let identity = model.identity();
-    let model = ModelRef { name: &identity.name, version: &identity.version, labels: model.labels() };
-    Ok(InferResponse::new(outputs, model, &predictions)?.into_response())
+    Ok(InferResponse::new(outputs, reference(&model), &predictions)?.into_response())
 }
 
 /// Predicts the clips of one request, in their order. As many audio files are decoded at once as there are workers.
 async fn predict_clips(
     app: &App,
     permit: &Permit,
-    kind: ModelKind,
-    model: &Arc<dyn Classifier>,
+    model: &Arc<Model>,
     input: InferInput,
 ) -> Result<Vec<ClipPrediction>, InferenceError> {
     let engine = app.engine();
@@ -291,16 +288,16 @@ async fn predict_clips(
             let input = |audio| Ok(Input::Audio { read: Box::new(|| Ok(audio)), reservation: None });
             (engine.threads(), files.into_iter().map(input).collect())
         }
-        InferInput::LogMel(_) if needs_more_than_log_mel(&**model) => return Err(InferenceError::MoreThanLogMel),
+        InferInput::LogMel(_) if needs_more_than_log_mel(model) => return Err(InferenceError::MoreThanLogMel),
         InferInput::LogMel(log_mels) => {
             let log_mels = log_mels.with_bands(model.extractor().spec().mel.n_mels)?;
             let (bands, frames) = (log_mels.bands(), log_mels.frames());
-            let inputs = log_mels.clips().map(|clip| features_of(&**model, clip, bands, frames).map(Input::Features));
+            let inputs = log_mels.clips().map(|clip| features_of(model, clip, bands, frames).map(Input::Features));
             (log_mels.clips().len(), inputs.collect())
         }
     };
     let predict = |(index, input): (usize, Result<Input, Rejection>)| async move {
-        let request = |input| PredictRequest { kind, model: Arc::clone(model), input, explain: None };
+        let request = |input| PredictRequest { model: Arc::clone(model), input, explain: None };
         let response = match input {
             Ok(input) => engine.predict(permit, request(input)).await,
             Err(rejection) => Err(rejection),
@@ -311,12 +308,12 @@ async fn predict_clips(
 }
 
 /// Whether some of its descriptors need the waveform or its spectrum.
-fn needs_more_than_log_mel(model: &dyn Classifier) -> bool {
+fn needs_more_than_log_mel(model: &Model) -> bool {
     model.extractor().spec().descriptors.iter().any(|descriptor| descriptor.needs() != Needs::LogMel)
 }
 
 /// Features as they were sent, rounded as the model's own are.
-fn features_of(model: &dyn Classifier, clip: &[f32], bands: usize, frames: usize) -> Result<ClipFeatures, Rejection> {
+fn features_of(model: &Model, clip: &[f32], bands: usize, frames: usize) -> Result<ClipFeatures, Rejection> {
     let db = Array2::from_shape_vec((bands, frames), clip.to_vec()).map_err(Rejection::internal)?;
     let mut log_mel = LogMel::new(db)?;
     if let Some(quantisation) = &model.extractor().spec().quantisation {

@@ -1,12 +1,14 @@
 //! [`InferResponse`]: predictions as the requested outputs; and the metadata of the server and its models.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use labels::LabelSet;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use utoipa::ToSchema;
 
 use super::{
@@ -14,7 +16,10 @@ use super::{
     request::{Output, OutputSpec},
     tensor::{AUDIO, Datatype, HEADER_LENGTH, LOG_MEL, Object, write_elements},
 };
-use crate::{PredictResponse, Rejection};
+use crate::{
+    PredictResponse, Rejection,
+    engine::model::{Evaluated, ModelInfo, TrainedOn},
+};
 
 /// The prediction for one clip.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,12 +40,101 @@ impl From<PredictResponse> for ClipPrediction {
 /// The model that predicted.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelRef<'a> {
-    /// `svm` or `vgg19`.
+    /// Its name.
     pub name: &'a str,
     /// The version of its artifact.
     pub version: &'a str,
     /// Its labels.
     pub labels: &'a LabelSet,
+    /// Where it comes from, if that is known.
+    pub parameters: Option<&'a Arc<ModelParameters>>,
+}
+
+/// Where a model comes from, as parameters of the protocol, which are flat.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = InferenceModelParameters)]
+pub struct ModelParameters {
+    /// Its kind: `svm` or `vgg19`.
+    #[schema(example = "svm")]
+    kind: &'static str,
+    /// How many labels it has.
+    labels: usize,
+    /// What it was trained on, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    trained_on: Option<String>,
+    /// How many clips it was fitted on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    trained_on_clips: Option<usize>,
+    /// Whether all of them are synthetic.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    trained_on_synthetic: Option<bool>,
+    /// The split that it was evaluated on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "artist-kfold:5")]
+    evaluated_on: Option<String>,
+    /// Clips that were scored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    evaluated_clips: Option<usize>,
+    /// Share of them whose label was right, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    accuracy: Option<f64>,
+    /// Where the 95 % interval of the accuracy begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    accuracy_ci95_low: Option<f64>,
+    /// Where it ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    accuracy_ci95_high: Option<f64>,
+    /// What a reader must know before any answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    warning: Option<String>,
+}
+
+impl ModelParameters {
+    /// Of a model.
+    #[must_use]
+    pub fn of(info: &ModelInfo) -> Self {
+        let (clips, evaluated) = (&info.provenance.trained_on, &info.provenance.evaluated);
+        let of_clips = |clips: &TrainedOn| (clips.description.clone(), clips.clips, clips.synthetic);
+        let (trained_on, trained_on_clips, trained_on_synthetic) = unzip(clips.as_ref().map(of_clips));
+        let of_evaluated = |found: &Evaluated| (found.split.clone(), found.n, found.accuracy);
+        let (evaluated_on, evaluated_clips, accuracy) = unzip(evaluated.as_ref().map(of_evaluated));
+        let ci95 = evaluated.as_ref().and_then(|found| found.ci95);
+        Self {
+            kind: info.kind,
+            labels: info.labels,
+            trained_on,
+            trained_on_clips,
+            trained_on_synthetic,
+            evaluated_on,
+            evaluated_clips,
+            accuracy,
+            accuracy_ci95_low: ci95.map(|[low, _]| low),
+            accuracy_ci95_high: ci95.map(|[_, high]| high),
+            warning: info.provenance.warning.clone(),
+        }
+    }
+}
+
+fn unzip<A, B, C>(all: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>) {
+    match all {
+        Some((a, b, c)) => (Some(a), Some(b), Some(c)),
+        None => (None, None, None),
+    }
+}
+
+fn serialize_shared<S: Serializer>(
+    parameters: &Option<Arc<ModelParameters>>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    parameters.as_deref().serialize(serializer)
 }
 
 /// A response, sent as JSON or as JSON and binary data.
@@ -54,7 +148,7 @@ pub struct InferResponse {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = InferenceResponse)]
 pub struct InferenceResponseBody {
-    /// `svm` or `vgg19`.
+    /// Its name.
     #[schema(example = "svm")]
     model_name: String,
     /// 12 hexadecimal digits that name the content of its artifact.
@@ -64,6 +158,10 @@ pub struct InferenceResponseBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     id: Option<String>,
+    /// Where the model comes from.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_shared")]
+    #[schema(value_type = Option<ModelParameters>, nullable = false)]
+    parameters: Option<Arc<ModelParameters>>,
     /// As they were requested.
     outputs: Vec<OutputTensor>,
 }
@@ -129,8 +227,14 @@ impl InferResponse {
             }
             outputs.push(tensor);
         }
-        let (model_name, model_version) = (model.name.to_owned(), model.version.to_owned());
-        Ok(Self { body: InferenceResponseBody { model_name, model_version, id: requested.id, outputs }, binary })
+        let body = InferenceResponseBody {
+            model_name: model.name.to_owned(),
+            model_version: model.version.to_owned(),
+            id: requested.id,
+            parameters: model.parameters.cloned(),
+            outputs,
+        };
+        Ok(Self { body, binary })
     }
 }
 
@@ -247,7 +351,7 @@ pub struct ModelReady {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = InferenceModelMetadata)]
 pub struct ModelMetadata {
-    /// `svm` or `vgg19`.
+    /// Its name.
     #[schema(example = "svm")]
     pub name: String,
     /// Its versions; the current one is the first.
@@ -256,6 +360,10 @@ pub struct ModelMetadata {
     /// Its implementation: `tonearm_svm` or `tonearm_vgg19`.
     #[schema(example = "tonearm_svm")]
     pub platform: String,
+    /// Where it comes from.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_shared")]
+    #[schema(value_type = Option<ModelParameters>, nullable = false)]
+    pub parameters: Option<Arc<ModelParameters>>,
     /// Inputs; a request has exactly one of them.
     pub inputs: Vec<TensorMetadata>,
     /// Outputs.
@@ -277,22 +385,23 @@ pub struct TensorMetadata {
 }
 
 impl ModelMetadata {
-    /// Of a model that takes log-mels of so many `bands` and has so many `labels`.
+    /// Of a model that takes log-mels of so many `bands`.
     #[must_use]
-    pub fn new(name: &str, versions: Vec<String>, bands: usize, labels: usize) -> Self {
+    pub fn new(model: ModelRef<'_>, versions: Vec<String>, bands: usize) -> Self {
         let size = |size: usize| i64::try_from(size).unwrap_or(-1);
         let tensor = |name, datatype, shape: &[i64]| TensorMetadata { name, datatype, shape: shape.to_vec() };
         Self {
-            name: name.to_owned(),
+            name: model.name.to_owned(),
             versions,
-            platform: format!("tonearm_{name}"),
+            platform: format!("tonearm_{}", model.parameters.map_or(model.name, |parameters| parameters.kind)),
+            parameters: model.parameters.cloned(),
             inputs: vec![
                 tensor(AUDIO, Datatype::Bytes, &[-1]),
                 tensor(LOG_MEL, Datatype::Fp32, &[-1, size(bands), -1]),
             ],
             outputs: vec![
                 tensor(Output::Label.name(), Datatype::Bytes, &[-1]),
-                tensor(Output::Probabilities.name(), Datatype::Fp64, &[-1, size(labels)]),
+                tensor(Output::Probabilities.name(), Datatype::Fp64, &[-1, size(model.labels.len())]),
             ],
         }
     }
@@ -309,7 +418,7 @@ impl ModelMetadata {
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = InferenceRepositoryEntry)]
 pub struct RepositoryEntry {
-    /// `svm` or `vgg19`.
+    /// Its name.
     #[schema(example = "svm")]
     pub name: String,
     /// The version in use, if there is one.
@@ -378,7 +487,7 @@ mod tests {
             probabilities: probabilities.to_vec(),
         });
         let requested = OutputSpec { id: Some("a".to_owned()), outputs };
-        let model = ModelRef { name: "svm", version: "0123456789ab", labels: &labels };
+        let model = ModelRef { name: "svm", version: "0123456789ab", labels: &labels, parameters: None };
         let response = InferResponse::new(requested, model, &predictions).expect("an answer");
         (serde_json::to_value(&response.body).expect("JSON"), response.binary)
     }
@@ -426,6 +535,7 @@ mod tests {
             name: "svm",
             version: "0123456789ab",
             labels: &LabelSet::from_names(["blues"]).expect("labels"),
+            parameters: None,
         };
         let prediction = ClipPrediction { label: "blues".to_owned(), probabilities: vec![] };
         let error = InferResponse::new(requested, model, &[prediction]).expect_err("no answer");
@@ -440,6 +550,7 @@ mod tests {
                 name: "svm",
                 version: "0123456789ab",
                 labels: &LabelSet::from_names(["blues"]).expect("labels"),
+                parameters: None,
             };
             let prediction = ClipPrediction { label: "blues".to_owned(), probabilities: vec![1.0] };
             InferResponse::new(requested, model, &[prediction]).expect("an answer")
@@ -456,9 +567,31 @@ mod tests {
 
     #[test]
     fn metadata_are_as_the_protocol_has_them() {
-        let metadata = ModelMetadata::new("svm", vec!["0123456789ab".to_owned()], 128, 10);
+        let labels = LabelSet::from_names(["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"]).expect("labels");
+        let info = ModelInfo {
+            name: "dances".to_owned(),
+            version: "0123456789ab".to_owned(),
+            fingerprint: String::new(),
+            kind: "svm",
+            labels: 10,
+            provenance: serde_json::from_value(json!({
+                "trained_on": {"description": "clips", "clips": 7, "synthetic": true},
+                "evaluated": {"split": "everything", "accuracy": 0.5, "ci95": [0.25, 0.75], "n": 4},
+                "warning": "beware",
+            }))
+            .expect("provenance"),
+        };
+        let parameters = Arc::new(ModelParameters::of(&info));
+        let model =
+            ModelRef { name: "dances", version: "0123456789ab", labels: &labels, parameters: Some(&parameters) };
+        let metadata = ModelMetadata::new(model, vec!["0123456789ab".to_owned()], 128);
         let wanted = json!({
-            "name": "svm", "versions": ["0123456789ab"], "platform": "tonearm_svm",
+            "name": "dances", "versions": ["0123456789ab"], "platform": "tonearm_svm",
+            "parameters": {
+                "kind": "svm", "labels": 10, "trained_on": "clips", "trained_on_clips": 7, "trained_on_synthetic": true,
+                "evaluated_on": "everything", "evaluated_clips": 4, "accuracy": 0.5, "accuracy_ci95_low": 0.25,
+                "accuracy_ci95_high": 0.75, "warning": "beware",
+            },
             "inputs": [
                 {"name": "audio", "datatype": "BYTES", "shape": [-1]},
                 {"name": "log_mel", "datatype": "FP32", "shape": [-1, 128, -1]},

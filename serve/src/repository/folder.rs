@@ -1,13 +1,14 @@
 //! A folder on this machine.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
-use models::artifact::{self, MANIFEST, names};
+use models::artifact::{self, CURRENT, MANIFEST, MANIFEST_LIMIT};
 
-use super::{Fetched, RepositoryError, Result, is_version, no_version};
+use super::{Contents, Fetched, RepositoryError, Result, is_model, is_version, kind_in, no_version, too_large};
 
 /// A folder of artifacts, of one model, or of one version.
 #[derive(Debug)]
@@ -18,6 +19,42 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) fn new(root: PathBuf) -> Self {
         Self { root }
+    }
+
+    pub(super) fn address(&self) -> String {
+        self.root.display().to_string()
+    }
+
+    pub(super) fn contents(&self) -> Result<Contents> {
+        if [MANIFEST, CURRENT].iter().any(|file| self.root.join(file).is_file()) {
+            return Ok(Contents::One);
+        }
+        let mut names = Vec::new();
+        // What is wrong with it is told where a model is looked for in it.
+        if !self.root.is_dir() {
+            return Ok(Contents::Models(names));
+        }
+        let fail = |error: std::io::Error| RepositoryError::io(self.address(), "list", &error);
+        for entry in fs::read_dir(&self.root).map_err(fail)? {
+            let entry = entry.map_err(fail)?;
+            let name = entry.file_name();
+            // A link to a folder is one.
+            names.extend(name.to_str().filter(|name| is_model(name) && entry.path().is_dir()).map(str::to_owned));
+        }
+        names.sort_unstable();
+        Ok(Contents::Models(names))
+    }
+
+    pub(super) fn kind(&self, model: &str, version: &str) -> Result<String> {
+        let path = self.fetch(model, version)?.join(MANIFEST);
+        let location = path.display().to_string();
+        let mut bytes = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(MANIFEST_LIMIT + 1).read_to_end(&mut bytes));
+        read.map_err(|error| RepositoryError::io(&location, "read", &error))?;
+        if bytes.len() as u64 > MANIFEST_LIMIT {
+            return Err(RepositoryError::broken(location, too_large(MANIFEST_LIMIT)));
+        }
+        kind_in(&bytes, &location)
     }
 
     pub(super) fn current(&self, model: &str) -> Result<String> {
@@ -71,7 +108,7 @@ impl Folder {
 
     /// Folders of the versions of `model`: below all artifacts, or in the folder of the one model.
     fn folders(&self, model: &str) -> Vec<PathBuf> {
-        let of_model = names::check_model(model).is_ok().then(|| self.root.join(model));
+        let of_model = is_model(model).then(|| self.root.join(model));
         of_model.into_iter().chain([self.root.clone()]).collect()
     }
 }

@@ -12,9 +12,10 @@ use std::{
 
 use models::artifact::names;
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Error, config::ModelKind};
+use crate::{Error, config::ModelName};
 use folder::Folder;
 #[cfg(feature = "object-store")]
 use store::Store;
@@ -36,6 +37,17 @@ enum Source {
     Folder(Folder),
     #[cfg(feature = "object-store")]
     Store(Store),
+}
+
+/// What a repository holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// One model, or one version of it, whose name is not known.
+    One,
+    /// Folders whose names are such as models have, in their order. What is in them is not known yet.
+    Models(Vec<String>),
+    /// A web server cannot say.
+    Unlisted,
 }
 
 /// A version of a model in a local folder that [`Artifact::open`](models::artifact::Artifact::open) can read. What was
@@ -88,6 +100,41 @@ impl Repository {
             let detail = "built without feature `object-store`; give a folder, or run \
                           `cargo build --release -p serve --features object-store`";
             Err(RepositoryError::address(format!("{scheme}://…"), detail))
+        }
+    }
+
+    /// Its address, for a message: without credentials.
+    #[must_use]
+    pub fn address(&self) -> String {
+        match &self.0 {
+            Source::Folder(folder) => folder.address(),
+            #[cfg(feature = "object-store")]
+            Source::Store(store) => store.address(),
+        }
+    }
+
+    /// What it holds. A folder that does not exist holds nothing. Blocks.
+    ///
+    /// # Errors
+    /// If the source cannot be read.
+    pub fn contents(&self) -> Result<Contents> {
+        match &self.0 {
+            Source::Folder(folder) => folder.contents(),
+            #[cfg(feature = "object-store")]
+            Source::Store(store) => store.contents(),
+        }
+    }
+
+    /// The kind of a version of `model`, as its manifest says; nothing else of it is read or checked. Blocks.
+    ///
+    /// # Errors
+    /// [`RepositoryErrorKind::NotFound`] for a version that does not exist; [`RepositoryErrorKind::Broken`] for a manifest that
+    /// does not say; others if the source cannot be read.
+    pub fn kind(&self, model: &str, version: &str) -> Result<String> {
+        match &self.0 {
+            Source::Folder(folder) => folder.kind(model, version),
+            #[cfg(feature = "object-store")]
+            Source::Store(store) => store.kind(model, version),
         }
     }
 
@@ -206,12 +253,13 @@ impl RepositoryError {
         self.kind
     }
 
-    /// The error of a server of the model `kind`.
-    pub(crate) fn of(self, kind: ModelKind) -> Error {
+    /// The error of a server of the model `name`.
+    pub(crate) fn of(self, name: &ModelName) -> Error {
+        let name = name.clone();
         match self.kind {
             RepositoryErrorKind::Address => Error::Usage(self.to_string()),
-            RepositoryErrorKind::NotFound => Error::NoArtifact { kind, artifacts: self.location, reason: self.detail },
-            _ => Error::Artifact { kind, artifacts: self.location, source: self.detail.into() },
+            RepositoryErrorKind::NotFound => Error::NoArtifact { name, artifacts: self.location, reason: self.detail },
+            _ => Error::Artifact { name, artifacts: self.location, source: self.detail.into() },
         }
     }
 }
@@ -245,6 +293,23 @@ fn is_version(name: &str) -> bool {
     names::check_version(name).is_ok()
 }
 
+/// Whether a folder may be that of a model.
+fn is_model(name: &str) -> bool {
+    names::check_model(name).is_ok()
+}
+
+/// The kind that a manifest of these bytes says.
+fn kind_in(manifest: &[u8], location: &str) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Kind {
+        model: String,
+    }
+    match serde_json::from_slice::<Kind>(manifest) {
+        Ok(Kind { model }) => Ok(model),
+        Err(error) => Err(RepositoryError::broken(location, format!("not a manifest: {error}"))),
+    }
+}
+
 fn no_version(name: &str) -> String {
     format!("{} is not a version: expected 12 hexadecimal digits in lower case", quoted(name))
 }
@@ -266,14 +331,14 @@ mod tests {
 
     #[test]
     fn no_name_leads_out_of_its_folder() {
-        let is_model = |name: &str| names::check_model(name).is_ok();
         let is_file = |name: &str| names::check_file(name).is_ok();
-        assert!(is_version("0123456789ab") && is_model("vgg19") && is_file("weights.safetensors"));
+        assert!(is_version("0123456789ab") && is_file("weights.safetensors"));
+        assert!(["vgg19", "dances", "a.b-c_9", &"x".repeat(64)].into_iter().all(is_model) && !is_model("0123456789ab"));
         for bad in ["", ".", "..", "../x", "/x", "a/b", "a\\b", ".x", "a\0b", "é", "Artifact.JSON", "0123456789AB"] {
             assert!(!is_version(bad) && !is_model(bad), "{bad:?}");
             assert!(!is_file(bad) || bad == "0123456789AB", "{bad:?}");
         }
-        assert!(!is_file(&"x".repeat(65)) && !is_model(&"x".repeat(33)));
+        assert!(!is_file(&"x".repeat(65)) && !is_model(&"x".repeat(65)));
     }
 
     #[test]

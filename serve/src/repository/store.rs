@@ -26,7 +26,10 @@ use reqwest::{Url, header::AUTHORIZATION};
 use serde::{Deserialize, de::IgnoredAny};
 use tokio::{runtime, time::timeout};
 
-use super::{Fetched, RepositoryError, RepositoryErrorKind, Result, is_version, no_version, quoted, too_large};
+use super::{
+    Contents, Fetched, RepositoryError, RepositoryErrorKind, Result, is_model, is_version, kind_in, no_version, quoted,
+    too_large,
+};
 use crate::telemetry;
 
 /// Limits of every client; `Timeout` is for a request with its whole response.
@@ -194,6 +197,20 @@ impl Store {
         }
     }
 
+    pub(super) fn address(&self) -> String {
+        self.remote.address.clone()
+    }
+
+    pub(super) fn contents(&self) -> Result<Contents> {
+        let remote = Arc::clone(&self.remote);
+        self.wait(LIST_TIMEOUT, async move { remote.contents().await })
+    }
+
+    pub(super) fn kind(&self, model: &str, version: &str) -> Result<String> {
+        let (remote, model, version) = (Arc::clone(&self.remote), model.to_owned(), version.to_owned());
+        self.wait(LIST_TIMEOUT, async move { remote.kind(&model, &version).await })
+    }
+
     pub(super) fn current(&self, model: &str) -> Result<String> {
         let (remote, model) = (Arc::clone(&self.remote), model.to_owned());
         self.wait(LIST_TIMEOUT, async move { remote.current(&model).await })
@@ -244,6 +261,27 @@ impl Drop for Background {
 }
 
 impl Connection {
+    async fn contents(&self) -> Result<Contents> {
+        if !self.lists {
+            return Ok(Contents::Unlisted);
+        }
+        let listed = self.store.list_with_delimiter(Some(&self.prefix)).await;
+        let Some(listed) = self.found(listed, &self.prefix)? else { return Ok(Contents::Models(Vec::new())) };
+        let mut files = listed.objects.iter().filter_map(|object| object.location.filename());
+        if files.any(|name| name == CURRENT || name == MANIFEST) {
+            return Ok(Contents::One);
+        }
+        let folders = listed.common_prefixes.iter().filter_map(Path::filename);
+        let mut names: Vec<String> = folders.filter(|name| is_model(name)).map(str::to_owned).collect();
+        names.sort_unstable();
+        Ok(Contents::Models(names))
+    }
+
+    async fn kind(&self, model: &str, version: &str) -> Result<String> {
+        let (folder, manifest) = self.manifest(model, version).await?;
+        kind_in(&manifest, &self.show(&join(&folder, MANIFEST)))
+    }
+
     async fn current(&self, model: &str) -> Result<String> {
         for folder in self.folders(model) {
             let path = join(&folder, CURRENT);
@@ -283,6 +321,12 @@ impl Connection {
     }
 
     async fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
+        let (folder, manifest) = self.manifest(model, version).await?;
+        self.download(&folder, version, &manifest).await
+    }
+
+    /// The folder of a version, and its manifest.
+    async fn manifest(&self, model: &str, version: &str) -> Result<(Path, Vec<u8>)> {
         let absent = |detail: String| RepositoryError::not_found(&*self.address, detail);
         if !is_version(version) {
             return Err(absent(no_version(version)));
@@ -295,7 +339,7 @@ impl Connection {
             let path = join(&folder, MANIFEST);
             if let Some(found) = self.get(&path).await? {
                 let manifest = self.read(found, MANIFEST_LIMIT, &path).await?;
-                return self.download(&folder, version, &manifest).await;
+                return Ok((folder, manifest));
             }
         }
         Err(absent(format!("there is no version {version} of {}", quoted(model))))
@@ -310,7 +354,7 @@ impl Connection {
 
     /// Folders of the versions of `model`: below all artifacts, or in the folder of the one model.
     fn folders(&self, model: &str) -> Vec<Path> {
-        let of_model = names::check_model(model).is_ok().then(|| join(&self.prefix, model));
+        let of_model = is_model(model).then(|| join(&self.prefix, model));
         of_model.into_iter().chain([self.prefix.clone()]).collect()
     }
 

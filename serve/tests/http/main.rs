@@ -7,6 +7,7 @@ mod health;
 mod hostile;
 mod load;
 mod model;
+mod named;
 mod network;
 mod predict;
 mod rejections;

@@ -13,7 +13,7 @@ use models::{
     svm::{Svm, SvmParameters, pairs},
     vgg19::Backend,
 };
-use serve::config::ModelKind;
+use serve::{Model, config::ModelKind};
 
 use crate::{
     network,
@@ -94,11 +94,23 @@ pub(crate) fn write(root: &Path, kind: ModelKind) -> Written {
 
 /// Writes one of any number of artifacts that differ in their version, and in an SVM in what they predict.
 pub(crate) fn write_variant(root: &Path, kind: ModelKind, variant: usize) -> Written {
+    draft(kind, variant).write(root).expect("writes")
+}
+
+/// Writes such an artifact under a name of its own and puts it in use.
+pub(crate) fn write_as(root: &Path, name: &str, draft: &Draft) -> Written {
+    let written = draft.write_as(root, name).expect("writes");
+    artifact::set_current(&root.join(name), &written.version).expect("puts in use");
+    written
+}
+
+/// Such an artifact, before it is written.
+pub(crate) fn draft(kind: ModelKind, variant: usize) -> Draft {
     let (spec, weights) = match kind {
         ModelKind::Svm => (spec(), machine(&Extractor::new(spec()).expect("valid"), 1.0 + variant as f64).to_tensors()),
         ModelKind::Vgg19 => (network::spec(), network::parts().to_tensors()),
     };
-    let draft = Draft {
+    Draft {
         model: kind.name().to_owned(),
         labels: LabelSet::from_names(Sound::ALL.map(Sound::label)).expect("labels"),
         spec,
@@ -108,14 +120,12 @@ pub(crate) fn write_variant(root: &Path, kind: ModelKind, variant: usize) -> Wri
         weights: weights.expect("finite"),
         metrics_json: b"[]".to_vec(),
         report_html: b"<!doctype html>".to_vec(),
-    };
-    draft.write(root).expect("writes")
+    }
 }
 
 /// The model of that artifact, loaded as the server loads it.
-pub(crate) fn of(kind: ModelKind) -> Arc<dyn Classifier> {
-    static MODELS: [OnceLock<Arc<dyn Classifier>>; ModelKind::ALL.len()] =
-        [const { OnceLock::new() }; ModelKind::ALL.len()];
+pub(crate) fn of(kind: ModelKind) -> Arc<Model> {
+    static MODELS: [OnceLock<Arc<Model>>; ModelKind::ALL.len()] = [const { OnceLock::new() }; ModelKind::ALL.len()];
     let index = ModelKind::ALL.iter().position(|known| *known == kind).expect("every model is known");
     Arc::clone(MODELS[index].get_or_init(|| {
         let root = tempfile::tempdir().expect("a folder");
@@ -145,11 +155,12 @@ pub(crate) struct Scripted {
 }
 
 impl Scripted {
-    pub(crate) fn model(script: Script) -> Arc<dyn Classifier> {
+    pub(crate) fn model(script: Script) -> Arc<Model> {
         let identity =
             Identity { name: "svm".to_owned(), version: "000000000000".to_owned(), fingerprint: spec().fingerprint() };
         let labels = LabelSet::from_names(["blues", "rock"]).expect("labels");
-        Arc::new(Self { identity, labels, extractor: Extractor::new(spec()).expect("valid"), script })
+        let scripted = Self { identity, labels, extractor: Extractor::new(spec()).expect("valid"), script };
+        Arc::new(Model::of_classifier(Arc::new(scripted), ModelKind::Svm.into(), ModelKind::Svm))
     }
 }
 

@@ -45,10 +45,13 @@ fn responds_in_full(kind: ModelKind) {
         }
 
         let identity = model::of(kind).identity().clone();
-        assert_eq!(
-            json["model"],
-            json!({"name": kind.name(), "version": identity.version, "fingerprint": identity.fingerprint.to_string()})
-        );
+        let provenance = json!({
+            "name": kind.name(), "version": identity.version, "fingerprint": identity.fingerprint.to_string(),
+            "kind": kind.name(), "labels": 3,
+            "trained_on": {"description": "three seeded sounds", "clips": 12, "synthetic": false},
+            "evaluated": null, "warning": null,
+        });
+        assert_eq!(json["model"], provenance);
         let audio = &json["audio"];
         assert_eq!(
             (&audio["container"], &audio["sample_rate"], &audio["channels"], &audio["seconds"]),
@@ -66,7 +69,7 @@ fn the_probabilities_are_those_of_the_library() {
         let model = model::of(kind);
         // 2.5 s are shorter than a window.
         for audio in [Sound::High.wav(5.0, 3), Sound::Low.wav(2.5, 4), Sound::Noise.flac(4.0, 5), mp3()] {
-            server.send(&predict(&audio)).assert_predicts(&*model, &audio);
+            server.send(&predict(&audio)).assert_predicts(&**model, &audio);
         }
     }
 }

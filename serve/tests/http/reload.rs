@@ -30,7 +30,7 @@ use crate::{
 /// A server over the artifacts below `root`, which looks at `CURRENT` when it is told to.
 fn server(root: &Path) -> Server {
     let repository = Repository::open(&root.to_string_lossy()).expect("a folder");
-    let source = Source { repository: Arc::new(repository), device: Backend::default(), pinned: None };
+    let source = Source { repository: Arc::new(repository), device: Backend::default(), models: vec![], pinned: None };
     let compute = Compute { threads: 2, cache_bytes: 1 << 20, ..Compute::default() };
     Server::of(App::new(Role::Svm, Limits::default(), &compute, Some(&source)).expect("threads"))
 }

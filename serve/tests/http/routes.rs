@@ -196,7 +196,7 @@ fn tracks_that_share_a_network_get_what_each_gets_alone() {
     std::thread::scope(|scope| {
         for track in &tracks {
             let (server, model) = (&server, Arc::clone(&model));
-            scope.spawn(move || server.send(&predict(track)).assert_predicts(&*model, track));
+            scope.spawn(move || server.send(&predict(track)).assert_predicts(&**model, track));
         }
     });
 }

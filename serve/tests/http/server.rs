@@ -7,9 +7,8 @@ use std::{
     time::Duration,
 };
 
-use models::Classifier;
 use serve::{
-    App, Limits, Timeouts,
+    App, Limits, Model, Timeouts,
     config::{Compute, ModelKind},
     engine::slot::ModelSlot,
 };
@@ -32,7 +31,7 @@ pub(crate) struct Server {
 /// What a test may want to be otherwise.
 pub(crate) struct Options {
     pub(crate) kind: ModelKind,
-    pub(crate) model: Option<Arc<dyn Classifier>>,
+    pub(crate) model: Option<Arc<Model>>,
     pub(crate) limits: Limits,
     pub(crate) timeouts: Timeouts,
     pub(crate) threads: usize,
@@ -85,7 +84,7 @@ impl Server {
 
     /// An app of another making.
     pub(crate) fn of(app: App) -> Self {
-        let kind = app.engine().slots().first().map_or(ModelKind::Svm, ModelSlot::kind);
+        let kind = app.engine().slots().first().and_then(|slot| slot.kind()).unwrap_or(ModelKind::Svm);
         Self::run(Arc::new(app), kind, Options::default().timeouts)
     }
 
@@ -119,7 +118,7 @@ impl Server {
     }
 
     /// The slot of the model.
-    pub(crate) fn slot(&self) -> &ModelSlot {
+    pub(crate) fn slot(&self) -> Arc<ModelSlot> {
         self.app.engine().slot(self.kind).expect("is served")
     }
 

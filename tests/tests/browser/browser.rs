@@ -27,11 +27,13 @@ pub struct Setup {
     pub is_dark: bool,
     /// WAV file that the microphone plays.
     pub microphone: Option<PathBuf>,
+    /// Script that runs before those of the page.
+    pub script: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { language: "en-GB", width: 1200, height: 900, is_dark: false, microphone: None }
+        Self { language: "en-GB", width: 1200, height: 900, is_dark: false, microphone: None, script: None }
     }
 }
 
@@ -89,6 +91,9 @@ impl Browser {
             json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
         );
         browser.resize(width, height);
+        if let Some(script) = &setup.script {
+            browser.develop("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }));
+        }
         browser.client.goto(origin).await.expect("the page");
         browser.until("the page is there", "document.documentElement.dataset.ready === 'true'").await;
         browser

@@ -7,6 +7,7 @@ mod browser;
 mod down;
 mod driver;
 mod key;
+mod labels;
 mod many;
 mod reach;
 mod stack;

@@ -12,7 +12,7 @@ fn origin(world: &World) -> String {
 }
 
 /// What a screen reader needs.
-async fn is_accessible(browser: &Browser) {
+pub(crate) async fn is_accessible(browser: &Browser) {
     let nameless = "[...document.querySelectorAll('button, input, select, canvas, audio, progress, [role=meter]')]
         .filter((element) => element.checkVisibility() && !element.closest('.unseen'))
         .filter((element) => !(element.getAttribute('aria-label') || element.textContent.trim() || element.labels?.length))

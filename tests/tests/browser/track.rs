@@ -68,7 +68,7 @@ async fn only_one_model_is_shown(browser: &Browser) {
     for (chosen, other) in [("svm", "vgg19"), ("vgg19", "svm")] {
         browser.value(&format!("by('models-{chosen}').click()")).await;
         let shown = format!(
-            "by('prediction-{chosen}') && !by('prediction-{other}') && !by('timeline-{other}').checkVisibility()"
+            "by('prediction-{chosen}') && !by('prediction-{other}') && !by('timeline-{other}')?.checkVisibility()"
         );
         browser.until("one model is shown", &shown).await;
     }

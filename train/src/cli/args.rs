@@ -4,12 +4,13 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use models::{
+    artifact::names,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
 };
 
 use crate::{
-    console::args::{DataArgs, RunArgs},
+    console::args::{DataArgs, OpenArgs, RunArgs},
     training::pretrained::DEFAULT_WEIGHTS,
 };
 
@@ -56,7 +57,7 @@ pub enum Command {
     Inspect(InspectArgs),
     /// Look for faults in a dataset: unreadable, silent, clipped or repeated clips.
     Audit(AuditArgs),
-    /// Write the clips of a dataset, with genre, artist, title and split, as a table.
+    /// Write the clips of a dataset, with label, artist, title and split, as a table.
     Manifest(ManifestArgs),
     /// Make the synthetic dataset: ten genres from a seed.
     Synth(SynthArgs),
@@ -82,8 +83,9 @@ pub struct FitArgs {
     /// Features: a preset (gtzan-store, librosa) or a JSON file as `inspect --json` prints it.
     #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]
     pub spec: String,
-    /// Clips to hold out: `fault-filtered:valid` (the default where every clip is in GTZAN's catalogue) or `artist-kfold:K`,
-    /// the first of K folds that share no artist (the default elsewhere).
+    /// Clips to hold out: `given:valid` or `given:test`, of the split that the dataset came with (the default where it has one);
+    /// `fault-filtered:valid` (the default where every clip is GTZAN's); `artist-kfold:K`, the first of K folds that share no artist (the
+    /// default elsewhere, with K = 4); `artist-holdout:PERCENT`; `leave-one-artist-out`, with --refit; or `track-kfold:K`.
     #[arg(long, value_name = "SPLIT")]
     pub held_out: Option<String>,
     /// Evaluate on every fold of --held-out, each with a model that was fitted on the others, then fit the final model on all of
@@ -101,6 +103,9 @@ pub struct SvmArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub fit: FitArgs,
+    /// Name of the model, the folder of its artifacts: 1 to 64 of a-z, 0-9, `-`, `_` and `.`.
+    #[arg(long, value_name = "NAME", default_value = SvmClassifier::NAME, value_parser = model_name)]
+    pub name: String,
     /// How C, gamma and the rest are chosen, as a JSON file of the form of `training.search` in artifact.json.
     #[arg(long, value_name = "FILE")]
     pub search: Option<PathBuf>,
@@ -122,6 +127,9 @@ pub struct Vgg19Args {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub fit: FitArgs,
+    /// Name of the model, the folder of its artifacts: 1 to 64 of a-z, 0-9, `-`, `_` and `.`.
+    #[arg(long, value_name = "NAME", default_value = Vgg19Classifier::NAME, value_parser = model_name)]
+    pub name: String,
     /// Weights to begin with: a VGG19 of torchvision or timm (.safetensors, .pth), or a VGG19 artifact; else
     /// data/weights/vgg19.safetensors, as `train weights fetch` writes it; else those of a network in --artifacts that were
     /// learnt on photographs and not tuned since, such as the one that comes with Tonearm; else random ones.
@@ -155,6 +163,7 @@ impl Vgg19Args {
     pub fn of(fit: FitArgs) -> Self {
         Self {
             fit,
+            name: Vgg19Classifier::NAME.to_owned(),
             weights: std::env::var_os("TONEARM_WEIGHTS").map(PathBuf::from),
             regime: Regime::Frozen,
             config: None,
@@ -208,33 +217,18 @@ pub struct FetchArgs {
     pub json: bool,
 }
 
-/// A kind of model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum ModelName {
-    /// The support vector machine.
-    Svm,
-    /// The network.
-    Vgg19,
-}
-
-impl ModelName {
-    /// Name of its folder, and what its artifacts call it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Svm => SvmClassifier::NAME,
-            Self::Vgg19 => Vgg19Classifier::NAME,
-        }
-    }
+/// Parses the name of a model.
+fn model_name(name: &str) -> Result<String, String> {
+    names::check_model(name).map(str::to_owned).map_err(|error| error.to_string())
 }
 
 /// Options of `promote`.
 #[derive(Args, Debug)]
 #[command(group(ArgGroup::new("what").args(["version", "previous", "pin", "unpin", "list"]).required(true).multiple(true)))]
 pub struct PromoteArgs {
-    /// The model.
-    #[arg(value_name = "MODEL", value_enum)]
-    pub model: ModelName,
+    /// The name of the model, such as svm; with --list every model when left out.
+    #[arg(value_name = "MODEL", value_parser = model_name, required_unless_present = "list")]
+    pub model: Option<String>,
     /// The version to put in use: 12 hexadecimal digits, as --list shows them.
     #[arg(value_name = "VERSION")]
     pub version: Option<String>,
@@ -261,9 +255,12 @@ pub struct PromoteArgs {
 /// Options of `extract`.
 #[derive(Args, Debug)]
 pub struct ExtractArgs {
-    /// A folder with a folder of audio files for each genre.
-    #[arg(long, value_name = "AUDIO_FOLDER")]
+    /// A dataset of audio: see `train --help`.
+    #[arg(long, value_name = "DATASET")]
     pub data: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub opening: OpenArgs,
     /// The store to write: a new folder, or a store to replace.
     #[arg(long, value_name = "STORE")]
     pub out: PathBuf,
@@ -287,7 +284,8 @@ pub struct EvaluateArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub data: DataArgs,
-    /// `fault-filtered:train|valid|test|all` of GTZAN's catalogue, or `everything` for all clips of the dataset.
+    /// `given:train|valid|test|all` of the split that the dataset came with, `fault-filtered:train|valid|test|all` of GTZAN's catalogue, or
+    /// `everything` for all clips of the dataset.
     #[arg(long, value_name = "SPLIT")]
     pub split: String,
     /// Seed of the bootstrap of the interval.
@@ -335,7 +333,7 @@ pub struct InspectArgs {
 /// Options of `audit`.
 #[derive(Args, Debug)]
 pub struct AuditArgs {
-    /// The dataset: a folder with a folder of audio files for each genre, or a feature store.
+    /// The dataset: audio in any of the forms of `train --help`, or a feature store.
     #[arg(long, value_name = "DATASET")]
     pub data: PathBuf,
     /// Also write the findings to this Parquet or CSV file.
@@ -349,7 +347,7 @@ pub struct AuditArgs {
 /// Options of `manifest`.
 #[derive(Args, Debug)]
 pub struct ManifestArgs {
-    /// The dataset: a folder with a folder of audio files for each genre, or a feature store.
+    /// The dataset: audio in any of the forms of `train --help`, or a feature store.
     #[arg(long, value_name = "DATASET")]
     pub data: PathBuf,
     /// The Parquet or CSV file to write.
@@ -383,9 +381,8 @@ pub struct SynthArgs {
 /// Options of `verify`.
 #[derive(Args, Debug)]
 pub struct VerifyArgs {
-    /// A folder with a folder of audio files for each genre, instead of the synthetic dataset that each run makes; all runs then
-    /// have one user.
-    #[arg(long, value_name = "AUDIO_FOLDER")]
+    /// A dataset of audio, instead of the synthetic one that each run makes; all runs then have one user.
+    #[arg(long, value_name = "DATASET")]
     pub data: Option<PathBuf>,
     /// Features: a preset (gtzan-store, librosa) or a JSON file.
     #[arg(long, value_name = "NAME|FILE", default_value = "gtzan-store")]

@@ -8,8 +8,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use data::{DataFrame, tables};
+use data::{DataFrame, LabelledDataset, Unused, UnusedCounts, tables};
 use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::console::interrupt;
 
@@ -53,11 +54,35 @@ pub fn remark(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Says on stderr which files could not be used.
-pub fn say_rejected(rejected: &[(String, String)]) {
-    for (clip_id, reason) in rejected {
-        remark(&format!("left out {clip_id}: {reason}"));
+/// Files that are named in text; `--json` names all.
+const NAMED: usize = 10;
+
+/// Says on stderr what a reader should know of a dataset: how many files are not used for which reason, the first of them by name, and its
+/// notes.
+pub fn say_dataset(dataset: &LabelledDataset) {
+    say_unused(dataset.unused());
+    dataset.notes().iter().for_each(|note| remark(note));
+}
+
+/// Says on stderr how many files are not used for which reason, and names the first.
+pub fn say_unused(unused: &[Unused]) {
+    if unused.is_empty() {
+        return;
     }
+    let files = if unused.len() == 1 { "file is" } else { "files are" };
+    remark(&format!("{} {files} not used: {}", unused.len(), UnusedCounts::of(unused)));
+    for Unused { reason, file, detail, .. } in unused.iter().take(NAMED) {
+        remark(&format!("  {file}: {reason}: {detail}"));
+    }
+    if unused.len() > NAMED {
+        remark(&format!("  and {} more; --json names all", unused.len() - NAMED));
+    }
+}
+
+/// The same as JSON: `counts` by reason, and `files`, each with `file`, `reason` and `detail`.
+#[must_use]
+pub fn unused_json(unused: &[Unused]) -> Value {
+    json!({ "counts": UnusedCounts::of(unused), "files": unused })
 }
 
 /// What a program of this name ends with, whose work gave `result`; an error is said on stderr. Does not return while an

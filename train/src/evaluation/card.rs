@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};
-use data::Split;
+use data::{Split, labels::display};
 use models::{
     artifact::{self, Artifact, Manifest},
     svm::SvmClassifier,
@@ -11,10 +11,18 @@ use models::{
 };
 use serde_json::Value;
 
-use crate::{evaluation::metrics::Evaluation, source};
+use crate::{
+    evaluation::{
+        metrics::{ClassFigures, Evaluation},
+        ranking::{self, Confusion, EXTREMES, Ranked},
+    },
+    source,
+};
 
 /// Confusions that the limits name.
 const CONFUSIONS: usize = 3;
+/// Labels that a sentence names, at most.
+const NAMED: usize = 20;
 
 /// The card as Markdown. The same artifact gives the same bytes.
 ///
@@ -29,16 +37,17 @@ pub fn markdown(artifact: &Artifact) -> Result<String> {
     let _ = writeln!(
         card,
         "<!-- Written by `train card` from the artifact. Do not edit: change the model, and write it anew. -->\n\
-         # {} `{}`\n",
+         # {}{} `{}`\n",
         title(manifest),
+        if training_set.gtzan { " genres" } else { "" },
         artifact.version()
     );
     if let Some(warning) = training_set.warning {
         let _ = writeln!(card, "**{warning}**\n");
     }
-    card.push_str(&what_it_is(manifest));
+    card.push_str(&what_it_is(manifest, &training_set));
     use_section(&mut card, &training_set);
-    figures(&mut card, manifest, &evaluation);
+    figures(&mut card, manifest, &evaluation, &training_set);
     limits(&mut card, manifest, &evaluation, &training_set);
     data_section(&mut card, manifest, &training_set);
     how_it_was_made(&mut card, artifact)?;
@@ -49,6 +58,8 @@ pub fn markdown(artifact: &Artifact) -> Result<String> {
 struct TrainingSet {
     clips: usize,
     gtzan: bool,
+    /// What its labels are called.
+    kind: &'static str,
     warning: Option<&'static str>,
 }
 
@@ -56,12 +67,41 @@ impl TrainingSet {
     fn of(manifest: &Manifest) -> Self {
         let ids: Vec<&str> =
             manifest.training["clip_ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let gtzan = !ids.is_empty() && ids.iter().all(|id| data::gtzan::catalogue().get(id).is_some());
         Self {
             clips: manifest.data.clips,
-            gtzan: !ids.is_empty() && ids.iter().all(|id| data::gtzan::catalogue().get(id).is_some()),
+            gtzan,
+            kind: if gtzan { "genre" } else { "label" },
             warning: source::synthetic_warning(ids.iter().copied()).filter(|_| !ids.is_empty()),
         }
     }
+}
+
+/// A name within Markdown: nothing in it is taken for markup.
+fn plain(name: &str) -> String {
+    let mut text = String::new();
+    for letter in display::isolated(name).chars() {
+        match letter {
+            '&' => text.push_str("&amp;"),
+            '<' => text.push_str("&lt;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '$' => text.extend(['\\', letter]),
+            _ => text.push(letter),
+        }
+    }
+    text
+}
+
+/// How many labels there are, and all of few, or the first of many by name. `kind` is what they are called.
+fn labels(manifest: &Manifest, kind: &str) -> String {
+    let mut names: Vec<&str> = manifest.labels.iter().map(AsRef::as_ref).collect();
+    let n = names.len();
+    let list = |names: Vec<&str>| names.into_iter().map(plain).collect::<Vec<_>>().join(", ");
+    if n <= NAMED {
+        return format!("{n} {kind}s: {}", list(names));
+    }
+    names.sort_unstable();
+    names.truncate(NAMED);
+    format!("{n} {kind}s (the first {NAMED} by name: {})", list(names))
 }
 
 fn is_svm(manifest: &Manifest) -> bool {
@@ -69,17 +109,28 @@ fn is_svm(manifest: &Manifest) -> bool {
 }
 
 fn title(manifest: &Manifest) -> &'static str {
-    if is_svm(manifest) { "Support vector machine for music genres" } else { "VGG19 for music genres" }
+    if is_svm(manifest) { "Support vector machine for music" } else { "VGG19 for music" }
 }
 
-fn what_it_is(manifest: &Manifest) -> String {
+fn what_it_is(manifest: &Manifest, TrainingSet { kind, .. }: &TrainingSet) -> String {
     let training = &manifest.training;
     let spec = &manifest.spec;
     let model = if is_svm(manifest) {
         let counts = &training["counts"];
+        let low_rank = &training["fit"]["low_rank"];
+        let machines = match low_rank["scheme"].as_str() {
+            None => format!("One C-SVC with a Gaussian kernel for each pair of {kind}s"),
+            Some("one_vs_rest") => format!(
+                "One least-squares support vector machine for each {kind} against the rest, on a low-rank map ({} landmarks) of a Gaussian kernel",
+                low_rank["landmarks"]
+            ),
+            Some(_) => format!(
+                "One linear C-SVC for each pair of {kind}s, on a low-rank map ({} landmarks) of a Gaussian kernel",
+                low_rank["landmarks"]
+            ),
+        };
         format!(
-            "One C-SVC with a Gaussian kernel for each pair of genres, {} support vectors of {} descriptors of the log-mel, coupled to \
-             probabilities.",
+            "{machines}, {} support vectors of {} descriptors of the log-mel, coupled to probabilities.",
             counts["support_vectors"], counts["dimensions"]
         )
     } else {
@@ -105,12 +156,11 @@ fn what_it_is(manifest: &Manifest) -> String {
     };
     let mel = &spec.mel;
     format!(
-        "{model} It takes a track of any rate and length (resampled to {} Hz, {} mel bands) and gives a probability for each of {} genres: {}; \
+        "{model} It takes a track of any rate and length (resampled to {} Hz, {} mel bands) and gives a probability for each of {}; \
          and the same for every window of {:.0} s.\n\n",
         spec.sample_rate,
         mel.n_mels,
-        manifest.labels.len(),
-        manifest.labels.join(", "),
+        labels(manifest, kind),
         spec.seconds(spec.segmentation.window.frames),
     )
 }
@@ -127,15 +177,17 @@ fn use_section(card: &mut String, training_set: &TrainingSet) {
         card.push_str("For showing that training and serving work, and for nothing else.\n\n");
         return;
     }
-    card.push_str(
+    let kind = training_set.kind;
+    let _ = writeln!(
+        card,
         "For: a first sorting of a collection that somebody checks; teaching; a baseline to compare other models with, \
          under the same splits.\n\n\
-         Not for: deciding what an artist is paid or who is recommended; saying what genre a track *is*. Its genres are those of its \
-         training set, and there is no class for anything else: speech, silence or another genre get the name of one of them.\n\n",
+         Not for: deciding what an artist is paid or who is recommended; saying what {kind} a track *is*. Its {kind}s are those of its \
+         training set, and there is no class for anything else: speech, silence or another {kind} get the name of one of them.\n",
     );
 }
 
-fn figures(card: &mut String, manifest: &Manifest, evaluation: &Evaluation) {
+fn figures(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, TrainingSet { kind, .. }: &TrainingSet) {
     card.push_str("## Figures\n\n| evaluated on | clips | accuracy | 95 % interval (by artist) | macro F1 | log-loss | ECE |\n|---|---|---|---|---|---|---|\n");
     for metrics in &manifest.metrics {
         let number =
@@ -167,10 +219,29 @@ fn figures(card: &mut String, manifest: &Manifest, evaluation: &Evaluation) {
             let _ = writeln!(card, "`{split}` leaks: {}.\n", split.leaks());
         }
     }
-    card.push_str("| genre | clips | precision | recall |\n|---|---|---|---|\n");
-    for label in &evaluation.labels {
-        if let Some(class) = evaluation.per_class.get(label) {
-            let _ = writeln!(card, "| {label} | {} | {:.2} | {:.2} |", class.support, class.precision, class.recall);
+    let _ = writeln!(card, "| {kind} | clips | precision | recall |\n|---|---|---|---|");
+    let row = |card: &mut String, label: &str, class: &ClassFigures| {
+        let _ =
+            writeln!(card, "| {} | {} | {:.2} | {:.2} |", plain(label), class.support, class.precision, class.recall);
+    };
+    if evaluation.labels.len() > 2 * EXTREMES {
+        let Ranked { worst, between, best, without_clips } = Ranked::by_recall(evaluation, EXTREMES);
+        best.iter().rev().for_each(|(label, class)| row(card, label, class));
+        if between > 0 {
+            let _ = writeln!(card, "| … {between} between … | | | |");
+        }
+        worst.iter().rev().for_each(|(label, class)| row(card, label, class));
+        let _ = writeln!(
+            card,
+            "\nThe {} labels that it recalls best and the {} that it recalls worst, of {}; {without_clips} have no clip among these. \
+             `metrics.json` has all of them.",
+            best.len(),
+            worst.len(),
+            evaluation.labels.len()
+        );
+    } else {
+        for label in &evaluation.labels {
+            evaluation.per_class.get(label).into_iter().for_each(|class| row(card, label, class));
         }
     }
     card.push('\n');
@@ -180,23 +251,16 @@ fn limits(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, train
     card.push_str("## Limits\n\n");
     let _ = writeln!(
         card,
-        "- Of ten tracks by artists that it was not trained on, it names the genre of {:.0} rightly.",
+        "- Of ten tracks by artists that it was not trained on, it names the {} of {:.0} rightly.",
+        training_set.kind,
         10.0 * evaluation.accuracy
     );
-    let mut confusions: Vec<(usize, usize, usize)> = Vec::new();
-    for (truth, row) in evaluation.confusion.iter().enumerate() {
-        confusions.extend(
-            row.iter().enumerate().filter(|(called, _)| *called != truth).map(|(called, &n)| (n, truth, called)),
-        );
-    }
-    confusions.sort_by_key(|&(n, truth, called)| (std::cmp::Reverse(n), truth, called));
+    let name = |label: usize| plain(&evaluation.labels[label]);
+    let confusions = ranking::confusions(evaluation);
     let said: Vec<_> = confusions
         .iter()
-        .take_while(|(n, ..)| *n > 0)
         .take(CONFUSIONS)
-        .map(|&(n, truth, called)| {
-            format!("{} for {} ({n} clips)", evaluation.labels[called], evaluation.labels[truth])
-        })
+        .map(|&Confusion { truth, called, clips, .. }| format!("{} for {} ({clips} clips)", name(called), name(truth)))
         .collect();
     if !said.is_empty() {
         let _ = writeln!(card, "- What it mistakes most: {}.", said.join(", "));
@@ -215,7 +279,11 @@ fn limits(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, train
             "- Its convolutions are random, not pretrained: it is less accurate than a pretrained network.\n",
         );
     }
-    card.push_str("- A probability is that of the named genre among these alone. For a track of several genres the shares are not calibrated.\n\n");
+    let kind = training_set.kind;
+    let _ = writeln!(
+        card,
+        "- A probability is that of the named {kind} among these alone. For a track of several {kind}s the shares are not calibrated.\n"
+    );
 }
 
 fn data_section(card: &mut String, manifest: &Manifest, training_set: &TrainingSet) {
@@ -280,4 +348,52 @@ fn how_it_was_made(card: &mut String, artifact: &Artifact) -> Result<()> {
         let _ = writeln!(card, "| {file} ({} bytes) | `{digest}` |", artifact.file(file)?.len());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use data::labels::LabelSet;
+
+    use super::*;
+    use crate::evaluation::ranking::tests::{evaluation, labels as names};
+
+    /// An artifact that is included.
+    fn included(model: &str) -> Artifact {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../artifacts").join(model);
+        Artifact::open(&artifact::resolve(&folder, None).expect("a version")).expect("an artifact")
+    }
+
+    #[test]
+    fn the_cards_of_the_included_models_are_as_they_were_written() {
+        for model in ["svm", "vgg19"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../artifacts").join(model);
+            let written = fs::read_to_string(folder.join("README.md")).expect("a card");
+            assert!(markdown(&included(model)).expect("a card") == written, "{model}");
+        }
+    }
+
+    #[test]
+    fn a_card_of_many_labels_names_some_of_them() {
+        for (k, listed, rows) in [(2, 2, 2), (10, 10, 10), (20, 20, 20), (26, 20, 26), (50, 20, 41), (500, 20, 41)] {
+            let mut manifest = included("svm").manifest().clone();
+            manifest.labels = LabelSet::from_names(names(k)).expect("labels");
+            manifest.training["clip_ids"] = serde_json::json!(["mine.1"]);
+            let training_set = TrainingSet::of(&manifest);
+            let evaluation = evaluation(k, 6);
+            let mut card = what_it_is(&manifest, &training_set);
+            let sentence = card.clone();
+            assert!(sentence.contains(&format!(" each of {k} labels")), "{sentence}");
+            let is_named = |label: &&String| sentence.contains(&plain(label));
+            // The one of 200 letters holds no other name.
+            assert_eq!(names(k).iter().filter(is_named).count(), listed, "{sentence}");
+            figures(&mut card, &manifest, &evaluation, &training_set);
+            limits(&mut card, &manifest, &evaluation, &training_set);
+            let table =
+                card.split_once("| label | clips | precision | recall |\n|---|---|---|---|\n").expect("a table").1;
+            assert_eq!(table.lines().take_while(|line| line.starts_with('|')).count(), rows, "{k}");
+            assert!(card.len() < 20_000 && !card.contains("<b>") && !card.contains("a|b"), "{card}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ pub mod documents;
 pub mod learning;
 pub mod metrics;
 pub mod projection;
+pub mod ranking;
 pub mod report;
 pub mod scoring;
 pub mod text;

@@ -1,6 +1,7 @@
 //! [`TrainingData`]: a labelled dataset with what is computed of its clips once.
 
 use std::{
+    collections::BTreeSet,
     path::PathBuf,
     sync::{
         OnceLock,
@@ -9,7 +10,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use data::{ExtractOptions, Fold, LabelledDataset, Split, labels::LabelSet};
+use data::{ExtractOptions, Fold, LabelledClip, LabelledDataset, OpenOptions, Split, labels::LabelSet};
 use features::{Extractor, FeatureSpec};
 use rayon::prelude::*;
 
@@ -45,11 +46,12 @@ impl TrainingData {
     pub fn open(
         paths: &[PathBuf],
         spec: &FeatureSpec,
+        options: &OpenOptions,
         segments_per_clip: Option<usize>,
         threads: usize,
     ) -> Result<Self> {
         let scratch = Scratch::new().ok();
-        let mut dataset = open_dataset(paths, spec, threads, scratch.as_ref())?;
+        let mut dataset = open_dataset(paths, spec, options, threads, scratch.as_ref())?;
         if let Some(segments) = segments_per_clip {
             dataset = dataset.in_segments(segments)?;
         }
@@ -152,6 +154,7 @@ impl TrainingData {
 pub fn open_dataset(
     paths: &[PathBuf],
     spec: &FeatureSpec,
+    options: &OpenOptions,
     threads: usize,
     scratch: Option<&Scratch>,
 ) -> Result<LabelledDataset> {
@@ -159,8 +162,9 @@ pub fn open_dataset(
     let options = ExtractOptions {
         threads,
         progress: &|done, total| stage.at(done, total),
+        labels: options.labels.clone(),
+        limits: options.limits,
         scratch: scratch.map(Scratch::path),
-        ..ExtractOptions::default()
     };
     Ok(LabelledDataset::open(paths, spec, &options)?)
 }
@@ -179,13 +183,28 @@ pub fn labels(dataset: &LabelledDataset, indices: &[usize]) -> Vec<String> {
 /// Refuses folds of which one leaves a label of `labels` without a clip to fit on.
 ///
 /// # Errors
-/// Which fold, and which label.
+/// Which fold, which label, how many clips and artists it has, and what to do.
 pub fn check_folds(dataset: &LabelledDataset, labels: &[String], split: Split, folds: &[Fold]) -> Result<()> {
     for (number, fold) in folds.iter().enumerate() {
         let there = self::labels(dataset, &fold.train);
-        if let Some(label) = labels.iter().find(|label| !there.contains(label)) {
-            bail!("fold {} of {} by {split} leaves no clip of {label} to fit on", number + 1, folds.len());
-        }
+        let Some(label) = labels.iter().find(|label| !there.contains(label)) else { continue };
+        let of_label = (0..dataset.len()).filter(|&clip| dataset.label(clip).as_str() == *label);
+        let of_label: Vec<&LabelledClip> = of_label.map(|clip| &dataset.clips()[clip]).collect();
+        let groups: BTreeSet<&str> = of_label.iter().map(|clip| clip.group.as_str()).collect();
+        let (clips, artists) = (plural(of_label.len(), "clip"), plural(groups.len(), "artist"));
+        let fold = format!("fold {} of {} by {split} leaves no clip of {label} to fit on", number + 1, folds.len());
+        let why = match split {
+            Split::TrackKFold { .. } | Split::SegmentKFold { .. } => format!("{label} has {clips}"),
+            _ => format!("{label} has {clips} of {artists}, and an artist is never on both sides"),
+        };
+        bail!(
+            "{fold}: {why}; add clips of other artists, leave the label out (--label-map), or hold out by track \
+             (--held-out track-kfold:4), whose figures are too high where artists repeat"
+        );
     }
     Ok(())
+}
+
+fn plural(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

@@ -143,6 +143,8 @@ impl Learner for SvmLearner {
         let weights = svm.to_tensors()?;
         let extractor = Extractor::new(data.dataset().spec().clone())?;
         let identity = unversioned(self.name(), extractor.spec());
+        // Fits of fewer clips are to be like this one, whatever their size.
+        let search = Search { solver: report.solver(), ..self.search.clone() };
         Ok(Fitted {
             classifier: Box::new(SvmClassifier::new(identity, LabelSet::from_names(labels)?, extractor, svm)?),
             weights,
@@ -164,8 +166,8 @@ impl Learner for SvmLearner {
             history: Vec::new(),
             cross_validated: scored(input, cross_validated)?,
             cross_validated_accuracy: report.cross_validated.accuracy,
-            learning: refit_svm(set, &self.search, report.chosen.hyperparameters, seed, threads),
-            remarks: Vec::new(),
+            learning: refit_svm(set, &search, report.chosen.hyperparameters, seed, threads),
+            remarks: report.low_rank.iter().map(|low_rank| format!("Fitted: {low_rank}.")).collect(),
             vectors: Vectors::Dataset,
         })
     }

@@ -23,6 +23,10 @@ const FOLDS: usize = 4;
 pub struct TrainingPlan {
     /// The split.
     pub split: Split,
+    /// Why it was taken.
+    pub why: &'static str,
+    /// Artists, or recordings, on both sides of the dataset's own split.
+    pub shared: usize,
     /// The folds that evaluate: one, or with `refit` all of the split.
     folds: Vec<Fold>,
     /// Whether the model is fitted on the clips that evaluate too, once models of the folds were evaluated by them.
@@ -43,21 +47,27 @@ impl TrainingPlan {
     pub fn split(name: &str) -> Result<Split> {
         let split = name.parse()?;
         match split {
-            Split::FaultFiltered(Part::Valid | Part::Test) | Split::ArtistKFold { .. } | Split::TrackKFold { .. } => {
-                Ok(split)
-            }
-            _ => bail!(
-                "`{name}` holds no clip out that is not fitted on; use fault-filtered:valid or artist-kfold:{FOLDS}"
+            Split::FaultFiltered(Part::Train | Part::All)
+            | Split::Given(Part::Train | Part::All)
+            | Split::SegmentKFold { .. } => bail!(
+                "`{name}` holds no clip out that is not fitted on; use given:valid, fault-filtered:valid or artist-kfold:{FOLDS}"
             ),
+            _ => Ok(split),
         }
     }
 
-    /// Splits a dataset: as named, else by GTZAN's own split where every clip is GTZAN's, else by artist.
+    /// Splits a dataset: as named, else by the split that it came with, else by GTZAN's own where every clip is GTZAN's, else by artist.
     ///
     /// # Errors
     /// When there is nothing to fit on, or a class has no clip to fit on.
     pub fn new(dataset: &LabelledDataset, split: Option<Split>, refit: bool, seed: u64) -> Result<Self> {
-        let split = split.unwrap_or_else(|| default_split(dataset));
+        let (split, why) = match split {
+            Some(split) => (split, "as --held-out says"),
+            None => default_split(dataset),
+        };
+        if split == Split::LeaveOneArtistOut && !refit {
+            bail!("{split} fits a model for each artist; add --refit, which evaluates on all of them");
+        }
         // Repeats and faults are in no part.
         let parts = BTreeSet::from([FaultFiltered::Train, FaultFiltered::Valid, FaultFiltered::Test]);
         let mut folds = dataset.folds(split, &parts, seed)?;
@@ -78,15 +88,16 @@ impl TrainingPlan {
         train.sort_unstable();
         train.dedup();
         test.sort_unstable();
-        let labels = dataset::labels(dataset, &train);
+        let labels = dataset::labels(dataset, &[train.as_slice(), &test].concat());
         if let [label] = labels.as_slice() {
             bail!(
-                "all {} clips to fit on are {label}; a classifier needs two labels or more: add clips of others",
-                train.len()
+                "all {} clips are {label}; a classifier needs two labels or more: add clips of others",
+                train.len() + test.len()
             );
         }
         dataset::check_folds(dataset, &labels, split, &folds)?;
-        Ok(Self { split, folds, refit, train, test, labels })
+        let shared = if matches!(split, Split::Given(_)) { shared_groups(dataset, &folds) } else { 0 };
+        Ok(Self { split, why, shared, folds, refit, train, test, labels })
     }
 
     /// Fits a model, and scores the clips that evaluate: by that model; or with `refit`, each by a model that was fitted on the
@@ -160,11 +171,25 @@ impl TrainingPlan {
     }
 }
 
-/// GTZAN's own split where every clip is GTZAN's, else one by artist.
-fn default_split(dataset: &LabelledDataset) -> Split {
-    if dataset.clips().iter().all(|clip| clip.part.is_some()) {
-        Split::FaultFiltered(Part::Valid)
+/// The split that holds clips out where none is named, and why it is taken: the dataset's own, GTZAN's where every clip is GTZAN's, else one
+/// by artist.
+fn default_split(dataset: &LabelledDataset) -> (Split, &'static str) {
+    let given = |part: Part| dataset.clips().iter().any(|clip| clip.given == Some(part));
+    if given(Part::Train) && given(Part::Valid) {
+        (Split::Given(Part::Valid), "the split that the dataset came with")
+    } else if given(Part::Train) && given(Part::Test) {
+        (Split::Given(Part::Test), "the split that the dataset came with, which has no valid part")
+    } else if dataset.clips().iter().all(|clip| clip.part.is_some()) {
+        (Split::FaultFiltered(Part::Valid), "every clip is GTZAN's")
     } else {
-        Split::ArtistKFold { k: FOLDS }
+        (Split::ArtistKFold { k: FOLDS }, "the dataset came with no split")
     }
+}
+
+/// Artists, or recordings, that stand on both sides of a fold.
+fn shared_groups(dataset: &LabelledDataset, folds: &[Fold]) -> usize {
+    let groups = |clips: &[usize]| -> BTreeSet<&str> {
+        clips.iter().map(|&clip| dataset.clips()[clip].group.as_str()).collect()
+    };
+    folds.iter().map(|fold| groups(&fold.train).intersection(&groups(&fold.test)).count()).sum()
 }

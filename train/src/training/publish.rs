@@ -2,17 +2,39 @@
 
 use std::path::Path;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use data::labels::LabelSet;
-use models::artifact::{self, Artifact, DataDescription, Draft, SplitMetrics, Written};
+use models::{
+    artifact::{self, Artifact, DataDescription, Draft, SplitMetrics, Written, names},
+    svm::SvmClassifier,
+    vgg19::Vgg19Classifier,
+};
 use serde_json::{Value, json};
 
 use super::{dataset::TrainingData, learner::Fitted, plan::TrainingPlan, vgg19::Epoch};
 use crate::{
-    console::interrupt,
+    console::{interrupt, output},
     evaluation::{documents::Documents, metrics::Evaluation, report::Curve, scoring::ScoredClips},
     source,
 };
+
+/// Names that stand for models of one kind, or for several models, and so are not for others.
+const RESERVED: [(&str, &str); 3] = [
+    (SvmClassifier::NAME, "the SVM of `POST /predict`"),
+    (Vgg19Classifier::NAME, "the VGG19 of `POST /vgg`"),
+    ("both", "the SVM and the VGG19 in `serve classify --model both`"),
+];
+/// Labels that a message names.
+const NAMED_LABELS: usize = 5;
+
+/// Where a model is published: `artifacts/<name>/<version>`.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// Folder of all artifacts.
+    pub artifacts: &'a Path,
+    /// Name of the model.
+    pub name: &'a str,
+}
 
 /// An artifact, and how good it is.
 #[derive(Debug)]
@@ -21,8 +43,8 @@ pub struct Published {
     pub artifact: Written,
     /// Which version is in use now.
     pub in_use: InUse,
-    /// Kind of model, such as `svm`.
-    pub model: String,
+    /// Name of the model, such as `svm`.
+    pub name: String,
     /// How good it is on the clips that evaluate.
     pub evaluation: Evaluation,
     /// Accuracy by cross-validation among the clips that were fitted on.
@@ -42,15 +64,22 @@ pub enum InUse {
     Pinned(String),
     /// Another, which was trained on a real dataset where this one was trained on a synthetic one alone.
     Real(String),
+    /// Another, which has labels that this one lacks.
+    Labels {
+        /// The version in use.
+        in_use: String,
+        /// Its labels that the new one lacks, in its order; at least one.
+        missing: Vec<String>,
+    },
 }
 
-/// Writes the artifact of a model into the folder `artifacts` and puts it in use, unless another version is pinned, or was trained
-/// on a real dataset where this one was not. `command` makes it again.
+/// Writes the artifact of a model into the folder of `target` and puts it in use, unless another version is pinned, was trained on
+/// real music where this one was not, or has labels that this one lacks. `command` makes it again.
 ///
 /// # Errors
 /// When a clip cannot be read or the artifact cannot be written.
 pub fn publish(
-    artifacts: &Path,
+    target: Target<'_>,
     data: &TrainingData,
     plan: &TrainingPlan,
     (fitted, scored_clips): (Fitted, ScoredClips),
@@ -58,7 +87,7 @@ pub fn publish(
     command: &str,
 ) -> Result<Published> {
     let (dataset, TrainingPlan { split, train, test, labels, .. }) = (data.dataset(), plan);
-    let name = fitted.classifier.identity().name.clone();
+    let kind = fitted.classifier.identity().name.clone();
     let spec = fitted.classifier.extractor().spec().clone();
     let fingerprint = spec.fingerprint();
     let evaluation = Evaluation::new(labels, &scored_clips.scored, seed);
@@ -100,7 +129,7 @@ pub fn publish(
         more: more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
     };
     let documents = Documents {
-        model: &name,
+        model: &kind,
         split: &split.to_string(),
         leaks: split.leaks(),
         warning,
@@ -119,7 +148,7 @@ pub fn publish(
     };
     let (metrics_json, report_html) = (serde_json::to_vec_pretty(&documents.metrics())?, documents.page());
     let draft = Draft {
-        model: name.clone(),
+        model: kind,
         labels: LabelSet::from_names(labels)?,
         spec,
         training,
@@ -129,14 +158,14 @@ pub fn publish(
         metrics_json,
         report_html: report_html.into_bytes(),
     };
-    let model_dir = artifacts.join(&name);
+    let model_dir = target.artifacts.join(target.name);
     let (artifact, in_use) = interrupt::uninterrupted(|| -> Result<_> {
-        let artifact = draft.write(artifacts)?;
+        let artifact = draft.write_as(target.artifacts, target.name)?;
         // A pin is the stronger reason, and what to do about it is another thing.
         if artifact::pinned(&model_dir)?.is_none()
-            && let Some(real) = real_in_use(&model_dir).filter(|_| warning.is_some())
+            && let Some(kept) = kept_in_use(&model_dir, &draft.labels, warning.is_some())
         {
-            return Ok((artifact, InUse::Real(real)));
+            return Ok((artifact, kept));
         }
         match artifact::set_current(&model_dir, &artifact.version) {
             Ok(()) => Ok((artifact, InUse::This)),
@@ -147,7 +176,7 @@ pub fn publish(
     Ok(Published {
         artifact,
         in_use,
-        model: name,
+        name: target.name.to_owned(),
         evaluation,
         cross_validated_accuracy: fitted.cross_validated_accuracy,
         fingerprint: fingerprint.to_string(),
@@ -162,13 +191,32 @@ impl Published {
         self.in_use == InUse::This
     }
 
+    /// Why it is not the version in use, and what puts it in use: of the object of `train --json`; null where it is.
+    fn not_in_use(&self) -> Value {
+        let (reason, in_use, missing) = match &self.in_use {
+            InUse::This => return Value::Null,
+            InUse::Pinned(version) => ("pinned", version, None),
+            InUse::Real(version) => ("synthetic", version, None),
+            InUse::Labels { in_use, missing } => ("labels", in_use, Some(missing)),
+        };
+        let (name, version) = (&self.name, &self.artifact.version);
+        json!({
+            "reason": reason,
+            "in_use": in_use,
+            "missing_labels": missing,
+            "promote": format!("train promote {name} {version}{}", self.in_use.flag()),
+        })
+    }
+
     /// The object of `train --json`.
     #[must_use]
     pub fn json(&self, data: &TrainingData, plan: &TrainingPlan) -> Value {
         json!({
+            "name": self.name,
             "artifact": self.artifact.dir,
             "version": self.artifact.version,
             "in_use": self.is_in_use(),
+            "not_in_use": self.not_in_use(),
             "pinned": match &self.in_use {
                 InUse::Pinned(version) => Some(version),
                 _ => None,
@@ -177,9 +225,70 @@ impl Published {
             "held_out": plan.split.to_string(),
             "refit": plan.refit,
             "cross_validated_accuracy": self.cross_validated_accuracy,
-            "rejected": data.dataset().rejected().len(),
+            "held_out_because": plan.why,
+            "shared_groups": plan.shared,
+            "rejected": data.dataset().description().rejected,
+            "unused": output::unused_json(data.dataset().unused()),
+            "notes": data.dataset().notes(),
             "evaluation": self.evaluation,
         })
+    }
+}
+
+impl InUse {
+    /// The version that stays in use, and why; `None` where the new one is in use.
+    #[must_use]
+    pub fn kept(&self) -> Option<String> {
+        match self {
+            Self::This => None,
+            Self::Pinned(version) => Some(format!("{version} is pinned and stays in use")),
+            Self::Real(version) => Some(format!("{version} knows real music and stays in use")),
+            Self::Labels { in_use, missing } => {
+                let more = match missing.len().saturating_sub(NAMED_LABELS) {
+                    0 => String::new(),
+                    more => format!(" and {more} more"),
+                };
+                let named = missing[..missing.len().min(NAMED_LABELS)].join(", ");
+                Some(format!(
+                    "{in_use} has labels that this one lacks ({named}{more}) and stays in use; --name NAME trains another model beside it"
+                ))
+            }
+        }
+    }
+
+    /// What `train promote` needs beside the name and the version.
+    #[must_use]
+    pub fn flag(&self) -> &'static str {
+        if matches!(self, Self::Pinned(_)) { " --unpin" } else { "" }
+    }
+}
+
+/// Refuses a name that a model of that kind cannot have: one that is no name, one that is reserved, and one whose folder in
+/// `artifacts` holds another kind of model.
+///
+/// # Errors
+/// Which of these it is, and what to do.
+pub fn check_name(target: Target<'_>, kind: &str) -> Result<()> {
+    let Target { artifacts, name } = target;
+    names::check_model(name)?;
+    if let Some((_, what)) = RESERVED.iter().find(|(reserved, _)| *reserved == name && name != kind) {
+        bail!("the name `{name}` is reserved for {what}; choose another with --name");
+    }
+    let model_dir = artifacts.join(name);
+    if !model_dir.is_dir() {
+        return Ok(());
+    }
+    // The one in use first; what cannot be read says nothing.
+    let in_use = artifact::current(&model_dir).ok();
+    let there = artifact::versions(&model_dir)?;
+    let open = |version: &String| Artifact::open(&model_dir.join(version)).ok();
+    match in_use.iter().chain(&there).find_map(open) {
+        Some(other) if other.manifest().model != kind => bail!(
+            "{} holds a model of the kind `{}`, and this one would be `{kind}`; choose another name with --name",
+            model_dir.display(),
+            other.manifest().model
+        ),
+        _ => Ok(()),
     }
 }
 
@@ -200,11 +309,21 @@ pub fn check_writable(folder: &Path) -> Result<()> {
     })
 }
 
-/// The version in use in the folder of a model, if it can be used and was trained on a real dataset.
-fn real_in_use(model_dir: &Path) -> Option<String> {
-    let version = artifact::current(model_dir).ok()?;
-    let artifact = Artifact::open(&model_dir.join(&version)).ok()?;
-    artifact.manifest().training["warning"].is_null().then_some(version)
+/// The version in use in the folder of a model, if it can be used and is not to be replaced by one with these labels: it was
+/// trained on real music and the other is synthetic, or it has labels that the other lacks.
+fn kept_in_use(model_dir: &Path, labels: &LabelSet, is_synthetic: bool) -> Option<InUse> {
+    let in_use = artifact::current(model_dir).ok()?;
+    let artifact = Artifact::open(&model_dir.join(&in_use)).ok()?;
+    let manifest = artifact.manifest();
+    match (is_synthetic, !manifest.training["warning"].is_null()) {
+        (true, false) => return Some(InUse::Real(in_use)),
+        // Whatever its labels, a model of synthetic audio makes way for one of real audio.
+        (false, true) => return None,
+        _ => {}
+    }
+    let lacks = |label: &&data::labels::Label| labels.index_of(label.as_str()).is_none();
+    let missing: Vec<String> = manifest.labels.iter().filter(lacks).map(ToString::to_string).collect();
+    if missing.is_empty() { None } else { Some(InUse::Labels { in_use, missing }) }
 }
 
 /// The curves of a tuning, for the report.

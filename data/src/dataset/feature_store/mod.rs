@@ -7,8 +7,8 @@
 //!   Its metadata holds `tonearm_store`, the version of this layout, and `tonearm_spec`, the canonical JSON of the
 //!   [`FeatureSpec`]. Without metadata it is the GTZAN store that was recovered from images.
 //! - `ids.txt`: one clip id a line, in order of the rows; written last.
-//! - `clips.csv`: `clip_id,genre,artist,title`; optional, labels are then known from GTZAN's catalogue or from the
-//!   part of the clip id before its first dot.
+//! - `clips.csv`: `clip_id,genre,artist,title`, and `album`, `split` and `gtzan` (the clip of GTZAN that was recognised) where any clip has
+//!   them; optional, labels are then the part of the clip id before its first dot.
 
 mod header;
 mod read;
@@ -17,7 +17,6 @@ mod write;
 use features::spec::Quantisation;
 
 pub use read::FeatureStore;
-pub(crate) use read::hex;
 pub(crate) use write::{Row, RowWriter, StoreTarget};
 
 /// Version of the layout that this program writes: the first number is raised when an older program would misread it,

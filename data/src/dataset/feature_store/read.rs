@@ -20,9 +20,10 @@ use sha2::{Digest, Sha256};
 
 use super::{CLIPS, IDS, N_FRAMES, SERIES, SPEC_KEY, STORE_VERSION, TENSORS, VERSION_KEY, header, log_mel_tensor};
 use crate::{
-    Error, Result,
-    dataset::metadata::{self, MetadataRow, label_named},
-    gtzan::{CatalogueEntry, catalogue},
+    Error, Part, Result,
+    dataset::metadata::{self, MetadataRow},
+    digest::hex,
+    gtzan::{CatalogueEntry, catalogue, recognise},
 };
 
 /// Most rows (in frequency) of one frame-wise series; the descriptors of this program have a few dozen.
@@ -47,7 +48,11 @@ pub(super) struct StoredClip {
     pub(super) id: String,
     pub(super) label: Label,
     pub(super) artist: Option<String>,
+    pub(super) album: Option<String>,
     pub(super) title: Option<String>,
+    pub(super) given: Option<Part>,
+    /// What it was recognised as.
+    pub(super) gtzan: Option<&'static CatalogueEntry>,
     pub(super) n_frames: usize,
 }
 
@@ -68,8 +73,8 @@ impl FeatureStore {
     /// Opens the store in folder `dir`. Every size, id and label is checked; the values of a row when it is read.
     ///
     /// # Errors
-    /// [`Error::FeatureStore`] for a store that is truncated, misshapen, contradicts itself, names a clip twice, holds an
-    /// unknown label, or was written for another version of this program; [`Error::Table`] for a malformed `clips.csv`;
+    /// [`Error::FeatureStore`] for a store that is truncated, misshapen, contradicts itself, names a clip twice, has a clip without a
+    /// label, or was written for another version of this program; [`Error::Table`] for a malformed `clips.csv`;
     /// [`Error::Io`].
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(TENSORS);
@@ -132,7 +137,27 @@ impl FeatureStore {
             }
         };
         let clips = labelled(dir, read_ids(dir, n_clips)?, &n_frames)?;
-        Ok(Self { dir: dir.to_owned(), spec, clips, max_frames, log_mel, series })
+        let mut store = Self { dir: dir.to_owned(), spec, clips, max_frames, log_mel, series };
+        store.recognise()?;
+        Ok(store)
+    }
+
+    /// Recognises clips of GTZAN where the store does not say which they are, and takes artist and title from the catalogue.
+    fn recognise(&mut self) -> Result<()> {
+        for row in 0..self.clips.len() {
+            let StoredClip { id, label, artist, gtzan, .. } = &self.clips[row];
+            let found = match gtzan {
+                Some(entry) => Some(*entry),
+                None => recognise::of_row(id, label, artist.as_deref(), &self.spec, || self.log_mel_of(row))?,
+            };
+            let clip = &mut self.clips[row];
+            clip.gtzan = found;
+            if let Some(entry) = found {
+                clip.artist = clip.artist.take().or_else(|| entry.artist.clone());
+                clip.title = clip.title.take().or_else(|| entry.title.clone());
+            }
+        }
+        Ok(())
     }
 
     /// The store of rows that are not in one file: those of the audio folder `dir`.
@@ -185,7 +210,7 @@ impl FeatureStore {
         &self.clips[row].id
     }
 
-    /// The label of a row: from the store's own table, else from the catalogue, else from its id.
+    /// The label of a row: from the store's own table, else what stands before the first dot of its id.
     #[must_use]
     pub fn label(&self, row: usize) -> &Label {
         &self.clips[row].label
@@ -203,11 +228,31 @@ impl FeatureStore {
         self.clips[row].title.as_deref()
     }
 
-    /// What GTZAN's catalogue says of a row, if it is a clip of GTZAN.
+    /// The album of a row, where known.
+    #[must_use]
+    pub fn album(&self, row: usize) -> Option<&str> {
+        self.clips[row].album.as_deref()
+    }
+
+    /// The part of the dataset's own split that a row is in.
+    #[must_use]
+    pub fn given(&self, row: usize) -> Option<Part> {
+        self.clips[row].given
+    }
+
+    /// What GTZAN's catalogue says of a row, if it was recognised as a clip of GTZAN.
     #[must_use]
     pub fn catalogue(&self, row: usize) -> Option<&'static CatalogueEntry> {
-        let clip = &self.clips[row];
-        metadata::of_gtzan(&clip.id, &clip.label, clip.artist.as_deref())
+        self.clips[row].gtzan
+    }
+
+    /// Gives rows other labels.
+    pub(crate) fn relabel(&mut self, of: &BTreeMap<Label, Option<Label>>) {
+        for clip in &mut self.clips {
+            if let Some(Some(label)) = of.get(&clip.label) {
+                clip.label = label.clone();
+            }
+        }
     }
 
     /// Frames of a row.
@@ -239,18 +284,26 @@ impl FeatureStore {
     /// # Errors
     /// [`Error::Io`], and [`Error::FeatureStore`] for a value that is not finite.
     pub fn features(&self, row: usize) -> Result<ClipFeatures> {
-        let n_frames = self.clips[row].n_frames;
-        let bytes = self.trimmed(&self.log_mel, row)?;
-        let log_mel = match &self.spec.quantisation {
-            Some(quantisation) => LogMel::from_levels(&bytes, self.log_mel.rows, n_frames, quantisation)?,
-            None => LogMel::new(self.floats(&bytes, self.log_mel.rows, row, "log-mel")?)?,
-        };
+        let log_mel = self.log_mel_of(row)?;
         let mut series = BTreeMap::new();
         for (&descriptor, slab) in &self.series {
             let values = self.floats(&self.trimmed(slab, row)?, slab.rows, row, &series_tensor(descriptor))?;
             series.insert(descriptor, values);
         }
         Ok(ClipFeatures::new(log_mel, series)?)
+    }
+
+    /// Reads the log-mel of a row.
+    ///
+    /// # Errors
+    /// Those of [`FeatureStore::features`].
+    pub(crate) fn log_mel_of(&self, row: usize) -> Result<LogMel> {
+        let bytes = self.trimmed(&self.log_mel, row)?;
+        let (rows, n_frames) = (self.log_mel.rows, self.clips[row].n_frames);
+        Ok(match &self.spec.quantisation {
+            Some(quantisation) => LogMel::from_levels(&bytes, rows, n_frames, quantisation)?,
+            None => LogMel::new(self.floats(&bytes, rows, row, "log-mel")?)?,
+        })
     }
 
     /// SHA-256, in hexadecimal, of what training sees of a row: id, label, artist, log-mel, and the series of those
@@ -375,24 +428,21 @@ fn labelled(dir: &Path, ids: Vec<String>, n_frames: &[usize]) -> Result<Vec<Stor
     let mut unknown = Vec::new();
     let mut clips = Vec::with_capacity(ids.len());
     for (id, &n_frames) in ids.into_iter().zip(n_frames) {
-        let MetadataRow { label, artist, title } = rows.remove(&id).unwrap_or_default();
-        let from_id = || id.split_once('.').and_then(|(prefix, _)| label_named(prefix).ok());
-        let from_catalogue = || catalogue().get(&id).map(|entry| entry.genre.label());
-        let Some(label) = label.or_else(from_catalogue).or_else(from_id) else {
+        let MetadataRow { label, artist, album, title, given, gtzan, .. } = rows.remove(&id).unwrap_or_default();
+        let from_id = || id.split_once('.').and_then(|(prefix, _)| Label::new(prefix).ok());
+        let Some(label) = label.or_else(from_id) else {
             unknown.push(id);
             continue;
         };
-        let entry = metadata::of_gtzan(&id, &label, artist.as_deref());
-        let artist = artist.or_else(|| entry.and_then(|e| e.artist.clone()));
-        let title = title.or_else(|| entry.and_then(|e| e.title.clone()));
-        clips.push(StoredClip { id, label, artist, title, n_frames });
+        let gtzan = gtzan.and_then(|id| catalogue().get(&id));
+        clips.push(StoredClip { id, label, artist, album, title, given, gtzan, n_frames });
     }
     if !unknown.is_empty() {
         let some = unknown.iter().take(5).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
         return Err(Error::store(
             dir,
             format!(
-                "the label of {} clips is unknown ({some}{}): add a {CLIPS} with the columns clip_id and genre",
+                "the label of {} clips is unknown ({some}{}): add a {CLIPS} with the columns clip_id and label",
                 unknown.len(),
                 if unknown.len() > 5 { ", …" } else { "" }
             ),
@@ -410,8 +460,4 @@ fn read_at(source: &Mutex<dyn Source>, buffer: &mut [u8], offset: u64) -> io::Re
 
 fn le_words(bytes: &[u8]) -> impl Iterator<Item = [u8; 4]> + '_ {
     bytes.as_chunks().0.iter().copied()
-}
-
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

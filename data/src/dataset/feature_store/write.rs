@@ -18,7 +18,7 @@ use super::{
     CLIPS, FeatureStore, IDS, N_FRAMES, SPEC_KEY, STORE_VERSION, TENSORS, VERSION_KEY, header, log_mel_tensor,
     read::{Slab, StoredClip, series_tensor},
 };
-use crate::{AudioClip, Error, Result};
+use crate::{AudioClip, Error, Part, Result, gtzan::CatalogueEntry};
 
 /// One clip as a store keeps it: padded with zeros to the frames of a segment.
 pub(crate) struct Row {
@@ -145,7 +145,7 @@ impl RowWriter {
     }
 
     /// Adds the next clip.
-    pub(crate) fn push(&mut self, clip: &AudioClip, row: &Row) -> Result<()> {
+    pub(crate) fn push(&mut self, clip: &AudioClip, row: &Row, gtzan: Option<&'static CatalogueEntry>) -> Result<()> {
         let Self { scratch, in_memory, .. } = self;
         let series = self.series.get_or_insert_with(|| {
             let spool = |&(descriptor, rows, _): &(Descriptor, usize, _)| {
@@ -169,8 +169,11 @@ impl RowWriter {
         self.clips.push(StoredClip {
             id: clip.clip_id.clone(),
             label: clip.label.clone(),
-            artist: clip.artist.clone(),
-            title: clip.title.clone(),
+            artist: clip.artist.clone().or_else(|| gtzan.and_then(|entry| entry.artist.clone())),
+            album: clip.album.clone(),
+            title: clip.title.clone().or_else(|| gtzan.and_then(|entry| entry.title.clone())),
+            given: clip.given,
+            gtzan,
             n_frames: row.n_frames,
         });
         Ok(())
@@ -249,11 +252,24 @@ impl RowWriter {
 }
 
 fn clips_table(clips: &[StoredClip]) -> io::Result<Vec<u8>> {
+    type Cell = fn(&StoredClip) -> &str;
+    let always: [(&str, Cell); 4] = [
+        ("clip_id", |clip| &clip.id),
+        ("genre", |clip| &clip.label),
+        ("artist", |clip| clip.artist.as_deref().unwrap_or_default()),
+        ("title", |clip| clip.title.as_deref().unwrap_or_default()),
+    ];
+    let where_known: [(&str, Cell); 3] = [
+        ("album", |clip| clip.album.as_deref().unwrap_or_default()),
+        ("split", |clip| clip.given.map(Part::name).unwrap_or_default()),
+        ("gtzan", |clip| clip.gtzan.map(|entry| entry.clip_id.as_str()).unwrap_or_default()),
+    ];
+    let known = where_known.into_iter().filter(|(_, cell)| clips.iter().any(|clip| !cell(clip).is_empty()));
+    let columns: Vec<(&str, Cell)> = always.into_iter().chain(known).collect();
     let mut table = csv::Writer::from_writer(Vec::new());
-    table.write_record(["clip_id", "genre", "artist", "title"])?;
-    for StoredClip { id, label, artist, title, .. } in clips {
-        let [artist, title] = [artist, title].map(|text| text.as_deref().unwrap_or_default());
-        table.write_record([id, label.as_str(), artist, title])?;
+    table.write_record(columns.iter().map(|(name, _)| name))?;
+    for clip in clips {
+        table.write_record(columns.iter().map(|(_, cell)| cell(clip)))?;
     }
     table.into_inner().map_err(|error| error.into_error())
 }

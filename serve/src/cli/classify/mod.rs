@@ -1,6 +1,6 @@
 //! `serve classify`: predicts the labels of files, without a server.
 //!
-//! Names on the command line lead to files (`files`); [`Engine::predict`] predicts them on several threads; predictions are
+//! Names on the command line lead to files (`files`) and to models; [`Engine::predict`] predicts them on several threads; predictions are
 //! written in the order of the files to standard output, progress and failures to standard error (`output`).
 
 mod files;
@@ -17,10 +17,10 @@ use std::{
 };
 
 use axum::body::Bytes;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use features::decode;
 use futures_util::{StreamExt as _, stream};
-use models::{Classifier, vgg19::Backend};
+use models::vgg19::Backend;
 use tokio::{
     runtime, select,
     signal::unix::{SignalKind, signal},
@@ -32,9 +32,12 @@ use self::{
 };
 use crate::{
     Engine, Error, Input, Limits, PredictRequest, PredictResponse, Rejection, Result,
-    config::{Compute, ModelKind, cores, seconds},
-    engine::slot::{self, Source},
-    repository::Repository,
+    config::{Compute, ModelKind, ModelName, cores, seconds},
+    engine::{
+        model::Model,
+        slot::{self, Source},
+    },
+    repository::{Contents, Repository},
 };
 
 /// The exit code of a program that ctrl-c or SIGTERM ended.
@@ -45,7 +48,7 @@ const AHEAD: usize = 1024;
 /// Options of `serve classify`.
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "Examples:\n  serve classify song.mp3\n  serve classify --csv ~/music > genres.csv\n  \
-                        curl -s https://example.org/song.ogg | serve classify --json -\n\
+                        curl -s https://example.org/song.ogg | serve classify --json -\n  serve classify --model dances song.mp3\n\
                         Of a folder, what is audio by its content is classified, in the order of the names; other files are \
                         skipped and named.\n\
                         Exit codes: 0 every file was classified, 1 some were not, 2 wrong usage or no artifact, 130 ctrl-c.")]
@@ -54,11 +57,12 @@ pub struct ClassifyArgs {
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
 
-    /// Which model predicts
-    #[arg(long, value_enum, default_value_t = Models::Svm)]
-    model: Models,
+    /// Name of the model that predicts, such as svm or vgg19, or `both` for these two; may be repeated [default: svm, or the only
+    /// model that there is]
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    model: Vec<ModelName>,
 
-    /// Folder that `train` writes to, or the folder of one version, or, in a program built with the feature object-store, a
+    /// Folder that `train` writes to, or the folder of one model or version, or, in a program built with the feature object-store, a
     /// URL: s3://, gs://, az://, http://
     #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
     artifacts: String,
@@ -70,6 +74,10 @@ pub struct ClassifyArgs {
     /// A table as CSV, with a column for each label
     #[arg(long)]
     csv: bool,
+
+    /// Add columns to the CSV that say which version of the model it is, what it was trained on, and how good it was found to be
+    #[arg(long, requires = "csv")]
+    provenance: bool,
 
     /// Worker threads: files that are classified at once [default: one for each core]
     #[arg(long, value_name = "N", env = "TONEARM_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -88,26 +96,8 @@ pub struct ClassifyArgs {
     max_seconds: f64,
 }
 
-/// Which models predict.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Models {
-    /// The support vector machine
-    Svm,
-    /// The network
-    Vgg19,
-    /// Both, one after the other
-    Both,
-}
-
-impl Models {
-    fn kinds(self) -> &'static [ModelKind] {
-        match self {
-            Self::Svm => &[ModelKind::Svm],
-            Self::Vgg19 => &[ModelKind::Vgg19],
-            Self::Both => &ModelKind::ALL,
-        }
-    }
-}
+/// Stands for the models that have the names of the kinds.
+const BOTH: &str = "both";
 
 /// What each model predicted for a file, in the order of the models.
 type Predictions = Vec<Result<PredictResponse, Failure>>;
@@ -125,18 +115,19 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
         watch_signals().map_err(system("the handler of ctrl-c"))?
     };
     let engine = load(args)?;
-    let kinds = engine.slots().iter().map(|slot| slot.kind());
     let models: Vec<_> = engine.slots().iter().filter_map(|slot| slot.get()).collect();
-    let requests: Vec<_> = kinds.zip(models.iter().cloned()).collect();
     let limits = decode::Limits { max_bytes: args.max_bytes, max_seconds: args.max_seconds };
     let found = files::find(&args.files)?;
 
     let format = match (args.json, args.csv) {
         (true, _) => Format::Json,
-        (_, true) => Format::Csv,
+        (_, true) => Format::Csv { provenance: args.provenance },
         _ => Format::Table { narrow: io::stdout().is_terminal() },
     };
     let console = Console::new(found.files.len());
+    for model in &models {
+        say_provenance(model, format, &console);
+    }
     for failure in &found.failures {
         console.say(failure);
     }
@@ -144,12 +135,12 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
     let mut output = Output::new(format, &models, &found.files, io::stdout());
     let written = output.begin().and_then(|()| {
         runtime.block_on(async {
-            let (engine, requests, stop) = (&engine, &requests, &*stop);
-            let predict = |file| async move { (file, predict(engine, requests, file, limits, stop).await) };
+            let (engine, models, stop) = (&engine, &models, &*stop);
+            let predict = |file| async move { (file, predict(engine, models, file, limits, stop).await) };
             let mut predicted = stream::iter(&found.files).map(predict).buffered(AHEAD);
             while let Some((file, predictions)) = predicted.next().await {
                 if let Some(predictions) = predictions {
-                    report(file, &predictions, &models, &mut output, &console, &mut counts)?;
+                    report(file, &predictions, models, &mut output, &console, &mut counts)?;
                 }
             }
             Ok(())
@@ -191,37 +182,94 @@ fn watch_signals() -> io::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// Says where a model comes from, unless the format of the predictions says it; and what a reader must know in any case.
+fn say_provenance(model: &Model, format: Format, console: &Console) {
+    let info = model.info();
+    if let Format::Table { .. } = format {
+        console.say(&format!("{model}: {} labels, {}", info.labels, info.provenance));
+    }
+    if let Some(warning) = &info.provenance.warning {
+        console.say(&format!("{model}: warning: {warning}"));
+    }
+}
+
+/// The models that are named; without a name the SVM, or the only model that there is.
+fn named(args: &ClassifyArgs, repository: &Repository) -> Result<Vec<ModelName>> {
+    let of_kinds = || ModelKind::ALL.into_iter().map(ModelName::from);
+    if !args.model.is_empty() {
+        let all = args.model.iter().flat_map(|name| match &**name {
+            BOTH => of_kinds().collect(),
+            _ => vec![name.clone()],
+        });
+        return Ok(all.collect());
+    }
+    let svm = ModelName::from(ModelKind::Svm);
+    let there = models_in(repository);
+    match there.as_slice() {
+        [only] => Ok(vec![only.clone()]),
+        [] => Ok(vec![svm]),
+        several if several.contains(&svm) => Ok(vec![svm]),
+        several => Err(Error::Usage(format!(
+            "{} holds several models; name one with --model: {}",
+            repository.address(),
+            list(several)
+        ))),
+    }
+}
+
+/// The models of a repository that can tell, in the order of their names.
+fn models_in(repository: &Repository) -> Vec<ModelName> {
+    let Ok(Contents::Models(names)) = repository.contents() else { return Vec::new() };
+    let names = names.iter().filter_map(|name| name.parse::<ModelName>().ok());
+    names.filter(|name| repository.current(name).is_ok()).collect()
+}
+
+fn list(names: &[ModelName]) -> String {
+    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 /// An engine with the models that are named, each checked as the server checks it.
 fn load(args: &ClassifyArgs) -> Result<Arc<Engine>> {
-    let (kinds, threads) = (args.model.kinds(), args.threads.map_or_else(cores, usize::from));
-    if kinds.contains(&ModelKind::Vgg19) {
-        slot::open_network(args.device, threads)?;
-    }
+    let threads = args.threads.map_or_else(cores, usize::from);
     let repository =
         Repository::open(&args.artifacts).map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;
-    let source = Source { repository: Arc::new(repository), device: args.device, pinned: None };
+    let models = named(args, &repository)?;
+    let is_network = |name: &ModelName| match name.kind() {
+        Some(kind) => kind.batches(),
+        // What cannot be read is told below.
+        None => repository
+            .current(name)
+            .and_then(|version| repository.kind(name, &version))
+            .is_ok_and(|kind| ModelKind::named(&kind).is_some_and(ModelKind::batches)),
+    };
+    if models.iter().any(is_network) {
+        slot::open_network(args.device, threads)?;
+    }
+    let source = Source { repository: Arc::new(repository), device: args.device, models, pinned: None };
     // Without a queue: a file waits for its permit before it is read.
     let compute = Compute { device: args.device, threads, queue: 0, cache_bytes: 0, ..Compute::default() };
     let limits = Limits { max_body_bytes: args.max_bytes, max_seconds: args.max_seconds, ..Limits::default() };
-    let engine = Engine::new(kinds, &limits, &compute, Some(&source))?;
+    let engine = Engine::new(&ModelKind::ALL, &limits, &compute, Some(&source))?;
     for slot in engine.slots() {
-        slot.refresh().map_err(advise)?;
+        slot.refresh().map_err(|error| advise(error, &source.repository))?;
     }
     Ok(Arc::new(engine))
 }
 
 /// The advice of [`Error`] is for a server.
-fn advise(error: Error) -> Error {
+fn advise(error: Error, repository: &Repository) -> Error {
     match error {
-        Error::NoArtifact { kind, artifacts, reason } => Error::Usage(format!(
-            "no {} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, name another folder \
-             with --artifacts, or another model with --model",
-            kind.name()
-        )),
-        Error::WrongModel { kind, artifacts, found } => Error::Usage(format!(
-            "the artifact in {artifacts} holds the model `{found}`; expected `{}`; name another folder with --artifacts, or \
-             another model with --model",
-            kind.name()
+        Error::NoArtifact { name, artifacts, reason } => {
+            let there = models_in(repository);
+            let others = if there.is_empty() { String::new() } else { format!(" (there are: {})", list(&there)) };
+            Error::Usage(format!(
+                "no {name} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, name another folder \
+                 with --artifacts, or another model with --model{others}"
+            ))
+        }
+        Error::WrongModel { name, artifacts, found, .. } => Error::Usage(format!(
+            "the artifact in {artifacts} holds the model `{found}`; expected `{name}`; name another folder with --artifacts, or \
+             another model with --model"
         )),
         error => error,
     }
@@ -230,7 +278,7 @@ fn advise(error: Error) -> Error {
 /// Reads a file and has every model predict it; nothing, if `stop` was set before it was begun.
 async fn predict(
     engine: &Arc<Engine>,
-    models: &[(ModelKind, Arc<dyn Classifier>)],
+    models: &[Arc<Model>],
     file: &File,
     limits: decode::Limits,
     stop: &AtomicBool,
@@ -250,10 +298,10 @@ async fn predict(
         Err(error) => return failed(Rejection::from(error).into()),
     };
     let mut predictions = Predictions::new();
-    for (kind, model) in models {
+    for model in models {
         let bytes = bytes.clone();
         let input = Input::Audio { read: Box::new(|| Ok(bytes)), reservation: None };
-        let request = PredictRequest { kind: *kind, model: Arc::clone(model), input, explain: None };
+        let request = PredictRequest { model: Arc::clone(model), input, explain: None };
         predictions.push(engine.predict(&permit, request).await.map_err(Failure::from));
     }
     Some(predictions)
@@ -263,17 +311,18 @@ async fn predict(
 fn report(
     file: &File,
     predictions: &Predictions,
-    models: &[Arc<dyn Classifier>],
+    models: &[Arc<Model>],
     output: &mut Output<io::Stdout>,
     console: &Console,
     counts: &mut Counts,
 ) -> io::Result<()> {
     let rows = || {
         let predictions = predictions.iter().zip(models);
-        predictions.map(|(prediction, model)| Row { file, model: model.identity(), prediction: prediction.as_ref() })
+        predictions.map(|(prediction, model)| Row { file, model, prediction: prediction.as_ref() })
     };
-    let failures: Vec<(&str, &Failure)> =
-        rows().filter_map(|row| row.prediction.err().map(|failure| (row.model.name.as_str(), failure))).collect();
+    let failures: Vec<(&str, &Failure)> = rows()
+        .filter_map(|row| row.prediction.err().map(|failure| (row.model.info().name.as_str(), failure)))
+        .collect();
     let (skippable, file) = (file.may_be_skipped(), file.shown());
     console.step();
     match *failures {

@@ -6,14 +6,33 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use models::{Classifier, Identity};
+use labels::display::{self, padded, width};
 use serde::Serialize;
 
 use super::files::{Failure, File};
-use crate::{PredictResponse, rejection::Problem};
+use crate::{
+    PredictResponse,
+    engine::model::{Model, ModelInfo},
+    rejection::Problem,
+};
 
-/// Characters of a file's name that are shown on a terminal.
+/// Columns of a file's name that are shown on a terminal.
 const NARROW: usize = 48;
+/// Columns of a label that are shown on a terminal.
+const NARROW_LABEL: usize = 28;
+/// Columns of a CSV that say where a model comes from.
+const PROVENANCE: [&str; 10] = [
+    "version",
+    "kind",
+    "trained_on",
+    "trained_on_clips",
+    "synthetic",
+    "evaluated_on",
+    "evaluated_clips",
+    "accuracy",
+    "accuracy_ci95_low",
+    "accuracy_ci95_high",
+];
 /// Between two columns.
 const GAP: &str = "  ";
 
@@ -24,15 +43,15 @@ pub(super) enum Format {
     Table { narrow: bool },
     /// An object a line.
     Json,
-    /// RFC 4180, with a header.
-    Csv,
+    /// RFC 4180, with a header; with the columns of [`PROVENANCE`] at the end, or without.
+    Csv { provenance: bool },
 }
 
 /// What a model predicted for a file.
 #[derive(Debug)]
 pub(super) struct Row<'a> {
     pub(super) file: &'a File,
-    pub(super) model: &'a Identity,
+    pub(super) model: &'a Model,
     pub(super) prediction: Result<&'a PredictResponse, &'a Failure>,
 }
 
@@ -57,13 +76,13 @@ struct Predicted<'a> {
 #[derive(Serialize)]
 struct Failed<'a> {
     file: &'a str,
-    model: &'a Identity,
+    model: &'a ModelInfo,
     problem: Problem,
 }
 
 impl<W: Write> Output<W> {
     /// For these models and files; nothing is written yet.
-    pub(super) fn new(format: Format, models: &[Arc<dyn Classifier>], files: &[File], writer: W) -> Self {
+    pub(super) fn new(format: Format, models: &[Arc<Model>], files: &[File], writer: W) -> Self {
         let mut labels: Vec<String> = Vec::new();
         for label in models.iter().flat_map(|model| model.labels()) {
             if !labels.iter().any(|known| label == known.as_str()) {
@@ -72,9 +91,10 @@ impl<W: Write> Output<W> {
         }
         let widest = |names: &mut dyn Iterator<Item = usize>| names.max().unwrap_or_default();
         let file = widest(&mut files.iter().map(|file| width(&file.shown()))).max(width("file"));
-        let file = if format == (Format::Table { narrow: true }) { file.min(NARROW) } else { file };
-        let model = widest(&mut models.iter().map(|model| width(&model.identity().name))).max(width("model"));
-        let genre = widest(&mut labels.iter().map(|label| width(label))).max(width("genre"));
+        let narrow = format == (Format::Table { narrow: true });
+        let file = if narrow { file.min(NARROW) } else { file };
+        let model = widest(&mut models.iter().map(|model| width(model.name()))).max(width("model"));
+        let genre = widest(&mut labels.iter().map(|label| width(&shown(label, narrow)))).max(width("genre"));
         Self { format, writer, labels, widths: (file, (models.len() > 1).then_some(model), genre) }
     }
 
@@ -83,9 +103,10 @@ impl<W: Write> Output<W> {
         match self.format {
             Format::Table { .. } => self.line("file", "model", "genre", "probability", "second best"),
             Format::Json => Ok(()),
-            Format::Csv => {
+            Format::Csv { provenance } => {
                 let first = ["file", "model", "genre", "probability"].into_iter();
-                let header = first.chain(self.labels.iter().map(String::as_str)).chain(["error"]);
+                let last = PROVENANCE.into_iter().filter(|_| provenance);
+                let header = first.chain(self.labels.iter().map(String::as_str)).chain(["error"]).chain(last);
                 let header = record(header.map(str::to_owned))?;
                 self.put(&header)
             }
@@ -100,18 +121,20 @@ impl<W: Write> Output<W> {
                 // Stable: of equals the first stays first, as in the response.
                 ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
                 let of = |rank: usize| ranked.get(rank).copied().unwrap_or_default();
-                let second = format!("{} {:.3}", of(1).0, of(1).1);
+                let second = format!("{} {:.3}", shown(of(1).0, narrow), of(1).1);
                 let file = row.file.shown();
-                let file = if narrow { cut(&file) } else { file };
-                self.line(&file, &row.model.name, &prediction.predicted_genre, &format!("{:.3}", of(0).1), &second)
+                let file = if narrow { display::cut_start(&file, NARROW) } else { file };
+                let genre = shown(&prediction.predicted_genre, narrow);
+                self.line(&file, row.model.name(), &genre, &format!("{:.3}", of(0).1), &second)
             }
             (Format::Table { .. }, Err(_)) => Ok(()),
             (Format::Json, Ok(prediction)) => self.object(&Predicted { file: &row.file.name(), prediction }),
             (Format::Json, Err(failure)) => {
-                self.object(&Failed { file: &row.file.name(), model: row.model, problem: failure.problem() })
+                self.object(&Failed { file: &row.file.name(), model: row.model.info(), problem: failure.problem() })
             }
-            (Format::Csv, prediction) => {
-                let record = record(self.cells(row, prediction).into_iter())?;
+            (Format::Csv { provenance }, prediction) => {
+                let last = if provenance { provenance_of(row.model.info()) } else { Vec::new() };
+                let record = record(self.cells(row, prediction).into_iter().chain(last))?;
                 self.put(&record)
             }
         }
@@ -123,7 +146,7 @@ impl<W: Write> Output<W> {
             found.find(|(name, _)| *name == label).map(|(_, probability)| probability.to_string()).unwrap_or_default()
         };
         let genre = prediction.map_or("", |found| found.predicted_genre.as_str());
-        let mut cells = vec![row.file.name(), row.model.name.clone(), genre.to_owned(), of(genre)];
+        let mut cells = vec![row.file.name(), row.model.name().to_string(), genre.to_owned(), of(genre)];
         cells.extend(self.labels.iter().map(|label| of(label)));
         cells.push(prediction.err().map(Failure::to_string).unwrap_or_default());
         cells
@@ -131,8 +154,9 @@ impl<W: Write> Output<W> {
 
     fn line(&mut self, file: &str, model: &str, genre: &str, probability: &str, second: &str) -> io::Result<()> {
         let (of_file, of_model, of_genre) = self.widths;
-        let model = of_model.map(|of_model| format!("{model:of_model$}{GAP}")).unwrap_or_default();
-        let line = format!("{file:of_file$}{GAP}{model}{genre:of_genre$}{GAP}{probability:>11}{GAP}{second}\n");
+        let model = of_model.map(|of_model| padded(model, of_model) + GAP).unwrap_or_default();
+        let (file, genre) = (padded(file, of_file), padded(genre, of_genre));
+        let line = format!("{file}{GAP}{model}{genre}{GAP}{probability:>11}{GAP}{second}\n");
         self.put(line.as_bytes())
     }
 
@@ -148,6 +172,25 @@ impl<W: Write> Output<W> {
     }
 }
 
+/// The cells of [`PROVENANCE`]; empty where nothing is known.
+fn provenance_of(info: &ModelInfo) -> Vec<String> {
+    let (clips, found) = (info.provenance.trained_on.as_ref(), info.provenance.evaluated.as_ref());
+    let ci95 = found.and_then(|found| found.ci95);
+    let cells: [Option<String>; PROVENANCE.len()] = [
+        Some(info.version.clone()),
+        Some(info.kind.to_owned()),
+        clips.map(|clips| clips.description.clone()),
+        clips.map(|clips| clips.clips.to_string()),
+        clips.map(|clips| clips.synthetic.to_string()),
+        found.map(|found| found.split.clone()),
+        found.map(|found| found.n.to_string()),
+        found.map(|found| found.accuracy.to_string()),
+        ci95.map(|[low, _]| low.to_string()),
+        ci95.map(|[_, high]| high.to_string()),
+    ];
+    cells.into_iter().map(Option::unwrap_or_default).collect()
+}
+
 /// A line of CSV.
 fn record(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -155,17 +198,10 @@ fn record(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
-fn width(text: &str) -> usize {
-    text.chars().count()
-}
-
-/// The end of a name, which tells files of a folder apart.
-fn cut(name: &str) -> String {
-    let over = width(name).saturating_sub(NARROW);
-    match over {
-        0 => name.to_owned(),
-        _ => std::iter::once('…').chain(name.chars().skip(over + 1)).collect(),
-    }
+/// A label in a table: its beginning, where the table is narrow.
+fn shown(label: &str, narrow: bool) -> String {
+    let label = display::unturned(label);
+    if narrow { display::cut(&label, NARROW_LABEL) } else { label }
 }
 
 /// Standard error: a progress bar, if it is a terminal, and lines above it.
@@ -235,13 +271,25 @@ impl Console {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::classify::files;
 
     #[test]
-    fn a_long_name_is_cut_to_its_end() {
-        assert_eq!(cut("short.wav"), "short.wav");
-        let long = format!("{}é/song.wav", "folder/".repeat(20));
-        assert_eq!(width(&cut(&long)), NARROW);
-        assert!(cut(&long).starts_with('…') && cut(&long).ends_with("é/song.wav"));
+    fn columns_are_those_of_a_terminal() {
+        let files = files::find(&["a.wav".into(), "-".into()]).expect("found").files;
+        let mut output = Output::new(Format::Table { narrow: true }, &[], &files, Vec::new());
+        output.widths = (14, None, 6);
+        output.line("演歌.wav", "", "演歌", "0.500", "").expect("memory");
+        output.line("standard input", "", "blues", "0.500", "").expect("memory");
+        let text = String::from_utf8(output.writer).expect("text");
+        let places: Vec<usize> = text.lines().map(|line| width(line.split_once("0.500").expect("a share").0)).collect();
+        assert_eq!(places, [14 + 2 + 6 + 2 + 6; 2], "{text}");
+    }
+
+    #[test]
+    fn a_long_label_is_cut_on_a_terminal_alone() {
+        let long = format!("{}\u{202e}", "演".repeat(200));
+        assert_eq!(width(&shown(&long, true)), NARROW_LABEL - 1);
+        assert_eq!(width(&shown(&long, false)), 400);
     }
 
     #[test]

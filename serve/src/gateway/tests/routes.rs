@@ -39,6 +39,84 @@ async fn each_route_goes_to_its_backend() {
     assert!(status == 404 && problem["error"].is_string(), "in the form of that protocol: {problem}");
 }
 
+/// A model that a server lists beside that of its kind.
+fn listed(kind: ModelKind, name: &str) -> Value {
+    json!({"name": name, "kind": kind.name(), "route": "/x", "state": "ready", "version": "v", "labels": ["polka"]})
+}
+
+#[tokio::test]
+async fn a_model_with_a_name_of_its_own_is_at_the_server_that_lists_it() {
+    let of = |kind: ModelKind, names: &'static [&'static str]| {
+        let models: Vec<Value> = names.iter().map(|name| listed(kind, name)).collect();
+        let list = Router::new().route("/v1/models", get(async move || Json(json!({"models": models}))));
+        Server::start(list.fallback(any(move |request: Request| async move {
+            Json(json!({"by": kind.name(), "target": request.uri().to_string()}))
+        })))
+    };
+    let (svm, vgg) = (of(ModelKind::Svm, &["dances", "both"]), of(ModelKind::Vgg19, &["vgg19", "night", "both"]));
+    let setup = Setup::new(svm.port(), vgg.port(), PATIENT);
+    setup.until(ModelKind::Vgg19, "ready").await;
+    let wait = async {
+        while setup.get("/v1/models").await.1["models"].as_array().map(Vec::len) != Some(4) {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("lists them");
+    let (_, list) = setup.get("/v1/models").await;
+    let names: Vec<_> = list["models"].as_array().expect("a list").iter().map(|model| model["name"].clone()).collect();
+    assert_eq!(names, ["vgg19", "dances", "both", "night"], "of two of one name the first");
+    assert_eq!(list["models"][1]["predict"], "/v1/models/dances/predict");
+    let mut client = setup.client().await;
+    for (path, by) in [
+        ("/v1/models/dances/predict", "svm"),
+        ("/v1/models/night/predict?explain=predicted", "vgg19"),
+        ("/v1/models/night/predict/batch", "vgg19"),
+        ("/v2/models/dances/infer", "svm"),
+        ("/features?model=night", "vgg19"),
+        ("/v1/models/both/predict", "svm"),
+        // Not listed, and of the kind of its name.
+        ("/v1/models/svm/predict", "svm"),
+    ] {
+        client.post(path, b"song").await;
+        assert_eq!(client.json().await, (200, json!({"by": by, "target": path})));
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_nobody_lists_is_asked_for() {
+    let has = |name: &'static str| {
+        let show = move |request: Request| async move {
+            let key = request.headers().get("x-api-key").cloned();
+            let found = request.uri().path() == format!("/v1/models/{name}");
+            match key.as_ref().map(|key| key.as_bytes()) {
+                None => (StatusCode::UNAUTHORIZED, Json(json!({"type": "/problems/unauthorized"}))),
+                Some(b"good") if found => (StatusCode::OK, Json(json!({"name": name}))),
+                _ => (StatusCode::NOT_FOUND, Json(json!({}))),
+            }
+        };
+        let predict = post(async move |_: Request| Json(json!({"by": name})));
+        let path = format!("/v1/models/{name}/predict");
+        Server::start(Router::new().route(&path, predict).fallback(any(show)))
+    };
+    let (svm, vgg) = (has("dances"), has("night"));
+    let setup = Setup::new(svm.port(), vgg.port(), PATIENT);
+    let mut client = setup.client().await;
+    let mut ask = async |name: &str, key: &str| {
+        let head = format!("POST /v1/models/{name}/predict HTTP/1.1\r\nHost: x\r\n{key}Content-Length: 4\r\n\r\nsong");
+        client.send(head).await;
+        client.json().await
+    };
+    assert_eq!(ask("night", "X-API-Key: good\r\n").await, (200, json!({"by": "night"})));
+    assert_eq!(ask("dances", "X-API-Key: good\r\n").await, (200, json!({"by": "dances"})));
+    let (status, problem) = ask("salsa", "X-API-Key: good\r\n").await;
+    assert_eq!((status, &problem["type"]), (404, &json!("/problems/unknown-model")));
+    // Whether it is there is for those who have the key to know.
+    assert_eq!(ask("salsa", "").await.0, 401);
+    drop(vgg);
+    let (status, problem) = ask("salsa", "X-API-Key: good\r\n").await;
+    assert_eq!((status, &problem["type"]), (502, &json!("/problems/backend-unavailable")), "it may be there");
+}
+
 #[tokio::test]
 async fn what_every_backend_can_do_is_done_by_one_that_is_up() {
     let vgg = plain(ModelKind::Vgg19);
@@ -216,4 +294,8 @@ async fn a_gateway_in_front_of_itself_answers_all_the_same() {
     client.post("/predict", b"clip").await;
     let (status, problem) = client.json().await;
     assert_eq!((status, &problem["type"]), (502, &json!("/problems/backend-unavailable")));
+    // It is not asked in a circle.
+    client.post("/v1/models/dances/predict", b"song").await;
+    let (status, problem) = client.json().await;
+    assert_eq!((status, &problem["type"]), (404, &json!("/problems/unknown-model")));
 }

@@ -34,9 +34,18 @@ pub fn audit(args: &AuditArgs) -> Result<()> {
     if let Some(path) = &args.out {
         output::write_table(&mut found.frame()?, path)?;
     }
+    let unused = match &dataset {
+        Dataset::Audio(audio) => audio.unused(),
+        Dataset::FeatureStore(_) => &[],
+    };
     if args.run.json {
-        return output::print_json(&found);
+        let mut object = serde_json::to_value(&found)?;
+        if let Value::Object(fields) = &mut object {
+            fields.insert("unused".into(), output::unused_json(unused));
+        }
+        return output::print_json(&object);
     }
+    output::say_unused(unused);
     for finding in &found.findings {
         output::line(format!("{:<24} {:<14} {}", finding.clip_id, finding.fault.name(), finding.detail))?;
     }
@@ -55,33 +64,33 @@ pub fn audit(args: &AuditArgs) -> Result<()> {
 /// When the dataset is not an audio folder, the specification is invalid, or the store cannot be written.
 pub fn extract(args: &ExtractArgs) -> Result<()> {
     let spec = read_spec(&args.spec)?;
-    let Dataset::AudioFolder(folder) = Dataset::open(&args.data)? else {
-        bail!(
-            "{} is a feature store already; name a folder with a folder of audio files for each genre",
-            args.data.display()
-        );
+    let opening = args.opening.options()?;
+    let Dataset::Audio(audio) = Dataset::open(&args.data)? else {
+        bail!("{} is a feature store already; name a dataset of audio", args.data.display());
     };
     let stage = Stage::new("extracting features");
     let options = ExtractOptions {
         threads: args.run.threads.into(),
         progress: &|done, total| stage.at(done, total),
+        labels: opening.labels,
+        limits: opening.limits,
         ..ExtractOptions::default()
     };
     let _unfinished = Unfinished::beside(&args.out, format!(".tonearm-store-{}-", std::process::id()));
-    let report = data::extract(&folder, &spec, &args.out, &options)
+    let report = data::extract(&audio, &spec, &args.out, &options)
         .with_context(|| format!("failed to extract {}", args.data.display()))?;
     drop(stage);
     if args.run.json {
-        let rejected: Vec<_> =
-            report.rejected.iter().map(|(clip_id, reason)| json!({ "clip_id": clip_id, "reason": reason })).collect();
         return output::print_json(&json!({
             "written": report.written,
-            "rejected": rejected,
+            "unused": output::unused_json(&report.unused),
+            "notes": report.notes,
             "fingerprint": spec.fingerprint(),
             "log_mel_fingerprint": spec.log_mel_fingerprint(),
         }));
     }
-    output::say_rejected(&report.rejected);
+    output::say_unused(&report.unused);
+    report.notes.iter().for_each(|note| output::remark(note));
     output::line(format!("{}: {} clips, specification {}", args.out.display(), report.written, spec.fingerprint()))
 }
 
@@ -90,7 +99,7 @@ pub fn extract(args: &ExtractArgs) -> Result<()> {
 /// # Errors
 /// When the dataset cannot be opened, or the table cannot be written.
 pub fn manifest(args: &ManifestArgs) -> Result<()> {
-    let mut frame = data::tables::manifest(&Dataset::open(&args.data)?)?;
+    let mut frame = data::manifest::of_dataset(&Dataset::open(&args.data)?)?;
     output::write_table(&mut frame, &args.out)?;
     let columns: Vec<_> = frame.get_column_names().iter().map(|name| name.to_string()).collect();
     if args.json {

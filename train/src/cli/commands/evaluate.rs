@@ -1,9 +1,9 @@
 //! `train evaluate`: how good an artifact is on labelled clips.
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, io::IsTerminal as _, path::Path};
+use std::{collections::BTreeSet, fs, io::IsTerminal as _, path::Path};
 
 use anyhow::{Context, Result, bail};
-use data::{LabelledDataset, Split};
+use data::{LabelledDataset, Split, Unused};
 use models::{
     Classifier,
     artifact::{self, Artifact},
@@ -28,7 +28,7 @@ use crate::{
 /// Every clip of the dataset, whatever part it is in.
 const EVERYTHING: &str = "everything";
 /// What can be evaluated on.
-const SPLITS: &str = "fault-filtered:train|valid|test|all, and everything";
+const SPLITS: &str = "given:train|valid|test|all, fault-filtered:train|valid|test|all, and everything";
 /// What an artifact says of its training that is too long for a page.
 const LONG: [&str; 2] = ["clip_ids", "fit"];
 
@@ -41,7 +41,8 @@ struct Evaluated {
     digest: String,
     /// Clips of the datasets that are not in the split.
     left_out: usize,
-    rejected: Vec<(String, String)>,
+    rejected: usize,
+    unused: Vec<Unused>,
     leaks: String,
 }
 
@@ -59,7 +60,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let artifact = open(&args.artifact)?;
     let other = args.against.as_deref().map(open).transpose()?;
     let evaluated = Evaluated::new(artifact, split, args)?;
-    let Evaluated { classifier, clips, rejected, leaks, left_out, .. } = &evaluated;
+    let Evaluated { classifier, clips, unused, leaks, left_out, .. } = &evaluated;
     let (identity, scored) = (classifier.identity(), &clips.scored);
     let labels: Vec<String> = classifier.labels().iter().map(ToString::to_string).collect();
     let evaluation = Evaluation::new(&labels, scored, args.seed);
@@ -73,7 +74,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let names = compared.as_ref().map(|(other, _)| (identity.to_string(), other.to_string()));
 
     if let Some(path) = &args.scores {
-        write(path, &scores_csv(&labels, scored))?;
+        write(path, &scores_csv(&labels, scored)?)?;
     }
     let manifest = evaluated.artifact.manifest();
     let documents = Documents {
@@ -106,7 +107,8 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         if let Value::Object(fields) = &mut object {
             fields.insert("split".into(), json!(args.split));
             fields.insert("left_out".into(), json!(left_out));
-            fields.insert("rejected".into(), json!(rejected.len()));
+            fields.insert("rejected".into(), json!(evaluated.rejected));
+            fields.insert("unused".into(), output::unused_json(unused));
             fields.insert("seen_in_training".into(), json!(seen));
             fields.insert("model".into(), json!(identity.name));
             fields.insert("version".into(), json!(identity.version));
@@ -120,7 +122,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         }
         return output::print_json(&object);
     }
-    output::say_rejected(rejected);
+    output::say_unused(unused);
     output::line(format!("{identity} on {}: {} clips, {left_out} left out", args.split, evaluation.n))?;
     output::line(format!("This split leaks: {leaks}."))?;
     if seen > 0 {
@@ -140,7 +142,8 @@ impl Evaluated {
         let classifier = models::from_artifact(&artifact, args.device)?;
         let spec = classifier.extractor().spec();
         let scratch = Scratch::new().ok();
-        let set = open_dataset(&args.data.datasets, spec, threads, scratch.as_ref())?;
+        let opening = args.data.opening.options()?;
+        let set = open_dataset(&args.data.datasets, spec, &opening, threads, scratch.as_ref())?;
         if set.spec() != spec {
             bail!(
                 "{} needs descriptors that a feature store does not hold; evaluate it on an audio folder, or train on the store",
@@ -153,7 +156,8 @@ impl Evaluated {
             clips,
             digest: set.digest_of(&indices)?,
             left_out: set.len() - indices.len(),
-            rejected: set.rejected().to_vec(),
+            rejected: set.description().rejected,
+            unused: set.unused().to_vec(),
             leaks,
             artifact,
             classifier,
@@ -183,7 +187,7 @@ fn chosen(name: &str) -> Result<Option<Split>> {
         return Ok(None);
     }
     match name.parse() {
-        Ok(split @ Split::FaultFiltered(_)) => Ok(Some(split)),
+        Ok(split @ (Split::FaultFiltered(_) | Split::Given(_))) => Ok(Some(split)),
         Ok(_) => bail!("`{name}` is a split to train by; evaluate on {SPLITS}"),
         Err(_) => bail!("unknown split `{name}`; evaluate on {SPLITS}"),
     }
@@ -205,15 +209,15 @@ fn seen_in_training(training: &Value, scored: &[Scored]) -> usize {
     scored.iter().filter(|clip| fitted.contains(clip.clip_id.as_str())).count()
 }
 
-fn scores_csv(labels: &[String], scored: &[Scored]) -> String {
-    let mut csv = format!("clip_id,genre,predicted,{}\n", labels.join(","));
+fn scores_csv(labels: &[String], scored: &[Scored]) -> Result<String> {
+    let mut table = csv::Writer::from_writer(Vec::new());
+    table.write_record(["clip_id", "genre", "predicted"].into_iter().chain(labels.iter().map(String::as_str)))?;
     for clip in scored {
-        let probabilities: Vec<_> = clip.probabilities.iter().map(f64::to_string).collect();
-        let (truth, predicted) = (&labels[clip.truth], &labels[clip.predicted()]);
-        let _ =
-            writeln!(csv, "\"{}\",{truth},{predicted},{}", clip.clip_id.replace('"', "\"\""), probabilities.join(","));
+        let probabilities = clip.probabilities.iter().map(f64::to_string);
+        let names = [&clip.clip_id, &labels[clip.truth], &labels[clip.predicted()]].map(String::clone);
+        table.write_record(names.into_iter().chain(probabilities))?;
     }
-    csv
+    Ok(String::from_utf8(table.into_inner()?)?)
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {

@@ -5,7 +5,8 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result, bail};
 use models::{
     artifact::{self, Artifact, SplitMetrics},
-    vgg19::Backend,
+    svm::SvmClassifier,
+    vgg19::{Backend, Vgg19Classifier},
 };
 use serde::Serialize;
 use serde_json::json;
@@ -22,8 +23,11 @@ use crate::{
 /// # Errors
 /// When the version is not there, is damaged or does not load, or another is pinned; the version in use stays as it was then.
 pub fn promote(args: &PromoteArgs) -> Result<()> {
-    let model = args.model.name();
+    let Some(model) = args.model.as_deref() else { return list_all(args) };
     let model_dir = args.artifacts.join(model);
+    if !model_dir.is_dir() {
+        bail!("no model `{model}` is in {}; {}", args.artifacts.display(), known(&args.artifacts)?);
+    }
     let there = artifact::versions(&model_dir)?;
     if args.list {
         let listing = Listing::read(model, &model_dir, there);
@@ -58,6 +62,33 @@ pub fn promote(args: &PromoteArgs) -> Result<()> {
     output::line(summary(model, current.as_deref(), before.as_deref(), pinned.as_deref(), args.unpin))
 }
 
+/// Lists the versions of every model.
+fn list_all(args: &PromoteArgs) -> Result<()> {
+    let mut listings = Vec::new();
+    for model in artifact::models(&args.artifacts)? {
+        let model_dir = args.artifacts.join(&model);
+        listings.push((Listing::read(&model, &model_dir, artifact::versions(&model_dir)?), model_dir));
+    }
+    if args.json {
+        return output::print_json(&listings.iter().map(|(listing, _)| listing).collect::<Vec<_>>());
+    }
+    if listings.is_empty() {
+        return output::line(format!("no model is in {}; `train` makes one", args.artifacts.display()));
+    }
+    let texts: Vec<String> = listings.iter().map(|(listing, model_dir)| listing.text(model_dir)).collect();
+    output::write(&texts.join("\n"))
+}
+
+/// Which models are in a folder of artifacts, for a message.
+fn known(artifacts: &Path) -> Result<String> {
+    let models = artifact::models(artifacts)?;
+    Ok(if models.is_empty() {
+        "there is none; `train` makes one".into()
+    } else {
+        format!("there are: {}", models.join(", "))
+    })
+}
+
 fn summary(model: &str, current: Option<&str>, before: Option<&str>, pinned: Option<&str>, unpinned: bool) -> String {
     let mut text = match (current, before) {
         (None, _) => format!("no version of {model} is in use"),
@@ -88,9 +119,14 @@ fn check(model: &str, model_dir: &Path, version: &str, there: &[String]) -> Resu
     }
     let artifact = Artifact::open(&model_dir.join(version))?;
     let found = &artifact.manifest().model;
-    if found != model {
+    // A name that is that of a kind is for that kind; any other keeps the kind that it has.
+    let expected = match model {
+        SvmClassifier::NAME | Vgg19Classifier::NAME => Some(model.to_owned()),
+        _ => in_use(model_dir).map(|in_use| in_use.manifest().model.clone()),
+    };
+    if let Some(expected) = expected.filter(|expected| expected != found) {
         bail!(
-            "{} holds a model `{found}`, not `{model}`; move it to the folder of its model",
+            "{} holds a model `{found}`, not `{expected}`; move it to the folder of its model",
             artifact.dir().display()
         );
     }
@@ -98,10 +134,15 @@ fn check(model: &str, model_dir: &Path, version: &str, there: &[String]) -> Resu
     Ok(())
 }
 
+/// The artifact in use, if it can be read.
+fn in_use(model_dir: &Path) -> Option<Artifact> {
+    Artifact::open(&model_dir.join(artifact::current(model_dir).ok()?)).ok()
+}
+
 /// The versions of a model.
 #[derive(Serialize)]
 struct Listing {
-    model: &'static str,
+    model: String,
     current: Option<String>,
     previous: Option<String>,
     pinned: Option<String>,
@@ -124,7 +165,7 @@ struct Version {
 
 impl Listing {
     /// A listing is read when something is wrong, so whatever is wrong becomes part of it.
-    fn read(model: &'static str, model_dir: &Path, there: Vec<String>) -> Self {
+    fn read(model: &str, model_dir: &Path, there: Vec<String>) -> Self {
         let mut problems = Vec::new();
         let mut known = |answer: models::Result<Option<String>>| match answer {
             Ok(version) => version,
@@ -152,7 +193,7 @@ impl Listing {
                 problem,
             }
         });
-        Self { model, versions: versions.collect(), current, previous, pinned, problems }
+        Self { model: model.to_owned(), versions: versions.collect(), current, previous, pinned, problems }
     }
 
     fn text(&self, model_dir: &Path) -> String {

@@ -4,7 +4,11 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use features::{FeatureSpec, spec::PRESETS};
-use models::{artifact, vgg19::Backend};
+use models::{
+    artifact,
+    svm::SvmClassifier,
+    vgg19::{Backend, Vgg19Classifier},
+};
 use serde_json::json;
 
 use super::read_spec;
@@ -15,7 +19,7 @@ use crate::{
     source::{self, Source},
     training::{
         Learner, Pretrained, Published, SvmLearner, TrainingData, TrainingPlan, Vgg19Learner,
-        publish::{self, InUse},
+        publish::{self, Target},
         svm::Search,
         vgg19::TrainingConfig,
     },
@@ -31,21 +35,22 @@ pub fn both(args: &FitArgs) -> Result<()> {
     let network = Vgg19Args::of(args.clone());
     let (learner, command) = vgg19_learner(&network)?;
     let mut training = Training::prepare(args, &spec)?;
-    let machine = training.fit(&SvmLearner { search: Search::default() }, &svm_command(&Search::default()))?;
+    let learner_of_machine = SvmLearner { search: Search::default() };
+    let machine = training.fit(SvmClassifier::NAME, &learner_of_machine, &svm_command(&Search::default()))?;
     if !args.run.json {
         training.say_first()?;
         output::line("\nSupport vector machine")?;
         training.say(&machine)?;
     }
     training.data = training.data.forget_descriptors()?;
-    let tuned = training.fit(&learner, &command)?;
+    let tuned = training.fit(Vgg19Classifier::NAME, &learner, &command)?;
     if args.run.json {
         return print_json(&json!({ "svm": training.json(&machine), "vgg19": training.json(&tuned) }));
     }
     output::line("\nVGG19")?;
     training.say(&tuned)?;
     output::line("")?;
-    training.say_how_to_serve("all", "127.0.0.1:8083/predict")?;
+    training.say_how_to_serve("all", "127.0.0.1:8083", "predict")?;
     output::line("or open   http://127.0.0.1:8083")
 }
 
@@ -53,15 +58,16 @@ pub fn both(args: &FitArgs) -> Result<()> {
 ///
 /// # Errors
 /// When there is no usable dataset, or the artifact cannot be written.
-pub fn svm(SvmArgs { fit: args, search }: &SvmArgs) -> Result<()> {
+pub fn svm(SvmArgs { fit: args, name, search }: &SvmArgs) -> Result<()> {
     // What is wrong with the configuration is said before anything that takes long.
+    publish::check_name(Target { artifacts: &args.artifacts, name }, SvmClassifier::NAME)?;
     let spec = read_spec(&args.spec)?;
     spec.require_descriptors()?;
     let search = search.as_deref().map_or_else(|| Ok(Search::default()), read_search)?;
     let training = Training::prepare(args, &spec)?;
     let command = svm_command(&search);
-    let published = training.fit(&SvmLearner { search }, &command)?;
-    training.report(&published, "svm", "127.0.0.1:8081/predict")
+    let published = training.fit(name, &SvmLearner { search }, &command)?;
+    training.report(&published, "svm", "127.0.0.1:8081", "predict")
 }
 
 /// `train vgg19`: fits, evaluates on the clips that were held out, writes the artifact and puts it in use.
@@ -70,12 +76,13 @@ pub fn svm(SvmArgs { fit: args, search }: &SvmArgs) -> Result<()> {
 /// When there is no usable dataset, the weights or the device cannot be used, or the artifact cannot be written.
 pub fn vgg19(args: &Vgg19Args) -> Result<()> {
     // What is wrong with the configuration is said before anything that takes long.
+    publish::check_name(Target { artifacts: &args.fit.artifacts, name: &args.name }, Vgg19Classifier::NAME)?;
     let spec = read_spec(&args.fit.spec)?.log_mel_alone();
     let (learner, command) = vgg19_learner(args)?;
     args.device.open()?;
     let training = Training::prepare(&args.fit, &spec)?;
-    let published = training.fit(&learner, &command)?;
-    training.report(&published, "vgg", "127.0.0.1:8082/vgg")
+    let published = training.fit(&args.name, &learner, &command)?;
+    training.report(&published, "vgg", "127.0.0.1:8082", "vgg")
 }
 
 /// The machine's part of the command that makes it again.
@@ -108,6 +115,7 @@ impl<'a> Training<'a> {
     fn prepare(args: &'a FitArgs, spec: &FeatureSpec) -> Result<Self> {
         let threads = args.run.threads.into();
         let split = args.held_out.as_deref().map(TrainingPlan::split).transpose()?;
+        let opening = args.data.opening.options()?;
         publish::check_writable(&args.artifacts)?;
         let source = Source::choose(&args.data.datasets, args.seed, threads)?;
         if args.run.json {
@@ -115,29 +123,34 @@ impl<'a> Training<'a> {
         } else {
             output::line(&source.announcement)?;
         }
-        let data = TrainingData::open(&source.datasets, spec, None, threads)?;
+        let data = TrainingData::open(&source.datasets, spec, &opening, None, threads)?;
         let plan = TrainingPlan::new(data.dataset(), split, args.refit, args.seed)?;
         Ok(Self { args, data, plan })
     }
 
-    /// Fits a model, evaluates it, writes its artifact and puts it in use. `command` is the model's part of the command.
-    fn fit(&self, learner: &dyn Learner, command: &str) -> Result<Published> {
+    /// Fits a model, evaluates it, writes its artifact under `name` and puts it in use. `command` is the model's part of the
+    /// command; it has no name, as the artifact has none.
+    fn fit(&self, name: &str, learner: &dyn Learner, command: &str) -> Result<Published> {
         let Self { args, data, plan } = self;
         let fitted = plan.fit(learner, data, args.seed, args.run.threads.into())?;
         let (split, flag, spec) = (plan.split, plan.flag(), spec_flag(args));
         let command = format!("train {command} --held-out {split}{flag} --seed {}{spec}", args.seed);
-        publish::publish(&args.artifacts, data, plan, fitted, args.seed, &command)
+        let target = Target { artifacts: &args.artifacts, name };
+        publish::publish(target, data, plan, fitted, args.seed, &command)
     }
 
     /// What a training of one model prints.
-    fn report(&self, published: &Published, role: &str, address: &str) -> Result<()> {
+    fn report(&self, published: &Published, role: &str, address: &str, route: &str) -> Result<()> {
         if self.args.run.json {
             return print_json(&self.json(published));
         }
         self.say_first()?;
         self.say(published)?;
         if published.is_in_use() {
-            self.say_how_to_serve(role, address)?;
+            let name = published.name.as_str();
+            let is_default = [SvmClassifier::NAME, Vgg19Classifier::NAME].contains(&name);
+            let route = if is_default { route.to_owned() } else { format!("v1/models/{name}/predict") };
+            self.say_how_to_serve(role, address, &route)?;
         }
         Ok(())
     }
@@ -149,7 +162,7 @@ impl<'a> Training<'a> {
     /// What a reader should know before any figure: files that were left out, and that the clips are synthetic.
     fn say_first(&self) -> Result<()> {
         let dataset = self.data.dataset();
-        output::say_rejected(dataset.rejected());
+        output::say_dataset(dataset);
         if let Some(warning) = source::synthetic_warning(dataset.clips().iter().map(|clip| clip.clip_id.as_str())) {
             output::line(warning)?;
         }
@@ -158,42 +171,46 @@ impl<'a> Training<'a> {
 
     /// How good a model is, and where it is.
     fn say(&self, published: &Published) -> Result<()> {
-        let Published { artifact, in_use, model, evaluation, cross_validated_accuracy, remarks, .. } = published;
+        let Published { artifact, in_use, name, evaluation, cross_validated_accuracy, remarks, .. } = published;
         for remark in remarks {
             output::line(remark)?;
         }
         output::line(format!(
-            "Fitted on {} of {}; {}, which leaks: {}.\n\
+            "Fitted on {} of {}; {} ({}), which leaks: {}.\n\
              Cross-validated by artist among those that were fitted on: accuracy {cross_validated_accuracy:.3}.",
             self.plan.train.len(),
             self.data.dataset().description(),
             self.plan.description(),
+            self.plan.why,
             self.plan.split.leaks(),
         ))?;
+        if self.plan.shared > 0 {
+            output::line(format!(
+                "{} artists or recordings stand on both sides of that split: the figures flatter.",
+                self.plan.shared
+            ))?;
+        }
         output::line(format!(
             "{}\nartifact  {}\nreport    {}",
             text::figures(evaluation),
             artifact.dir.display(),
             artifact.dir.join(artifact::REPORT).display(),
         ))?;
-        let (stays, flag) = match in_use {
-            InUse::This => return Ok(()),
-            InUse::Pinned(version) => (format!("{version} is pinned and stays in use"), " --unpin"),
-            InUse::Real(version) => (format!("{version} knows real music and stays in use"), ""),
-        };
+        let Some(kept) = in_use.kept() else { return Ok(()) };
         output::line(format!(
-            "not in use: {stays}; to use this one\n          cargo run --release -p train -- promote {model} {}{flag}{}",
+            "not in use: {kept}; to use this one\n          cargo run --release -p train -- promote {name} {}{}{}",
             artifact.version,
+            in_use.flag(),
             artifacts_flag(self.args)
         ))
     }
 
-    /// How to serve the models of a role, and send a file to an address.
-    fn say_how_to_serve(&self, role: &str, address: &str) -> Result<()> {
+    /// How to serve the models of a role, and send a file to a route at an address.
+    fn say_how_to_serve(&self, role: &str, address: &str, route: &str) -> Result<()> {
         output::line(format!("serve it  cargo run --release -p serve -- {role}{}", artifacts_flag(self.args)))?;
         let held_out = self.plan.test.first().map(|&index| self.data.dataset().clips()[index].clip_id.as_str());
         if let Some(file) = held_out.and_then(|clip_id| source::synthetic_file(clip_id, self.args.seed)) {
-            output::line(format!("and ask   curl -F audio_file=@{file} http://{address}"))?;
+            output::line(format!("and ask   curl -F audio_file=@{file} http://{address}/{route}"))?;
         }
         Ok(())
     }

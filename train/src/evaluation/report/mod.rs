@@ -1,5 +1,7 @@
 //! `report.html`: one self-contained page that says how good a model is, on what, and how it was made. Plots are SVG in the page;
 //! there is no script, and nothing comes from elsewhere.
+//!
+//! Of more than twelve labels it shows less of each, of more than fifty it names the best and the worst; `metrics.json` has all.
 
 mod page;
 mod plots;
@@ -47,7 +49,7 @@ pub fn html(report: &Report<'_>) -> String {
     let Report { model, split, leaks, warnings, evaluation, scored, against, learning, projection, curves, provenance } =
         report;
     let faults = Faults::of(scored);
-    let mut page = page::begin(&format!("{model} on {split}"), warnings);
+    let mut page = page::begin(&format!("{model} on {split}"), evaluation.labels.len(), warnings);
     page::title(&mut page, model, split, leaks);
     sections::figures(&mut page, evaluation);
     sections::classes(&mut page, evaluation);

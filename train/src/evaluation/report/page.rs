@@ -2,6 +2,13 @@
 
 use std::fmt::Write as _;
 
+use data::labels::display;
+
+/// Up to so many labels, everything is shown of each; of more, less.
+pub(super) const FEW: usize = 12;
+/// Up to so many labels, the confusion matrix is drawn and every label has its row in a table; of more, some are named.
+pub(super) const SEVERAL: usize = 50;
+
 /// Colours of classes, by day and by night; a class has a symbol of its own beside.
 const COLOURS: [[&str; 2]; 10] = [
     ["#0b62a8", "#6ab7ff"],
@@ -33,14 +40,21 @@ svg .rule{stroke:var(--rule)}svg .frame{stroke:var(--soft);fill:none}svg .line{f
 pre{white-space:pre-wrap;overflow-wrap:anywhere}.wide{overflow:visible}}
 ";
 
-/// Everything up to the headline. A warning comes first of all.
-pub(super) fn begin(title: &str, warnings: &[String]) -> String {
+/// What pages of many labels have besides: a table that scrolls, but not on paper, and cells of a matrix without a line around.
+const STYLE_OF_MANY: &str = "
+.many{max-height:34rem;overflow:auto}.many thead th{position:sticky;top:0;background:var(--paper)}td.gap{text-align:center}.many td:first-child,table.texts td{overflow-wrap:anywhere;min-width:6rem}
+@media print{.many{max-height:none;overflow:visible}}
+";
+
+/// Everything up to the headline, of a page about that many labels. A warning comes first of all.
+pub(super) fn begin(title: &str, labels: usize, warnings: &[String]) -> String {
     let mut page = String::from("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">");
     let _ = write!(
         page,
-        "<meta name=\"viewport\" content=\"width=device-width\"><title>Tonearm: {}</title><style>\n{}{STYLE}</style></head><body>\n",
+        "<meta name=\"viewport\" content=\"width=device-width\"><title>Tonearm: {}</title><style>\n{}{STYLE}{}</style></head><body>\n",
         escape(title),
-        colours()
+        colours(),
+        if labels > FEW { STYLE_OF_MANY } else { "" }
     );
     for warning in warnings {
         let _ = writeln!(page, "<p class=\"warning\">{}</p>", escape(warning));
@@ -91,6 +105,16 @@ pub(super) fn colour(class: usize) -> String {
 /// Text that was not written here, as it may stand in the page, in an attribute too.
 pub(super) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
+}
+
+/// The name of a label, or another name, within other text.
+pub(super) fn name(label: &str) -> String {
+    escape(&display::isolated(label))
+}
+
+/// The same, cut where it is longer than `columns` of a terminal, which is a measure of its length in a plot too.
+pub(super) fn short(label: &str, columns: usize) -> String {
+    name(&display::cut(label, columns))
 }
 
 /// A share as a whole number of percent.

@@ -2,11 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::page::{Axis, Plot, colour, escape, heading, percent};
+use data::labels::display;
+
+use super::page::{Axis, FEW, Plot, SEVERAL, colour, escape, heading, name, percent, short};
 use crate::evaluation::{
     learning::LearningCurve,
     metrics::{Coverage, CoveragePoint, Evaluation, Scored},
     projection::Projection,
+    ranking::{by_recall, confusions},
 };
 
 const MATRIX_CELL: usize = 48;
@@ -15,9 +18,26 @@ const MATRIX_TOP: usize = 92;
 const MATRIX_RIGHT: usize = 76;
 const MATRIX_BOTTOM: usize = 66;
 
-/// Which classes are taken for which.
+/// Columns of a label beside a matrix and in a legend.
+const LABEL: usize = 16;
+/// Columns of a label in a text that is shown on demand.
+const TITLE: usize = 60;
+/// Confusions of many labels that are named.
+const CONFUSIONS: usize = 30;
+
+/// Which classes are taken for which: a matrix with numbers of few labels, one of colours of more, and of many a list.
 pub(super) fn confusion(page: &mut String, evaluation: &Evaluation) {
     heading(page, "Confusion matrix");
+    let k = evaluation.labels.len();
+    if k > FEW {
+        if k > SEVERAL {
+            recalls(page, evaluation);
+        } else {
+            heat_map(page, evaluation);
+        }
+        frequent_confusions(page, evaluation);
+        return;
+    }
     let _ = writeln!(
         page,
         "<p>Rows: what a clip is. Columns: what it was called. The number is of clips; the stronger the colour, the larger the \
@@ -34,7 +54,7 @@ fn matrix(page: &mut String, evaluation: &Evaluation) {
         "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" role=\"img\" aria-label=\"confusion matrix\">"
     );
     for (row, (label, counts)) in evaluation.labels.iter().zip(&evaluation.confusion).enumerate() {
-        let label = escape(label);
+        let label = short(label, LABEL);
         let total: usize = counts.iter().sum();
         let y = MATRIX_TOP + row * MATRIX_CELL;
         let middle = y + MATRIX_CELL / 2 + 4;
@@ -85,8 +105,8 @@ fn cell(
         page,
         "<rect x=\"{x}\" y=\"{y}\" width=\"{MATRIX_CELL}\" height=\"{MATRIX_CELL}\" fill=\"{colour}\" fill-opacity=\"{shade:.3}\" class=\"rule\">\
          <title>{count} of {total} {} called {}</title></rect>",
-        escape(&evaluation.labels[row]),
-        escape(&evaluation.labels[column]),
+        name(&evaluation.labels[row]),
+        name(&evaluation.labels[column]),
     );
     if row == column {
         let _ = write!(
@@ -106,6 +126,115 @@ fn cell(
         );
     }
     page.push('\n');
+}
+
+/// Side of the cells of a matrix of colours, all together, and the least and the largest side of one.
+const HEAT_SIDE: usize = 720;
+const HEAT_CELL: [usize; 2] = [14, 40];
+/// Space for the labels, at the left and at the top.
+const HEAT_MARGIN: usize = 136;
+const HEAT_END: usize = 24;
+
+/// A matrix without numbers. Cells without a clip are not drawn.
+fn heat_map(page: &mut String, evaluation: &Evaluation) {
+    let _ = writeln!(
+        page,
+        "<p>Rows: what a clip is. Columns: what it was called. The stronger the colour, the larger the share of the row. Blue cells with a \
+         frame, on the diagonal, are right; orange ones are wrong. On a screen, a cell names its labels and its clips.</p>"
+    );
+    let k = evaluation.labels.len();
+    let cell = (HEAT_SIDE / k).clamp(HEAT_CELL[0], HEAT_CELL[1]);
+    let side = k * cell;
+    let (width, height) = (HEAT_MARGIN + side + HEAT_END, HEAT_MARGIN + side + HEAT_END);
+    let _ = writeln!(
+        page,
+        "<div class=\"wide\"><svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" role=\"img\" aria-label=\"confusion matrix\">\
+         <rect class=\"frame\" x=\"{HEAT_MARGIN}\" y=\"{HEAT_MARGIN}\" width=\"{side}\" height=\"{side}\"/>"
+    );
+    for (row, (label, counts)) in evaluation.labels.iter().zip(&evaluation.confusion).enumerate() {
+        let total: usize = counts.iter().sum();
+        let (label, full) = (short(label, LABEL), short(label, TITLE));
+        let at = HEAT_MARGIN + row * cell;
+        let middle = at + cell / 2 + 4;
+        let _ = writeln!(
+            page,
+            "<text x=\"{0}\" y=\"{middle}\" text-anchor=\"end\">{label}<title>{full}</title></text>\
+             <text x=\"{middle}\" y=\"{0}\" transform=\"rotate(-90 {middle} {0})\">{label}<title>{full}</title></text>\
+             <rect class=\"frame\" x=\"{at}\" y=\"{at}\" width=\"{cell}\" height=\"{cell}\"/>",
+            HEAT_MARGIN - 6
+        );
+        for (column, &count) in counts.iter().enumerate().filter(|(_, count)| **count > 0) {
+            let colour = if row == column { "var(--blue)" } else { "var(--orange)" };
+            let _ = writeln!(
+                page,
+                "<rect x=\"{}\" y=\"{at}\" width=\"{cell}\" height=\"{cell}\" fill=\"{colour}\" fill-opacity=\"{:.3}\">\
+                 <title>{count} of {total} {full} called {}</title></rect>",
+                HEAT_MARGIN + column * cell,
+                count as f64 / total.max(1) as f64,
+                short(&evaluation.labels[column], TITLE)
+            );
+        }
+    }
+    let _ = writeln!(page, "</svg></div>");
+}
+
+/// The recall of every label, from the worst to the best.
+fn recalls(page: &mut String, evaluation: &Evaluation) {
+    let order = by_recall(evaluation);
+    let k = order.len();
+    let _ = writeln!(
+        page,
+        "<p>{} labels are too many for a matrix. The plot: the recall of each of the {k} labels that have clips, the worst first; \
+         dashed: their mean.</p>",
+        evaluation.labels.len()
+    );
+    if k == 0 {
+        return;
+    }
+    let ticks = (0..=4).map(|quarter| quarter * k / 4).map(|tick| (tick as f64, tick.to_string())).collect();
+    let plot = Plot {
+        x: Axis { from: 0.0, to: k as f64, ticks, label: "labels, the worst first" },
+        y: Axis::share("recall"),
+        width: 640.0,
+        height: 240.0,
+    };
+    plot.begin(page, "recall of each label, the worst first");
+    let mean = order.iter().map(|(_, figures)| figures.recall).sum::<f64>() / k as f64;
+    plot.line(page, [(0.0, mean), (k as f64, mean)].into_iter(), "stroke=\"var(--ink)\" stroke-dasharray=\"4 4\"");
+    let steps = order.iter().enumerate().flat_map(|(rank, (_, figures))| {
+        let rank = rank as f64;
+        [(rank, figures.recall), (rank + 1.0, figures.recall)]
+    });
+    plot.line(page, steps, "stroke=\"var(--blue)\"");
+    let _ = writeln!(page, "</svg>");
+}
+
+/// The confusions that are most frequent, as a table.
+fn frequent_confusions(page: &mut String, evaluation: &Evaluation) {
+    let all = confusions(evaluation);
+    if all.is_empty() {
+        let _ = writeln!(page, "<p>No label was taken for another.</p>");
+        return;
+    }
+    let listed = &all[..all.len().min(CONFUSIONS)];
+    let _ = writeln!(
+        page,
+        "<p>The most frequent confusions: {} of {} pairs of labels.</p>\n<div class=\"wide many\"><table class=\"texts\"><thead><tr><th>is</th>\
+         <th>was called</th><th>clips</th><th>of</th></tr></thead>",
+        listed.len(),
+        all.len()
+    );
+    for confusion in listed {
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
+            name(&evaluation.labels[confusion.truth]),
+            name(&evaluation.labels[confusion.called]),
+            confusion.clips,
+            confusion.of
+        );
+    }
+    let _ = writeln!(page, "</table></div>");
 }
 
 /// z of a 95 % interval.
@@ -274,7 +403,7 @@ pub(super) fn learning(page: &mut String, curve: &LearningCurve) {
             "<p>Left out: {} of the artists. Of {} that is {}, and a model that is fitted on fewer than two of a class cannot be \
              calibrated on artists that it was not fitted on.</p>",
             percent(skipped.share),
-            escape(&skipped.label),
+            name(&skipped.label),
             if skipped.artists == 1 { "one artist".to_owned() } else { format!("{} artists", skipped.artists) },
         );
     }
@@ -335,6 +464,39 @@ const SYMBOLS: [&str; 10] = [
     "M-6 -2h12v4h-12z",
 ];
 
+/// The symbol of a class without one of its own.
+const DOT: &str = "M-2.5 0a2.5 2.5 0 1 0 5 0a2.5 2.5 0 1 0 -5 0z";
+
+/// The symbols and colours of classes in a projection.
+struct Marks {
+    /// The classes with a symbol and a colour of their own, in the order of both.
+    own: Vec<usize>,
+}
+
+impl Marks {
+    /// All of few classes; of many the ten with the most clips in the plot, of equals the first.
+    fn new(projection: &Projection, classes: usize, scored: &[Scored]) -> Self {
+        let mut own: Vec<usize> = (0..classes).collect();
+        if classes > FEW {
+            let mut clips = vec![0usize; classes];
+            for clip in projection.clips.iter().filter_map(|&index| scored.get(index)) {
+                clips[clip.truth] += 1;
+            }
+            own.sort_by_key(|&class| std::cmp::Reverse(clips[class]));
+            own.truncate(SYMBOLS.len());
+        }
+        Self { own }
+    }
+
+    /// Symbol and colour of a class.
+    fn of(&self, class: usize) -> (&'static str, String) {
+        match self.own.iter().position(|&own| own == class) {
+            Some(rank) => (SYMBOLS[rank % SYMBOLS.len()], colour(rank)),
+            None => (DOT, "var(--soft)".to_owned()),
+        }
+    }
+}
+
 /// Which clips are similar to the model.
 pub(super) fn projection(page: &mut String, projection: &Projection, evaluation: &Evaluation, scored: &[Scored]) {
     heading(page, "Similar clips");
@@ -351,6 +513,16 @@ pub(super) fn projection(page: &mut String, projection: &Projection, evaluation:
             "<p>Shown are {} of the {} clips, an even part of every class, drawn by the seed.</p>",
             projection.clips.len(),
             projection.total
+        );
+    }
+    let classes = evaluation.labels.len();
+    let marks = Marks::new(projection, classes, scored);
+    let others = classes - marks.own.len();
+    if others > 0 {
+        let _ = writeln!(
+            page,
+            "<p>The {} labels with the most clips have a symbol and a colour of their own; grey dots are the other {others}.</p>",
+            marks.own.len()
         );
     }
     let middle = |axis: usize| {
@@ -372,22 +544,21 @@ pub(super) fn projection(page: &mut String, projection: &Projection, evaluation:
         let Some(clip) = scored.get(index) else { continue };
         let x = PROJECTION_SIDE / 2.0 + (point[0] - centre[0]) * scale;
         let y = PROJECTION_SIDE / 2.0 - (point[1] - centre[1]) * scale;
-        mark(page, clip, evaluation, x, y);
+        mark(page, clip, evaluation, &marks, (x, y));
     }
-    for (class, label) in evaluation.labels.iter().enumerate() {
-        let y = 24.0 + 24.0 * class as f64;
+    let own = marks.own.iter().map(|&class| (marks.of(class), short(&evaluation.labels[class], LABEL)));
+    let rest = (others > 0).then(|| (marks.of(usize::MAX), format!("{others} other labels")));
+    let mut y = 24.0;
+    for ((symbol, colour), label) in own.chain(rest) {
         let _ = writeln!(
             page,
-            "<path d=\"{}\" transform=\"translate({:.1} {y:.1})\" fill=\"{}\"/><text x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-            SYMBOLS[class % SYMBOLS.len()],
+            "<path d=\"{symbol}\" transform=\"translate({:.1} {y:.1})\" fill=\"{colour}\"/><text x=\"{:.1}\" y=\"{:.1}\">{label}</text>",
             PROJECTION_SIDE + 22.0,
-            colour(class),
             PROJECTION_SIDE + 38.0,
             y + 4.0,
-            escape(label)
         );
+        y += 24.0;
     }
-    let y = 24.0 + 24.0 * evaluation.labels.len() as f64;
     let _ = writeln!(
         page,
         "<circle cx=\"{:.1}\" cy=\"{y:.1}\" r=\"8\" fill=\"none\" stroke=\"var(--ink)\" stroke-width=\"1.5\"/>\
@@ -398,18 +569,22 @@ pub(super) fn projection(page: &mut String, projection: &Projection, evaluation:
     );
 }
 
-fn mark(page: &mut String, clip: &Scored, evaluation: &Evaluation, x: f64, y: f64) {
-    let name = |label: usize| evaluation.labels.get(label).map_or("", String::as_str);
+fn mark(page: &mut String, clip: &Scored, evaluation: &Evaluation, marks: &Marks, (x, y): (f64, f64)) {
+    let name = |label: usize| {
+        let label = evaluation.labels.get(label).map_or("", String::as_str);
+        display::isolated(&display::cut(label, TITLE))
+    };
     let predicted = clip.predicted();
     let metadata = if clip.metadata.is_empty() { String::new() } else { format!(" ({})", clip.metadata) };
     let called = if predicted == clip.truth { String::new() } else { format!(", called {}", name(predicted)) };
+    let (symbol, colour) = marks.of(clip.truth);
     let says = format!("{}{metadata}: {}{called}, confidence {:.2}", clip.clip_id, name(clip.truth), clip.confidence());
     let _ = write!(
         page,
         "<g transform=\"translate({x:.1} {y:.1})\"><title>{}</title><path d=\"{}\" fill=\"{}\"/>",
         escape(&says),
-        SYMBOLS[clip.truth % SYMBOLS.len()],
-        colour(clip.truth)
+        symbol,
+        colour
     );
     if predicted != clip.truth {
         let _ = write!(page, "<circle r=\"8\" fill=\"none\" stroke=\"var(--ink)\" stroke-width=\"1.5\"/>");

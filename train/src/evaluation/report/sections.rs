@@ -1,13 +1,14 @@
 //! The parts of the page that are text and tables.
 
-use std::fmt::Write as _;
+use std::{cmp::Reverse, fmt::Write as _};
 
 use serde_json::Value;
 
-use super::page::{escape, heading};
+use super::page::{FEW, SEVERAL, escape, heading, name};
 use crate::evaluation::{
     comparison::{Paired, PairedClass},
-    metrics::{Evaluation, FaultCount, Faults, Scored},
+    metrics::{ClassFigures, Evaluation, FaultCount, Faults, Scored},
+    ranking::{EXTREMES, Ranked},
 };
 
 /// The few numbers that come first.
@@ -38,21 +39,56 @@ pub(super) fn classes(page: &mut String, evaluation: &Evaluation) {
     let _ = writeln!(
         page,
         "<p>Precision: of the clips that were called so, the share that is so. Recall: of the clips that are so, the share that was \
-         called so. F1: the harmonic mean of both.</p>\n<div class=\"wide\"><table>\
+         called so. F1: the harmonic mean of both.</p>"
+    );
+    let k = evaluation.labels.len();
+    if k > SEVERAL {
+        extremes(page, evaluation);
+        return;
+    }
+    begin_classes(page, if k > FEW { "wide many" } else { "wide" });
+    evaluation.per_class.iter().for_each(|(label, class)| class_row(page, label, class));
+    let _ = writeln!(page, "</table></div>");
+}
+
+/// The labels that are recognised worst and best.
+fn extremes(page: &mut String, evaluation: &Evaluation) {
+    let Ranked { worst, between, best, without_clips } = Ranked::by_recall(evaluation, EXTREMES);
+    let _ = writeln!(
+        page,
+        "<p>By rising recall: the {} worst and the {} best of {} labels. {without_clips} labels have no clip among these. \
+         <code>metrics.json</code> has the figures of every label.</p>",
+        worst.len(),
+        best.len(),
+        evaluation.labels.len()
+    );
+    begin_classes(page, "wide many");
+    worst.iter().for_each(|(label, class)| class_row(page, label, class));
+    if between > 0 {
+        let _ = writeln!(page, "<tr><td class=\"gap\" colspan=\"7\">… {between} labels between …</td></tr>");
+    }
+    best.iter().for_each(|(label, class)| class_row(page, label, class));
+    let _ = writeln!(page, "</table></div>");
+}
+
+fn begin_classes(page: &mut String, class: &str) {
+    let _ = writeln!(
+        page,
+        "<div class=\"{class}\"><table>\
          <thead><tr><th>class</th><th>clips</th><th colspan=\"2\">precision</th><th colspan=\"2\">recall</th><th>F1</th></tr></thead>"
     );
-    for (label, class) in &evaluation.per_class {
-        let _ = writeln!(
-            page,
-            "<tr><td>{}</td><td>{}</td>{}{}<td>{:.2}</td></tr>",
-            escape(label),
-            class.support,
-            share(class.precision),
-            share(class.recall),
-            class.f1
-        );
-    }
-    let _ = writeln!(page, "</table></div>");
+}
+
+fn class_row(page: &mut String, label: &str, class: &ClassFigures) {
+    let _ = writeln!(
+        page,
+        "<tr><td>{}</td><td>{}</td>{}{}<td>{:.2}</td></tr>",
+        name(label),
+        class.support,
+        share(class.precision),
+        share(class.recall),
+        class.f1
+    );
 }
 
 /// A number, and a bar of it.
@@ -65,6 +101,9 @@ fn share(value: f64) -> String {
         (BAR - 1.0) * value
     )
 }
+
+/// Labels of many that a comparison names.
+const DIFFERING: usize = 30;
 
 /// The other model, and how the two differ.
 #[derive(Clone, Copy, Debug)]
@@ -96,16 +135,27 @@ pub(super) fn paired(page: &mut String, model: &str, Against { model: other, pai
          the safer guide.</p>",
         accuracy[0], accuracy[1]
     );
+    let mut listed: Vec<_> = classes.iter().collect();
+    if listed.len() > SEVERAL {
+        listed.sort_by_key(|(_, of)| Reverse(of.only_a.abs_diff(of.only_b)));
+        listed.truncate(DIFFERING);
+        let _ = writeln!(
+            page,
+            "<p>The {DIFFERING} of {} labels on which the two differ most, and all together.</p>",
+            classes.len()
+        );
+    }
     let _ = writeln!(
         page,
-        "<div class=\"wide\"><table><thead><tr><th>class</th><th>clips</th><th>both right</th><th>only {model}</th><th>only {other}</th>\
-         <th>neither</th></tr></thead>"
+        "<div class=\"wide{}\"><table><thead><tr><th>class</th><th>clips</th><th>both right</th><th>only {model}</th><th>only {other}</th>\
+         <th>neither</th></tr></thead>",
+        if classes.len() > FEW { " many" } else { "" }
     );
-    for (class, of) in classes {
+    for (class, of) in listed {
         let _ = writeln!(
             page,
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>",
-            escape(class),
+            name(class),
             of.n,
             of.both,
             of.only_a,
@@ -156,8 +206,8 @@ pub(super) fn mistakes(page: &mut String, evaluation: &Evaluation, scored: &[Sco
             "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{:.2}</td><td>{fault}</td></tr>",
             escape(&clip.clip_id),
             escape(&clip.metadata),
-            escape(&evaluation.labels[clip.truth]),
-            escape(&evaluation.labels[clip.predicted()]),
+            name(&evaluation.labels[clip.truth]),
+            name(&evaluation.labels[clip.predicted()]),
             clip.confidence()
         );
     }

@@ -7,6 +7,7 @@ use super::*;
 use crate::evaluation::{
     comparison::Paired,
     learning::{LearningPoint, SkippedShare},
+    ranking,
 };
 
 /// Sixty clips of three classes by thirty artists, one of whom has a name to be careful with.
@@ -95,13 +96,8 @@ fn every_part_is_there_once_and_the_same_bytes_again() {
     assert_eq!(self::page(), page);
 }
 
-#[test]
-fn nothing_comes_from_elsewhere_and_names_are_only_text() {
-    let page = page();
-    assert!(!page.contains("<script") && !page.contains("://") && !page.contains("AC<DC>") && !page.contains("href"));
-    assert!(page.contains("AC&lt;DC&gt; &amp; &quot;Friends&#39;"));
-    assert!(page.contains("svm &lt;1&gt;") && page.contains("Careful: &lt;b&gt;"));
-    // Every element that is opened is closed.
+/// Asserts that every element that is opened is closed, and counts them.
+fn is_well_formed(page: &str) -> BTreeMap<&str, usize> {
     let mut open: Vec<&str> = Vec::new();
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
     for tag in page.split('<').skip(1) {
@@ -115,6 +111,96 @@ fn nothing_comes_from_elsewhere_and_names_are_only_text() {
         }
     }
     assert!(open.is_empty(), "{open:?}");
+    counts
+}
+
+/// A page about `k` labels with odd names, six clips of each.
+fn page_of(k: usize) -> String {
+    let (names, scored) = (ranking::tests::labels(k), ranking::tests::clips(k, 6));
+    let evaluation = Evaluation::new(&names, &scored, 1);
+    let other: Vec<Scored> =
+        scored.iter().cloned().map(|clip| Scored { probabilities: vec![1.0; k], ..clip }).collect();
+    let paired = Paired::new(&names, &scored, &other, 1).expect("the same clips");
+    // No t-SNE: where the clips lie is not what is tested.
+    let place = |i: usize| [(i % 50) as f64, (i / 50) as f64];
+    let clips: Vec<usize> = (0..scored.len().min(1_000)).collect();
+    let projection = Projection {
+        similarity: "a test",
+        points: clips.iter().map(|&i| place(i)).collect(),
+        clips,
+        total: scored.len(),
+        perplexity: 30.0,
+    };
+    html(&Report {
+        model: "svm",
+        split: "everything",
+        leaks: "nothing",
+        warnings: &[],
+        evaluation: &evaluation,
+        scored: &scored,
+        against: Some(Against { model: "vgg19", paired: &paired }),
+        learning: None,
+        projection: Some(&projection),
+        curves: &[],
+        provenance: Provenance { command: "", data: "", digests: &[], training: &json!(null) },
+    })
+}
+
+/// Rows of the table after a heading.
+fn rows(page: &str, heading: &str) -> usize {
+    let part = page.split_once(&format!("<h2>{heading}</h2>")).expect("a heading").1;
+    let table = part.split_once("</thead>").and_then(|(_, rest)| rest.split_once("</table>")).expect("a table").0;
+    table.matches("<tr>").count()
+}
+
+#[test]
+fn a_page_is_made_for_any_number_of_labels() {
+    // Labels; rows of the tables of classes, confusions and a comparison; bytes at most.
+    for (k, classes, confused, compared, bytes) in [
+        (2, 2, None, 3, 60_000),
+        (10, 10, None, 11, 150_000),
+        (12, 12, None, 13, 180_000),
+        (13, 13, Some(13), 14, 200_000),
+        (50, 50, Some(30), 51, 400_000),
+        (51, 41, Some(30), 31, 400_000),
+        (500, 41, Some(30), 31, 500_000),
+        (1_000, 41, Some(30), 31, 500_000),
+    ] {
+        let page = page_of(k);
+        assert!(page.len() < bytes, "{k}: {} bytes", page.len());
+        assert_eq!(rows(&page, "Classes"), classes, "{k}");
+        assert_eq!(rows(&page, "Compared with vgg19"), compared, "{k}");
+        let matrix = page.split_once("<h2>Confusion matrix</h2>").and_then(|(_, rest)| rest.split_once("<h2>"));
+        let matrix = matrix.expect("a part").0;
+        assert_eq!(matrix.contains("class=\"count\""), k <= 12, "{k}: numbers in cells");
+        assert_eq!(matrix.contains("aria-label=\"confusion matrix\""), k <= 50, "{k}: a matrix");
+        assert_eq!(matrix.contains("aria-label=\"recall of each label"), k > 50, "{k}: recalls");
+        if let Some(confused) = confused {
+            assert_eq!(rows(&page, "Confusion matrix"), confused, "{k}");
+        }
+        let legend = page.rsplit_once("</g>").expect("marks").1;
+        let named = legend.split_once("named wrongly").expect("a legend").0.matches("<text").count() - 1;
+        assert_eq!(named, if k > 12 { 11 } else { k }, "{k}: entries of the legend");
+        is_well_formed(&page);
+        assert!(!page.contains("<b>rock") && !page.contains('\u{202e}'));
+        assert!(page.contains("演歌") && page.contains("\u{2068}موسيقى شعبية\u{2069}") || k == 2);
+    }
+}
+
+#[test]
+fn what_concerns_many_labels_is_not_on_a_page_of_few() {
+    let of_few = [page(), page_of(12)];
+    assert!(of_few.iter().all(|page| !page.contains("wide many") && !page.contains(".many")));
+    assert!(page_of(13).contains("wide many") && page_of(13).contains(".many{"));
+}
+
+#[test]
+fn nothing_comes_from_elsewhere_and_names_are_only_text() {
+    let page = page();
+    assert!(!page.contains("<script") && !page.contains("://") && !page.contains("AC<DC>") && !page.contains("href"));
+    assert!(page.contains("AC&lt;DC&gt; &amp; &quot;Friends&#39;"));
+    assert!(page.contains("svm &lt;1&gt;") && page.contains("Careful: &lt;b&gt;"));
+    let counts = is_well_formed(&page);
     assert!(counts["svg"] >= 6 && counts["table"] >= 6, "{counts:?}");
 }
 

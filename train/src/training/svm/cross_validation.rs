@@ -4,9 +4,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::svm::{
-    Sigmoid, couple,
+    Scheme, Sigmoid, couple,
     kernel::{rbf, squared_distance},
-    pairs, tempered,
+    normalised_odds, pairs, tempered,
 };
 use rayon::prelude::*;
 use serde::Serialize;
@@ -14,7 +14,7 @@ use serde::Serialize;
 use super::{
     binary::{BinaryProblem, BinarySvm},
     error::{Error, Result},
-    search::{Calibration, ClassWeight, Hyperparameters, Search},
+    search::{Calibration, Hyperparameters, Search},
     training_set::{Scaler, TrainingSet, block_weights},
 };
 use crate::training::golden;
@@ -30,13 +30,29 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Sync);
 pub(super) struct HeldOut {
     /// Indices of the segments.
     pub(super) segments: Vec<usize>,
-    /// For each pair of classes, the value of each of the segments; empty for a pair of which one class was not among
-    /// the segments that were fitted on.
+    /// For each machine, the value of each of the segments; empty for a pair of which one class was not among the segments
+    /// that were fitted on.
     pub(super) decisions: Vec<Vec<f64>>,
 }
 
 /// One point of the grid: for each repeat of the cross-validation, each of its folds.
 pub(super) type GridPoint = (Hyperparameters, Vec<Vec<HeldOut>>);
+
+/// For each repeat, each of its folds: the segments that are held out and evaluated, and those that are fitted on.
+pub(super) fn deal(set: &TrainingSet, search: &Search, seed: u64) -> Vec<Vec<(Vec<usize>, Vec<usize>)>> {
+    let cut = |fold: Vec<usize>| {
+        let is_held_out: Vec<bool> = (0..set.labels.len()).map(|clip| fold.binary_search(&clip).is_ok()).collect();
+        let (mut held, fitted): (Vec<usize>, Vec<usize>) =
+            (0..set.vectors.len()).partition(|&segment| is_held_out[set.clip[segment]]);
+        held.retain(|&segment| set.evaluated[segment]);
+        (held, fitted)
+    };
+    let repeat = |repeat: usize| {
+        let folds = data::grouped_kfold(&set.labels, &set.groups, search.folds, seed.wrapping_add(repeat as u64));
+        folds.into_iter().map(cut).collect()
+    };
+    (0..search.repeats).map(repeat).collect()
+}
 
 /// Fits every point of the grid on every fold, and evaluates it by the clips that are held out. Points are in the order balance, gamma, C.
 pub(super) fn cross_validate(
@@ -47,23 +63,17 @@ pub(super) fn cross_validate(
 ) -> Result<(Vec<GridPoint>, usize)> {
     let labels = set.segment_labels();
     let n_pairs = pairs(set.n_classes()).count();
-    let repeats: Vec<Vec<Vec<usize>>> = (0..search.repeats)
-        .map(|repeat| data::grouped_kfold(&set.labels, &set.groups, search.folds, seed.wrapping_add(repeat as u64)))
-        .collect();
+    let repeats = deal(set, search, seed);
     let total = repeats.iter().map(Vec::len).sum::<usize>() * search.balance.len() * search.gamma.len() * n_pairs;
     let (done, not_converged) = (AtomicUsize::new(0), AtomicUsize::new(0));
 
     let mut grid: Vec<GridPoint> = points(search).map(|point| (point, vec![Vec::new(); search.repeats])).collect();
     for (repeat, folds) in repeats.iter().enumerate() {
-        for fold in folds {
-            let is_held_out: Vec<bool> = (0..set.labels.len()).map(|clip| fold.binary_search(&clip).is_ok()).collect();
-            let (mut held, fitted): (Vec<usize>, Vec<usize>) =
-                (0..set.vectors.len()).partition(|&segment| is_held_out[set.clip[segment]]);
-            held.retain(|&segment| set.evaluated[segment]);
+        for (held, fitted) in folds {
             for (b, &balance) in search.balance.iter().enumerate() {
-                let space = Space::new(set, &fitted, balance);
+                let space = Space::new(set, fitted, balance);
                 let z = |segments: &[usize]| space.standardise(set, segments);
-                let (z_fitted, z_held) = (z(&fitted), z(&held));
+                let (z_fitted, z_held) = (z(fitted), z(held));
                 let among_fitted = distances(&z_fitted, &z_fitted);
                 let to_held = distances(&z_held, &z_fitted);
                 // [gamma][pair] → for each C, the decision values
@@ -72,7 +82,7 @@ pub(super) fn cross_validate(
                     .map(|index| {
                         let gamma = search.gamma[index / n_pairs] * space.scaler.gamma_scale;
                         let pair = pairs(set.n_classes()).nth(index % n_pairs).expect("one of them");
-                        let machines = fit_pair(pair, &fitted, &labels, search, |i, j| rbf(among_fitted[i][j], gamma))?;
+                        let machines = fit_pair(pair, fitted, &labels, search, |i, j| rbf(among_fitted[i][j], gamma))?;
                         let Some((members, machines)) = machines else { return Ok(vec![Vec::new(); search.c.len()]) };
                         let kernel: Vec<Vec<f64>> =
                             to_held.iter().map(|row| members.iter().map(|&m| rbf(row[m], gamma)).collect()).collect();
@@ -102,7 +112,7 @@ pub(super) fn cross_validate(
 }
 
 /// The points of the grid, in the order balance, gamma, C.
-fn points(search: &Search) -> impl Iterator<Item = Hyperparameters> {
+pub(super) fn points(search: &Search) -> impl Iterator<Item = Hyperparameters> {
     search.balance.iter().flat_map(move |&balance| {
         search.gamma.iter().flat_map(move |&gamma| search.c.iter().map(move |&c| Hyperparameters { c, gamma, balance }))
     })
@@ -145,10 +155,7 @@ pub(super) fn fit_pair(
     if n_first == 0.0 || n_first == n {
         return Ok(None);
     }
-    let weights = match search.class_weight {
-        ClassWeight::Equal => (1.0, 1.0),
-        ClassWeight::Balanced => (n / (2.0 * n_first), n / (2.0 * (n - n_first))),
-    };
+    let weights = search.class_weight.of_pair(n_first, n - n_first);
     let problem = BinaryProblem::new(first, |i, j| kernel(members[i], members[j]));
     let fit = |c: &f64| problem.fit((c * weights.0, c * weights.1), search.tolerance);
     let machines = search.c.iter().map(fit).collect::<Result<_, _>>();
@@ -156,7 +163,7 @@ pub(super) fn fit_pair(
 }
 
 /// For each pair of classes, the decision values of its segments in `folds`, with whether each is of the first class.
-pub(super) fn platt_samples<'a>(
+fn platt_samples<'a>(
     folds: impl Iterator<Item = &'a HeldOut>,
     labels: &[usize],
     n_classes: usize,
@@ -177,7 +184,7 @@ pub(super) fn platt_samples<'a>(
 /// A shared slope has no offset: each value counts for its class and, mirrored, against the other. A pair of labels has
 /// some hundred clips of a few artists, too few for two parameters of its own: on GTZAN the shared slope has the better
 /// log-loss and accuracy (docs/decisions/0003-svm-calibration.md).
-pub(super) fn sigmoids(samples: &[Vec<(f64, bool)>], calibration: Calibration) -> Vec<Sigmoid> {
+fn sigmoids_of_pairs(samples: &[Vec<(f64, bool)>], calibration: Calibration) -> Vec<Sigmoid> {
     match calibration {
         Calibration::EachPair => samples.iter().map(|samples| Sigmoid::fit(samples)).collect(),
         Calibration::SharedSlope => {
@@ -187,23 +194,99 @@ pub(super) fn sigmoids(samples: &[Vec<(f64, bool)>], calibration: Calibration) -
     }
 }
 
-/// Coupled probabilities of every segment that clips are evaluated by, each by sigmoids that were fitted on the folds that it is not in.
+/// The sigmoid of each machine, fitted to the decision values of `folds`.
+pub(super) fn sigmoids<'a>(
+    folds: impl Iterator<Item = &'a HeldOut> + Clone,
+    labels: &[usize],
+    n_classes: usize,
+    (scheme, calibration): (Scheme, Calibration),
+) -> Vec<Sigmoid> {
+    match (scheme, calibration) {
+        (Scheme::OneVsOne, _) => sigmoids_of_pairs(&platt_samples(folds, labels, n_classes), calibration),
+        (Scheme::OneVsRest, Calibration::EachPair) => {
+            let of_class = |class: usize| {
+                let samples = folds.clone().flat_map(|held| {
+                    let decisions = held.segments.iter().zip(&held.decisions[class]);
+                    decisions.map(|(&segment, &decision)| (decision, labels[segment] == class))
+                });
+                Sigmoid::fit(&samples.collect::<Vec<_>>())
+            };
+            (0..n_classes).map(of_class).collect()
+        }
+        (Scheme::OneVsRest, Calibration::SharedSlope) => {
+            vec![Sigmoid { a: -shared_slope(folds, labels, n_classes), b: 0.0 }; n_classes]
+        }
+    }
+}
+
+/// The slope `s` that makes the softmax of `s · f` likeliest, `f` being the decision values of the machines of all classes, by Newton's
+/// method. As Platt has it for two classes, the target of the right class is a little under 1, so that a slope is never infinite.
+fn shared_slope<'a>(folds: impl Iterator<Item = &'a HeldOut> + Clone, labels: &[usize], n_classes: usize) -> f64 {
+    const MAX_ITERATIONS: usize = 50;
+    const TOLERANCE: f64 = 1e-10;
+    const RANGE: [f64; 2] = [1e-3, 1e6];
+    let n: usize = folds.clone().map(|held| held.segments.len()).sum();
+    let rest = 1.0 / (n as f64 + 2.0);
+    let each = rest / (n_classes.max(2) - 1) as f64;
+    let mut slope = 1.0_f64;
+    let mut decisions = vec![0.0; n_classes];
+    for _ in 0..MAX_ITERATIONS {
+        let (mut gradient, mut curvature) = (0.0, 0.0);
+        for held in folds.clone() {
+            for (row, &segment) in held.segments.iter().enumerate() {
+                decisions.iter_mut().zip(&held.decisions).for_each(|(f, machine)| *f = machine[row]);
+                let largest = decisions.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                let (mut total, mut mean, mut square, mut sum) = (0.0, 0.0, 0.0, 0.0);
+                for f in &decisions {
+                    let weight = libm::exp(slope * (f - largest));
+                    total += weight;
+                    mean += weight * (f - largest);
+                    square += weight * (f - largest) * (f - largest);
+                    sum += f - largest;
+                }
+                mean /= total;
+                let right = decisions[labels[segment]] - largest;
+                gradient += mean - ((1.0 - rest) * right + each * (sum - right));
+                curvature += square / total - mean * mean;
+            }
+        }
+        if curvature <= 0.0 {
+            break;
+        }
+        // A step changes the slope by a factor of 4 at most: far from the optimum the curvature vanishes.
+        let next = (slope - gradient / curvature).clamp(slope / 4.0, slope * 4.0).clamp(RANGE[0], RANGE[1]);
+        let moved = (next - slope).abs();
+        slope = next;
+        if moved <= TOLERANCE * slope {
+            break;
+        }
+    }
+    slope
+}
+
+/// Probabilities of every segment that clips are evaluated by, each by sigmoids that were fitted on the folds that it is not in.
 pub(super) fn held_out_probabilities(
     folds: &[HeldOut],
     labels: &[usize],
     n_classes: usize,
-    calibration: Calibration,
+    (scheme, calibration): (Scheme, Calibration),
 ) -> Vec<Vec<f64>> {
     let mut probabilities = vec![Vec::new(); labels.len()];
     for (index, held) in folds.iter().enumerate() {
         let others = folds.iter().enumerate().filter(|(other, _)| *other != index).map(|(_, held)| held);
-        let sigmoids = sigmoids(&platt_samples(others, labels, n_classes), calibration);
+        let sigmoids = sigmoids(others, labels, n_classes, (scheme, calibration));
         for (row, &segment) in held.segments.iter().enumerate() {
-            let pairwise: Vec<f64> = (held.decisions.iter().zip(&sigmoids))
-                // A pair that could not be fitted knows nothing.
-                .map(|(decisions, sigmoid)| decisions.get(row).map_or(0.5, |&f| sigmoid.probability(f)))
-                .collect();
-            probabilities[segment] = couple(&pairwise, n_classes);
+            let machines = held.decisions.iter().zip(&sigmoids);
+            probabilities[segment] = match scheme {
+                Scheme::OneVsOne => {
+                    // A pair that could not be fitted knows nothing.
+                    let pairwise: Vec<f64> = machines
+                        .map(|(decisions, sigmoid)| decisions.get(row).map_or(0.5, |&f| sigmoid.probability(f)))
+                        .collect();
+                    couple(&pairwise, n_classes)
+                }
+                Scheme::OneVsRest => normalised_odds(machines.map(|(decisions, &sigmoid)| (decisions[row], sigmoid))),
+            };
         }
     }
     probabilities
@@ -214,7 +297,7 @@ pub(super) fn score(
     set: &TrainingSet,
     labels: &[usize],
     (hyperparameters, repeats): &GridPoint,
-    calibration: Calibration,
+    calibration: (Scheme, Calibration),
 ) -> Score {
     let scores: Vec<(f64, f64)> = repeats
         .iter()

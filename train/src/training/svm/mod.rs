@@ -9,27 +9,37 @@
 //!    held-out probabilities.
 //! 4. The scaler and the machines are fitted on all clips at the best point.
 //!
+//! Up to about a thousand clips and 32 labels, the machines are exact. Beyond, they are linear machines on a low-rank kernel map, whose cost
+//! grows with the clips, not with their cube; beyond 32 labels there is one for each label against the rest ([`Solver`]).
+//!
 //! Threads change no bit: work is dealt to them, and results are joined in a fixed order.
 
 mod binary;
 mod cross_validation;
 mod error;
+mod linear;
+mod low_rank;
+mod products;
 mod search;
+mod solver;
 mod training_set;
 
 use models::svm::{Sigmoid, Svm, SvmParameters, kernel::rbf, pairs};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use self::cross_validation::{
-    Space, accuracy_and_log_loss, distances, fit_pair, held_out_probabilities, platt_samples, probabilities_of_clips,
-    sigmoids,
-};
 pub use self::{
     cross_validation::{Progress, Score},
     error::{Error, Result},
     search::{Calibration, ClassWeight, Criterion, Hyperparameters, Search},
+    solver::{LowRankReport, Solver},
     training_set::TrainingSet,
+};
+use self::{
+    cross_validation::{
+        Space, accuracy_and_log_loss, distances, fit_pair, held_out_probabilities, probabilities_of_clips, sigmoids,
+    },
+    solver::Plan,
 };
 
 /// A fitted machine and how it was chosen.
@@ -52,7 +62,7 @@ pub struct FitReport {
     pub grid: Vec<Score>,
     /// Width of the kernel.
     pub gamma: f64,
-    /// Temperature of the coupled probabilities; 1 leaves them as they are.
+    /// Temperature of the probabilities; 1 leaves them as they are.
     pub temperature: f64,
     /// Accuracy and log-loss of held-out clips, with the temperature.
     pub cross_validated: CrossValidated,
@@ -60,6 +70,17 @@ pub struct FitReport {
     pub counts: Counts,
     /// What a reader should know before trusting the machine.
     pub warnings: Vec<String>,
+    /// What was fitted in place of exact machines; `None` for those.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub low_rank: Option<LowRankReport>,
+}
+
+impl FitReport {
+    /// What fitted the machines: for fits of fewer clips that shall be like this one.
+    #[must_use]
+    pub fn solver(&self) -> Solver {
+        if self.low_rank.is_some() { Solver::LowRank } else { Solver::Exact }
+    }
 }
 
 /// How good the chosen machine is on held-out clips of the training part.
@@ -84,7 +105,7 @@ pub struct Counts {
     pub dimensions: usize,
     /// Dimensions that are constant and therefore left out.
     pub constant_dimensions: usize,
-    /// Segments that became support vectors.
+    /// Segments that became support vectors, or the landmarks of a low-rank map.
     pub support_vectors: usize,
 }
 
@@ -103,15 +124,21 @@ pub fn fit(set: &TrainingSet, search: &Search, seed: u64, threads: usize, progre
 fn fit_here(set: &TrainingSet, search: &Search, seed: u64, progress: Progress<'_>) -> Result<FittedSvm> {
     let labels = set.segment_labels();
     let n_classes = set.n_classes();
-    let (grid, not_converged) = cross_validation::cross_validate(set, search, seed, progress)?;
+    let plan = Plan::new(search.solver, search.landmarks, set);
+    let (grid, not_converged) = match plan {
+        Plan::Exact => cross_validation::cross_validate(set, search, seed, progress)?,
+        Plan::LowRank { landmarks, scheme } => {
+            low_rank::cross_validate(set, search, (landmarks, scheme), seed, progress)?
+        }
+    };
+    let calibration = (plan.scheme(), search.calibration);
     let scores: Vec<Score> =
-        grid.par_iter().map(|point| cross_validation::score(set, &labels, point, search.calibration)).collect();
+        grid.par_iter().map(|point| cross_validation::score(set, &labels, point, calibration)).collect();
     let best = best_of(&scores, search.criterion);
     let (chosen, repeats) = (scores[best], &grid[best].1);
 
-    let samples = platt_samples(repeats.iter().flatten(), &labels, n_classes);
-    let sigmoids = sigmoids(&samples, search.calibration);
-    let probabilities = |folds| held_out_probabilities(folds, &labels, n_classes, search.calibration);
+    let sigmoids = sigmoids(repeats.iter().flatten(), &labels, n_classes, calibration);
+    let probabilities = |folds| held_out_probabilities(folds, &labels, n_classes, calibration);
     let held_out: Vec<_> = repeats.iter().map(|folds| (folds.as_slice(), probabilities(folds))).collect();
     let temperature = if search.temperature { cross_validation::temperature(set, &held_out) } else { 1.0 };
     let evaluated: Vec<_> =
@@ -126,7 +153,17 @@ fn fit_here(set: &TrainingSet, search: &Search, seed: u64, progress: Progress<'_
         log_loss: evaluated.iter().map(|score| score.1).sum::<f64>() / n,
     };
 
-    let (svm, final_failed) = fit_all(set, search, &chosen.hyperparameters, &sigmoids, temperature)?;
+    let (svm, final_failed) = match plan {
+        Plan::Exact => fit_all(set, search, &chosen.hyperparameters, &sigmoids, temperature)?,
+        Plan::LowRank { landmarks, scheme } => {
+            let calibrated = (sigmoids.as_slice(), temperature);
+            low_rank::fit_all(set, search, (landmarks, scheme), &chosen.hyperparameters, calibrated, seed)?
+        }
+    };
+    let low_rank = match plan {
+        Plan::Exact => None,
+        Plan::LowRank { scheme, .. } => Some(LowRankReport::new(scheme, svm.n_support_vectors(), n_classes)),
+    };
     let counts = Counts {
         clips: set.labels.len(),
         segments: set.vectors.len(),
@@ -143,7 +180,7 @@ fn fit_here(set: &TrainingSet, search: &Search, seed: u64, progress: Progress<'_
         ));
     }
     let gamma = svm.parts().gamma;
-    let report = FitReport { chosen, grid: scores, gamma, temperature, cross_validated, counts, warnings };
+    let report = FitReport { chosen, grid: scores, gamma, temperature, cross_validated, counts, warnings, low_rank };
     Ok(FittedSvm { svm, report, cross_validated: unseen })
 }
 

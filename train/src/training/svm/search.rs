@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Error, Result};
+use super::{
+    error::{Error, Result},
+    solver::{LANDMARKS, Solver},
+};
 
 /// The grid of hyperparameters and the cross-validation that chooses among them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,8 +30,24 @@ pub struct Search {
     pub calibration: Calibration,
     /// Whether the coupled probabilities get a temperature, where cross-validation shows that it helps.
     pub temperature: bool,
-    /// Largest violation of the optimality conditions that the solver accepts; libsvm's default is 1e-3.
+    /// Largest violation of the optimality conditions that the solver accepts; libsvm's default is 1e-3. Coordinate descent
+    /// accepts ten times as much.
     pub tolerance: f64,
+    /// What fits the machines; not written where the size of the dataset decides.
+    #[serde(default, skip_serializing_if = "Solver::is_auto")]
+    pub solver: Solver,
+    /// Support vectors that a low-rank map is made of, 16 to 8192; not written where it is 2048.
+    #[serde(default = "landmarks", skip_serializing_if = "is_default_landmarks")]
+    pub landmarks: usize,
+}
+
+fn landmarks() -> usize {
+    LANDMARKS
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_default_landmarks(landmarks: &usize) -> bool {
+    *landmarks == LANDMARKS
 }
 
 /// Whether a mistake in a rarer class costs more.
@@ -41,13 +60,24 @@ pub enum ClassWeight {
     Balanced,
 }
 
+impl ClassWeight {
+    /// What a clip of the first and of the second class of a pair counts.
+    pub(super) fn of_pair(self, n_first: f64, n_second: f64) -> (f64, f64) {
+        let n = n_first + n_second;
+        match self {
+            Self::Equal => (1.0, 1.0),
+            Self::Balanced => (n / (2.0 * n_first), n / (2.0 * n_second)),
+        }
+    }
+}
+
 /// How the sigmoids are fitted that turn decision values into probabilities of a pair.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Calibration {
-    /// Slope and offset for each pair (Platt 1999).
+    /// Slope and offset for each machine (Platt 1999).
     EachPair,
-    /// One slope for all pairs and no offset.
+    /// One slope for all machines and no offset.
     SharedSlope,
 }
 
@@ -74,6 +104,8 @@ impl Default for Search {
             calibration: Calibration::SharedSlope,
             temperature: true,
             tolerance: 1e-3,
+            solver: Solver::Auto,
+            landmarks: LANDMARKS,
         }
     }
 }
@@ -130,6 +162,7 @@ impl Search {
             (1e-9..=0.1).contains(&self.tolerance),
             "tolerance",
             format!("is {}, not within 1e-9 to 0.1", self.tolerance),
-        )
+        )?;
+        check((16..=8192).contains(&self.landmarks), "landmarks", format!("is {}, not 16 to 8192", self.landmarks))
     }
 }

@@ -1,0 +1,105 @@
+// The models of the server on the page: their status, the choice among them, and what has to be known of them.
+
+import { announce, byId, make } from "./dom.js";
+import { current, has, listed, modelName, t } from "./i18n.js";
+import { watch } from "./models.js";
+import { tracks } from "./tracks.js";
+
+/** So many models have their status in the header; of more, those that are selected. */
+const IN_HEADER = 4;
+
+const names = () => watch.models.map(({ name }) => name);
+
+/** Redraws an element, unless it was drawn from the same. */
+function redraw(element, signature, children) {
+  const text = JSON.stringify([signature, current()]);
+  if (element.dataset.signature === text) return;
+  element.dataset.signature = text;
+  element.replaceChildren(...children());
+}
+
+function drawStatus() {
+  const all = names();
+  const shown = all.length > IN_HEADER ? all.filter((name) => tracks.selected.includes(name)) : all;
+  const chips = shown.map((name) => {
+    const { version } = watch.status.get(name) ?? {};
+    return { name, state: watch.state(name), title: version ? `${t("detail-version")} ${version}` : null };
+  });
+  redraw(byId("status"), chips, () => chips.map(({ name, state, title }) =>
+    make("span", { class: "chip", "data-testid": `status-${name}`, "data-state": state, title }, `${modelName(name)} ${t(`state-${state}`)}`)));
+}
+
+/** The choice: the usual two or one of them; of other models any number. */
+function drawChoice() {
+  const all = names();
+  byId("models").hidden = all.length < 2;
+  byId("models-usual").hidden = !watch.isUsual;
+  byId("models-named").hidden = watch.isUsual;
+  byId("lead").textContent = watch.isUsual ? t("lead") : t(has(`lead-${all.length}`) ? `lead-${all.length}` : "lead-n", { n: all.length });
+  if (watch.isUsual) return;
+  const box = byId("models-named");
+  redraw(box, all, () => all.map((name) => make("label", {},
+    make("input", { type: "checkbox", value: name, "data-testid": `models-${name}`, onchange: choose }), make("span", {}, modelName(name)))));
+  for (const input of box.querySelectorAll("input")) input.checked = tracks.selected.includes(input.value);
+}
+
+function choose({ target }) {
+  const chosen = [...byId("models-named").querySelectorAll("input")].filter(({ checked }) => checked).map(({ value }) => value);
+  if (chosen.length > 0) return tracks.select(chosen);
+  target.checked = true;
+  announce(t("models-none"));
+}
+
+/** Which servers are down, in words; nothing while all are up. */
+function downText(down) {
+  if (watch.isServerUp === false) return t("down-server");
+  if (down.length === 0) return "";
+  if (watch.isUsual) return t(down.length === 1 ? `down-${down[0]}` : "down-both");
+  if (down.length === tracks.selected.length) return t("down-all", { models: listed(down.map(modelName)) });
+  return t("down-some", { models: listed(down.map(modelName)) });
+}
+
+function drawBanner() {
+  const down = (watch.isUsual ? names() : tracks.selected).filter((name) => watch.isDown(name));
+  const words = downText(down);
+  const problems = down.map((name) => watch.status.get(name)?.problem).filter(Boolean);
+  byId("banner").hidden = !words;
+  redraw(byId("banner"), [words, problems], () => {
+    if (!words) return [];
+    const details = problems.length > 0 && make("details", {}, make("summary", {}, t("problem-details")),
+      ...problems.map((problem) => make("p", { lang: "en" }, problem)));
+    return [make("p", {}, words), ...(details ? [details] : [])];
+  });
+}
+
+/** Says of each selected model that was trained on synthetic audio that it was. */
+function drawSynthetic() {
+  const synthetic = tracks.selected.filter((name) => watch.model(name)?.trained_on?.synthetic);
+  const models = listed(synthetic.map(modelName));
+  byId("synthetic").hidden = synthetic.length === 0;
+  redraw(byId("synthetic"), synthetic, () =>
+    synthetic.length === 0 ? [] : [make("p", {}, t(synthetic.length === 1 ? "synthetic-1" : "synthetic-n", { models }))]);
+}
+
+/** Draws all that concerns the models. */
+export function drawModels() {
+  drawStatus();
+  drawChoice();
+  drawBanner();
+  drawSynthetic();
+  byId("key-box").hidden = !watch.needsKey;
+}
+
+/** Connects the choice to the tracks, and the status to the poll. */
+export function setUpModels() {
+  for (const radio of byId("models-usual").querySelectorAll("input")) {
+    radio.addEventListener("change", () => tracks.select(names().filter((name) => radio.value === "both" || radio.value === name)));
+  }
+  watch.addEventListener("change", drawModels);
+  watch.addEventListener("ready", ({ detail: { name, wasDown } }) => {
+    if (wasDown) announce(t("back", { model: modelName(name) }));
+  });
+  tracks.addEventListener("change", ({ detail: track }) => {
+    if (!track) drawModels(); // the selection may be another
+  });
+}

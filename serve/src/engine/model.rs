@@ -1,0 +1,378 @@
+//! [`Model`]: a version of a model as it is served, and what every answer says of it.
+
+use std::{fmt, ops::Deref, path::Path, sync::Arc};
+
+use features::Clip;
+use models::{
+    Classifier, Identity, Prediction,
+    artifact::{Artifact, Manifest},
+    vgg19::Backend,
+};
+use serde::{Deserialize, Serialize, Serializer};
+use utoipa::ToSchema;
+
+use crate::{
+    Error, Result,
+    config::{ModelKind, ModelName},
+    oip::response::ModelParameters,
+};
+
+/// What is said of a model that was trained on synthetic audio alone.
+pub const SYNTHETIC_WARNING: &str = "trained on synthetic audio; its answers say nothing about real music";
+/// Characters of an artifact's own words that an answer repeats, at most.
+const MAX_WORDS: usize = 400;
+
+/// A version of a model: what predicts, and what is said of it, which is put together once.
+#[derive(Debug)]
+pub struct Model {
+    classifier: Arc<dyn Classifier>,
+    name: ModelName,
+    kind: ModelKind,
+    identity: Identity,
+    info: ModelInfo,
+    parameters: Arc<ModelParameters>,
+}
+
+/// The model that answered: what it was trained on, and how good it was found to be.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Model)]
+pub struct ModelInfo {
+    /// Its name: `svm`, `vgg19`, or that of the folder of its artifacts.
+    #[schema(example = "svm")]
+    pub name: String,
+    /// 12 hexadecimal digits that name the content of its artifact.
+    #[schema(example = "0123456789ab")]
+    pub version: String,
+    /// Fingerprint of the features that it takes.
+    pub fingerprint: String,
+    /// Its kind: `svm` or `vgg19`.
+    #[schema(example = "svm")]
+    pub kind: &'static str,
+    /// How many labels it has; `GET /v1/models/{name}` lists them.
+    pub labels: usize,
+    /// What it was trained on, and how good it was found to be.
+    #[serde(flatten)]
+    pub provenance: Provenance,
+}
+
+/// What a model was trained on, and how good it was found to be.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Provenance {
+    /// What it was trained on.
+    #[serde(default)]
+    pub trained_on: Option<TrainedOn>,
+    /// How good it was found to be by its training, if its artifact says so.
+    #[serde(default)]
+    pub evaluated: Option<Evaluated>,
+    /// What a reader must know before any answer: that the model was trained on synthetic audio.
+    #[serde(default)]
+    pub warning: Option<String>,
+}
+
+/// The clips that a model was trained on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TrainedOn {
+    /// What they are, in words.
+    #[schema(example = "710 clips (710 of one log-mel store)")]
+    pub description: String,
+    /// How many were fitted on.
+    pub clips: usize,
+    /// Whether all of them are synthetic.
+    pub synthetic: bool,
+}
+
+/// How good a model was found to be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Evaluated {
+    /// The split that it was evaluated on.
+    #[schema(example = "artist-kfold:5")]
+    pub split: String,
+    /// Share of the clips whose label was right, 0 to 1.
+    pub accuracy: f64,
+    /// 95 % interval of the accuracy, if there is one: from, to.
+    #[schema(value_type = Option<Vec<f64>>)]
+    pub ci95: Option<[f64; 2]>,
+    /// Clips that were scored.
+    pub n: usize,
+}
+
+impl Provenance {
+    /// What an artifact says of itself.
+    fn of(manifest: &Manifest) -> Self {
+        let synthetic = !manifest.training["warning"].is_null();
+        let evaluated = manifest.metrics.first().map(|metrics| {
+            let ci95 = metrics.more.get("ci95").and_then(|interval| serde_json::from_value(interval.clone()).ok());
+            Evaluated { split: cut(&metrics.split), accuracy: metrics.accuracy, ci95, n: metrics.n }
+        });
+        let data = &manifest.data;
+        Self {
+            trained_on: Some(TrainedOn { description: cut(&data.description), clips: data.clips, synthetic }),
+            evaluated,
+            warning: synthetic.then(|| SYNTHETIC_WARNING.to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Provenance {
+    /// In words, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.trained_on {
+            Some(TrainedOn { description, clips, .. }) => write!(f, "trained on {clips} clips ({description})")?,
+            None => write!(f, "trained on unknown clips")?,
+        }
+        match &self.evaluated {
+            Some(Evaluated { split, accuracy, ci95, n }) => {
+                write!(f, ", accuracy {accuracy:.3}")?;
+                if let Some([low, high]) = ci95 {
+                    write!(f, " ({low:.3} to {high:.3})")?;
+                }
+                write!(f, " on {split}, {n} clips")
+            }
+            None => write!(f, ", not evaluated"),
+        }
+    }
+}
+
+/// The beginning of a text that an artifact holds, which may be of any length, without control characters.
+fn cut(text: &str) -> String {
+    let mut words: String = text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
+    if text.chars().nth(MAX_WORDS).is_some() {
+        words.push('…');
+    }
+    words
+}
+
+impl Model {
+    /// Loads the artifact in `folder`, the folder of a version, as the model `name`, onto `device` if it is a network; checks it, and
+    /// has it predict a test tone. `kinds` are those that it may have.
+    ///
+    /// # Errors
+    /// [`Error::NoArtifact`], [`Error::Artifact`], [`Error::WrongModel`], [`Error::Warm`].
+    pub fn load(folder: &Path, name: &ModelName, kinds: &'static [ModelKind], device: Backend) -> Result<Self> {
+        let place = || folder.display().to_string();
+        let fail = |source: models::Error| Error::of_artifact(name.clone(), place(), source);
+        let artifact = Artifact::open(folder).map_err(fail)?;
+        let found = &artifact.manifest().model;
+        let Some(kind) = ModelKind::named(found).filter(|kind| kinds.contains(kind)) else {
+            return Err(Error::WrongModel { name: name.clone(), kinds, artifacts: place(), found: found.clone() });
+        };
+        let classifier = models::from_artifact(&artifact, device).map_err(fail)?;
+        warm(&*classifier)
+            .map_err(|problem| Error::Warm { model: format!("{name} {}", classifier.identity().version), problem })?;
+        Ok(Self::with(classifier.into(), name.clone(), kind, Provenance::of(artifact.manifest())))
+    }
+
+    /// A classifier that comes from no artifact, as the model `name`; it was trained on nobody knows what.
+    #[must_use]
+    pub fn of_classifier(classifier: Arc<dyn Classifier>, name: ModelName, kind: ModelKind) -> Self {
+        Self::with(classifier, name, kind, Provenance::default())
+    }
+
+    fn with(classifier: Arc<dyn Classifier>, name: ModelName, kind: ModelKind, provenance: Provenance) -> Self {
+        let identity = Identity { name: name.to_string(), ..classifier.identity().clone() };
+        let info = ModelInfo {
+            name: name.to_string(),
+            version: identity.version.clone(),
+            fingerprint: identity.fingerprint.to_string(),
+            kind: kind.name(),
+            labels: classifier.labels().len(),
+            provenance,
+        };
+        let parameters = Arc::new(ModelParameters::of(&info));
+        Self { classifier, name, kind, identity, info, parameters }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &ModelName {
+        &self.name
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> ModelKind {
+        self.kind
+    }
+
+    /// Its version: 12 hexadecimal digits that name the content of its artifact.
+    #[must_use]
+    pub fn version(&self) -> &str {
+        &self.identity.version
+    }
+
+    /// The identity of the classifier, under the name of the model.
+    #[must_use]
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    /// What every answer says of it.
+    #[must_use]
+    pub fn info(&self) -> &ModelInfo {
+        &self.info
+    }
+
+    /// The same in the form of the Open Inference Protocol.
+    pub(crate) fn parameters(&self) -> &Arc<ModelParameters> {
+        &self.parameters
+    }
+}
+
+impl Deref for Model {
+    type Target = dyn Classifier;
+
+    fn deref(&self) -> &Self::Target {
+        &*self.classifier
+    }
+}
+
+impl fmt::Display for Model {
+    /// Name and version.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.identity)
+    }
+}
+
+/// Serialises what an answer says of its model.
+pub(crate) fn serialize_info<S: Serializer>(model: &Arc<Model>, serializer: S) -> Result<S::Ok, S::Error> {
+    model.info.serialize(serializer)
+}
+
+/// Has `model` predict a chord of the shortest length that it takes, which also touches every table that it will need.
+///
+/// # Errors
+/// What is wrong with its prediction.
+fn warm(model: &dyn Classifier) -> Result<(), String> {
+    let spec = model.extractor().spec();
+    let rate = spec.sample_rate;
+    // Two frames more than the fewest: centring and rounding may cost one.
+    let seconds = spec.seconds(spec.segmentation.min_frames + 2);
+    let clip = Clip::new(chord(seconds, rate), rate).map_err(|error| error.to_string())?;
+    let prediction = model.predict_clip(&clip).map_err(|error| error.to_string())?;
+    check(&prediction, model.labels().len()).map_err(str::to_owned)
+}
+
+/// A chord of three triangle waves under a slow swell: arithmetic alone, so the same bits everywhere.
+fn chord(seconds: f64, rate: u32) -> Vec<f32> {
+    let samples = (seconds * f64::from(rate)).ceil().max(1.0) as u32;
+    let triangle = |phase: f64| 1.0 - 4.0 * (phase - phase.floor() - 0.5).abs();
+    (0..samples)
+        .map(|n| {
+            let t = f64::from(n) / f64::from(rate);
+            let swell = 0.6 + 0.4 * triangle(t * 2.0);
+            let sum: f64 = [220.0, 277.18, 329.63].map(|hz| triangle(t * hz)).iter().sum();
+            (0.2 * swell * sum) as f32
+        })
+        .collect()
+}
+
+/// Checks that every probability is within 0 to 1, and that those of the clip and of each window sum to 1.
+///
+/// # Errors
+/// What is wrong, for a log.
+pub(crate) fn check(prediction: &Prediction, labels: usize) -> Result<(), &'static str> {
+    if prediction.windows.is_empty() {
+        return Err("it has no window");
+    }
+    let of_windows = prediction.windows.iter().map(|window| &window.probabilities);
+    for probabilities in std::iter::once(&prediction.probabilities).chain(of_windows) {
+        if probabilities.len() != labels {
+            return Err("it has not one probability for each label");
+        }
+        if !probabilities.iter().all(|p| (0.0..=1.0).contains(p)) {
+            return Err("a probability is not within 0 to 1");
+        }
+        if (probabilities.iter().sum::<f64>() - 1.0).abs() > 1e-6 {
+            return Err("its probabilities do not sum to 1");
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use features::{FeatureSpec, Fingerprint};
+    use labels::LabelSet;
+    use models::{
+        WindowPrediction,
+        artifact::{DataDescription, FormatVersion, SplitMetrics},
+    };
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn prediction(probabilities: &[f64]) -> Prediction {
+        let window = WindowPrediction { start_seconds: 0.0, end_seconds: 1.0, probabilities: probabilities.to_vec() };
+        let features_digest = Fingerprint::of(b"a test");
+        Prediction { probabilities: probabilities.to_vec(), windows: vec![window], features_digest }
+    }
+
+    #[test]
+    fn only_a_distribution_is_a_prediction() {
+        assert_eq!(check(&prediction(&[0.25, 0.75]), 2), Ok(()));
+        for bad in [vec![], vec![1.0], vec![0.5, 0.6], vec![f64::NAN, 1.0], vec![-0.5, 1.5], vec![f64::INFINITY, 0.0]] {
+            assert!(check(&prediction(&bad), 2).is_err(), "{bad:?}");
+        }
+        assert!(check(&Prediction { windows: vec![], ..prediction(&[0.5, 0.5]) }, 2).is_err());
+    }
+
+    #[test]
+    fn the_chord_is_audible_and_within_full_scale() {
+        let samples = chord(1.5, 22_050);
+        assert_eq!(samples.len(), 33_075);
+        let peak = samples.iter().fold(0.0f32, |peak, sample| peak.max(sample.abs()));
+        assert!((0.2..=1.0).contains(&peak), "{peak}");
+    }
+
+    fn manifest(training: Value, metrics: Vec<SplitMetrics>, description: &str) -> Manifest {
+        let spec = FeatureSpec::gtzan_store();
+        Manifest {
+            format: FormatVersion::CURRENT,
+            program: "a test".to_owned(),
+            model: "svm".to_owned(),
+            labels: LabelSet::from_names(["blues", "rock"]).expect("labels"),
+            fingerprint: spec.fingerprint(),
+            spec,
+            training,
+            data: DataDescription { digest: String::new(), description: description.to_owned(), clips: 7 },
+            metrics,
+            files: [].into(),
+        }
+    }
+
+    #[test]
+    fn an_artifact_tells_where_it_comes_from() {
+        let more = [("ci95".to_owned(), json!([0.6, 0.8]))].into();
+        let metrics = vec![SplitMetrics { split: "artist-kfold:5".to_owned(), n: 70, accuracy: 0.7125, more }];
+        let real = Provenance::of(&manifest(json!({"warning": null}), metrics, "seven clips"));
+        let expected = json!({
+            "trained_on": {"description": "seven clips", "clips": 7, "synthetic": false},
+            "evaluated": {"split": "artist-kfold:5", "accuracy": 0.7125, "ci95": [0.6, 0.8], "n": 70},
+            "warning": null,
+        });
+        assert_eq!(serde_json::to_value(&real).expect("JSON"), expected);
+        let words = "trained on 7 clips (seven clips), accuracy 0.713 (0.600 to 0.800) on artist-kfold:5, 70 clips";
+        assert_eq!(real.to_string(), words);
+
+        let synthetic = Provenance::of(&manifest(json!({"warning": "Synthetic music: …"}), vec![], "clips"));
+        assert_eq!(synthetic.warning.as_deref(), Some(SYNTHETIC_WARNING));
+        assert!(synthetic.trained_on.as_ref().is_some_and(|clips| clips.synthetic) && synthetic.evaluated.is_none());
+        assert!(synthetic.to_string().ends_with("not evaluated"), "{synthetic}");
+    }
+
+    #[test]
+    fn words_of_an_artifact_are_bounded_and_plain() {
+        for (ci95, description) in [(json!("wide"), "é\n\u{7}".repeat(10_000)), (json!([1]), String::new())] {
+            let metrics = SplitMetrics {
+                split: "x".repeat(10_000),
+                n: 1,
+                accuracy: 1.0,
+                more: [("ci95".to_owned(), ci95)].into(),
+            };
+            let provenance = Provenance::of(&manifest(Value::Null, vec![metrics], &description));
+            let json = serde_json::to_string(&provenance).expect("JSON");
+            assert!(json.len() < 3_000 && !json.contains("\\n"), "{} bytes", json.len());
+            assert_eq!(provenance.evaluated.and_then(|evaluated| evaluated.ci95), None);
+        }
+    }
+}
