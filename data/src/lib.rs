@@ -24,7 +24,6 @@ mod dataset;
 mod digest;
 mod error;
 mod fingerprint;
-mod fma;
 pub mod gtzan;
 pub mod manifest;
 pub mod rng;

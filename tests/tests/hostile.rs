@@ -379,7 +379,10 @@ fn a_dataset_with_faults_trains_on_the_rest() {
     fs::write(at.join("broken/jazz/a.wav"), noise(999)).expect("a file");
     fs::create_dir_all(at.join("single")).expect("a folder");
     symlink(at.join("dataset/rock"), at.join("single/rock")).expect("a link");
-    refused("train", at, &["svm", "--data", "broken"], &["broken", "none of the 1 clips"]);
+    refused("train", at, &["svm", "--data", "broken"], &["broken", "no file can be used", "jazz/a.wav"]);
+    fs::create_dir_all(at.join("damaged/jazz")).expect("folders");
+    fs::write(at.join("damaged/jazz/a.wav"), b"RIFF\x04\0\0\0WAVE").expect("a file");
+    refused("train", at, &["svm", "--data", "damaged"], &["damaged", "none of the 1 clips"]);
     refused("train", at, &["svm", "--data", "single"], &["two labels"]);
 }
 

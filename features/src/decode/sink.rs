@@ -37,7 +37,8 @@ impl Sink {
             return zero("samples a second");
         }
         // A cast to an integer saturates, and a NaN becomes 0.
-        let max_seconds = limits.max_seconds.min(MAX_SECONDS);
+        // Not `min`, which takes the other number for a NaN.
+        let max_seconds = if limits.max_seconds > MAX_SECONDS { MAX_SECONDS } else { limits.max_seconds };
         let max_frames = (max_seconds * f64::from(sample_rate.min(MAX_RATE))) as u64;
         let limit = max_seconds.min(max_frames as f64 / f64::from(sample_rate));
         Ok(Self { container, samples: Vec::new(), sample_rate, channels, max_frames, limit })

@@ -16,10 +16,7 @@ use super::{
     request::{Output, OutputSpec},
     tensor::{AUDIO, Datatype, HEADER_LENGTH, LOG_MEL, Object, write_elements},
 };
-use crate::{
-    PredictResponse, Rejection,
-    engine::model::{Evaluated, ModelInfo, TrainedOn},
-};
+use crate::{PredictResponse, Rejection, engine::model::ModelParameters};
 
 /// The prediction for one clip.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,86 +45,6 @@ pub struct ModelRef<'a> {
     pub labels: &'a LabelSet,
     /// Where it comes from, if that is known.
     pub parameters: Option<&'a Arc<ModelParameters>>,
-}
-
-/// Where a model comes from, as parameters of the protocol, which are flat.
-#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
-#[schema(as = InferenceModelParameters)]
-pub struct ModelParameters {
-    /// Its kind: `svm` or `vgg19`.
-    #[schema(example = "svm")]
-    kind: &'static str,
-    /// How many labels it has.
-    labels: usize,
-    /// What it was trained on, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    trained_on: Option<String>,
-    /// How many clips it was fitted on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    trained_on_clips: Option<usize>,
-    /// Whether all of them are synthetic.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    trained_on_synthetic: Option<bool>,
-    /// The split that it was evaluated on.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, example = "artist-kfold:5")]
-    evaluated_on: Option<String>,
-    /// Clips that were scored.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    evaluated_clips: Option<usize>,
-    /// Share of them whose label was right, 0 to 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    accuracy: Option<f64>,
-    /// Where the 95 % interval of the accuracy begins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    accuracy_ci95_low: Option<f64>,
-    /// Where it ends.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    accuracy_ci95_high: Option<f64>,
-    /// What a reader must know before any answer.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    warning: Option<String>,
-}
-
-impl ModelParameters {
-    /// Of a model.
-    #[must_use]
-    pub fn of(info: &ModelInfo) -> Self {
-        let (clips, evaluated) = (&info.provenance.trained_on, &info.provenance.evaluated);
-        let of_clips = |clips: &TrainedOn| (clips.description.clone(), clips.clips, clips.synthetic);
-        let (trained_on, trained_on_clips, trained_on_synthetic) = unzip(clips.as_ref().map(of_clips));
-        let of_evaluated = |found: &Evaluated| (found.split.clone(), found.n, found.accuracy);
-        let (evaluated_on, evaluated_clips, accuracy) = unzip(evaluated.as_ref().map(of_evaluated));
-        let ci95 = evaluated.as_ref().and_then(|found| found.ci95);
-        Self {
-            kind: info.kind,
-            labels: info.labels,
-            trained_on,
-            trained_on_clips,
-            trained_on_synthetic,
-            evaluated_on,
-            evaluated_clips,
-            accuracy,
-            accuracy_ci95_low: ci95.map(|[low, _]| low),
-            accuracy_ci95_high: ci95.map(|[_, high]| high),
-            warning: info.provenance.warning.clone(),
-        }
-    }
-}
-
-fn unzip<A, B, C>(all: Option<(A, B, C)>) -> (Option<A>, Option<B>, Option<C>) {
-    match all {
-        Some((a, b, c)) => (Some(a), Some(b), Some(c)),
-        None => (None, None, None),
-    }
 }
 
 fn serialize_shared<S: Serializer>(
@@ -477,6 +394,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::{super::request::OutputRequest, *};
+    use crate::engine::model::ModelInfo;
 
     fn answer(outputs: &[(Output, bool)]) -> (Value, Option<Vec<u8>>) {
         let outputs = outputs.iter().map(|&(output, binary)| OutputRequest { output, binary }).collect();

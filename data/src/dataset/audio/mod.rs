@@ -1,5 +1,6 @@
 //! [`AudioDataset`]: audio files with their labels, in the forms in which people have them.
 
+mod fma;
 mod folders;
 mod manifest;
 mod tags;
@@ -19,10 +20,9 @@ use super::{
     table::TextTable,
     unused::{Reason, Unused, UnusedCounts, shown, shown_below},
 };
-use crate::{Error, Part, Result, fma};
+use crate::{Error, Part, Result};
 
 pub(crate) use folders::has_folder_of;
-pub(crate) use walk::audio_file;
 
 /// Tables that may stand beside label folders: what they say of a clip, by its id.
 const CLIP_TABLES: [&str; 2] = ["clips.csv", "artists.csv"];

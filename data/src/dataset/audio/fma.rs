@@ -9,10 +9,10 @@ use std::{
 
 use labels::Label;
 
+use super::{AudioForm, Listed, Listing, walk::audio_file};
 use crate::{
     Error, Part, Result,
     dataset::{
-        audio::{AudioForm, Listed, Listing, audio_file},
         metadata::MetadataRow,
         table,
         unused::{Reason, Unused, shown_below},
@@ -27,12 +27,12 @@ const METADATA: &str = "fma_metadata";
 const AUDIO: &str = "fma_";
 
 /// FMA's table, if it is in `folder` or in its `fma_metadata`.
-pub(crate) fn tracks_in(folder: &Path) -> Option<PathBuf> {
+pub(super) fn tracks_in(folder: &Path) -> Option<PathBuf> {
     [folder.join(TRACKS), folder.join(METADATA).join(TRACKS)].into_iter().find(|path| is_tracks(path))
 }
 
 /// Whether a file is FMA's table: its first two lines name the columns `track`, `genre_top`, one above the other.
-pub(crate) fn is_tracks(path: &Path) -> bool {
+pub(super) fn is_tracks(path: &Path) -> bool {
     use std::io::Read as _;
     if path.extension().is_none_or(|extension| !extension.eq_ignore_ascii_case("csv")) {
         return false;
@@ -53,7 +53,7 @@ pub(crate) fn is_tracks(path: &Path) -> bool {
 ///
 /// # Errors
 /// [`Error::Table`] for a malformed table; [`Error::Io`].
-pub(crate) fn list(tracks: &Path) -> Result<Listing> {
+pub(super) fn list(tracks: &Path) -> Result<Listing> {
     let rows = read(tracks)?;
     let here = match tracks.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
