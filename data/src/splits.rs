@@ -209,7 +209,10 @@ impl Split {
         let labels: Vec<usize> = items.iter().map(|item| item.label).collect();
         let distinct = groups.iter().collect::<BTreeSet<_>>().len();
         if k < 2 || distinct < k {
-            return bad(format!("{k} folds of {distinct} groups; at least 2 folds, and a group for each, are needed"));
+            return bad(format!(
+                "{k} folds of {distinct} groups; at least 2 folds, and a group for each, are needed (clips that may share an artist, an \
+                 album or a recording are one group): add clips of others, or name fewer folds"
+            ));
         }
         let folds = grouped_kfold(&labels, &groups, k, seed).into_iter().map(|test| {
             let held: BTreeSet<usize> = test.iter().copied().collect();

@@ -1,9 +1,9 @@
 //! Our side of `experiments/bench/svm_size.py`.
 //!
 //! `svm_size vectors DATASET FOLDER` leaves the vectors of GTZAN's `train` and `valid` parts in the folder: `vectors.safetensors`
-//! (`vectors`: F32 `[n, D]`), `rows.csv` (for each row: part, label, clip, group, 1 if clips are judged by it) and `names.txt`.
+//! (`vectors`: F32 `[n, D]`), `rows.csv` (for each row: part, label, clip, group, 1 if clips are evaluated by it) and `names.txt`.
 //!
-//! `svm_size fit FOLDER THREADS [SEARCH]` fits the machine on the `train` rows of such a folder, scores it on the judged `valid` rows, and
+//! `svm_size fit FOLDER THREADS [SEARCH]` fits the machine on the `train` rows of such a folder, scores it on the evaluated `valid` rows, and
 //! prints one JSON object. `SEARCH` is a JSON object of fields of [`Search`] that replace the defaults.
 //!
 //! `svm_size head FOLDER THREADS` takes the vectors for embeddings, fits the head of the frozen network once, without the cross-validation
@@ -57,9 +57,9 @@ fn vectors(dataset: &str, folder: &Path) -> Result<()> {
     let (mut bytes, mut rows, mut n, mut dim) = (Vec::new(), String::new(), 0, 0);
     for (part, clips) in parts {
         let set = data.training_set(&clips, &labels, 0)?;
-        for ((vector, &clip), &judged) in set.vectors.iter().zip(&set.clip).zip(&set.evaluated) {
+        for ((vector, &clip), &evaluated) in set.vectors.iter().zip(&set.clip).zip(&set.evaluated) {
             bytes.extend(vector.iter().copied().flat_map(f32::to_le_bytes));
-            writeln!(rows, "{part}\t{}\t{clip}\t{}\t{}", set.labels[clip], set.groups[clip], u8::from(judged))?;
+            writeln!(rows, "{part}\t{}\t{clip}\t{}\t{}", set.labels[clip], set.groups[clip], u8::from(evaluated))?;
             n += 1;
         }
         dim = set.names.len();
@@ -157,7 +157,7 @@ fn read(folder: &Path, part: &str) -> Result<TrainingSet> {
     let mut set = TrainingSet { names: names.lines().map(str::to_owned).collect(), ..TrainingSet::default() };
     let mut last = None;
     for (row, line) in fs::read_to_string(folder.join("rows.csv"))?.lines().enumerate() {
-        let [of, label, clip, group, judged] = line.split('\t').collect::<Vec<_>>()[..] else {
+        let [of, label, clip, group, evaluated] = line.split('\t').collect::<Vec<_>>()[..] else {
             bail!("rows.csv: line {} has not five columns", row + 1);
         };
         if of != part {
@@ -171,7 +171,7 @@ fn read(folder: &Path, part: &str) -> Result<TrainingSet> {
         let (values, _) = view.data()[row * dim * 4..(row + 1) * dim * 4].as_chunks::<4>();
         set.vectors.push(values.iter().map(|&value| f32::from_le_bytes(value)).collect());
         set.clip.push(set.labels.len() - 1);
-        set.evaluated.push(judged == "1");
+        set.evaluated.push(evaluated == "1");
     }
     Ok(set)
 }

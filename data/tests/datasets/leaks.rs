@@ -21,7 +21,7 @@ struct Drawn {
     start: f64,
 }
 
-/// Spellings of some artists, of whom the last two are never alone.
+/// Spellings of some artists; the last is what stands where there is none.
 const ARTISTS: [[&str; 3]; 6] = [
     ["The Beatles", "Beatles, The", "the beatles"],
     ["Motörhead", "Motorhead", "MOTÖRHEAD"],

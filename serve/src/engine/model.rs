@@ -161,7 +161,7 @@ impl Model {
         Ok(Self::with(classifier.into(), name.clone(), kind, Provenance::of(artifact.manifest())))
     }
 
-    /// A classifier that comes from no artifact, as the model `name`; it was trained on nobody knows what.
+    /// A classifier that comes from no artifact, as the model `name`; what it was trained on is unknown.
     #[must_use]
     pub fn of_classifier(classifier: Arc<dyn Classifier>, name: ModelName, kind: ModelKind) -> Self {
         Self::with(classifier, name, kind, Provenance::default())

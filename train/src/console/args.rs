@@ -29,7 +29,7 @@ pub struct OpenArgs {
     #[arg(long, value_name = "FILE")]
     pub label_map: Option<PathBuf>,
     /// Longest audio file; longer ones are not used.
-    #[arg(long, value_name = "SECONDS", default_value_t = MAX_SECONDS)]
+    #[arg(long, value_name = "SECONDS", default_value_t = MAX_SECONDS, allow_negative_numbers = true)]
     pub max_seconds: f64,
 }
 

@@ -61,6 +61,8 @@ impl TrainingPlan {
     /// # Errors
     /// When there is nothing to fit on, or a class has no clip to fit on.
     pub fn new(dataset: &LabelledDataset, split: Option<Split>, refit: bool, seed: u64) -> Result<Self> {
+        let everything: Vec<usize> = (0..dataset.len()).collect();
+        check_labels(&dataset::labels(dataset, &everything), dataset.len())?;
         let (split, why) = match split {
             Some(split) => (split, "as --held-out says"),
             None => default_split(dataset),
@@ -89,12 +91,7 @@ impl TrainingPlan {
         train.dedup();
         test.sort_unstable();
         let labels = dataset::labels(dataset, &[train.as_slice(), &test].concat());
-        if let [label] = labels.as_slice() {
-            bail!(
-                "all {} clips are {label}; a classifier needs two labels or more: add clips of others",
-                train.len() + test.len()
-            );
-        }
+        check_labels(&labels, train.len() + test.len())?;
         dataset::check_folds(dataset, &labels, split, &folds)?;
         let shared = if matches!(split, Split::Given(_)) { shared_groups(dataset, &folds) } else { 0 };
         Ok(Self { split, why, shared, folds, refit, train, test, labels })
@@ -184,6 +181,14 @@ fn default_split(dataset: &LabelledDataset) -> (Split, &'static str) {
     } else {
         (Split::ArtistKFold { k: FOLDS }, "the dataset came with no split")
     }
+}
+
+/// Refuses clips of one label.
+fn check_labels(labels: &[String], clips: usize) -> Result<()> {
+    if let [label] = labels {
+        bail!("all {clips} clips are {label}; a classifier needs two labels or more: add clips of others");
+    }
+    Ok(())
 }
 
 /// Artists, or recordings, that stand on both sides of a fold.

@@ -9,7 +9,10 @@ use std::{
 
 use labels::Label;
 
-use super::{AudioForm, Listed, Listing, walk::audio_file};
+use super::{
+    AudioForm, Listed, Listing,
+    walk::{Entry, Kind, audio_file, entries},
+};
 use crate::{
     Error, Part, Result,
     dataset::{
@@ -65,10 +68,7 @@ pub(super) fn list(tracks: &Path) -> Result<Listing> {
     let mut files: BTreeMap<u32, PathBuf> = BTreeMap::new();
     let mut unused = Vec::new();
     for folder in audio_folders(&root)? {
-        for (path, is_folder) in children(&folder)? {
-            if is_folder {
-                continue;
-            }
+        for Entry { path, .. } in visible(&folder)?.into_iter().filter(|entry| entry.kind == Kind::File) {
             let number = path.file_stem().and_then(|stem| stem.to_str()).and_then(|stem| stem.parse().ok());
             let mut skip = |reason, detail: &str| {
                 unused.push(Unused::new(reason, shown_below(&path, &root), detail));
@@ -121,31 +121,20 @@ fn audio_folders(root: &Path) -> Result<Vec<PathBuf>> {
             .is_some_and(|name| name.len() == 3 && name.bytes().all(|byte| byte.is_ascii_digit()))
     };
     let mut folders = Vec::new();
-    for (path, is_folder) in children(root)? {
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if is_folder && numbered(&path) {
+    for Entry { name, path, .. } in visible(root)?.into_iter().filter(|entry| entry.kind == Kind::Folder) {
+        if numbered(&path) {
             folders.push(path);
-        } else if is_folder && name.starts_with(AUDIO) && name != METADATA {
-            let inner = children(&path)?.into_iter();
-            folders.extend(inner.filter(|(path, is_folder)| *is_folder && numbered(path)).map(|(path, _)| path));
+        } else if name.to_string_lossy().starts_with(AUDIO) && name != METADATA {
+            let inner = visible(&path)?.into_iter().filter(|entry| entry.kind == Kind::Folder && numbered(&entry.path));
+            folders.extend(inner.map(|entry| entry.path));
         }
     }
     Ok(folders)
 }
 
-/// What is in a folder and not hidden, ordered by name, and whether it is a folder.
-fn children(folder: &Path) -> Result<Vec<(PathBuf, bool)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder).map_err(Error::io("list", folder))? {
-        let entry = entry.map_err(Error::io("list", folder))?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            let path = entry.path();
-            let is_folder = path.is_dir();
-            found.push((path, is_folder));
-        }
-    }
-    found.sort();
-    Ok(found)
+/// What is in a folder and not hidden.
+fn visible(folder: &Path) -> Result<Vec<Entry>> {
+    Ok(entries(folder)?.into_iter().filter(|entry| !entry.is_hidden()).collect())
 }
 
 /// The rows of `tracks.csv` by track id: three rows of header, the third of which names the index alone.

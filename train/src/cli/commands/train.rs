@@ -124,6 +124,8 @@ impl<'a> Training<'a> {
             output::line(&source.announcement)?;
         }
         let data = TrainingData::open(&source.datasets, spec, &opening, None, threads)?;
+        // Before anything can fail for want of what is not used.
+        output::say_dataset(data.dataset());
         let plan = TrainingPlan::new(data.dataset(), split, args.refit, args.seed)?;
         Ok(Self { args, data, plan })
     }
@@ -159,10 +161,9 @@ impl<'a> Training<'a> {
         published.json(&self.data, &self.plan)
     }
 
-    /// What a reader should know before any figure: files that were left out, and that the clips are synthetic.
+    /// What a reader should know before any figure: that the clips are synthetic.
     fn say_first(&self) -> Result<()> {
         let dataset = self.data.dataset();
-        output::say_dataset(dataset);
         if let Some(warning) = source::synthetic_warning(dataset.clips().iter().map(|clip| clip.clip_id.as_str())) {
             output::line(warning)?;
         }
