@@ -26,9 +26,7 @@ impl Clip {
         if sample_rate == 0 {
             return Err(Error::Spec { field: "sample_rate", problem: "must be at least 1 Hz".into() });
         }
-        if let Some(index) = samples.iter().position(|s| !s.is_finite() || s.abs() > MAX_AMPLITUDE) {
-            return Err(Error::BadSample { index, value: samples[index] });
-        }
+        check_samples(&samples)?;
         Ok(Self { samples, sample_rate })
     }
 
@@ -48,5 +46,13 @@ impl Clip {
     #[must_use]
     pub fn seconds(&self) -> f64 {
         self.samples.len() as f64 / f64::from(self.sample_rate)
+    }
+}
+
+/// Refuses what is no sample.
+pub(crate) fn check_samples(samples: &[f32]) -> Result<()> {
+    match samples.iter().position(|s| !s.is_finite() || s.abs() > MAX_AMPLITUDE) {
+        Some(index) => Err(Error::BadSample { index, value: samples[index] }),
+        None => Ok(()),
     }
 }

@@ -2,12 +2,15 @@
 
 use std::{hint::black_box, sync::Once};
 
+use ndarray::{Array2, Axis, Slice};
+
 use crate::{
     Clip, ClipFeatures, Error, FeatureSpec, Fingerprint, LogMel, Result,
     aggregate::Aggregator,
-    dsp::{db::power_to_db, mel::MelFilterbank, stft::Stft},
+    clip::check_samples,
+    dsp::{db::power_to_db, mel::MelFilterbank, resample::Resampler, stft::Stft},
     series,
-    spec::SpanSpec,
+    spec::{Needs, SpanSpec, StftSpec},
 };
 
 /// The vector of one span of a clip.
@@ -82,15 +85,41 @@ impl Extractor {
     /// [`Error::TooShort`] for a clip of fewer than `segment.min_frames` frames.
     pub fn extract(&self, clip: &Clip) -> Result<ClipFeatures> {
         let clip = clip.resampled(self.spec.sample_rate)?;
-        let n_frames = self.stft.n_frames(clip.samples().len());
-        self.check_length(n_frames, clip.seconds())?;
-        let mut db = self.filterbank.spectrogram(&self.stft, clip.samples())?;
-        power_to_db(&mut db, &self.spec.db);
-        let mut log_mel = LogMel::new(db)?;
+        self.check_length(self.stft.n_frames(clip.samples().len()), clip.seconds())?;
+        let mel = self.filterbank.spectrogram(&self.stft, clip.samples())?;
+        self.features(mel, clip.samples())
+    }
+
+    /// Extracts the features of audio of `sample_rate` in Hz that comes piece by piece: [`ClipStream::finish`] gives the bits of
+    /// [`extract`](Self::extract). Of a specification that needs the log-mel alone no sample is kept.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] for a rate outside [`SAMPLE_RATES`](crate::dsp::resample::SAMPLE_RATES).
+    pub fn stream(&self, sample_rate: u32) -> Result<ClipStream<'_>> {
+        let resampler = (sample_rate != self.spec.sample_rate)
+            .then(|| Resampler::new(sample_rate, self.spec.sample_rate))
+            .transpose()?;
+        let silence = if self.spec.stft.center { self.spec.stft.n_fft / 2 } else { 0 };
+        let needs = self.spec.descriptors.iter().map(|descriptor| descriptor.needs()).max();
+        Ok(ClipStream {
+            extractor: self,
+            stft: Stft::new(&StftSpec { center: false, ..self.spec.stft })?,
+            resampler,
+            pending: vec![0.0; silence],
+            n_samples: 0,
+            kept: needs.is_some_and(|needs| needs > Needs::LogMel).then(Vec::new),
+            mel: Vec::new(),
+        })
+    }
+
+    /// The features of a mel spectrogram of powers, `[n_mels, n_frames]`, and of the samples, as far as the specification needs them.
+    fn features(&self, mut mel: Array2<f32>, samples: &[f32]) -> Result<ClipFeatures> {
+        power_to_db(&mut mel, &self.spec.db);
+        let mut log_mel = LogMel::new(mel)?;
         if let Some(quantisation) = &self.spec.quantisation {
             log_mel = log_mel.quantised(quantisation);
         }
-        let series = series::compute(&self.spec, &self.stft, clip.samples(), &log_mel)?;
+        let series = series::compute(&self.spec, &self.stft, samples, &log_mel)?;
         ClipFeatures::new(log_mel, series)
     }
 
@@ -180,6 +209,97 @@ impl Extractor {
             return Err(Error::TooShort { seconds, minimum: self.spec.seconds(minimum) });
         }
         Ok(())
+    }
+}
+
+/// Frames of a stream that are transformed together.
+const STREAM_FRAMES: usize = 256;
+
+/// Audio that comes piece by piece, on its way to [`ClipFeatures`]: see [`Extractor::stream`].
+#[derive(Debug)]
+pub struct ClipStream<'a> {
+    extractor: &'a Extractor,
+    /// Not centred: the silence before and after is written into `pending`.
+    stft: Stft,
+    resampler: Option<Resampler>,
+    /// Samples from the first frame on that is not transformed yet.
+    pending: Vec<f32>,
+    /// Samples so far, at the rate of the specification.
+    n_samples: usize,
+    /// All samples, where more than the log-mel is computed from them.
+    kept: Option<Vec<f32>>,
+    /// Mel spectrograms of powers, `[n_mels, frames]`, one behind the other.
+    mel: Vec<Array2<f32>>,
+}
+
+impl ClipStream<'_> {
+    /// Takes the next samples: full scale ±1, at the rate that the stream was made for.
+    ///
+    /// # Errors
+    /// [`Error::BadSample`] for a NaN, an infinity or a value beyond ±1e10.
+    pub fn push(&mut self, samples: &[f32]) -> Result<()> {
+        check_samples(samples)?;
+        match &mut self.resampler {
+            Some(resampler) => {
+                let resampled = resampler.push(samples);
+                self.take(&resampled)
+            }
+            None => self.take(samples),
+        }
+    }
+
+    fn take(&mut self, samples: &[f32]) -> Result<()> {
+        self.n_samples += samples.len();
+        if let Some(kept) = &mut self.kept {
+            kept.extend_from_slice(samples);
+        }
+        self.pending.extend_from_slice(samples);
+        let hop = self.stft.hop_length();
+        let (step, span) = (STREAM_FRAMES * hop, (STREAM_FRAMES - 1) * hop + self.stft.n_fft());
+        let mut start = 0;
+        // A hop may be longer than a frame.
+        while self.pending.len() >= start + step.max(span) {
+            let piece = &self.pending[start..start + span];
+            self.mel.push(self.extractor.filterbank.spectrogram(&self.stft, piece)?);
+            start += step;
+        }
+        self.pending.drain(..start);
+        Ok(())
+    }
+
+    /// The features of all of it.
+    ///
+    /// # Errors
+    /// [`Error::Empty`] without a sample; [`Error::TooShort`] for fewer than `segment.min_frames` frames.
+    pub fn finish(mut self) -> Result<ClipFeatures> {
+        if let Some(resampler) = self.resampler.take() {
+            let rest = resampler.finish();
+            self.take(&rest)?;
+        }
+        if self.n_samples == 0 {
+            return Err(Error::Empty);
+        }
+        let (extractor, n_samples) = (self.extractor, self.n_samples);
+        let n_frames = extractor.stft.n_frames(n_samples);
+        extractor.check_length(n_frames, n_samples as f64 / f64::from(extractor.spec.sample_rate))?;
+        if extractor.spec.stft.center {
+            let silence = vec![0.0; extractor.spec.stft.n_fft / 2];
+            let kept = self.kept.take();
+            self.take(&silence)?;
+            self.kept = kept;
+        }
+        let done: usize = self.mel.iter().map(Array2::ncols).sum();
+        if done < n_frames {
+            self.mel.push(extractor.filterbank.spectrogram(&self.stft, &self.pending)?);
+        }
+        let mut mel = Array2::zeros((extractor.spec.mel.n_mels, n_frames));
+        let mut at = 0;
+        for piece in self.mel.drain(..) {
+            let end = at + piece.ncols();
+            mel.slice_axis_mut(Axis(1), Slice::from(at..end)).assign(&piece);
+            at = end;
+        }
+        extractor.features(mel, &self.kept.unwrap_or_default())
     }
 }
 
@@ -303,6 +423,23 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_stream_has_the_bits_of_the_whole_clip(
+            name in prop::sample::select(crate::spec::PRESETS.to_vec()), rate in prop::sample::select(vec![22_050u32, 44_100, 8_000]),
+            seconds in 3.0f64..40.0, piece in 1usize..100_000,
+        ) {
+            let extractor = Extractor::new(FeatureSpec::preset(name).expect("a preset")).expect("valid");
+            let clip = Clip::new(clip(seconds).samples().to_vec(), rate).expect("samples");
+            let mut stream = extractor.stream(rate).expect("a rate");
+            for piece in clip.samples().chunks(piece) {
+                stream.push(piece).expect("samples");
+            }
+            match (stream.finish(), extractor.extract(&clip)) {
+                (Ok(streamed), Ok(whole)) => prop_assert!(streamed == whole),
+                (streamed, whole) => prop_assert_eq!(format!("{streamed:?}"), format!("{whole:?}")),
+            }
+        }
+
         #[test]
         fn spans_leave_out_less_than_an_eighth_of_one(n_frames in 1usize..2_000, length in 1usize..400, hop in 1usize..400) {
             let length = length.min(n_frames);

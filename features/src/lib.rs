@@ -34,6 +34,6 @@ pub mod spec;
 
 pub use clip::Clip;
 pub use error::{Error, Result};
-pub use extractor::{Extractor, FeatureVector, Span, digest};
+pub use extractor::{ClipStream, Extractor, FeatureVector, Span, digest};
 pub use log_mel::{ClipFeatures, LogMel};
 pub use spec::{FeatureSpec, Fingerprint};

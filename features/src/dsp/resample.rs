@@ -43,20 +43,78 @@ impl Clip {
         if sample_rate == self.sample_rate() {
             return Ok(Cow::Borrowed(self));
         }
-        let rates = [self.sample_rate(), sample_rate];
-        if let Some(rate) = rates.iter().find(|rate| !SAMPLE_RATES.contains(rate)) {
+        let mut resampler = Resampler::new(self.sample_rate(), sample_rate)?;
+        let mut samples = resampler.push(self.samples());
+        samples.append(&mut resampler.finish());
+        Self::new(samples, sample_rate).map(Cow::Owned)
+    }
+}
+
+/// A change of the sample rate piece by piece: what it gives out, joined, has the bits of [`Clip::resampled`] of the joined pieces.
+#[derive(Debug)]
+pub struct Resampler {
+    kernel: Kernel,
+    /// Input samples that outputs to come still need, with the silence before the first.
+    pending: Vec<f32>,
+    /// Where the next output sample lies: at `start + phase / to` of `pending`.
+    start: u64,
+    phase: u64,
+    /// Samples so far.
+    taken: u64,
+    given: u64,
+}
+
+impl Resampler {
+    /// From the rate `from` to the rate `to`, in Hz.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if one of them is outside [`SAMPLE_RATES`].
+    pub fn new(from: u32, to: u32) -> Result<Self> {
+        if let Some(rate) = [from, to].iter().find(|rate| !SAMPLE_RATES.contains(rate)) {
             let (low, high) = SAMPLE_RATES.into_inner();
-            return Err(Error::Spec {
-                field: "sample_rate",
-                problem: format!("of {rate} Hz is outside {low} to {high} Hz"),
-            });
+            let problem = format!("of {rate} Hz is outside {low} to {high} Hz");
+            return Err(Error::Spec { field: "sample_rate", problem });
         }
-        let kernel = Kernel::new(self.sample_rate(), sample_rate);
-        Self::new(kernel.apply(self.samples()), sample_rate).map(Cow::Owned)
+        let kernel = Kernel::new(from, to);
+        let pending = vec![0.0; kernel.before];
+        Ok(Self { kernel, pending, start: 0, phase: 0, taken: 0, given: 0 })
+    }
+
+    /// Takes the next samples, and gives those at the new rate that they suffice for.
+    pub fn push(&mut self, samples: &[f32]) -> Vec<f32> {
+        self.taken += samples.len() as u64;
+        self.pending.extend_from_slice(samples);
+        // The last one whose taps are all there.
+        let room = (self.pending.len() as u64).saturating_sub(self.kernel.taps as u64 + self.start);
+        let complete = self.pending.len() as u64 >= self.kernel.taps as u64 + self.start;
+        let n_out = if complete { ((room + 1) * self.kernel.to - self.phase).div_ceil(self.kernel.from) } else { 0 };
+        self.give(n_out)
+    }
+
+    /// The samples that are left, after which there is silence: `ceil(n · to / from)` in all.
+    pub fn finish(mut self) -> Vec<f32> {
+        let n_out = (self.taken * self.kernel.to).div_ceil(self.kernel.from) - self.given;
+        self.pending.resize(self.pending.len() + self.kernel.taps, 0.0);
+        self.give(n_out)
+    }
+
+    fn give(&mut self, n_out: u64) -> Vec<f32> {
+        let Self { kernel, pending, start, phase, .. } = self;
+        let out =
+            simd::dispatch(Apply { kernel, samples: pending, n_out: n_out as usize, start: *start, phase: *phase });
+        let position = *phase + n_out * kernel.from;
+        *start += position / kernel.to;
+        *phase = position % kernel.to;
+        let done = (*start as usize).min(pending.len());
+        pending.drain(..done);
+        *start -= done as u64;
+        self.given += n_out;
+        out
     }
 }
 
 /// The filter for one pair of rates.
+#[derive(Debug)]
 struct Kernel {
     /// `from` and `to` without common factors: an output sample is `from / to` input samples after the one before.
     from: u64,
@@ -110,13 +168,6 @@ impl Kernel {
         table
     }
 
-    fn apply(&self, samples: &[f32]) -> Vec<f32> {
-        let n_out = (samples.len() as u64 * self.to).div_ceil(self.from) as usize;
-        let mut padded = vec![0.0; self.before + samples.len() + self.taps];
-        padded[self.before..self.before + samples.len()].copy_from_slice(samples);
-        simd::dispatch(Apply { kernel: self, padded: &padded, n_out })
-    }
-
     #[inline(always)]
     fn row(&self, r: usize) -> &[f32] {
         &self.rows[r * self.taps..(r + 1) * self.taps]
@@ -126,8 +177,11 @@ impl Kernel {
 /// The loop over the output samples, compiled for each SIMD level.
 struct Apply<'a> {
     kernel: &'a Kernel,
-    padded: &'a [f32],
+    samples: &'a [f32],
     n_out: usize,
+    /// Where the first lies.
+    start: u64,
+    phase: u64,
 }
 
 impl WithSimd for Apply<'_> {
@@ -149,12 +203,10 @@ impl WithSimd for Apply<'_> {
 impl Apply<'_> {
     #[inline(always)]
     fn run<S: Simd, const REGISTERS: usize>(self, simd: S) -> Vec<f32> {
-        let Self { kernel, padded, n_out } = self;
+        let Self { kernel, samples, n_out, mut start, mut phase } = self;
         let mut out = Vec::with_capacity(n_out);
-        // Output sample `n` lies at `n · from / to` = `start` + `phase / to` input samples.
-        let (mut start, mut phase) = (0, 0);
         for _ in 0..n_out {
-            let window = &padded[start as usize..start as usize + kernel.taps];
+            let window = &samples[start as usize..start as usize + kernel.taps];
             out.push(if kernel.n_rows == kernel.to {
                 dot::<S, REGISTERS>(simd, kernel.row(phase as usize), window)
             } else {
@@ -255,6 +307,29 @@ mod tests {
         // The phase must be 0, so the part in quadrature is an error too.
         let gain = 20.0 * libm::log10(a / 0.5);
         (gain, 20.0 * libm::log10(noise + (b / 0.5).abs()))
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_have_the_bits_of_the_whole(
+            seed in any::<u64>(), from in prop::sample::select(vec![8_000u32, 44_100, 48_000, 44_099, 11_025]),
+            to in prop::sample::select(vec![22_050u32, 16_000]), cuts in proptest::collection::vec(0usize..3_000, 1..12),
+        ) {
+            let n: usize = cuts.iter().sum();
+            prop_assume!(n > 0);
+            let samples: Vec<f32> =
+                (0..n as u64).map(|i| ((i ^ seed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as f32 / 16_777_216.0).collect();
+            let whole = Clip::new(samples.clone(), from).unwrap().resampled(to).unwrap().into_owned();
+            let mut resampler = Resampler::new(from, to).unwrap();
+            let (mut pieces, mut at) = (Vec::new(), 0);
+            for cut in cuts {
+                pieces.extend(resampler.push(&samples[at..at + cut]));
+                at += cut;
+            }
+            pieces.extend(resampler.finish());
+            prop_assert_eq!(pieces.len() as u64, (n as u64 * u64::from(to)).div_ceil(u64::from(from)));
+            prop_assert!(pieces == whole.samples());
+        }
     }
 
     const PAIRS: [(u32, u32); 10] = [
