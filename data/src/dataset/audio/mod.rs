@@ -14,6 +14,7 @@ use std::{
 
 use features::{Clip, decode::Decoded};
 use labels::Label;
+use rayon::prelude::*;
 
 use super::{
     metadata::{self, MetadataRow},
@@ -214,16 +215,24 @@ impl AudioDataset {
         let Listing { root, form, files, mut unused, mut notes } = listing;
         let files = without_repeats(&root, files, &mut unused);
         let rows = clip_table(&root, opened)?;
+        let files = named(&root, files);
+        // One small read of every file: the threads wait for the disk, not for each other.
+        let of_files: Vec<MetadataRow> = files
+            .par_iter()
+            .map(|(clip_id, Listed { path, row, folders, .. })| {
+                let stem = shown(path.file_stem().unwrap_or_default());
+                let own = rows.get(clip_id).or_else(|| rows.get(stem.as_str())).cloned().unwrap_or_default();
+                own.or(row.clone()).or(tags::read(path)).or(match folders.as_slice() {
+                    [artist, album] => {
+                        let (artist, album) = (Some(artist.clone()), Some(album.clone()));
+                        MetadataRow { artist, album, ..MetadataRow::default() }
+                    }
+                    _ => MetadataRow::default(),
+                })
+            })
+            .collect();
         let mut clips = Vec::with_capacity(files.len());
-        for (clip_id, Listed { path, label, row, span, folders }) in named(&root, files) {
-            let stem = shown(path.file_stem().unwrap_or_default());
-            let own = rows.get(&clip_id).or_else(|| rows.get(stem.as_str())).cloned().unwrap_or_default();
-            let row = own.or(row).or(tags::read(&path)).or(match folders.as_slice() {
-                [artist, album] => {
-                    MetadataRow { artist: Some(artist.clone()), album: Some(album.clone()), ..MetadataRow::default() }
-                }
-                _ => MetadataRow::default(),
-            });
+        for ((clip_id, Listed { path, label, span, .. }), row) in files.into_iter().zip(of_files) {
             if row.excluded {
                 unused.push(Unused::new(
                     Reason::Excluded,
