@@ -7,6 +7,9 @@ use std::{
 };
 
 use data::rng::Rng;
+use serde_json::{Value, json};
+
+use crate::train;
 
 /// Samples a second.
 const RATE: u32 = 22_050;
@@ -122,4 +125,25 @@ pub fn three_hundred(at: &Path) -> PathBuf {
     fs::create_dir_all(folder.join("fma_metadata")).expect("a folder");
     fs::write(folder.join("fma_metadata/tracks.csv"), table).expect("a table");
     folder
+}
+
+/// Writes `search.json` into the folder `at`: a search of one point, so that `train svm --search search.json` takes a moment.
+///
+/// # Panics
+/// When it cannot be written.
+pub fn write_search(at: &Path) {
+    let search = json!({
+        "c": [4.0], "gamma": [1.0], "balance": [0.0], "class_weight": "equal", "folds": 2, "repeats": 1,
+        "criterion": "accuracy", "calibration": "shared_slope", "temperature": false, "tolerance": 1e-3,
+    });
+    fs::write(at.join("search.json"), search.to_string()).expect("a file");
+}
+
+/// Runs `train` in the folder `at` with `--json`, which must succeed, and gives what it printed.
+///
+/// # Panics
+/// When it fails or prints something else.
+#[must_use]
+pub fn trained(at: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&train(at, &[arguments, &["--json"]].concat())).expect("JSON")
 }

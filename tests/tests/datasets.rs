@@ -2,28 +2,19 @@
 
 use std::{fs, path::Path};
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use serde_json::{Value, json};
-use tests::{Server, datasets, multipart, request, run, train};
-
-/// Runs `train` with `--json`, which must succeed.
-fn trained(at: &Path, arguments: &[&str]) -> Value {
-    serde_json::from_str(&train(at, &[arguments, &["--json"]].concat())).expect("JSON")
-}
+use tests::{
+    Server,
+    datasets::{self, trained, write_search},
+    multipart, request, run, train,
+};
 
 /// What `train` says when it must fail.
 fn refused(at: &Path, arguments: &[&str]) -> String {
     let output = run("train", at, &[], arguments);
     assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8(output.stderr).expect("UTF-8")
-}
-
-/// A search of one point, so that a fit takes a moment.
-fn search(at: &Path) {
-    let search = json!({
-        "c": [4.0], "gamma": [1.0], "balance": [0.0], "class_weight": "equal", "folds": 2, "repeats": 1,
-        "criterion": "accuracy", "calibration": "shared_slope", "temperature": false, "tolerance": 1e-3,
-    });
-    fs::write(at.join("search.json"), search.to_string()).expect("a file");
 }
 
 /// The labels of the model in use below `at/artifacts/NAME`.
@@ -51,6 +42,17 @@ fn answers(at: &Path, file: &Path) -> Value {
 
     let metadata = request(server.address, "GET", "/v2/models/svm", None, b"").expect("an answer");
     assert_eq!(metadata.status, 200);
+    let n_labels = answer["probabilities"].as_object().expect("probabilities").len();
+    assert_eq!(metadata.json()["outputs"][1]["shape"], json!([-1, n_labels]));
+    let audio = BASE64_STANDARD.encode(&bytes);
+    let input = json!({ "inputs": [{ "name": "audio", "datatype": "BYTES", "shape": [1], "data": [audio] }] });
+    let inferred =
+        request(server.address, "POST", "/v2/models/svm/infer", Some("application/json"), input.to_string().as_bytes())
+            .expect("an answer")
+            .json();
+    assert_eq!(inferred["outputs"][0]["data"], json!([answer["predicted_genre"]]), "{inferred}");
+    assert_eq!(inferred["outputs"][1]["shape"], json!([1, n_labels]));
+    assert_eq!(inferred["outputs"][1]["data"].as_array().expect("probabilities").len(), n_labels);
     let output =
         run("serve", at, &[], &["classify", "--json", "--artifacts", "artifacts", file.to_str().expect("UTF-8")]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -66,7 +68,7 @@ fn two_labels_in_nested_folders() {
     let dataset = datasets::two(at);
     fs::write(dataset.join("марш/cover.jpg"), b"\xff\xd8\xff\xe0").expect("a file");
     fs::write(dataset.join("notes.txt"), "words").expect("a file");
-    search(at);
+    write_search(at);
     let data = dataset.to_str().expect("UTF-8");
     let report = trained(at, &["svm", "--data", data, "--search", "search.json"]);
     assert_eq!(labels_of(at, "svm"), ["вальс", "марш"]);
@@ -94,7 +96,7 @@ fn three_unbalanced_labels_with_a_split_of_their_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     let dataset = datasets::three(at);
-    search(at);
+    write_search(at);
     let data = dataset.to_str().expect("UTF-8");
     let report = trained(at, &["svm", "--data", data, "--search", "search.json"]);
     assert_eq!(labels_of(at, "svm"), ["Ländler", "R&B, slow", "polka"]);
@@ -136,7 +138,7 @@ fn twenty_six_labels_of_a_manifest() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     let table = datasets::twenty_six(at);
-    search(at);
+    write_search(at);
     let data = table.to_str().expect("UTF-8");
     train(at, &["extract", "--data", data, "--out", "store"]);
     let report = trained(at, &["svm", "--data", "store", "--search", "search.json"]);
@@ -157,7 +159,7 @@ fn three_hundred_labels_in_fmas_form() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     let dataset = datasets::three_hundred(at);
-    search(at);
+    write_search(at);
     let data = dataset.to_str().expect("UTF-8");
     train(at, &["extract", "--data", data, "--out", "store"]);
     let report = trained(at, &["svm", "--data", "store", "--search", "search.json"]);
@@ -180,7 +182,7 @@ fn labels_of_others_beside_known_ones_are_all_trained_on() {
             datasets::write_wav(&at.join(name), &datasets::take(index, artist, 0, 3.0));
         }
     }
-    search(at);
+    write_search(at);
     let report = trained(at, &["svm", "--data", "data", "--search", "search.json"]);
     assert_eq!(labels_of(at, "svm"), ["dubstep", "jazz", "k-pop", "rock"]);
     assert_eq!(report["held_out"], "artist-kfold:4", "it is not taken for GTZAN");
@@ -210,7 +212,7 @@ fn names_of_any_bytes_and_any_ending_are_trained_on() {
             datasets::write_wav(&path, &datasets::take(index, artist, 0, 3.0));
         }
     }
-    search(at);
+    write_search(at);
     let report = trained(at, &["svm", "--data", "data", "--search", "search.json"]);
     assert_eq!(labels_of(at, "svm"), ["caf%E9", "new%0Aline"]);
     assert_eq!(report["unused"]["files"], json!([]));
@@ -252,7 +254,7 @@ fn spellings_are_told_and_merged_on_demand() {
             datasets::write_wav(&at.join(name), &datasets::take(index.max(1), 10 * index + artist, 0, 3.0));
         }
     }
-    search(at);
+    write_search(at);
     fs::write(at.join("map.csv"), "from,to\npodcast,\n").expect("a table");
     let report = trained(at, &["svm", "--data", "data", "--search", "search.json"]);
     assert_eq!(labels_of(at, "svm"), ["Hip-Hop", "hip hop", "podcast", "polka"]);

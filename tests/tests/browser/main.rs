@@ -4,6 +4,7 @@
 //! `TONEARM_WEB_URL=http://127.0.0.1:8083 cargo test --release --workspace --locked --test browser stack`.
 
 mod browser;
+mod datasets;
 mod down;
 mod driver;
 mod key;
