@@ -503,9 +503,12 @@ mod tests {
             serde_json::to_value(&transferred).expect("JSON")["initialised_from"],
             json!({"name": "fma", "version": "0123456789ab", "labels": 3, "trained_on": trained_on}),
         );
-        let words = "initialised from fma 0123456789ab: 3 labels, trained on 90 synthetic clips (many clips), not evaluated";
+        let words =
+            "initialised from fma 0123456789ab: 3 labels, trained on 90 synthetic clips (many clips), not evaluated";
         assert!(transferred.to_string().ends_with(words), "{transferred}");
-        for (field, wrong) in [("version", json!(7)), ("labels", json!(3)), ("data", json!([])), ("synthetic", json!("no"))] {
+        for (field, wrong) in
+            [("version", json!(7)), ("labels", json!(3)), ("data", json!([])), ("synthetic", json!("no"))]
+        {
             let mut init = init.clone();
             init[field] = wrong;
             assert_eq!(Provenance::of(&manifest(json!({"init": init}), vec![], "")).initialised_from, None, "{field}");

@@ -25,7 +25,6 @@ use models::vgg19::{HeadParameters, Vgg19Parameters, softmax};
 use serde::Serialize;
 
 use self::finetune::{FinetuneInput, Tuned, logits_of, tune};
-use super::pretrained::Pretrained;
 pub use self::{
     calibration::Calibration,
     checkpoint::{Epoch, HeldOutScore},
@@ -35,6 +34,7 @@ pub use self::{
     head::{Heads, fit as fit_head, logits},
     prepared::PreparedDataset,
 };
+use super::pretrained::Pretrained;
 
 /// A fitted network, and how it came about.
 #[derive(Debug)]
@@ -193,9 +193,10 @@ pub fn fit(
     if let Some(folder) = context.checkpoints.as_ref().filter(|folder| folder.is_dir()) {
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {}", folder.display()))?;
     }
-    let heads = config.finetune.is_none().then(|| {
-        Heads::new(embeddings, training.labels.clone(), &parts.config, &config.head, config.seed, device)
-    });
+    let heads = config
+        .finetune
+        .is_none()
+        .then(|| Heads::new(embeddings, training.labels.clone(), &parts.config, &config.head, config.seed, device));
     let report = FitReport {
         config: config.clone(),
         began_with: weights.digest().to_owned(),
