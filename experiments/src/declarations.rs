@@ -49,6 +49,9 @@ pub struct Experiment {
     /// The two members of an ensemble; else none. Their clips, splits and seeds are those of the ensemble.
     #[serde(skip)]
     pub members: Option<Box<[Self; 2]>>,
+    /// The experiment whose network this one starts from; else none. Its clips are its own.
+    #[serde(skip)]
+    pub init: Option<Box<Self>>,
 }
 
 /// Which clips are dealt to folds.
@@ -91,6 +94,10 @@ pub enum ModelConfig {
         training: TrainingConfig,
         /// The convolutions to begin with, from the folder of the file; `None` for those that `train vgg19` would take.
         weights: Option<PathBuf>,
+        /// The file of the experiment, from the folder of this file, whose network it starts from: that of the first fold of the first
+        /// split that is declared there, with the seed of the job.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        init: Option<PathBuf>,
         /// What computes.
         #[serde(default, serialize_with = "device_name", deserialize_with = "parsed")]
         device: Backend,
@@ -170,11 +177,16 @@ fn device_name<S: Serializer>(device: &Backend, serializer: S) -> Result<S::Ok, 
 /// # Errors
 /// When it cannot be read or has a grid, or names the field that is wrong.
 pub fn read(path: &Path) -> Result<Experiment> {
+    read_in_chain(path, &[])
+}
+
+/// The same of a file that those of a chain lead to, each of which starts from the network of the next.
+fn read_in_chain(path: &Path, chain: &[PathBuf]) -> Result<Experiment> {
     let table = table(path)?;
     if table.contains_key("grid") {
         bail!("{} has a [grid]; do it with `experiments sweep`", path.display());
     }
-    experiment(table, String::new(), path)
+    experiment(table, String::new(), path, chain)
 }
 
 /// Reads a file with a grid: every point, and the table that declares it alone.
@@ -188,7 +200,7 @@ pub fn read_sweep(path: &Path) -> Result<Vec<(Experiment, Table)>> {
     };
     let points = points(table, grid).with_context(|| format!("failed to read {}", path.display()))?;
     let one = |(point, table): (String, Table)| {
-        let experiment = experiment(table.clone(), point, path)?;
+        let experiment = experiment(table.clone(), point, path, &[])?;
         experiment.may_choose().with_context(|| format!("{} cannot be swept", path.display()))?;
         Ok((experiment, table))
     };
@@ -200,16 +212,40 @@ fn table(path: &Path) -> Result<Table> {
     read().with_context(|| format!("failed to read {}", path.display()))
 }
 
-fn experiment(table: Table, point: String, path: &Path) -> Result<Experiment> {
+fn experiment(table: Table, point: String, path: &Path, chain: &[PathBuf]) -> Result<Experiment> {
     let read = || -> Result<Experiment> {
+        let init = initial(&table, path, chain).context("`model.init`")?;
         // What serde says of a field stands in two lines, the second with where it is.
-        let experiment: Result<Experiment, _> = with_defaults(table)?.try_into();
+        let experiment: Result<Experiment, _> = with_defaults(table, init.as_ref())?.try_into();
         let mut experiment = experiment.map_err(|error| anyhow!(error.to_string().trim().replace('\n', " ")))?;
         experiment.point = point;
+        experiment.init = init.map(Box::new);
         experiment.check(path)?;
         Ok(experiment)
     };
     read().with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// The experiment whose network that of the table starts from, if it names one.
+fn initial(table: &Table, path: &Path, chain: &[PathBuf]) -> Result<Option<Experiment>> {
+    let model = table.get("model");
+    let field = |name: &str| model.and_then(|model| model.get(name)).and_then(Value::as_str);
+    let (Some("vgg19"), Some(init)) = (field("kind"), field("init")) else { return Ok(None) };
+    let file = path.parent().unwrap_or(Path::new(".")).join(init);
+    let of = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let chain = [chain, &[of(path)]].concat();
+    if chain.contains(&of(&file)) {
+        bail!("the experiments lead back to {}", file.display());
+    }
+    let initial = read_in_chain(&file, &chain)?;
+    if !matches!(initial.model, ModelConfig::Vgg19 { .. }) {
+        bail!(
+            "{} declares a model of the kind `{}`; a network starts from a network (`vgg19`)",
+            file.display(),
+            initial.model.name()
+        );
+    }
+    Ok(Some(initial))
 }
 
 /// Every combination of the values of a grid, each with what it sets and the declaration with that set. The last field changes
@@ -256,8 +292,9 @@ fn set(mut table: &mut Table, path: &str, value: &Value) -> Result<()> {
     Ok(())
 }
 
-/// The declaration with every field of its features and its model, and the model below its kind, as serde reads an enum.
-fn with_defaults(mut declaration: Table) -> Result<Table> {
+/// The declaration with every field of its features and its model, and the model below its kind, as serde reads an enum. A network that
+/// starts from that of `init` is made as that one is.
+fn with_defaults(mut declaration: Table, init: Option<&Experiment>) -> Result<Table> {
     let model = declaration.remove("model").unwrap_or_else(|| Table::new().into());
     let Value::Table(mut model) = model else { bail!("`model`: expected a table, found {model}") };
     let Some(Value::String(kind)) = model.remove("kind") else {
@@ -301,6 +338,10 @@ fn with_defaults(mut declaration: Table) -> Result<Table> {
                 None | Some(Value::String(_)) => TrainingConfig::frozen(0),
                 Some(other) => bail!("`model.regime`: expected `frozen` or `finetune`, found {other}"),
             };
+            let defaults = match init.map(|init| &init.model) {
+                Some(ModelConfig::Vgg19 { training, .. }) => defaults.with_network_of(training),
+                _ => defaults,
+            };
             put_under(&mut model, "training", &defaults)?;
         }
         _ => {}
@@ -343,7 +384,7 @@ fn merged(defaults: Value, given: Value) -> Value {
 impl Experiment {
     /// Checks what types do not say, reads the members of an ensemble, and makes paths those from the current folder.
     fn check(&mut self, path: &Path) -> Result<()> {
-        let Self { name, splits, seeds, data, features, model, members, .. } = self;
+        let Self { name, splits, seeds, data, features, model, members, init, .. } = self;
         let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
         if name.is_empty() || name.len() > 64 || !name.chars().all(word) {
             bail!("`name` = \"{name}\": expected 1 to 64 of a to z, 0 to 9 and -");
@@ -380,9 +421,16 @@ impl Experiment {
                 features.require_descriptors().context("`features`")?;
                 search.validate().context("`model.search`")?;
             }
-            ModelConfig::Vgg19 { training, weights, .. } => {
+            ModelConfig::Vgg19 { training, weights, init: file, .. } => {
                 training.check().map_err(|rule| anyhow!("`model.training`: {rule}"))?;
                 *weights = weights.take().map(|weights| folder.join(weights));
+                *file = file.take().map(|file| folder.join(file));
+                if let Some(init) = init {
+                    if weights.is_some() {
+                        bail!("`model.weights`: the convolutions are those of the network of `model.init`");
+                    }
+                    init.can_start(training, features)?;
+                }
             }
             ModelConfig::Ensemble { members: files, .. } => {
                 let member = |file: &mut PathBuf| -> Result<Self> {
@@ -399,6 +447,18 @@ impl Experiment {
                 let [a, b] = files;
                 *members = Some(Box::new([member(a)?, member(b)?]));
             }
+        }
+        Ok(())
+    }
+
+    /// Refuses a training that cannot start from the network of this experiment.
+    fn can_start(&self, training: &TrainingConfig, features: &FeatureSpec) -> Result<()> {
+        let Self { name, model: ModelConfig::Vgg19 { training: ours, .. }, .. } = self else { return Ok(()) };
+        if features.log_mel_alone().fingerprint() != self.features.log_mel_alone().fingerprint() {
+            bail!("`features` are not those of `{name}`, whose network this one starts from");
+        }
+        if let Some((field, wanted, kept)) = training.other_network(ours) {
+            bail!("`model.training.{field}` is {wanted}, and {kept} in `{name}`, whose network this one starts from");
         }
         Ok(())
     }
@@ -461,7 +521,8 @@ mod tests {
             ("regime = \"finetune\"", TrainingConfig::finetune(0)),
         ] {
             let (_folder, path) = file(&format!("{NETWORK}{regime}"));
-            let expected = ModelConfig::Vgg19 { training: expected, weights: None, device: Backend::default() };
+            let (weights, init, device) = Default::default();
+            let expected = ModelConfig::Vgg19 { training: expected, weights, init, device };
             assert_eq!(read(&path).expect("a declaration").model, expected);
         }
     }
@@ -543,6 +604,44 @@ mod tests {
             let error = refusal(&format!("{NETWORK}[model.training]\n{training}"), false);
             assert!(words.iter().all(|words| error.contains(words)), "{training}: {error}");
         }
+    }
+
+    #[test]
+    fn a_network_starts_from_that_of_another_declaration() {
+        let (folder, path) = file(&format!("{NETWORK}init = \"b.toml\"\ntraining.head.steps = 7"));
+        let write = |name: &str, text: String| fs::write(folder.path().join(name), text).expect("written");
+        let refused = || format!("{:#}", read(&path).expect_err("refused"));
+        assert!(refused().contains("b.toml") && refused().contains("`model.init`"), "{}", refused());
+        let other = NETWORK.replace("\"a\"", "\"b\"");
+        write("b.toml", format!("{other}regime = \"finetune\"\ntraining.pooled_blocks = [1, 4]"));
+        let experiment = read(&path).expect("a declaration");
+        let ModelConfig::Vgg19 { training, init, .. } = &experiment.model else { panic!("a network") };
+        assert_eq!(training.pooled_blocks, [1, 4], "what it is made of is as there");
+        assert_eq!((training.head.steps, &training.finetune), (7, &None), "how it is trained is not");
+        assert_eq!(init.as_deref(), Some(folder.path().join("b.toml").as_path()));
+        assert_eq!(experiment.init.map(|init| init.name).as_deref(), Some("b"));
+        // A declaration without is stored as it always was.
+        let alone = read(&folder.path().join("b.toml")).expect("a declaration");
+        assert!(!serde_json::to_string(&alone.model).expect("JSON").contains("init"));
+
+        for (text, words) in [
+            (format!("{other}init = \"a.toml\""), "lead back to"),
+            (PLAIN.replace("\"a\"", "\"b\""), "a network starts from a network (`vgg19`)"),
+            (format!("{other}[features]\nmel.n_mels = 64"), "`features` are not those of `b`"),
+        ] {
+            write("b.toml", text);
+            assert!(refused().contains(words), "{}", refused());
+        }
+        write("b.toml", other);
+        for (more, words) in [
+            ("weights = \"w.pth\"", "`model.weights`"),
+            ("training.band_upsampling = 1", "`model.training.band_upsampling` is 1, and 2 in `b`"),
+        ] {
+            fs::write(&path, format!("{NETWORK}init = \"b.toml\"\n{more}")).expect("written");
+            assert!(refused().contains(words), "{}", refused());
+        }
+        let error = refusal(&format!("{PLAIN}init = \"b.toml\""), false);
+        assert!(error.contains("unknown field `init`"), "{error}");
     }
 
     #[test]

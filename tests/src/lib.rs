@@ -8,6 +8,7 @@ mod program;
 mod relabelled;
 pub mod small;
 mod stack;
+pub mod tuning;
 
 pub use http::{Response, multipart, request};
 pub use program::{Server, binary, command, run, train};

@@ -3,37 +3,23 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
-use tests::{binary, run, train};
+use tests::{
+    run, train,
+    tuning::{artifact_files, checkpoints, kill_after_checkpoint, small_config},
+};
 
 const DATASET: [&str; 7] = ["synth", "--out", "dataset", "--clips-per-genre", "6", "--seconds", "5"];
-
-/// Hyperparameters of a network of two blocks that trains in seconds, in both regimes.
-fn config(finetune: bool) -> Value {
-    let tuning = json!({
-        "unfreeze_from": 2, "epochs": 5, "batch": 8, "crop": 32, "learning_rate": 2e-4, "block_decay": 0.7,
-        "head_learning_rate": 5e-3, "weight_decay": 0.05, "warm_up": 0.1, "clip_norm": 1.0, "dropout": 0.2,
-        "label_smoothing": 0.1, "averaging": 0.9, "evaluate_every": 1, "patience": 5,
-        "augment": { "mixup": 0.3, "mask": 8, "stretch": 0.2, "shift": 3, "equaliser": 3.0 },
-    });
-    json!({
-        "seed": 0, "channels": "repeat", "band_upsampling": 1, "standardisation": "band", "pooled_blocks": [1, 2],
-        "statistics": ["average", "deviation"], "windows": false, "folds": 2,
-        "head": { "steps": 40, "learning_rate": 0.5, "weight_decay": 0.01, "dropout": 0.5, "label_smoothing": 0.0, "heads": 2 },
-        "finetune": if finetune { tuning } else { Value::Null },
-    })
-}
+/// Epochs of a tuning.
+const EPOCHS: usize = 5;
 
 fn prepare(at: &Path) {
     train(at, &DATASET);
     train(at, &["extract", "--data", "dataset", "--out", "store"]);
-    fs::write(at.join("frozen.json"), config(false).to_string()).expect("a file");
-    fs::write(at.join("finetune.json"), config(true).to_string()).expect("a file");
+    fs::write(at.join("frozen.json"), small_config(0).to_string()).expect("a file");
+    fs::write(at.join("finetune.json"), small_config(EPOCHS).to_string()).expect("a file");
 }
 
 fn arguments<'a>(config: &'a str, artifacts: &'a str, cache: &'a str) -> Vec<&'a str> {
@@ -42,30 +28,7 @@ fn arguments<'a>(config: &'a str, artifacts: &'a str, cache: &'a str) -> Vec<&'a
 
 /// Bytes of the artifact in use.
 fn artifact(at: &Path, artifacts: &str) -> Vec<(String, Vec<u8>)> {
-    let folder = at.join(artifacts).join("vgg19");
-    let version = fs::read_to_string(folder.join("CURRENT")).expect("CURRENT");
-    let mut files: Vec<_> = fs::read_dir(folder.join(version.trim()))
-        .expect("a folder")
-        .map(|entry| {
-            let entry = entry.expect("an entry");
-            (entry.file_name().display().to_string(), fs::read(entry.path()).expect("a file"))
-        })
-        .collect();
-    files.sort();
-    assert_eq!(files.len(), 4);
-    files
-}
-
-/// The checkpoints in a cache, by how much of the training they hold.
-fn checkpoints(cache: &Path) -> Vec<PathBuf> {
-    let Ok(runs) = fs::read_dir(cache.join("tuning")) else { return Vec::new() };
-    runs.filter_map(Result::ok)
-        .filter_map(|entry| fs::read_dir(entry.path()).ok())
-        .flatten()
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "safetensors"))
-        .collect()
+    artifact_files(&at.join(artifacts).join("vgg19"))
 }
 
 #[test]
@@ -78,30 +41,9 @@ fn a_training_that_was_killed_ends_with_the_same_bytes() {
     assert!(said["evaluation"]["accuracy"].as_f64().expect("a number") > 0.2, "better than one in ten: {said}");
     assert_eq!(checkpoints(&at.join("cache-whole")), Vec::<PathBuf>::new(), "a finished training leaves no checkpoint");
 
-    // Killed three times, each time once more of it is on the disk; SIGKILL leaves no time to clean up.
+    // Killed three times, each time once more of it is on the disk.
     let broken = [&arguments("finetune.json", "broken", "cache")[..], &["--threads", "2"]].concat();
-    let mut killed = 0;
-    for _ in 0..3 {
-        let kept = |at: &Path| -> Vec<_> {
-            checkpoints(&at.join("cache")).iter().filter_map(|path| fs::metadata(path).ok()?.modified().ok()).collect()
-        };
-        let before = kept(at);
-        let mut child = Command::new(binary("train"))
-            .args(&broken)
-            .current_dir(at)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts");
-        let start = Instant::now();
-        while kept(at) == before && child.try_wait().expect("a child").is_none() {
-            assert!(start.elapsed() < Duration::from_secs(300), "no checkpoint is written");
-            thread::sleep(Duration::from_millis(5));
-        }
-        killed += usize::from(child.try_wait().expect("a child").is_none());
-        let _ = child.kill();
-        child.wait().expect("it ends");
-    }
+    let killed = (0..3).filter(|_| kill_after_checkpoint(at, &at.join("cache"), &broken)).count();
     assert!(killed >= 2, "the training must be under way when it is killed");
     assert!(!at.join("broken/vgg19/CURRENT").exists());
     train(at, &broken);
@@ -112,13 +54,7 @@ fn a_training_that_was_killed_ends_with_the_same_bytes() {
 
     // A checkpoint that is no checkpoint is not believed, and does not stand in the way.
     let again = arguments("finetune.json", "again", "cache");
-    let mut child =
-        Command::new(binary("train")).args(&again).current_dir(at).stdout(Stdio::null()).spawn().expect("it starts");
-    while checkpoints(&at.join("cache")).is_empty() && child.try_wait().expect("a child").is_none() {
-        thread::sleep(Duration::from_millis(5));
-    }
-    let _ = child.kill();
-    child.wait().expect("it ends");
+    let _ = kill_after_checkpoint(at, &at.join("cache"), &again);
     for path in checkpoints(&at.join("cache")) {
         let bytes = fs::read(&path).expect("a checkpoint");
         fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
@@ -163,7 +99,7 @@ fn what_cannot_be_trained_is_said_at_once() {
     train(at, &["svm", "--data", "dataset", "--artifacts", "artifacts"]);
     fs::write(at.join("noise.safetensors"), [7u8; 1000]).expect("a file");
     fs::write(at.join("bad.json"), json!({ "seed": 1 }).to_string()).expect("a file");
-    let mut unfrozen = config(true);
+    let mut unfrozen = small_config(EPOCHS);
     unfrozen["finetune"]["unfreeze_from"] = json!(4);
     fs::write(at.join("unfrozen.json"), unfrozen.to_string()).expect("a file");
     let cases: [(&[&str], &[&str]); 8] = [

@@ -6,12 +6,13 @@
 //! `svm_size fit FOLDER THREADS [SEARCH]` fits the machine on the `train` rows of such a folder, scores it on the evaluated `valid` rows, and
 //! prints one JSON object. `SEARCH` is a JSON object of fields of [`Search`] that replace the defaults.
 //!
-//! `svm_size head FOLDER THREADS` takes the vectors for embeddings, fits the head of the frozen network once, without the cross-validation
-//! that its temperature comes from, and prints the same. `svm_size head-dimensions` prints how many dimensions an embedding has.
+//! `svm_size head FOLDER THREADS` takes the vectors for embeddings, of which those that are too many to hold go to a file in the folder, fits
+//! the head of the frozen network once, without the cross-validation that its temperature comes from, and prints the same. `svm_size head-dimensions` prints how many dimensions an embedding has.
 
 use std::{
     fmt::Write as _,
     fs,
+    io::{BufReader, Read as _},
     path::Path,
     sync::Mutex,
     time::{Duration, Instant},
@@ -27,7 +28,7 @@ use train::training::{
     TrainingData,
     dataset::labels,
     svm::{Search, TrainingSet, fit},
-    vgg19::{TrainingConfig, fit_head, logits},
+    vgg19::{Embeddings, Rows, TrainingConfig, fit_head, logits},
 };
 
 fn main() -> Result<()> {
@@ -118,25 +119,40 @@ fn fitted(folder: &Path, threads: &str, search: &str) -> Result<()> {
 }
 
 fn head(folder: &Path, threads: &str) -> Result<()> {
-    let [train, valid] = ["train", "valid"].map(|part| read(folder, part));
-    let (train, valid, config) = (train?, valid?, TrainingConfig::frozen(0));
-    let network = config.network(train.n_classes());
-    let (dim, found) = (network.embedding_dim(), train.names.len());
-    if found != dim {
-        bail!("the vectors have {found} dimensions, an embedding has {dim}");
+    let config = TrainingConfig::frozen(0);
+    let dim = config.network(2).embedding_dim();
+    // Row by row, so that the peak of the memory is that of the fit: each vector as a clip of its own, of the class of its clip.
+    let mut file = BufReader::new(fs::File::open(folder.join("vectors.safetensors"))?);
+    let mut header = [0; 8];
+    file.read_exact(&mut header)?;
+    file.seek_relative(i64::from_le_bytes(header))?;
+    let mut bytes = vec![0; dim * size_of::<f32>()];
+    let mut embeddings = Embeddings::new(dim, Some(folder));
+    let (mut labels, mut valid) = (Vec::new(), Vec::new());
+    for line in fs::read_to_string(folder.join("rows.csv"))?.lines() {
+        let [part, label, ..] = line.split('\t').collect::<Vec<_>>()[..] else { bail!("rows.csv: {line}") };
+        file.read_exact(&mut bytes).with_context(|| format!("the vectors have not {dim} dimensions"))?;
+        let row: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|&value| f32::from_le_bytes(value)).collect();
+        if part == "train" {
+            embeddings.push(&[row], &[])?;
+            labels.push(label.parse()?);
+        } else {
+            valid.push((row, label.parse::<usize>()?));
+        }
     }
-    let labels: Vec<usize> = train.clip.iter().map(|&clip| train.labels[clip]).collect();
+    let network = config.network(labels.iter().max().map_or(0, |largest: &usize| largest + 1));
+    let rows = Rows::new(&embeddings, &(0..labels.len()).collect::<Vec<_>>(), &labels);
     let device = Backend::Flex.open()?;
     let pool =
         rayon::ThreadPoolBuilder::new().num_threads(threads.parse().context("THREADS is not a number")?).build()?;
     let started = Instant::now();
-    let head = pool.install(|| fit_head(&train.vectors, &labels, &network, &config.head, 0, &device))?;
+    let head = pool.install(|| fit_head(&rows, &network, &config.head, 0, &device))?;
     let seconds = started.elapsed().as_secs_f64();
-    let right = valid.vectors.iter().zip(&valid.clip).filter(|(vector, clip)| {
+    let right = valid.iter().filter(|(vector, label)| {
         let logits: Vec<f64> = logits(&head, vector).into_iter().map(f64::from).collect();
-        models::most_probable(&logits) == valid.labels[**clip]
+        models::most_probable(&logits) == *label
     });
-    let accuracy = right.count() as f64 / valid.vectors.len() as f64;
+    let accuracy = right.count() as f64 / valid.len() as f64;
     println!("{}", json!({ "seconds": seconds, "accuracy": accuracy, "peak_kib": peak_kib() }));
     Ok(())
 }

@@ -16,7 +16,8 @@ use train::{
     evaluation::metrics::{Evaluation, Scored},
     training::{
         dataset::labels,
-        vgg19::{Embedder, FitContext, PreparedDataset, Standardisation, TrainingConfig, chosen, fit, logits},
+        pretrained::Pretrained,
+        vgg19::{Embedder, FitContext, PreparedDataset, Standardisation, TrainingConfig, fit, logits},
     },
 };
 
@@ -117,19 +118,18 @@ fn main() -> Result<()> {
             change(&mut config);
             let blocks = config.network(labels.len()).n_blocks();
             let weights = BackboneWeights::read(Path::new(&weights), blocks)?;
-            let fitted = fit(&training, &valid, labels.len(), &spec, &weights, &config, &context)?;
+            let start = Pretrained::of_weights(weights);
+            let fitted = fit(&training, &valid, labels.len(), &spec, &start, &config, &context)?;
             let parts = &fitted.parts;
-            let embedded = valid.embed(&Embedder::new(parts, &spec, &context)?)?;
+            let embeddings = valid.embeddings(&Embedder::new(parts, &spec, &context)?, false, None)?;
+            let clips = (0..valid.len()).map(|clip| embeddings.segments(clip)).collect::<Result<Vec<_>>>()?;
             let evaluate = |temperature: f64| {
-                let scored: Vec<_> = embedded
+                let scored: Vec<_> = clips
                     .iter()
                     .zip(&valid.labels)
-                    .map(|(clip, &truth)| {
-                        let segments: Vec<_> = clip
-                            .segments
-                            .iter()
-                            .map(|row| softmax(&logits(&parts.head, &chosen(&parts.config, row)), temperature))
-                            .collect();
+                    .map(|(segments, &truth)| {
+                        let of_segment = |row: &Vec<f32>| softmax(&logits(&parts.head, row), temperature);
+                        let segments: Vec<_> = segments.iter().map(of_segment).collect();
                         let probabilities = models::pool(segments.iter().map(Vec::as_slice));
                         let (clip_id, metadata, group) = Default::default();
                         Scored { clip_id, metadata, group, truth, probabilities }

@@ -235,7 +235,8 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
     output::line(format!("{} on {on}: {}{more}", called(&stored.result), args.out.display()))
 }
 
-fn called(RunResult { name, point, seed, .. }: &RunResult) -> String {
+fn called(result: &RunResult) -> String {
+    let (name, RunResult { point, seed, .. }) = (result.name_with_chain(), result);
     if point.is_empty() { format!("{name}, seed {seed}") } else { format!("{name} ({point}), seed {seed}") }
 }
 
@@ -365,7 +366,8 @@ fn do_all(args: &JobArgs, jobs: &[Job]) -> Result<Vec<Done>> {
             output::remark(&format!("[{} of {}] {} by {split}, seed {seed}", number + 1, jobs.len(), experiment.name));
         }
         let done = runner.run(job)?;
-        let RunResult { name, point, segments_per_clip, evaluation, .. } = &done.stored.result;
+        let RunResult { point, segments_per_clip, evaluation, .. } = &done.stored.result;
+        let name = done.stored.result.name_with_chain();
         let [low, high] = evaluation.ci95;
         let point = if point.is_empty() { String::new() } else { format!(" ({point})") };
         let segments = segments_per_clip.map(|n| format!(", {n} segments")).unwrap_or_default();
@@ -399,8 +401,9 @@ fn print_summaries(summaries: &[Summary]) -> Result<()> {
         let columns = [("experiment", true), ("point", points), ("configuration", labels.len() < here.len())];
         let heads: Vec<_> = columns.iter().filter(|(_, shown)| *shown).map(|(head, _)| *head).collect();
         let table = summary::figures(&heads, here, |summary| {
-            let cells = [&summary.name, &summary.point, summary.configuration.get(..8).unwrap_or_default()];
-            cells.iter().zip(columns).filter(|(_, (_, shown))| *shown).map(|(cell, _)| (*cell).to_owned()).collect()
+            let (name, point) = (summary.name_with_chain(), summary.point.clone());
+            let cells = [name, point, summary.configuration.get(..8).unwrap_or_default().to_owned()];
+            cells.into_iter().zip(columns).filter(|(_, (_, shown))| *shown).map(|(cell, _)| cell).collect()
         });
         output::write(&table)?;
         if here.iter().any(|other| other.n != first.n) {

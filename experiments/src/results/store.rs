@@ -61,6 +61,9 @@ pub struct RunResult {
     pub seed: u64,
     /// Everything that decided the result: it is what `key` digests.
     pub made_from: Value,
+    /// Of a network that started from those of other experiments: these, in the order in which they were trained.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<ChainLink>,
     /// The clips of all folds.
     pub data: DataDescription,
     /// What a reader should know before the figures.
@@ -71,6 +74,29 @@ pub struct RunResult {
     pub of_whole_clips: Option<Evaluation>,
     /// Each fold.
     pub folds: Vec<FoldResult>,
+}
+
+/// An experiment whose network another started from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChainLink {
+    /// Its name.
+    pub name: String,
+    /// The split on whose first fold the network was fitted.
+    pub split: String,
+    /// The key of its result.
+    pub key: String,
+    /// The clips of all folds.
+    pub data: DataDescription,
+}
+
+impl ChainLink {
+    /// The chain of what starts from the network of `result`.
+    #[must_use]
+    pub fn after(result: &RunResult) -> Vec<Self> {
+        let RunResult { name, split, key, data, chain, .. } = result;
+        let link = Self { name: name.clone(), split: split.clone(), key: key.clone(), data: data.clone() };
+        chain.iter().cloned().chain([link]).collect()
+    }
 }
 
 /// The result of one fold.
@@ -116,6 +142,18 @@ pub struct StoredResult {
 impl RunResult {
     /// The version that this program writes.
     pub const FORMAT: u32 = FORMAT;
+
+    /// Its name, and those of the experiments whose networks it started from.
+    #[must_use]
+    pub fn name_with_chain(&self) -> String {
+        name_with_chain(&self.name, self.chain.iter().map(|link| link.name.as_str()))
+    }
+}
+
+/// The name of an experiment, and of those whose networks it started from, for people.
+pub(super) fn name_with_chain<'a>(name: &str, chain: impl Iterator<Item = &'a str>) -> String {
+    let chain: Vec<&str> = chain.collect();
+    if chain.is_empty() { name.to_owned() } else { format!("{name} (from {})", chain.join(", then ")) }
 }
 
 impl Results {
@@ -350,6 +388,7 @@ mod tests {
             segments_per_clip: Some(2),
             seed: 7,
             made_from: Value::Null,
+            chain: Vec::new(),
             data: DataDescription { digest: "d".to_owned(), description: "two clips".to_owned(), clips: 2 },
             remarks: Vec::new(),
             evaluation: Evaluation::new(&labels, &scored, 7),

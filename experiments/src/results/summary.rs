@@ -12,7 +12,7 @@ use train::evaluation::metrics::{Evaluation, bootstrap_by_group};
 
 use crate::{
     declarations::DEFAULT_SEED,
-    results::store::{RunResult, StoredResult},
+    results::store::{self, RunResult, StoredResult},
 };
 
 /// Figures over seeds.
@@ -20,6 +20,9 @@ use crate::{
 pub struct Summary {
     /// The experiment.
     pub name: String,
+    /// The experiments whose networks it started from, in the order in which they were trained.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<String>,
     /// What its grid sets; empty without a grid.
     pub point: String,
     /// `svm`, `vgg19` or `ensemble`.
@@ -78,6 +81,7 @@ impl Summary {
         let remarks: BTreeSet<_> = results.iter().flat_map(|stored| stored.result.remarks.clone()).collect();
         Ok(Some(Self {
             name: first.name.clone(),
+            chain: first.chain.iter().map(|link| link.name.clone()).collect(),
             point: first.point.clone(),
             model: first.model.clone(),
             split: first.split.clone(),
@@ -118,6 +122,12 @@ impl Summary {
                 .then(a.log_loss.total_cmp(&b.log_loss))
         });
         Ok(summaries)
+    }
+
+    /// Its name, and those of the experiments whose networks it started from, for people.
+    #[must_use]
+    pub fn name_with_chain(&self) -> String {
+        store::name_with_chain(&self.name, self.chain.iter().map(String::as_str))
     }
 
     /// What was evaluated on, for people.

@@ -2,6 +2,7 @@
 
 mod ensemble;
 mod identity;
+mod networks;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,10 +22,10 @@ use train::{
     training::{FitInput, Learner, Pretrained, SvmLearner, TrainingData, Vgg19Learner, dataset, vgg19::TrainingConfig},
 };
 
-use self::identity::Identity;
+use self::{identity::Identity, networks::Networks};
 use crate::{
     declarations::{DEFAULT_SEED, Experiment, ModelConfig},
-    results::store::{FoldResult, Results, Row, RunResult, StoredResult},
+    results::store::{ChainLink, FoldResult, Results, Row, RunResult, StoredResult},
 };
 
 /// Where jobs are done.
@@ -49,6 +50,8 @@ pub struct Runner {
     datasets: BTreeMap<(Vec<PathBuf>, String, Option<usize>), Rc<OpenDataset>>,
     /// By file, blocks and, where they are drawn, seed.
     weights: BTreeMap<(Option<PathBuf>, usize, Option<u64>), Arc<Pretrained>>,
+    /// Those that others start from.
+    networks: Networks,
 }
 
 /// A dataset, and every label of it.
@@ -85,6 +88,13 @@ impl Job {
         };
         self.experiment.members.as_deref().map(|members| members.each_ref().map(member))
     }
+
+    /// The job whose network this one starts from, if it starts from one: by the first split that is declared there, with the seed of this
+    /// one.
+    fn init(&self) -> Option<Self> {
+        let experiment = self.experiment.init.as_deref()?.clone();
+        Some(Self { split: *experiment.splits.first()?, seed: self.seed, experiment })
+    }
 }
 
 /// A result, and whether it was there before.
@@ -96,20 +106,12 @@ pub struct Done {
     pub found: bool,
 }
 
-/// A model that is ready to be fitted.
-struct Model {
-    learner: Box<dyn Learner>,
-    /// The weights that it begins with, if any.
-    weights: Option<Arc<Pretrained>>,
-    /// What a reader should know before the figures.
-    remarks: Vec<String>,
-}
-
 /// What a job gives, before it is stored.
 struct Output {
     labels: Vec<String>,
     data: DataDescription,
     remarks: Vec<String>,
+    chain: Vec<ChainLink>,
     scores: Vec<Row>,
     cross_validated: Vec<Row>,
     folds: Vec<FoldResult>,
@@ -117,8 +119,8 @@ struct Output {
 
 impl Output {
     fn new(labels: &[String], data: DataDescription, remarks: Vec<String>) -> Self {
-        let (scores, cross_validated, folds) = Default::default();
-        Self { labels: labels.to_vec(), data, remarks, scores, cross_validated, folds }
+        let (chain, scores, cross_validated, folds) = Default::default();
+        Self { labels: labels.to_vec(), data, remarks, chain, scores, cross_validated, folds }
     }
 }
 
@@ -126,7 +128,8 @@ impl Runner {
     /// Nothing is opened yet.
     #[must_use]
     pub fn new(context: RunContext) -> Self {
-        Self { context, datasets: BTreeMap::new(), weights: BTreeMap::new() }
+        let networks = Networks::new(&context.cache);
+        Self { context, datasets: BTreeMap::new(), weights: BTreeMap::new(), networks }
     }
 
     /// Refuses a job that cannot be done, before others take long.
@@ -137,11 +140,22 @@ impl Runner {
         if let Some(members) = job.members() {
             return members.iter().try_for_each(|member| self.check(member));
         }
+        let init = job.init();
+        if let Some(init) = &init {
+            self.check(init)?;
+            self.networks.will_start(init);
+        }
         let mut check = || -> Result<()> {
             if let ModelConfig::Vgg19 { device, .. } = &job.experiment.model {
                 device.open()?;
             }
-            self.model(job)?;
+            if init.is_none() {
+                self.pretrained(job)?;
+            } else if !self.context.datasets.is_empty() {
+                bail!(
+                    "it starts from a network that is trained on other clips: name datasets in the files (`data.datasets`), not by --data"
+                );
+            }
             self.dataset(&job.experiment)?.folds(job)?;
             Ok(())
         };
@@ -161,7 +175,11 @@ impl Runner {
     }
 
     fn single(&mut self, job: &Job) -> Result<Done> {
-        let Model { learner, weights, remarks } = self.model(job)?;
+        // Done first. What it gives is known by its key; its network is needed only where this job was not done before.
+        let init = match job.init() {
+            Some(init) => Some((self.run(&init)?.stored.result, init)),
+            None => None,
+        };
         let open = self.dataset(&job.experiment)?;
         let (dataset, threads) = (open.data.dataset(), self.context.threads);
         let folds = open.folds(job)?;
@@ -170,7 +188,10 @@ impl Runner {
         let digest = dataset.digest_of(&used.iter().copied().collect::<Vec<_>>())?;
         let mut inputs = vec![("data", json!(digest)), ("features", json!(dataset.spec()))];
         let mut without_seed = Vec::new();
-        if let Some(weights) = weights {
+        if let Some((init, _)) = &init {
+            inputs.push(("init", json!(init.key)));
+            without_seed.push(("init", json!(init.configuration)));
+        } else if let Some(weights) = self.pretrained(job)? {
             inputs.push(("weights", json!(weights.weights().digest())));
             // They follow from the seed.
             without_seed.extend(weights.is_random().then(|| ("weights", json!(weights.description()))));
@@ -180,12 +201,22 @@ impl Runner {
             return Ok(Done { stored, found: true });
         }
         let data = DataDescription { digest, description: dataset.description().to_string(), clips: used.len() };
+        let weights = match &init {
+            Some((result, init)) => Some(self.network(init, result)?),
+            None => self.pretrained(job)?,
+        };
+        let remarks =
+            self.remarks(job, weights.as_deref(), used.iter().map(|&clip| dataset.clips()[clip].clip_id.as_str()))?;
+        let learner = self.learner(job, weights)?;
         let mut output = Output::new(&open.labels, data, remarks);
-        for (number, Fold { train, test }) in folds.iter().enumerate() {
-            let seed = job.seed;
-            let input = FitInput { data: &open.data, train, held_out: test, labels: &open.labels, seed, threads };
+        output.chain = init.map_or_else(Vec::new, |(result, _)| ChainLink::after(&result));
+        for (number, fold) in folds.iter().enumerate() {
+            let Fold { train, test } = fold;
             let fit = || -> Result<_> {
-                let fitted = learner.fit(&input)?;
+                let fitted = learner.fit(&open.input(job, fold, threads))?;
+                if number == 0 {
+                    self.networks.keep(job, &identity.key, &fitted.weights)?;
+                }
                 Ok((fitted.score(&open.data, test, threads)?.scored, fitted.cross_validated, fitted.summary))
             };
             let (scored, cross_validated, summary) =
@@ -233,7 +264,7 @@ impl Runner {
 
     fn store(&self, job: &Job, identity: Identity, output: Output) -> Result<Done> {
         let Job { experiment, split, seed } = job;
-        let Output { labels, data, mut remarks, scores, cross_validated, folds } = output;
+        let Output { labels, data, mut remarks, chain, scores, cross_validated, folds } = output;
         let scored: Vec<Scored> = scores.iter().map(|row| row.scored.clone()).collect();
         let warning = source::synthetic_warning(scored.iter().map(|clip| clip.clip_id.as_str())).map(str::to_owned);
         if let Some(warning) = warning.filter(|warning| !remarks.contains(warning)) {
@@ -252,6 +283,7 @@ impl Runner {
             segments_per_clip,
             seed: *seed,
             made_from: identity.made_from,
+            chain,
             data,
             remarks,
             evaluation: Evaluation::new(&labels, &scored, *seed),
@@ -296,42 +328,68 @@ impl Runner {
         Ok(open)
     }
 
-    fn model(&mut self, job: &Job) -> Result<Model> {
-        match &job.experiment.model {
-            ModelConfig::Vgg19 { training, weights, device } => {
-                let mut config = training.clone();
-                config.seed = job.seed;
-                let weights = self.pretrained(weights.as_deref(), &config)?;
-                let early = "The tuning was stopped early on the very clips that evaluate it, which flatters.";
-                let early = config.finetune.as_ref().map(|_| early);
-                let learner = Vgg19Learner {
-                    config,
-                    weights: Arc::clone(&weights),
-                    backend: *device,
-                    cache: Some(self.context.cache.clone()),
-                };
-                let remarks = weights.remark().into_iter().chain(early).map(str::to_owned).collect();
-                Ok(Model { learner: Box::new(learner), weights: Some(weights), remarks })
-            }
-            ModelConfig::Svm { search } => Ok(Model {
-                learner: Box::new(SvmLearner { search: search.clone() }),
-                weights: None,
-                remarks: Vec::new(),
+    /// How the model of a job is fitted; a network beginning with these weights.
+    fn learner(&self, job: &Job, weights: Option<Arc<Pretrained>>) -> Result<Box<dyn Learner>> {
+        Ok(match (&job.experiment.model, weights) {
+            (ModelConfig::Svm { search }, _) => Box::new(SvmLearner { search: search.clone() }),
+            (ModelConfig::Vgg19 { training, device, .. }, Some(weights)) => Box::new(Vgg19Learner {
+                config: TrainingConfig { seed: job.seed, ..training.clone() },
+                weights,
+                backend: *device,
+                cache: Some(self.context.cache.clone()),
             }),
-            ModelConfig::Ensemble { .. } => bail!("an ensemble is not fitted itself"),
-        }
+            (model, _) => bail!("the model `{}` is not fitted itself", model.name()),
+        })
     }
 
-    fn pretrained(&mut self, named: Option<&Path>, config: &TrainingConfig) -> Result<Arc<Pretrained>> {
-        let file = named.map(Path::to_owned).or_else(|| self.context.weights.clone());
+    /// What a reader should know of a model before the figures of these clips.
+    fn remarks<'a>(
+        &mut self,
+        job: &Job,
+        weights: Option<&Pretrained>,
+        clip_ids: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<String>> {
+        let mut remarks = Vec::new();
+        if let Some(init) = job.init() {
+            let open = self.dataset(&init.experiment)?;
+            remarks.push(format!(
+                "Starts from the network that `{}` fits on the first fold of {}: {} labels, of {}.",
+                init.experiment.name,
+                init.split,
+                open.labels.len(),
+                open.data.dataset().description(),
+            ));
+            if weights.is_some_and(|weights| weights.tuned_on_before(clip_ids) > 0) {
+                remarks.push(
+                    "Some of these clips are among those that the network it starts from was tuned on, by their ids, which flatters."
+                        .to_owned(),
+                );
+            }
+        }
+        let mut first = job.clone();
+        while let Some(init) = first.init() {
+            first = init;
+        }
+        remarks.extend(self.pretrained(&first)?.and_then(|weights| weights.remark()));
+        if matches!(&job.experiment.model, ModelConfig::Vgg19 { training, .. } if training.finetune.is_some()) {
+            remarks.push("The tuning was stopped early on the very clips that evaluate it, which flatters.".to_owned());
+        }
+        Ok(remarks)
+    }
+
+    /// The convolutions that a network begins with that starts from no other; none of another model.
+    fn pretrained(&mut self, job: &Job) -> Result<Option<Arc<Pretrained>>> {
+        let ModelConfig::Vgg19 { training, weights: named, .. } = &job.experiment.model else { return Ok(None) };
+        let config = &TrainingConfig { seed: job.seed, ..training.clone() };
+        let file = named.clone().or_else(|| self.context.weights.clone());
         let blocks = config.pooled_blocks.iter().copied().max().unwrap_or(0);
         let key = |drawn: Option<u64>| (file.clone(), blocks, drawn);
         if let Some(weights) = [None, Some(config.seed)].into_iter().find_map(|drawn| self.weights.get(&key(drawn))) {
-            return Ok(Arc::clone(weights));
+            return Ok(Some(Arc::clone(weights)));
         }
         let weights = Arc::new(Pretrained::choose(file.as_deref(), config, Path::new("artifacts"))?);
         self.weights.insert(key(weights.is_random().then_some(config.seed)), Arc::clone(&weights));
-        Ok(weights)
+        Ok(Some(weights))
     }
 }
 
@@ -341,6 +399,11 @@ impl OpenDataset {
         let folds = self.data.dataset().folds(*split, &experiment.data.parts, *seed)?;
         dataset::check_folds(self.data.dataset(), &self.labels, *split, &folds)?;
         Ok(folds)
+    }
+
+    /// What is fitted on in a fold of a job.
+    fn input<'a>(&'a self, job: &Job, Fold { train, test }: &'a Fold, threads: usize) -> FitInput<'a> {
+        FitInput { data: &self.data, train, held_out: test, labels: &self.labels, seed: job.seed, threads }
     }
 }
 

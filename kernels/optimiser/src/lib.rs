@@ -8,9 +8,9 @@
 //!
 //! // Two rows of two numbers, of two classes; no dropout, so the generator is never asked.
 //! let (rows, targets) = ([1.0, 0.0, 0.0, 1.0], [1.0, 0.0, 0.0, 1.0]);
-//! let regression = Regression::new(&rows, &targets, [2, 2], 0.0);
-//! let gradient = regression.gradient(&[0.0; 4], &[0.0; 2], || 0);
-//! assert_eq!(gradient.weight, [-0.25, 0.25, 0.25, -0.25]);
+//! let mut gradient = Regression::new(2, [2, 2], 0.0).gradient_at(&[0.0; 4], &[0.0; 2]);
+//! gradient.add(&rows, &targets, || 0);
+//! assert_eq!(gradient.finish().weight, [-0.25, 0.25, 0.25, -0.25]);
 //! ```
 
 mod adamw;
@@ -20,4 +20,4 @@ mod regression;
 mod testing;
 
 pub use adamw::AdamW;
-pub use regression::{Gradient, Regression, dropped_out};
+pub use regression::{Gradient, GradientSum, ROWS, Regression, dropped_out};

@@ -10,15 +10,12 @@ use simd::{
 };
 
 /// Rows that are worked on at once.
-const ROWS: usize = 8;
+pub const ROWS: usize = 8;
 
-/// A linear classifier's mean cross-entropy over `n` rows of `dim` numbers.
-#[derive(Debug)]
-pub struct Regression<'a> {
-    /// Row-major `[n, dim]`.
-    x: &'a [f32],
-    /// Row-major `[n, n_classes]`.
-    targets: &'a [f32],
+/// A linear classifier's mean cross-entropy over rows of numbers, of each of which a share is dropped.
+#[derive(Clone, Copy, Debug)]
+pub struct Regression {
+    n: usize,
     dim: usize,
     n_classes: usize,
     dropout: f64,
@@ -33,24 +30,25 @@ pub struct Gradient {
     pub bias: Vec<f32>,
 }
 
-impl<'a> Regression<'a> {
-    /// Of rows `x` `[n, dim]`, row-major, and targets `[n, n_classes]`.
-    ///
-    /// # Panics
-    /// When the shapes do not fit together.
-    pub fn new(x: &'a [f32], targets: &'a [f32], [dim, n_classes]: [usize; 2], dropout: f64) -> Self {
-        let n = targets.len() / n_classes;
-        assert!(targets.len() == n * n_classes && x.len() == n * dim, "rows and targets do not fit together");
-        Self { x, targets, dim, n_classes, dropout }
+/// A [`Gradient`] on its way over the rows, of which a block at a time need be in memory.
+#[derive(Debug)]
+pub struct GradientSum {
+    of: Regression,
+    /// `[lanes of classes][dim]`.
+    weight: Vec<Lane>,
+    bias: Vec<f32>,
+    sums: Vec<Lane>,
+    bias_sums: Vec<f32>,
+}
+
+impl Regression {
+    /// Over `n` rows of `dim` numbers, with a `dropout` of 0 to below 1.
+    pub fn new(n: usize, [dim, n_classes]: [usize; 2], dropout: f64) -> Self {
+        Self { n, dim, n_classes, dropout }
     }
 
-    /// Dimensions of a row, and classes.
-    pub fn shape(&self) -> [usize; 2] {
-        [self.dim, self.n_classes]
-    }
-
-    /// The gradient at a weight `[dim, n_classes]` and a bias `[n_classes]`, with a dropout that is drawn from `next_u64`, which gives 64 random bits.
-    pub fn gradient(&self, weight: &[f32], bias: &[f32], next_u64: impl FnMut() -> u64) -> Gradient {
+    /// The gradient at a weight `[dim, n_classes]` and a bias `[n_classes]`, of no row yet.
+    pub fn gradient_at(&self, weight: &[f32], bias: &[f32]) -> GradientSum {
         let Self { dim, n_classes, .. } = *self;
         let lanes = n_classes.div_ceil(LANE);
         let mut in_lanes = vec![Lane::default(); lanes * dim];
@@ -59,16 +57,32 @@ impl<'a> Regression<'a> {
                 in_lanes[class / LANE * dim + i].0[class % LANE] = value;
             }
         }
-        let mut sums = vec![Lane::default(); lanes * dim];
-        let mut bias_sums = vec![0.0; n_classes];
-        simd::dispatch(Pass {
-            of: self,
-            weight: &in_lanes,
-            bias,
-            next_u64,
-            sums: &mut sums,
-            bias_sums: &mut bias_sums,
-        });
+        GradientSum {
+            of: *self,
+            weight: in_lanes,
+            bias: bias.to_vec(),
+            sums: vec![Lane::default(); lanes * dim],
+            bias_sums: vec![0.0; n_classes],
+        }
+    }
+}
+
+impl GradientSum {
+    /// Adds the next rows `x` `[rows, dim]`, row-major, with their targets `[rows, n_classes]`. What is dropped is drawn from `next_u64`,
+    /// which gives 64 random bits. Where every block but the last has a multiple of [`ROWS`] rows, the blocks change no bit.
+    ///
+    /// # Panics
+    /// When the shapes do not fit together.
+    pub fn add(&mut self, x: &[f32], targets: &[f32], next_u64: impl FnMut() -> u64) {
+        let Regression { dim, n_classes, .. } = self.of;
+        let n = targets.len() / n_classes;
+        assert!(targets.len() == n * n_classes && x.len() == n * dim, "rows and targets do not fit together");
+        simd::dispatch(Pass { to: self, x, targets, next_u64 });
+    }
+
+    /// The gradient, once all rows were added.
+    pub fn finish(self) -> Gradient {
+        let Self { of: Regression { dim, n_classes, .. }, sums, bias_sums, .. } = self;
         let at = |i: usize, class: usize| sums[class / LANE * dim + i].0[class % LANE];
         Gradient {
             weight: (0..dim).flat_map(|i| (0..n_classes).map(move |class| at(i, class))).collect(),
@@ -77,25 +91,22 @@ impl<'a> Regression<'a> {
     }
 }
 
-/// Goes over all rows once.
-struct Pass<'a, 'b, R> {
-    of: &'b Regression<'a>,
-    /// `[lanes of classes][dim]`.
-    weight: &'b [Lane],
-    bias: &'b [f32],
+/// Goes over some rows once.
+struct Pass<'a, R> {
+    to: &'a mut GradientSum,
+    x: &'a [f32],
+    targets: &'a [f32],
     next_u64: R,
-    sums: &'b mut [Lane],
-    bias_sums: &'b mut [f32],
 }
 
-impl<R: FnMut() -> u64> WithSimd for Pass<'_, '_, R> {
+impl<R: FnMut() -> u64> WithSimd for Pass<'_, R> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { of, weight, bias, mut next_u64, sums, bias_sums } = self;
-        let &Regression { x, targets, dim, n_classes, dropout } = of;
-        let share = 1.0 / (targets.len() / n_classes) as f32;
+        let Self { to: GradientSum { of, weight, bias, sums, bias_sums }, x, targets, mut next_u64 } = self;
+        let Regression { n, dim, n_classes, dropout } = *of;
+        let share = 1.0 / n as f32;
         // Rows beyond the last are zeros, and have no part in the gradient.
         let mut seen = vec![0.0; ROWS * dim];
         let mut logits = vec![0.0; n_classes];
@@ -221,6 +232,34 @@ mod tests {
         (0..n).map(|_| rng.normal() as f32).collect()
     }
 
+    /// Of rows and targets that come in blocks of so many rows.
+    fn gradient(
+        regression: Regression,
+        [weight, bias]: [&[f32]; 2],
+        [x, targets]: [&[f32]; 2],
+        rows: usize,
+        mut next_u64: impl FnMut() -> u64,
+    ) -> Gradient {
+        let mut sum = regression.gradient_at(weight, bias);
+        for (x, targets) in x.chunks(rows * regression.dim).zip(targets.chunks(rows * regression.n_classes)) {
+            sum.add(x, targets, &mut next_u64);
+        }
+        sum.finish()
+    }
+
+    #[test]
+    fn rows_in_blocks_give_the_bits_of_all_at_once() {
+        let (x, weight, bias) = (noise(43 * 21, 1), noise(21 * 17, 2), noise(17, 3));
+        let targets: Vec<f32> = (0..43 * 17).map(|i| if i % 17 == i / 17 % 17 { 1.0 } else { 0.0 }).collect();
+        let of = |rows| gradient(Regression::new(43, [21, 17], 0.4), [&weight, &bias], [&x, &targets], rows, rng(6));
+        let whole = of(43);
+        assert!(whole.weight.iter().any(|&value| value != 0.0));
+        for rows in [ROWS, 3 * ROWS] {
+            let blocks = of(rows);
+            assert_eq!((blocks.weight, blocks.bias), (whole.weight.clone(), whole.bias.clone()), "{rows}");
+        }
+    }
+
     #[test]
     fn the_gradient_is_that_of_automatic_differentiation() {
         let device = Device::flex();
@@ -235,7 +274,7 @@ mod tests {
                 Tensor::<2>::from_inner(Tensor::from_data(TensorData::new(values.to_vec(), shape), &device))
             };
             // What is dropped is drawn from one seed on both sides.
-            let ours = Regression::new(&x, &targets, [dim, n_classes], 0.3).gradient(&weight, &bias, rng(7));
+            let ours = gradient(Regression::new(n, [dim, n_classes], 0.3), [&weight, &bias], [&x, &targets], n, rng(7));
             let mut rng = rng(7);
             let seen: Vec<f32> = x.chunks(ROWS * dim).flat_map(|rows| dropped_out(rows, 0.3, &mut rng)).collect();
             let (w, b) =
@@ -272,7 +311,7 @@ mod tests {
         let targets = [1.0, 0.0].repeat(100);
         let at = |level: simd::Level| {
             simd::with_level(level, || {
-                Regression::new(&x, &targets, [30, 10], 0.5).gradient(&weight, &bias, rng(4)).weight
+                gradient(Regression::new(20, [30, 10], 0.5), [&weight, &bias], [&x, &targets], 20, rng(4)).weight
             })
         };
         let fused: Vec<_> =

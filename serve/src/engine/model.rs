@@ -9,6 +9,7 @@ use models::{
     vgg19::Backend,
 };
 use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::{
@@ -66,6 +67,26 @@ pub struct Provenance {
     /// What a reader must know before any answer: that the model was trained on synthetic audio.
     #[serde(default)]
     pub warning: Option<String>,
+    /// The network that its training started from; only of a network that was transferred to other labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub initialised_from: Option<InitialisedFrom>,
+}
+
+/// A network that the training of another started from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct InitialisedFrom {
+    /// Its name, if its training was given one.
+    #[serde(default)]
+    #[schema(example = "fma")]
+    pub name: Option<String>,
+    /// 12 hexadecimal digits that name the content of its artifact.
+    #[schema(example = "0123456789ab")]
+    pub version: String,
+    /// How many labels it had.
+    pub labels: usize,
+    /// What it was trained on.
+    pub trained_on: TrainedOn,
 }
 
 /// The clips that a model was trained on.
@@ -108,7 +129,38 @@ impl Provenance {
             trained_on: Some(TrainedOn { description: cut(&data.description), clips: data.clips, synthetic }),
             evaluated,
             warning: synthetic.then(|| SYNTHETIC_WARNING.to_owned()),
+            initialised_from: InitialisedFrom::of(&manifest.training["init"]),
         }
+    }
+}
+
+impl InitialisedFrom {
+    /// What an artifact says of the network that its training started from; `None` where it says nothing that is understood.
+    fn of(init: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(cut);
+        let data = &init["data"];
+        Some(Self {
+            name: text(&init["name"]),
+            version: text(&init["version"])?,
+            labels: init["labels"].as_array()?.len(),
+            trained_on: TrainedOn {
+                description: text(&data["description"])?,
+                clips: usize::try_from(data["clips"].as_u64()?).ok()?,
+                synthetic: init["synthetic"].as_bool()?,
+            },
+        })
+    }
+}
+
+impl fmt::Display for InitialisedFrom {
+    /// In words, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, version, labels, trained_on: TrainedOn { description, clips, synthetic } } = self;
+        if let Some(name) = name {
+            write!(f, "{name} ")?;
+        }
+        let synthetic = if *synthetic { "synthetic " } else { "" };
+        write!(f, "{version}: {labels} labels, trained on {clips} {synthetic}clips ({description})")
     }
 }
 
@@ -118,6 +170,9 @@ impl fmt::Display for Provenance {
         match &self.trained_on {
             Some(TrainedOn { description, clips, .. }) => write!(f, "trained on {clips} clips ({description})")?,
             None => write!(f, "trained on unknown clips")?,
+        }
+        if let Some(network) = &self.initialised_from {
+            write!(f, ", initialised from {network}")?;
         }
         match &self.evaluated {
             Some(Evaluated { split, accuracy, ci95, n }) => {
@@ -262,6 +317,10 @@ pub struct ModelParameters {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     warning: Option<String>,
+    /// The network that its training started from, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    initialised_from: Option<String>,
 }
 
 impl ModelParameters {
@@ -286,6 +345,7 @@ impl ModelParameters {
             accuracy_ci95_low: ci95.map(|[low, _]| low),
             accuracy_ci95_high: ci95.map(|[_, high]| high),
             warning: info.provenance.warning.clone(),
+            initialised_from: info.provenance.initialised_from.as_ref().map(ToString::to_string),
         }
     }
 }
@@ -376,7 +436,7 @@ mod tests {
         WindowPrediction,
         artifact::{DataDescription, FormatVersion, SplitMetrics},
     };
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -432,6 +492,27 @@ mod tests {
         assert_eq!(serde_json::to_value(&real).expect("JSON"), expected);
         let words = "trained on 7 clips (seven clips), accuracy 0.713 (0.600 to 0.800) on artist-kfold:5, 70 clips";
         assert_eq!(real.to_string(), words);
+
+        let init = json!({
+            "name": "fma", "version": "0123456789ab", "weights": "…", "labels": ["a", "b", "c"], "synthetic": true, "tuned": true,
+            "data": {"digest": "…", "description": "many clips", "clips": 90},
+        });
+        let transferred = Provenance::of(&manifest(json!({"warning": null, "init": init}), vec![], "seven clips"));
+        let trained_on = json!({"description": "many clips", "clips": 90, "synthetic": true});
+        assert_eq!(
+            serde_json::to_value(&transferred).expect("JSON")["initialised_from"],
+            json!({"name": "fma", "version": "0123456789ab", "labels": 3, "trained_on": trained_on}),
+        );
+        let words =
+            "initialised from fma 0123456789ab: 3 labels, trained on 90 synthetic clips (many clips), not evaluated";
+        assert!(transferred.to_string().ends_with(words), "{transferred}");
+        for (field, wrong) in
+            [("version", json!(7)), ("labels", json!(3)), ("data", json!([])), ("synthetic", json!("no"))]
+        {
+            let mut init = init.clone();
+            init[field] = wrong;
+            assert_eq!(Provenance::of(&manifest(json!({"init": init}), vec![], "")).initialised_from, None, "{field}");
+        }
 
         let synthetic = Provenance::of(&manifest(json!({"warning": "Synthetic music: …"}), vec![], "clips"));
         assert_eq!(synthetic.warning.as_deref(), Some(SYNTHETIC_WARNING));

@@ -135,6 +135,11 @@ pub struct Vgg19Args {
     /// learnt on photographs and not tuned since, such as the one that comes with Tonearm; else random ones.
     #[arg(long, value_name = "FILE", env = "TONEARM_WEIGHTS")]
     pub weights: Option<PathBuf>,
+    /// A trained network to start from: the name of a model in --artifacts, or the folder of an artifact. Its convolutions, normalisations,
+    /// statistics and the standardisation of its input are kept; the head is new, for the labels of this dataset. It must take the
+    /// features of --spec.
+    #[arg(long, value_name = "ARTIFACT")]
+    pub init: Option<PathBuf>,
     /// What is trained.
     #[arg(long, value_enum, default_value_t)]
     pub regime: Regime,
@@ -165,6 +170,7 @@ impl Vgg19Args {
             fit,
             name: Vgg19Classifier::NAME.to_owned(),
             weights: std::env::var_os("TONEARM_WEIGHTS").map(PathBuf::from),
+            init: None,
             regime: Regime::Frozen,
             config: None,
             epochs: None,

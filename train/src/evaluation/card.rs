@@ -17,6 +17,7 @@ use crate::{
         ranking::{self, Confusion, EXTREMES, Ranked},
     },
     source,
+    training::{InitProvenance, transfer},
 };
 
 /// Confusions that the limits name.
@@ -144,14 +145,25 @@ fn what_it_is(manifest: &Manifest, TrainingSet { kind, .. }: &TrainingSet) -> St
             _ => "as two images, one of them with cepstral mean normalisation (CMN: each band minus its mean)",
         };
         let tuned = !config["finetune"].is_null();
-        let convolutions = match (training["weights"].as_str(), tuned) {
-            (Some("random"), _) => "random",
-            (_, true) => "pretrained on ImageNet, the last of them fine-tuned on the training set",
-            (_, false) => "pretrained on ImageNet",
+        let init = InitProvenance::of_artifact(training);
+        let tuned_before = init.as_ref().is_some_and(|init| init.tuned);
+        let convolutions = match (training["weights"].as_str(), tuned, tuned_before) {
+            (Some("random"), _, false) => "random",
+            (Some("random"), false, true) => "random, the last of them fine-tuned on other clips",
+            (Some("random"), true, true) => {
+                "random, the last of them fine-tuned on other clips and then on the training set"
+            }
+            (_, true, false) => "pretrained on ImageNet, the last of them fine-tuned on the training set",
+            (_, true, true) => {
+                "pretrained on ImageNet, the last of them fine-tuned on other clips and then on the training set"
+            }
+            (_, false, true) => "pretrained on ImageNet, the last of them fine-tuned on other clips",
+            (_, false, false) => "pretrained on ImageNet",
         };
+        let start = init.map_or_else(String::new, |init| started_from(&init));
         format!(
             "The convolutions of VGG19 up to block {blocks}, {convolutions}, over the log-mel {input}; a linear head on statistics of \
-             their channels."
+             their channels.{start}"
         )
     };
     let mel = &spec.mel;
@@ -162,6 +174,27 @@ fn what_it_is(manifest: &Manifest, TrainingSet { kind, .. }: &TrainingSet) -> St
         mel.n_mels,
         labels(manifest, kind),
         spec.seconds(spec.segmentation.window.frames),
+    )
+}
+
+/// From which network a training started, as sentences that follow others.
+fn started_from(init: &InitProvenance) -> String {
+    let InitProvenance { labels, data, synthetic, init: before, .. } = init;
+    let mut names: Vec<&str> = labels.iter().map(AsRef::as_ref).collect();
+    let n = names.len();
+    names.truncate(NAMED);
+    let named = names.into_iter().map(plain).collect::<Vec<_>>().join(", ");
+    let more = if n > NAMED { format!(" and {} more", n - NAMED) } else { String::new() };
+    let synthetic = if *synthetic { " synthetic" } else { "" };
+    let before = before.as_ref().map_or_else(String::new, |before| {
+        format!(" That one started from {} (`training.init.init` in `artifact.json`).", plain(&before.called()))
+    });
+    format!(
+        " It started from the network {}, of {n} labels ({named}{more}), fitted on {}{synthetic} clips of {}: the convolutions, the \
+         normalisation and the standardisation of the input were kept, the head is new.{before}",
+        plain(&init.called()),
+        data.clips,
+        plain(&data.description),
     )
 }
 
@@ -332,7 +365,11 @@ fn how_it_was_made(card: &mut String, artifact: &Artifact) -> Result<()> {
         (network_config(training), "config")
     };
     let refit = if training["refit"] == true { " --refit" } else { "" };
-    let weights = if is_svm(manifest) { "" } else { " --weights WEIGHTS" };
+    let weights = match training.get(transfer::FIELD) {
+        _ if is_svm(manifest) => "",
+        Some(_) => " --init INIT",
+        None => " --weights WEIGHTS",
+    };
     let _ = writeln!(
         card,
         "\n```sh\ncargo run --release -p train -- {} --data DATASET{weights} --{flag} {flag}.json --spec spec.json --held-out {}{refit} --seed {}\n```\n\n\

@@ -16,6 +16,7 @@ use super::{
     dataset::{TrainingData, threads_of},
     pretrained::Pretrained,
     svm::{self, Hyperparameters, Search, TrainingSet},
+    transfer,
     vgg19::{self, Embedder, Epoch, FitContext, FittedVgg19, Heads, PreparedDataset, TrainingConfig},
 };
 use crate::{
@@ -178,7 +179,7 @@ impl Learner for SvmLearner {
 pub struct Vgg19Learner {
     /// Every choice, but for the seed, which is that of the input.
     pub config: TrainingConfig,
-    /// The convolutions to begin with.
+    /// What it begins with.
     pub weights: Arc<Pretrained>,
     /// What computes.
     pub backend: Backend,
@@ -197,18 +198,21 @@ impl Learner for Vgg19Learner {
         let weights = self.weights.weights();
         let dataset = data.dataset();
         let spec = dataset.spec();
+        self.weights.check(&config, spec)?;
         let training = PreparedDataset::new(dataset, train, labels, data.extractor())?;
         let stopping = PreparedDataset::new(dataset, held_out, labels, data.extractor())?;
         let device = self.backend.open()?;
-        let identity = json!([
-            config,
-            weights.digest(),
-            spec.fingerprint(),
-            dataset.digest_of(train)?,
-            dataset.digest_of(held_out)?,
-            self.backend.name(),
-        ]);
-        let run = Fingerprint::of(identity.to_string().as_bytes()).to_string();
+        let init = self.weights.initial().map(|initial| &initial.provenance);
+        let mut identity = vec![
+            json!(config),
+            json!(weights.digest()),
+            json!(spec.fingerprint()),
+            json!(dataset.digest_of(train)?),
+            json!(dataset.digest_of(held_out)?),
+            json!(self.backend.name()),
+        ];
+        identity.extend(init.map(|init| json!(init.identity())));
+        let run = Fingerprint::of(json!(identity).to_string().as_bytes()).to_string();
         let cache = self.cache.as_deref();
         let context = FitContext {
             backend: self.backend,
@@ -217,7 +221,7 @@ impl Learner for Vgg19Learner {
             checkpoints: cache.map(|folder| folder.join("tuning").join(run.get(..16).unwrap_or(&run))),
         };
         let fitted = threads_of(threads)?
-            .install(|| vgg19::fit(&training, &stopping, labels.len(), spec, weights, &config, &context))?;
+            .install(|| vgg19::fit(&training, &stopping, labels.len(), spec, &self.weights, &config, &context))?;
         let FittedVgg19 { parts, report, cross_validated, heads, embedder } = fitted;
         let identity = unversioned(self.name(), spec);
         let extractor = Extractor::new(spec.clone())?;
@@ -226,6 +230,20 @@ impl Learner for Vgg19Learner {
             "Temperature {:.3}, fitted by cross-validation: log-loss {:.3} without it, {:.3} with it.",
             calibration.temperature, calibration.log_loss_before, calibration.log_loss
         );
+        let mut said = json!({ "weights": self.weights.description(), "fit": report });
+        let mut remarks: Vec<String> = self.weights.remark().into_iter().chain([temperature]).collect();
+        if let Some(init) = init {
+            let clip_ids = train.iter().chain(held_out).map(|&clip| dataset.clips()[clip].clip_id.as_str());
+            let before = self.weights.tuned_on_before(clip_ids);
+            if before > 0 {
+                remarks.push(format!(
+                    "The network that it starts from was tuned on {before} of these clips, by their ids: the figures of those that are \
+                     held out may be too high."
+                ));
+            }
+            said[transfer::FIELD] = json!(init);
+            said["tuned_on_before"] = json!(before);
+        }
         Ok(Fitted {
             classifier: Box::new(Vgg19Classifier::new(
                 identity,
@@ -235,13 +253,13 @@ impl Learner for Vgg19Learner {
                 &device,
             )?),
             weights: parts.to_tensors()?,
-            training: json!({ "weights": self.weights.description(), "fit": report }),
+            training: said,
             summary: json!({ "calibration": calibration, "epochs": report.epochs }),
             long_fields: &[],
             cross_validated: scored(input, cross_validated)?,
             cross_validated_accuracy: calibration.accuracy,
             learning: refit_head(heads, parts.temperature, threads),
-            remarks: self.weights.remark().map(str::to_owned).into_iter().chain([temperature]).collect(),
+            remarks,
             history: report.history,
             vectors: embedder.map_or(Vectors::Classifier, |embedder| Vectors::Embedder(Box::new(embedder))),
         })

@@ -1,5 +1,6 @@
 //! From a labelled dataset to a fitted classifier.
 
+pub mod cached_file;
 pub mod dataset;
 pub mod golden;
 pub mod learner;
@@ -7,6 +8,7 @@ pub mod plan;
 pub mod pretrained;
 pub mod publish;
 pub mod svm;
+pub mod transfer;
 pub mod vgg19;
 
 pub use self::{
@@ -15,4 +17,5 @@ pub use self::{
     plan::TrainingPlan,
     pretrained::Pretrained,
     publish::Published,
+    transfer::{InitProvenance, InitialNetwork},
 };

@@ -11,7 +11,7 @@ use models::{
 };
 use serde_json::{Value, json};
 
-use super::{dataset::TrainingData, learner::Fitted, plan::TrainingPlan, vgg19::Epoch};
+use super::{dataset::TrainingData, learner::Fitted, plan::TrainingPlan, transfer, vgg19::Epoch};
 use crate::{
     console::{interrupt, output},
     evaluation::{documents::Documents, metrics::Evaluation, report::Curve, scoring::ScoredClips},
@@ -53,6 +53,8 @@ pub struct Published {
     pub fingerprint: String,
     /// What a reader should know before the figures.
     pub remarks: Vec<String>,
+    /// The network that it started from, as its artifact says it; `None` where it started from none.
+    pub init: Option<Value>,
 }
 
 /// Which version is in use after a training.
@@ -181,6 +183,7 @@ pub fn publish(
         cross_validated_accuracy: fitted.cross_validated_accuracy,
         fingerprint: fingerprint.to_string(),
         remarks: fitted.remarks,
+        init: draft.training.get(transfer::FIELD).cloned(),
     })
 }
 
@@ -211,7 +214,7 @@ impl Published {
     /// The object of `train --json`.
     #[must_use]
     pub fn json(&self, data: &TrainingData, plan: &TrainingPlan) -> Value {
-        json!({
+        let mut object = json!({
             "name": self.name,
             "artifact": self.artifact.dir,
             "version": self.artifact.version,
@@ -231,7 +234,11 @@ impl Published {
             "unused": output::unused_json(data.dataset().unused()),
             "notes": data.dataset().notes(),
             "evaluation": self.evaluation,
-        })
+        });
+        if let Some(init) = &self.init {
+            object[transfer::FIELD] = init.clone();
+        }
+        object
     }
 }
 

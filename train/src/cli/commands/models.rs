@@ -80,7 +80,7 @@ fn list_all(args: &PromoteArgs) -> Result<()> {
 }
 
 /// Which models are in a folder of artifacts, for a message.
-fn known(artifacts: &Path) -> Result<String> {
+pub(super) fn known(artifacts: &Path) -> Result<String> {
     let models = artifact::models(artifacts)?;
     Ok(if models.is_empty() {
         "there is none; `train` makes one".into()

@@ -5,13 +5,13 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, Result, anyhow, bail};
 use features::{FeatureSpec, spec::PRESETS};
 use models::{
-    artifact,
+    artifact::{self, names},
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
 };
 use serde_json::json;
 
-use super::read_spec;
+use super::{models::known, read_spec};
 use crate::{
     cli::args::{FitArgs, Regime, SvmArgs, Vgg19Args},
     console::output::{self, print_json},
@@ -21,6 +21,7 @@ use crate::{
         Learner, Pretrained, Published, SvmLearner, TrainingData, TrainingPlan, Vgg19Learner,
         publish::{self, Target},
         svm::Search,
+        transfer::InitialNetwork,
         vgg19::TrainingConfig,
     },
 };
@@ -79,6 +80,7 @@ pub fn vgg19(args: &Vgg19Args) -> Result<()> {
     publish::check_name(Target { artifacts: &args.fit.artifacts, name: &args.name }, Vgg19Classifier::NAME)?;
     let spec = read_spec(&args.fit.spec)?.log_mel_alone();
     let (learner, command) = vgg19_learner(args)?;
+    learner.weights.check(&learner.config, &spec)?;
     args.device.open()?;
     let training = Training::prepare(&args.fit, &spec)?;
     let published = training.fit(&args.name, &learner, &command)?;
@@ -92,12 +94,40 @@ fn svm_command(search: &Search) -> String {
 
 /// How a network is fitted, and that part of the command that makes it again.
 fn vgg19_learner(args: &Vgg19Args) -> Result<(Vgg19Learner, String)> {
-    let config = config(args)?;
-    let weights = Pretrained::choose(args.weights.as_deref(), &config, &args.fit.artifacts)?;
-    let named = if weights.is_random() { "" } else { " --weights WEIGHTS" };
+    let start = args.init.as_deref().map(|named| start_from(named, args)).transpose()?;
+    let config = config(args, start.as_ref().and_then(Pretrained::initial))?;
+    let weights = match start {
+        Some(start) => start,
+        None => Pretrained::choose(args.weights.as_deref(), &config, &args.fit.artifacts)?,
+    };
+    let named = match weights.initial() {
+        Some(_) => " --init INIT",
+        None if weights.is_random() => "",
+        None => " --weights WEIGHTS",
+    };
     let command = format!("vgg19 --data DATASET{named} {}", flags(args, &config));
     let cache = (!args.no_cache).then(|| args.cache.clone());
     Ok((Vgg19Learner { config, weights: Arc::new(weights), backend: args.device, cache }, command))
+}
+
+/// The network of `--init`: of the model of that name, else of the artifact in that folder.
+fn start_from(named: &Path, args: &Vgg19Args) -> Result<Pretrained> {
+    if args.weights.is_some() {
+        bail!("--init starts from the convolutions of a network; leave out --weights (TONEARM_WEIGHTS)");
+    }
+    let artifacts = &args.fit.artifacts;
+    let name = named.to_str().filter(|name| names::check_model(name).is_ok());
+    let dir = match name.map(|name| artifacts.join(name)).filter(|model_dir| model_dir.is_dir()) {
+        Some(model_dir) => artifact::resolve(&model_dir, None)?,
+        None if named.exists() => artifact::resolve(named, Some(Vgg19Classifier::NAME))?,
+        None => bail!(
+            "--init {}: no model of that name is in {}, and there is no such folder; {}",
+            named.display(),
+            artifacts.display(),
+            known(artifacts)?
+        ),
+    };
+    Pretrained::of_artifact(&dir)
 }
 
 /// A dataset that is ready to be fitted on.
@@ -253,13 +283,16 @@ fn flags(args: &Vgg19Args, config: &TrainingConfig) -> String {
     how + &epochs + &device
 }
 
-/// The configuration that the arguments make.
-fn config(args: &Vgg19Args) -> Result<TrainingConfig> {
+/// The configuration that the arguments make, of the network to start from where there is one.
+fn config(args: &Vgg19Args, initial: Option<&InitialNetwork>) -> Result<TrainingConfig> {
     let seed = args.fit.seed;
     let mut config = match args.regime {
         Regime::Frozen => TrainingConfig::frozen(seed),
         Regime::Finetune => TrainingConfig::finetune(seed),
     };
+    if let Some(initial) = initial {
+        config = config.with_network_of(&initial.config);
+    }
     if let Some(path) = &args.config {
         config = TrainingConfig { seed, ..read_config(path)? };
     }

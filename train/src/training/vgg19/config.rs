@@ -5,6 +5,11 @@ use std::path::PathBuf;
 use burn::tensor::Device;
 use models::vgg19::{Backend, Channels, MAX_BAND_UPSAMPLING, Normalisation, Statistic, Vgg19Config, no_normalisation};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Fields of a [`TrainingConfig`] that say what the network is made of, and what its input is.
+const NETWORK: [&str; 6] =
+    ["normalisations", "channels", "band_upsampling", "standardisation", "pooled_blocks", "statistics"];
 
 /// Where a fit computes, and where it keeps what it need not compute twice.
 #[derive(Debug)]
@@ -58,7 +63,7 @@ pub struct TrainingConfig {
     pub channels: Channels,
     /// Rows of a plane for each band.
     pub band_upsampling: usize,
-    /// How it is standardised.
+    /// How it is standardised; where the training starts from another network, by the numbers of that one, which come from its clips.
     pub standardisation: Standardisation,
     /// Blocks whose output the head takes.
     pub pooled_blocks: Vec<usize>,
@@ -214,6 +219,28 @@ impl TrainingConfig {
         }
     }
 
+    /// The same training of the network of `other`: its inputs, their standardisation, and what its head takes.
+    #[must_use]
+    pub fn with_network_of(self, other: &Self) -> Self {
+        Self {
+            normalisations: other.normalisations.clone(),
+            channels: other.channels,
+            band_upsampling: other.band_upsampling,
+            standardisation: other.standardisation,
+            pooled_blocks: other.pooled_blocks.clone(),
+            statistics: other.statistics.clone(),
+            ..self
+        }
+    }
+
+    /// A field of the network in which it differs from `other`, with what it is here and there; `None` of the same network.
+    #[must_use]
+    pub fn other_network(&self, other: &Self) -> Option<(&'static str, Value, Value)> {
+        let [ours, theirs] = [self, other].map(|config| serde_json::to_value(config).unwrap_or_default());
+        let field = NETWORK.into_iter().find(|field| ours[field] != theirs[field])?;
+        Some((field, ours[field].clone(), theirs[field].clone()))
+    }
+
     /// `frozen` or `finetune`.
     #[must_use]
     pub fn regime(&self) -> &'static str {
@@ -222,7 +249,7 @@ impl TrainingConfig {
 
     /// The configuration that an artifact holds in its `training`.
     #[must_use]
-    pub fn of_artifact(training: &serde_json::Value) -> Option<Self> {
+    pub fn of_artifact(training: &Value) -> Option<Self> {
         let fit = training.get("fit")?;
         // Versions before called it a recipe.
         serde_json::from_value(fit.get("config").or_else(|| fit.get("recipe"))?.clone()).ok()
@@ -291,6 +318,23 @@ mod tests {
             before = before.replace(new, old);
         }
         assert_eq!(serde_json::from_str::<TrainingConfig>(&before).unwrap(), config);
+    }
+
+    #[test]
+    fn a_training_takes_the_network_of_another_and_says_what_differs() {
+        let other = TrainingConfig {
+            pooled_blocks: vec![1, 2],
+            standardisation: Standardisation::Band,
+            folds: 3,
+            ..TrainingConfig::frozen(7)
+        };
+        let config = TrainingConfig::finetune(1);
+        let (field, ours, theirs) = config.other_network(&other).unwrap();
+        assert_eq!((field, &theirs), ("standardisation", &Value::from("band")));
+        assert_eq!(ours["line"]["deviation"], 13.5);
+        let taken = config.clone().with_network_of(&other);
+        assert_eq!(taken.other_network(&other), None);
+        assert_eq!((taken.folds, taken.seed, &taken.finetune), (config.folds, 1, &config.finetune));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! [`Embedder`]: the embeddings of clips by frozen convolutions, and their cache on disk.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};
@@ -8,6 +8,7 @@ use features::{Extractor, FeatureSpec, Fingerprint, LogMel};
 use models::vgg19::{Columns, Preprocessor, Vgg19, Vgg19Config, Vgg19Parameters};
 
 use super::config::FitContext;
+use crate::training::cached_file;
 
 /// Revision of what a file holds; raise it when the embeddings of the same clip change.
 const REVISION: u32 = 3;
@@ -76,6 +77,23 @@ impl Embedder {
         Ok(embedded.segments.iter().map(|segment| chosen(&self.config, segment)).collect())
     }
 
+    /// What the head takes of each segment of a clip and, `with_windows`, of each window; else there is no window.
+    ///
+    /// # Errors
+    /// Those of [`Embedder::embed`].
+    pub fn rows(&self, log_mel: &LogMel, extractor: &Extractor, with_windows: bool) -> Result<Embedded> {
+        let embedded = self.embed(log_mel, extractor)?;
+        let chosen = |rows: &[Vec<f32>]| rows.iter().map(|row| chosen(&self.config, row)).collect();
+        let windows = if with_windows { chosen(&embedded.windows) } else { Vec::new() };
+        Ok(Embedded { segments: chosen(&embedded.segments), windows })
+    }
+
+    /// Dimensions of what the head takes.
+    #[must_use]
+    pub fn dim(&self) -> usize {
+        self.config.embedding_dim()
+    }
+
     fn compute(&self, log_mel: &LogMel, config: &Vgg19Config, extractor: &Extractor) -> Result<Embedded> {
         let rows = |tensor: Tensor<2>| -> Result<Vec<Vec<f32>>> {
             let values = values(tensor)?;
@@ -121,8 +139,7 @@ pub(super) fn everything(config: &Vgg19Config) -> Vgg19Config {
 }
 
 /// Takes from the largest embedding (every statistic of every block) what `config` asks for.
-#[must_use]
-pub fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
+fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
     let all = everything(config);
     let mut chosen = Vec::with_capacity(config.embedding_dim());
     for normalisation in largest.chunks(all.dim_per_normalisation()) {
@@ -144,8 +161,7 @@ pub fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
     chosen
 }
 
-/// A folder of embeddings. The name of a file says the network, the input and the clip; its content says its own digest, so
-/// that a file that was cut off is computed again.
+/// A folder of embeddings. The name of a file says the network, the input and the clip.
 #[derive(Debug)]
 struct Cache {
     /// `None` keeps nothing.
@@ -170,25 +186,21 @@ impl Cache {
         let mut bytes = format!("{} {} {}\n", self.key, clip.n_mels(), clip.n_frames()).into_bytes();
         bytes.extend(clip.db().iter().flat_map(|value| value.to_le_bytes()));
         let path = folder.join(Fingerprint::of(&bytes).to_string());
-        if let Some(embedded) = fs::read(&path).ok().and_then(|bytes| decode(&bytes, dim)) {
+        if let Some(embedded) = cached_file::read(&path).and_then(|bytes| decode(&bytes, dim)) {
             return Ok(embedded);
         }
         let embedded = compute()?;
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::Builder::new().prefix(".writing-").tempfile_in(folder)?;
-            file.write_all(&encode(&embedded))?;
-            file.persist(&path).map_err(|error| error.error)?;
-            Ok(())
-        };
-        write().with_context(|| {
-            format!("failed to write embeddings to {}; name another folder with --cache", folder.display())
-        })?;
+        cached_file::write(&path, &encode(&embedded)).with_context(|| cannot_write(folder))?;
         Ok(embedded)
     }
 }
 
-/// Numbers of segments and windows as `u32`, the embeddings as `f32`, then the digest of all that.
+/// What a message says of a folder for embeddings that cannot be written.
+pub(super) fn cannot_write(folder: &Path) -> String {
+    format!("failed to write embeddings to {}; name another folder with --cache", folder.display())
+}
+
+/// Numbers of segments and windows as `u32`, then the embeddings as `f32`.
 fn encode(embedded: &Embedded) -> Vec<u8> {
     let mut bytes = Vec::new();
     for n in [embedded.segments.len(), embedded.windows.len()] {
@@ -197,16 +209,10 @@ fn encode(embedded: &Embedded) -> Vec<u8> {
     for row in embedded.segments.iter().chain(&embedded.windows) {
         bytes.extend(row.iter().flat_map(|value| value.to_le_bytes()));
     }
-    let digest = Fingerprint::of(&bytes).to_string();
-    bytes.extend(digest.as_bytes());
     bytes
 }
 
 fn decode(bytes: &[u8], dim: usize) -> Option<Embedded> {
-    let (bytes, digest) = bytes.split_at_checked(bytes.len().checked_sub(64)?)?;
-    if Fingerprint::of(bytes).to_string().as_bytes() != digest {
-        return None;
-    }
     let (words, _) = bytes.as_chunks::<4>();
     let [segments, windows, values @ ..] = words else { return None };
     let (segments, windows) = (u32::from_le_bytes(*segments) as usize, u32::from_le_bytes(*windows) as usize);
@@ -220,7 +226,7 @@ fn decode(bytes: &[u8], dim: usize) -> Option<Embedded> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::cell::Cell;
+    use std::{cell::Cell, fs};
 
     #[test]
     fn a_clip_is_computed_once_and_again_when_its_file_is_damaged() {

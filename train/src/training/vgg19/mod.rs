@@ -1,7 +1,8 @@
 //! Fitting VGG19: a head on frozen embeddings, then, where the configuration says so, the last blocks with it.
 //!
-//! 1. Bands are standardised, by a line or by the clips that are fitted on ([`PreparedDataset::standardisation`]).
-//! 2. The frozen network embeds every clip ([`PreparedDataset::embed`]), and a head is fitted on the embeddings ([`fit_head`]).
+//! 1. Bands are standardised, by a line or by the clips that are fitted on ([`PreparedDataset::standardisation`]); or as the network has
+//!    it that the training starts from.
+//! 2. The frozen network embeds every clip ([`PreparedDataset::embeddings`]), and a head is fitted on the embeddings ([`fit_head`]).
 //! 3. The last blocks and the head are tuned together from there (linear probing first, then fine-tuning: Kumar et al.
 //!    2022), on random crops, with the weights averaged over the steps.
 //! 4. The same is done on folds of the clips that are fitted on; a temperature is fitted on what models of the folds
@@ -12,6 +13,7 @@ mod calibration;
 mod checkpoint;
 mod config;
 mod embedder;
+mod embeddings;
 mod finetune;
 mod head;
 mod prepared;
@@ -19,7 +21,7 @@ mod prepared;
 use anyhow::{Context as _, Result};
 use data::grouped_kfold;
 use features::FeatureSpec;
-use models::vgg19::{BackboneWeights, HeadParameters, Vgg19Parameters, softmax};
+use models::vgg19::{HeadParameters, Vgg19Parameters, softmax};
 use serde::Serialize;
 
 use self::finetune::{FinetuneInput, Tuned, logits_of, tune};
@@ -27,10 +29,12 @@ pub use self::{
     calibration::Calibration,
     checkpoint::{Epoch, HeldOutScore},
     config::{Augment, FinetuneConfig, FitContext, HeadConfig, Standardisation, TrainingConfig},
-    embedder::{Embedded, Embedder, chosen},
+    embedder::{Embedded, Embedder},
+    embeddings::{Embeddings, Rows},
     head::{Heads, fit as fit_head, logits},
     prepared::PreparedDataset,
 };
+use super::pretrained::Pretrained;
 
 /// A fitted network, and how it came about.
 #[derive(Debug)]
@@ -64,8 +68,8 @@ pub struct FitReport {
     pub history: Vec<Epoch>,
 }
 
-/// Fits a network on `training`, beginning with the convolutions `weights`. Clips that are held out only stop the tuning
-/// early.
+/// Fits a network on `training`, beginning with the convolutions of `start`, and with the standardisation of its input where it is a
+/// trained network. Clips that are held out only stop the tuning early.
 ///
 /// Works on the threads of the rayon pool that it is called in; their number changes no bit.
 ///
@@ -76,13 +80,16 @@ pub fn fit(
     held_out: &PreparedDataset<'_>,
     n_classes: usize,
     spec: &FeatureSpec,
-    weights: &BackboneWeights,
+    start: &Pretrained,
     config: &TrainingConfig,
     context: &FitContext,
 ) -> Result<FittedVgg19> {
     let FitContext { backend, device, .. } = context;
-    let network = config.network(n_classes);
-    let (mean, deviation) = training.standardisation(config.standardisation)?;
+    let (network, weights) = (config.network(n_classes), start.weights());
+    let (mean, deviation) = match start.initial() {
+        Some(initial) => (initial.mean.clone(), initial.deviation.clone()),
+        None => training.standardisation(config.standardisation)?,
+    };
     let blank = HeadParameters {
         mean: vec![0.0; network.embedding_dim()],
         scale: vec![1.0; network.embedding_dim()],
@@ -102,11 +109,11 @@ pub fn fit(
     let preprocessor = parts.preprocessor(spec);
 
     let embedder = Embedder::new(&parts, spec, context)?;
-    let embedded = training.embed(&embedder)?;
+    let embeddings = training.embeddings(&embedder, config.windows, context.embeddings.as_deref())?;
     let embedder = (config.finetune.is_none() && context.embeddings.is_some()).then_some(embedder);
     let head_of = |members: &[usize], seed: u64| -> Result<HeadParameters> {
-        let (rows, labels) = rows(&parts, &embedded, training, members, config.windows);
-        fit_head(&rows, &labels, &parts.config, &config.head, seed, device)
+        let rows = Rows::new(&embeddings, members, &training.labels);
+        fit_head(&rows, &parts.config, &config.head, seed, device)
     };
     let everyone: Vec<usize> = (0..training.len()).collect();
     let folds = grouped_kfold(&training.labels, &training.groups, config.folds, config.seed);
@@ -153,11 +160,10 @@ pub fn fit(
                 logits_of(&network, &of_fold, &training.some(test), &preprocessor, device)?
             }
             _ => {
-                let of_clip = |&member: &usize| {
-                    let segments = &embedded[member].segments;
-                    segments.iter().map(|row| logits(&head, &chosen(&parts.config, row))).collect()
+                let of_clip = |&member: &usize| -> Result<Vec<Vec<f32>>> {
+                    Ok(embeddings.segments(member)?.iter().map(|row| logits(&head, row)).collect())
                 };
-                test.iter().map(of_clip).collect()
+                test.iter().map(of_clip).collect::<Result<_>>()?
             }
         };
         for (&member, logits) in test.iter().zip(given) {
@@ -187,11 +193,10 @@ pub fn fit(
     if let Some(folder) = context.checkpoints.as_ref().filter(|folder| folder.is_dir()) {
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {}", folder.display()))?;
     }
-    let heads = config.finetune.is_none().then(|| {
-        let of_clip = |member: usize| rows(&parts, &embedded, training, &[member], config.windows).0;
-        let embeddings = (0..training.len()).map(of_clip).collect();
-        Heads::new(embeddings, training.labels.clone(), &parts.config, &config.head, config.seed, device)
-    });
+    let heads = config
+        .finetune
+        .is_none()
+        .then(|| Heads::new(embeddings, training.labels.clone(), &parts.config, &config.head, config.seed, device));
     let report = FitReport {
         config: config.clone(),
         began_with: weights.digest().to_owned(),
@@ -206,24 +211,4 @@ pub fn fit(
 /// Convolutions are written, and used from here on, with the precision of 16-bit floats: half the size.
 fn rounded(parts: Vgg19Parameters) -> Vgg19Parameters {
     Vgg19Parameters { weights: parts.weights.rounded(), ..parts }
-}
-
-/// The embeddings that a head is fitted on, and their classes.
-fn rows(
-    parts: &Vgg19Parameters,
-    embedded: &[Embedded],
-    training: &PreparedDataset<'_>,
-    members: &[usize],
-    windows: bool,
-) -> (Vec<Vec<f32>>, Vec<usize>) {
-    let mut rows = Vec::new();
-    let mut labels = Vec::new();
-    for &member in members {
-        let Embedded { segments, windows: shorter } = &embedded[member];
-        for row in segments.iter().chain(shorter.iter().filter(|_| windows)) {
-            rows.push(chosen(&parts.config, row));
-            labels.push(training.labels[member]);
-        }
-    }
-    (rows, labels)
 }

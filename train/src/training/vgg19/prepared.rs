@@ -1,6 +1,9 @@
 //! [`PreparedDataset`]: the clips of a training as the network takes them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use anyhow::{Context as _, Result};
 use data::{LabelledDataset, labels::LabelSet};
@@ -12,8 +15,12 @@ use rayon::prelude::*;
 use super::{
     config::Standardisation,
     embedder::{Embedded, Embedder},
+    embeddings::Embeddings,
 };
 use crate::console::progress::Stage;
+
+/// Clips whose embeddings are in memory while they are computed; threads wait for the last of so many.
+const EMBEDDED_AT_ONCE: usize = 512;
 
 /// Clips of a dataset with their labels; log-mels are read as they are needed.
 pub struct PreparedDataset<'a> {
@@ -129,18 +136,25 @@ impl<'a> PreparedDataset<'a> {
         members.par_iter().map(|&member| Ok(input.standardise(&self.log_mel(member)?))).collect()
     }
 
-    /// The embeddings of every clip by frozen convolutions.
+    /// What a head is fitted on: of every clip the embeddings of its segments and, `with_windows`, of its windows. What is too much to hold
+    /// goes to a file in `folder`, if there is one.
     ///
     /// # Errors
-    /// When a clip cannot be read.
-    pub fn embed(&self, embedder: &Embedder) -> Result<Vec<Embedded>> {
+    /// When a clip cannot be read, or the file cannot be written.
+    pub fn embeddings(&self, embedder: &Embedder, with_windows: bool, folder: Option<&Path>) -> Result<Embeddings> {
         let stage = Stage::new("embedding clips");
         let done = AtomicUsize::new(0);
-        let one = |member: usize| -> Result<Embedded> {
-            let embedded = embedder.embed(&self.log_mel(member)?, self.extractor)?;
+        let one = |&member: &usize| -> Result<Embedded> {
+            let embedded = embedder.rows(&self.log_mel(member)?, self.extractor, with_windows)?;
             stage.at(done.fetch_add(1, Ordering::Relaxed) + 1, self.len());
             Ok(embedded)
         };
-        (0..self.len()).into_par_iter().map(one).collect()
+        let mut embeddings = Embeddings::new(embedder.dim(), folder);
+        for members in (0..self.len()).collect::<Vec<_>>().chunks(EMBEDDED_AT_ONCE) {
+            for Embedded { segments, windows } in members.par_iter().map(one).collect::<Result<Vec<_>>>()? {
+                embeddings.push(&segments, &windows)?;
+            }
+        }
+        Ok(embeddings)
     }
 }
