@@ -20,7 +20,10 @@ use symphonia::core::{
     units::{Duration, Timestamp},
 };
 
-use super::pcm::{Encoding, Endian};
+use super::{
+    opus::OpusDecoder,
+    pcm::{Encoding, Endian},
+};
 use crate::{Error, Result};
 
 /// Every decoder of packets that there is.
@@ -28,6 +31,7 @@ fn codecs() -> &'static CodecRegistry {
     static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
         let mut registry = CodecRegistry::new();
         symphonia::default::register_enabled_codecs(&mut registry);
+        registry.register_audio_decoder::<OpusDecoder>();
         registry
     });
     &CODECS

@@ -7,6 +7,7 @@
 
 mod codecs;
 mod containers;
+mod opus;
 mod pcm;
 mod pipeline;
 mod sink;
