@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use features::decode::Warning;
 use labels::Label;
+
+use crate::dataset::warned::sentences;
 
 /// Why a dataset could not be read, written, split or audited.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +91,12 @@ pub enum Error {
         clips: usize,
         /// What was wrong with the first.
         first: String,
+    },
+    /// A file that could be decoded although something is wrong with it, where no such file is to be used.
+    #[error("{}", sentences(warnings))]
+    Warned {
+        /// What is wrong with it.
+        warnings: Vec<Warning>,
     },
     /// A clip whose label a model does not have.
     #[error("clip {clip_id} is {label}, which was not trained on")]

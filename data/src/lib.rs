@@ -2,7 +2,7 @@
 //!
 //! A [`Dataset`] is audio, in one of the forms that people have it in, or a feature store. [`extract`] makes the second of the first,
 //! and a [`LabelledDataset`] joins several into the one list that training and evaluation read, with their [`labels`]. Every file that is not
-//! used is told, with its [`Reason`]. A [`Split`] deals clips to folds and says what leaks; [`gtzan`] knows GTZAN's 1000 clips; [`audit`]
+//! used is told, with its [`Reason`], and every one that is used although something is wrong with it ([`Warned`]). A [`Split`] deals clips to folds and says what leaks; [`gtzan`] knows GTZAN's 1000 clips; [`audit`]
 //! finds what is wrong with a dataset; [`synth`] makes one out of nothing; [`manifest`] and [`tables`] write all of that as Parquet and CSV.
 //!
 //! ```no_run
@@ -43,6 +43,7 @@ pub use dataset::{
     open::Dataset,
     relabel::{LabelOptions, Variants},
     unused::{Reason, Unused, UnusedCounts, shown},
+    warned::{Warned, WarnedCounts},
 };
 pub use error::{Error, Result};
 pub use gtzan::FaultFiltered;

@@ -20,6 +20,15 @@ export class Problem extends Error {
     this.status = status;
     this.detail = detail;
     this.retryAfter = retryAfter;
+    /** Bytes of the file that the request was about; 0 while unknown. */
+    this.size = 0;
+    /** @type {import("./models.js").Limits | null} what the server takes, as far as it says so */
+    this.limits = null;
+  }
+
+  /** The same about a file of `size` bytes, and a server with these limits. */
+  about(size, limits) {
+    return Object.assign(this, { size, limits });
   }
 }
 

@@ -1,5 +1,7 @@
 // Helpers for the document.
 
+import { current } from "./i18n.js";
+
 /** The element with that id, which the page has. */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
@@ -19,6 +21,14 @@ export function make(tag, properties = {}, ...children) {
   }
   element.append(...children.filter((child) => child !== null && child !== undefined));
   return element;
+}
+
+/** Redraws an element, unless it was drawn from the same in the same language. */
+export function redraw(element, signature, children) {
+  const text = JSON.stringify([signature, current()]);
+  if (element.dataset.signature === text) return;
+  element.dataset.signature = text;
+  element.replaceChildren(...children());
 }
 
 /** Calls `work` with the next frame, or soon where no frame comes because the page is hidden. */

@@ -18,6 +18,7 @@ const EN = {
   "drop-hint": "or drop them anywhere on this page",
   "drop-here": "Drop to classify",
   "formats": "WAV, AU, FLAC, MP3, OGG, AIFF, M4A",
+  "limits": "up to {size} and {length} each",
   "privacy": "Audio is sent only to this server and is not stored. Nothing is shared with anyone.",
   "models": "Models",
   "models-none": "At least one model stays selected.",
@@ -48,6 +49,18 @@ const EN = {
   "channels-1": "mono",
   "channels-2": "stereo",
   "channels-n": "{n} channels",
+  "warning-truncated": "The file ends too early; what is there was used",
+  "warning-damaged": "A part of the audio is damaged and was left out",
+  "warning-wrong_size": "A size in the file is wrong; the audio that is there was used",
+  "warning-trailing_data": "Other data after the audio was ignored",
+  "warning-leading_data": "Other data before the audio was ignored",
+  "warning-wrong_header": "The file’s header contradicts its audio, which was believed",
+  "warning-format_change": "The sample rate or the number of channels changes; what follows was converted",
+  "warning-antiphase": "The channels cancel each other out; the loudest one was used",
+  "warning-other": "Something is wrong with the file; the audio that is there was used",
+  "warning-at": "{warning} (at {at})",
+  "warning-lost": "{warning} ({lost} missing)",
+  "warning-at-lost": "{warning} (at {at}, {lost} missing)",
   "predictions": "Predictions",
   "agree": "Both models predict {genre}.",
   "agree-all": "All {n} models predict {genre}.",
@@ -163,12 +176,15 @@ const EN = {
   "problem-not-found": "This server does not have that route or model. Is its version the same as the page's?",
   "problem-slow-body": "The upload was too slow. Try again on a faster connection.",
   "problem-body-too-large": "The file is larger than this server accepts.",
+  "problem-larger": "The file has {size}, and this server accepts {limit}. Use a shorter part of it, or a compressed format such as MP3.",
   "problem-audio-too-long": "The track is longer than this server accepts.",
+  "problem-longer": "The track is longer than the {limit} that this server accepts. Use a part of it.",
   "problem-not-audio": "This is not audio in a supported format (WAV, AU, FLAC, MP3, OGG, AIFF, M4A).",
   "problem-unsupported-audio": "The container is supported, but not the codec inside it. Convert the file to WAV or FLAC.",
-  "problem-truncated-audio": "The file ends too early; part of it is missing.",
+  "problem-truncated-audio": "The file ends too early; too little of it is there.",
   "problem-corrupt-audio": "The file is damaged and cannot be decoded.",
   "problem-audio-too-short": "The track is too short to classify. Use a track that is a few seconds longer.",
+  "problem-silent": "The track is silent, so there is nothing to classify. Check the file, or the microphone if it was recorded.",
   "problem-internal": "Internal server error. See the server's log.",
   "problem-backend-unavailable": "The server of this model is down.",
   "problem-backend-timeout": "The server of this model did not respond in time.",
@@ -194,6 +210,7 @@ const FR = {
   "drop-hint": "ou déposez-les n’importe où sur cette page",
   "drop-here": "Déposez pour classer",
   "formats": "WAV, AU, FLAC, MP3, OGG, AIFF, M4A",
+  "limits": "jusqu’à {size} et {length} par fichier",
   "privacy": "L’audio n’est envoyé qu’à ce serveur et n’est pas conservé. Rien n’est partagé avec personne.",
   "models": "Modèles",
   "models-none": "Au moins un modèle reste sélectionné.",
@@ -224,6 +241,18 @@ const FR = {
   "channels-1": "mono",
   "channels-2": "stéréo",
   "channels-n": "{n} canaux",
+  "warning-truncated": "Le fichier s’arrête trop tôt ; ce qui s’y trouve a été utilisé",
+  "warning-damaged": "Une partie de l’audio est abîmée et a été laissée de côté",
+  "warning-wrong_size": "Une taille indiquée dans le fichier est fausse ; l’audio présent a été utilisé",
+  "warning-trailing_data": "D’autres données après l’audio ont été ignorées",
+  "warning-leading_data": "D’autres données avant l’audio ont été ignorées",
+  "warning-wrong_header": "L’en-tête du fichier contredit son audio, qui a fait foi",
+  "warning-format_change": "La fréquence d’échantillonnage ou le nombre de canaux change ; la suite a été convertie",
+  "warning-antiphase": "Les canaux s’annulent ; le plus fort a été utilisé",
+  "warning-other": "Quelque chose ne va pas dans le fichier ; l’audio présent a été utilisé",
+  "warning-at": "{warning} (à {at})",
+  "warning-lost": "{warning} (il manque {lost})",
+  "warning-at-lost": "{warning} (à {at}, il manque {lost})",
   "predictions": "Prédictions",
   "agree": "Les deux modèles prédisent : {genre}.",
   "agree-all": "Les {n} modèles prédisent : {genre}.",
@@ -339,12 +368,15 @@ const FR = {
   "problem-not-found": "Ce serveur n’a pas cette route ou ce modèle. Sa version est-elle celle de la page ?",
   "problem-slow-body": "L’envoi était trop lent. Réessayez avec une meilleure connexion.",
   "problem-body-too-large": "Le fichier est plus gros que ce que ce serveur accepte.",
+  "problem-larger": "Le fichier fait {size}, et ce serveur accepte {limit}. Utilisez un extrait plus court, ou un format compressé comme le MP3.",
   "problem-audio-too-long": "Le morceau est plus long que ce que ce serveur accepte.",
+  "problem-longer": "Le morceau dure plus que ce que ce serveur accepte ({limit}). Utilisez-en un extrait.",
   "problem-not-audio": "Ce n’est pas de l’audio dans un format pris en charge (WAV, AU, FLAC, MP3, OGG, AIFF, M4A).",
   "problem-unsupported-audio": "Le conteneur est pris en charge, mais pas son codec. Convertissez le fichier en WAV ou en FLAC.",
-  "problem-truncated-audio": "Le fichier s’arrête trop tôt ; il en manque une partie.",
+  "problem-truncated-audio": "Le fichier s’arrête trop tôt ; il n’en reste pas assez.",
   "problem-corrupt-audio": "Le fichier est abîmé et ne peut pas être décodé.",
   "problem-audio-too-short": "Le morceau est trop court pour être classé. Utilisez un morceau plus long de quelques secondes.",
+  "problem-silent": "Le morceau est silencieux : il n’y a rien à classer. Vérifiez le fichier, ou le micro s’il a été enregistré.",
   "problem-internal": "Erreur interne du serveur. Voir son journal.",
   "problem-backend-unavailable": "Le serveur de ce modèle est en panne.",
   "problem-backend-timeout": "Le serveur de ce modèle n’a pas répondu à temps.",
@@ -456,6 +488,22 @@ export const decimals = (value, count) =>
 export function clock(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+}
+
+/** The units of sizes, each 1024 times the one before. */
+const BYTES = { en: ["bytes", "KiB", "MiB", "GiB"], fr: ["octets", "Kio", "Mio", "Gio"] };
+
+/** A size such as “64 MiB”, rounded up, so that one above a limit does not look like the limit. */
+export function bytes(size) {
+  const units = BYTES[language];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, size)) / 10));
+  return `${number(Math.ceil((100 * size) / 1024 ** power) / 100, 2)}\u00a0${units[power]}`;
+}
+
+/** A length such as “15 minutes”, or of less than a minute “20 seconds”. */
+export function duration(seconds) {
+  const [value, unit] = seconds < 60 ? [seconds, "second"] : [seconds / 60, "minute"];
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long", maximumFractionDigits: 1 }).format(value);
 }
 
 /** Seconds with their unit, such as “12.5 s” or “12,5 s”, on one line. */

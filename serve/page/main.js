@@ -2,8 +2,9 @@
 
 import { useKey } from "./api.js";
 import { Analysis } from "./analysis.js";
+import { drawAudio } from "./audio.js";
 import { announce, byId, coalesced, make } from "./dom.js";
-import { clock, current, cut, genre, has, languages, modelName, number, t, translate, use } from "./i18n.js";
+import { current, cut, genre, languages, modelName, t, translate, use } from "./i18n.js";
 import { predicted } from "./labels.js";
 import { drawModels, setUpModels } from "./model-view.js";
 import { watch } from "./models.js";
@@ -50,7 +51,7 @@ const drawTrack = coalesced(() => {
   drawPlayer();
   if (!track) return print("", "");
   byId("track-title").textContent = track.name;
-  byId("track-about").textContent = track.audio ? about(track.audio) : "";
+  drawAudio(track);
   if (shared) {
     drawProblem(track, shared);
   }
@@ -66,16 +67,6 @@ function drawProblem(track, problem) {
   const canChange = problem.status === 0 || problem.status === 401 || problem.status >= 500;
   byId("track-problem").replaceChildren(
     make("h2", {}, t("problem-title", { name: track.name })), explain(problem), ...(canChange ? [make("p", {}, retryButton(track))] : []));
-}
-
-function about({ container, sample_rate: rate, channels, seconds }) {
-  const key = has(`channels-${channels}`) ? `channels-${channels}` : "channels-n";
-  return t("audio-about", {
-    container: container.toUpperCase(),
-    rate: number(rate / 1000, 2),
-    channels: t(key, { n: channels }),
-    length: clock(seconds),
-  });
 }
 
 function drawPlayer() {

@@ -1,7 +1,7 @@
 // The models of the server on the page: their status, the choice among them, and what has to be known of them.
 
-import { announce, byId, make } from "./dom.js";
-import { current, has, listed, modelName, t } from "./i18n.js";
+import { announce, byId, make, redraw } from "./dom.js";
+import { bytes, duration, has, listed, modelName, t } from "./i18n.js";
 import { watch } from "./models.js";
 import { tracks } from "./tracks.js";
 
@@ -9,14 +9,6 @@ import { tracks } from "./tracks.js";
 const IN_HEADER = 4;
 
 const names = () => watch.models.map(({ name }) => name);
-
-/** Redraws an element, unless it was drawn from the same. */
-function redraw(element, signature, children) {
-  const text = JSON.stringify([signature, current()]);
-  if (element.dataset.signature === text) return;
-  element.dataset.signature = text;
-  element.replaceChildren(...children());
-}
 
 function drawStatus() {
   const all = names();
@@ -81,8 +73,16 @@ function drawSynthetic() {
     synthetic.length === 0 ? [] : [make("p", {}, t(synthetic.length === 1 ? "synthetic-1" : "synthetic-n", { models }))]);
 }
 
+/** Says how large and how long a file may be, where the server says so. */
+function drawLimits() {
+  const { bytes: size, seconds } = watch.limits(tracks.selected);
+  const isKnown = Number.isFinite(size) && Number.isFinite(seconds);
+  byId("limits").textContent = isKnown ? ` · ${t("limits", { size: bytes(size), length: duration(seconds) })}` : "";
+}
+
 /** Draws all that concerns the models. */
 export function drawModels() {
+  drawLimits();
   drawStatus();
   drawChoice();
   drawBanner();

@@ -14,9 +14,12 @@ const READY_INTERVAL = 20_000;
 const DOWN_INTERVAL = 3_000;
 
 /**
+ * How much audio a request may hold: bytes of the body, and seconds once it is decoded. `Infinity` where the server does not say.
+ * @typedef {{bytes: number, seconds: number}} Limits
+ *
  * A model of the server. What it was trained on and how it was evaluated is `null` where the server does not say.
  * @typedef {{name: string, kind: string | null, predict: string, state: "ready" | "unavailable", version: string | null,
- *            problem: string | null, labels: string[], trained_on: any, evaluated: any, warning: string | null}} Model
+ *            problem: string | null, labels: string[], trained_on: any, evaluated: any, warning: string | null, limits: Limits}} Model
  *
  * @param {any} model as `GET /v1/models` describes it
  * @returns {Model}
@@ -36,6 +39,7 @@ function read(model) {
     trained_on: model.trained_on ?? null,
     evaluated: model.evaluated ?? null,
     warning: model.warning ?? null,
+    limits: { bytes: model.limits?.max_body_bytes ?? Infinity, seconds: model.limits?.max_seconds ?? Infinity },
   };
 }
 
@@ -77,6 +81,13 @@ class Watch extends EventTarget {
   /** @returns {Model | undefined} */
   model(name) {
     return this.models.find((model) => model.name === name);
+  }
+
+  /** What all of these models take. @returns {Limits} */
+  limits(names) {
+    const known = names.map((name) => this.model(name)?.limits).filter(Boolean);
+    const least = (of) => Math.min(...known.map((limits) => limits[of]));
+    return { bytes: least("bytes"), seconds: least("seconds") };
   }
 
   /** @returns {"ready" | "unavailable" | "unknown"} */

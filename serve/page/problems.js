@@ -1,14 +1,16 @@
 // Problems as text, with the server's message below.
 
 import { make } from "./dom.js";
-import { has, t } from "./i18n.js";
+import { bytes, duration, has, t } from "./i18n.js";
 
 const MALFORMED = ["bad-multipart", "bad-json", "bad-base64", "bad-query", "unsupported-content-type",
   "unsupported-content-encoding", "method-not-allowed"];
 const ABSENT = ["unknown-model", "unknown-version"];
 
 /** @param {import("./api.js").Problem} problem */
-export function sentence({ slug }) {
+export function sentence({ slug, size, limits }) {
+  if (slug === "body-too-large" && size > limits?.bytes) return t("problem-larger", { size: bytes(size), limit: bytes(limits.bytes) });
+  if (slug === "audio-too-long" && Number.isFinite(limits?.seconds)) return t("problem-longer", { limit: duration(limits.seconds) });
   if (MALFORMED.includes(slug)) return t("problem-bad-request");
   if (ABSENT.includes(slug)) return t("problem-not-found");
   return has(`problem-${slug}`) ? t(`problem-${slug}`) : t("problem-unknown");

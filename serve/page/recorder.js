@@ -1,4 +1,4 @@
-// Recording: microphone → AudioWorklet → WAV, since the server reads no WebM.
+// Recording: microphone → AudioWorklet → WAV, every sample as it came; what a MediaRecorder gives was compressed.
 
 import { wav } from "./wav.js";
 

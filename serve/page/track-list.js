@@ -1,6 +1,7 @@
 // The list of tracks: a table with the predictions for each.
 
 import { announce, byId, coalesced, later, make } from "./dom.js";
+import { warningCode, warningText, warningsOf } from "./audio.js";
 import { csv, save } from "./csv.js";
 import { clock, genre, languages, modelName, percent, t } from "./i18n.js";
 import { predicted } from "./labels.js";
@@ -50,7 +51,14 @@ function row(track) {
       make("button", { type: "button", class: "link", "aria-current": isShown ? "true" : null, onclick: () => open(track) }, track.name)),
     cell(t("col-length"), "col-length", "cell-length", track.seconds ? clock(track.seconds) : "–"),
     ...columns().map((name) => cell(modelName(name), "col-model", `cell-${name}`, ...prediction(track, name))),
-    cell(t("col-state"), "col-state", "cell-state", stateText(track)));
+    make("td", { "data-column": t("col-state"), class: "col-state" },
+      make("span", {}, make("span", { "data-testid": "cell-state" }, stateText(track)), ...sign(track))));
+}
+
+/** A sign that something is wrong with the file, with the words for it. */
+function sign(track) {
+  const words = warningsOf(track).map(warningText).join("; ");
+  return words ? [" ", make("span", { class: "sign", role: "img", title: words, "aria-label": words, "data-testid": "cell-warnings" }, "⚠\uFE0E")] : [];
 }
 
 function open(track) {
@@ -107,7 +115,7 @@ const drawProgress = coalesced(() => {
 /** The table for a spreadsheet, with the models' own labels. */
 function table() {
   const names = columns();
-  const head = ["file", "seconds", ...names.flatMap((name) => [`${name}_genre`, `${name}_probability`, `${name}_version`]), "problem"];
+  const head = ["file", "seconds", ...names.flatMap((name) => [`${name}_genre`, `${name}_probability`, `${name}_version`]), "problem", "warnings"];
   const lines = tracks.list.map((track) => [
     track.name,
     track.audio?.seconds,
@@ -118,6 +126,7 @@ function table() {
       return [label, share, value.model.version];
     }),
     requested(track).find(({ problem, state: each }) => problem && each === "failed")?.problem.slug,
+    warningsOf(track).map(warningCode).join("; "),
   ]);
   return csv([head, ...lines]);
 }

@@ -101,7 +101,7 @@ class Tracks extends EventTarget {
     this.open = track;
     this.#changed(null);
     if (!track) return;
-    if (track.features.state === "idle") this.requestFeatures(track);
+    this.#requestFeatures(track);
     this.#requestModels(track, true);
   }
 
@@ -119,7 +119,10 @@ class Tracks extends EventTarget {
 
   /** Requests that were not sent yet: first those of the open track. */
   #requestAll() {
-    if (this.open) this.#requestModels(this.open, true);
+    if (this.open) {
+      this.#requestFeatures(this.open);
+      this.#requestModels(this.open, true);
+    }
     for (const track of this.list) this.#requestModels(track, false);
   }
 
@@ -159,14 +162,17 @@ class Tracks extends EventTarget {
       this.#requestModels(each, each === this.open);
       if (canRetry(each.features)) {
         each.features = newRequest();
-        if (each === this.open) this.requestFeatures(each);
+        if (each === this.open) this.#requestFeatures(each);
       }
     }
   }
 
-  /** Requests log-mel and waveform. */
-  requestFeatures(track) {
-    this.#request(track, track.features, true, (options) => features(track.file, options));
+  /** Requests log-mel and waveform, which the server of any model may compute. */
+  #requestFeatures(track) {
+    // What the servers take is known after the first poll.
+    if (!watch.hasPolled || track.features.state !== "idle") return;
+    const models = watch.models.map(({ name }) => name);
+    this.#request(track, track.features, models, true, (options) => features(track.file, options));
   }
 
   /**
@@ -179,7 +185,7 @@ class Tracks extends EventTarget {
     if (!model || (known && !(isRetry && canRetry(known)))) return;
     const entry = newRequest();
     track.setExplanation(name, label, entry);
-    this.#request(track, entry, true, async (options) => {
+    this.#request(track, entry, [name], true, async (options) => {
       const map = await explanation(model.predict, track.file, label, options);
       if (label === "predicted") track.setExplanation(name, map.genre, entry);
       return map;
@@ -198,7 +204,7 @@ class Tracks extends EventTarget {
         this.#changed(track);
         continue;
       }
-      this.#request(track, entry, isFirst, async (options) => readPrediction(await post(predict, track.file, options), labels));
+      this.#request(track, entry, [name], isFirst, async (options) => readPrediction(await post(predict, track.file, options), labels));
     }
   }
 
@@ -213,16 +219,23 @@ class Tracks extends EventTarget {
   }
 
   /**
+   * Sends a request; a file that is larger than its server takes fails at once, and is not sent.
    * @param {Track} track
    * @param {Request} entry
+   * @param {string[]} models whose servers may get it
    * @param {boolean} isFirst
    * @param {(options: object) => Promise<any>} send
    */
-  #request(track, entry, isFirst, send) {
+  #request(track, entry, models, isFirst, send) {
     const become = (state, more = {}) => {
       Object.assign(entry, { state, ...more });
       this.#changed(track);
     };
+    const { size } = track.file;
+    const limits = watch.limits(models);
+    if (size > limits.bytes) {
+      return become("failed", { problem: new Problem({ slug: "body-too-large", status: 413 }).about(size, limits) });
+    }
     become("waiting", { controller: new AbortController() });
     this.queue.add(async () => {
       if (entry.state !== "waiting") return; // cancelled meanwhile
@@ -236,7 +249,7 @@ class Tracks extends EventTarget {
         become("done", { value });
       } catch (error) {
         if (signal.aborted) return;
-        const problem = error instanceof Problem ? error : new Problem({ slug: "unknown", detail: String(error) });
+        const problem = (error instanceof Problem ? error : new Problem({ slug: "unknown", detail: String(error) })).about(size, limits);
         entry.attempts += 1;
         const isDown = problem.slug === "backend-unavailable" || problem.slug === "unreachable";
         const canWait = isDown && entry.attempts < MAX_ATTEMPTS && [...track.predictions.values()].includes(entry);

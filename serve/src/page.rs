@@ -29,6 +29,7 @@ macro_rules! files {
 const FILES: &[File] = files![
     "analysis.js" "text/javascript; charset=utf-8",
     "api.js" "text/javascript; charset=utf-8",
+    "audio.js" "text/javascript; charset=utf-8",
     "csv.js" "text/javascript; charset=utf-8",
     "dom.js" "text/javascript; charset=utf-8",
     "favicon.svg" "image/svg+xml",

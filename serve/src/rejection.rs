@@ -75,7 +75,7 @@ pub enum Rejection {
         received: u64,
     },
     /// The body is too large.
-    #[error("the body is larger than the limit of {limit} bytes")]
+    #[error("the body is larger than the limit of {}", size(*limit))]
     BodyTooLarge {
         /// The limit in bytes.
         limit: u64,
@@ -83,7 +83,7 @@ pub enum Rejection {
     /// The content type carries no audio.
     #[error(
         "send audio as multipart/form-data with a field `audio_file`, as application/json with `audio_base64`, or as the \
-         raw body with an audio/* type{hint}"
+         raw body with an audio/* or video/* type, or with none{hint}"
     )]
     UnsupportedContentType {
         /// What a client of that kind may have forgotten.
@@ -193,7 +193,7 @@ pub struct AudioError {
 const RETRY_AFTER: u16 = 1;
 
 /// The content types of every role, as the `Accept` of a 415 names them.
-const ACCEPTED: &str = "multipart/form-data, application/json, audio/*, application/octet-stream";
+const ACCEPTED: &str = "multipart/form-data, application/json, audio/*, video/*, application/octet-stream";
 
 impl Rejection {
     /// The process was told to stop.
@@ -263,6 +263,10 @@ impl From<models::Error> for Rejection {
 impl From<features::Error> for Rejection {
     fn from(error: features::Error) -> Self {
         use features::Error as E;
+        let message = match &error {
+            E::TooLong { seconds, limit } => too_long(*seconds, *limit),
+            other => other.to_string(),
+        };
         let kind = match &error {
             E::Empty => return Self::EmptyAudio,
             E::TooLarge { limit, .. } => return Self::BodyTooLarge { limit: *limit },
@@ -272,13 +276,35 @@ impl From<features::Error> for Rejection {
             E::Corrupt { .. } | E::BadSample { .. } => &CORRUPT_AUDIO,
             E::TooLong { .. } => &AUDIO_TOO_LONG,
             E::TooShort { .. } => &AUDIO_TOO_SHORT,
+            E::Silent { .. } => &SILENT,
             // Nothing in a request leads to these: they name files and settings of the server.
             E::Io { .. } | E::Spec { .. } | E::Revision { .. } | E::Shape { .. } => return Self::internal(error),
             // `features::Error` is non-exhaustive.
             _ => return Self::internal(error),
         };
-        Self::Audio(AudioError { kind, message: error.to_string() })
+        Self::Audio(AudioError { kind, message })
     }
+}
+
+/// Says how long audio may be, in minutes too where it is one or more.
+fn too_long(seconds: f64, limit: f64) -> String {
+    let minutes = limit / 60.0;
+    let minutes = if minutes >= 1.0 { format!(" ({} minutes)", rounded(minutes)) } else { String::new() };
+    format!("the audio is longer than the limit of {limit} s{minutes}; decoding stopped at {seconds:.1} s")
+}
+
+/// A size in bytes, and in the largest unit of which it has one: `67108864 bytes (64 MiB)`.
+fn size(bytes: u64) -> String {
+    let units: [(&str, u64); 3] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let unit = units.into_iter().find(|(_, unit)| bytes >= *unit);
+    let in_units = unit.map(|(name, unit)| format!(" ({} {name})", rounded(bytes as f64 / unit as f64)));
+    format!("{bytes} bytes{}", in_units.unwrap_or_default())
+}
+
+/// A number with one decimal at most.
+fn rounded(number: f64) -> String {
+    let text = format!("{number:.1}");
+    text.strip_suffix(".0").map_or_else(|| text.clone(), str::to_owned)
 }
 
 /// The media type of an error response.
@@ -355,6 +381,8 @@ kinds! {
         "A header or packet contradicts itself or cannot be decoded, or a sample is not a finite number.";
     AUDIO_TOO_SHORT = 422 "audio-too-short" "The audio is too short"
         "The audio is shorter than the shortest segment of the model.";
+    SILENT = 422 "silent" "The audio is silent"
+        "The audio is silence or one constant level, so that no model can tell anything of it.";
     INTERNAL = 500 "internal" "Internal error"
         "The server failed; its log says why.";
     BACKEND_UNAVAILABLE = 502 "backend-unavailable" "The model's server is not reachable"
@@ -411,5 +439,35 @@ impl IntoResponse for Rejection {
         // For the log.
         response.extensions_mut().insert(kind);
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_told_in_units_that_people_use() {
+        let body = |limit| Rejection::BodyTooLarge { limit }.to_string();
+        assert_eq!(body(64 << 20), "the body is larger than the limit of 67108864 bytes (64 MiB)");
+        assert_eq!(body(64 << 10), "the body is larger than the limit of 65536 bytes (64 KiB)");
+        assert_eq!(body(3 << 29), "the body is larger than the limit of 1610612736 bytes (1.5 GiB)");
+        assert_eq!(body(1000), "the body is larger than the limit of 1000 bytes");
+        let audio = |limit| Rejection::from(features::Error::TooLong { seconds: limit + 0.25, limit });
+        assert_eq!(
+            audio(900.0).to_string(),
+            "the audio is longer than the limit of 900 s (15 minutes); decoding stopped at 900.2 s"
+        );
+        assert_eq!(audio(4.5).to_string(), "the audio is longer than the limit of 4.5 s; decoding stopped at 4.8 s");
+        assert_eq!((audio(90.0).kind(), audio(90.0).to_string().contains("(1.5 minutes)")), (&AUDIO_TOO_LONG, true));
+    }
+
+    #[test]
+    fn silence_is_a_problem_of_its_own() {
+        let silent = features::Error::Silent { detail: "every sample is 0".to_owned() };
+        let message = silent.to_string();
+        let rejection = Rejection::from(silent);
+        assert_eq!((rejection.kind().uri, rejection.kind().status), ("/problems/silent", 422));
+        assert_eq!(rejection.to_string(), message);
     }
 }

@@ -92,6 +92,56 @@ fn two_labels_in_nested_folders() {
 }
 
 #[test]
+fn files_that_something_is_wrong_with_are_used_and_named_or_left_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = folder.path();
+    let dataset = datasets::two(at);
+    search(at);
+    let data = dataset.to_str().expect("UTF-8");
+    // Cut short by a fifth, as a download is; its header still says 3 s.
+    let short = "вальс/Artist вальс 1/Album 1/00.wav";
+    let whole = fs::read(dataset.join(short)).expect("a file");
+    fs::write(dataset.join(short), &whole[..44 + (whole.len() - 44) * 4 / 5]).expect("a file");
+    datasets::write_wav(&dataset.join("марш/silence.wav"), &vec![0.0; 3 * 22_050]);
+
+    let inspected = trained(at, &["inspect", dataset.join(short).to_str().expect("UTF-8")]);
+    let warnings = &inspected["audio"]["warnings"];
+    assert_eq!((warnings.as_array().map(Vec::len), &warnings[0]["kind"]), (Some(1), &json!("truncated")), "{warnings}");
+    let lost = warnings[0]["lost_seconds"].as_f64().expect("seconds");
+    assert!((lost - 0.6).abs() < 0.01, "{warnings}");
+    assert!(inspected["audio"]["tags"].is_object(), "{inspected}");
+
+    let report = trained(at, &["svm", "--data", data, "--search", "search.json"]);
+    assert_eq!(report["warnings"]["counts"], json!({ "truncated": 1 }));
+    assert_eq!(report["warnings"]["files"], json!([{ "file": short, "warnings": warnings }]));
+    assert_eq!(report["unused"]["counts"], json!({ "silent": 1 }));
+    assert_eq!(report["unused"]["files"][0]["file"], "марш/silence.wav");
+
+    let extract = |arguments: &[&str]| {
+        let output = run("train", at, &[], &[&["extract", "--data", data, "--out", "store"], arguments].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        (String::from_utf8(output.stdout).expect("UTF-8"), String::from_utf8(output.stderr).expect("UTF-8"))
+    };
+    let (stdout, stderr) = extract(&[]);
+    assert!(stdout.contains(": 24 clips"), "{stdout}");
+    let said = "1 file is used and has warnings, which --strict leaves out: 1 truncated\n";
+    assert!(stderr.contains(said) && stderr.contains(&format!("  {short}: ")), "{stderr}");
+    // A store has features, and says nothing of the files.
+    let of_store = trained(at, &["svm", "--data", "store", "--search", "search.json"]);
+    assert_eq!(of_store["warnings"], json!({ "counts": {}, "files": [] }));
+    let (stdout, stderr) = extract(&["--strict"]);
+    assert!(stdout.contains(": 23 clips") && !stderr.contains("is used and has"), "{stdout}{stderr}");
+    let said = "2 files are not used: 1 with warnings, 1 silent\n";
+    assert!(stderr.contains(said) && stderr.contains(&format!("  {short}: with warnings: ")), "{stderr}");
+
+    let audit = trained(at, &["audit", "--data", data]);
+    let found = audit["findings"].as_array().expect("a list").iter();
+    let found: Vec<_> = found.map(|finding| (finding["clip_id"].clone(), finding["fault"].clone())).collect();
+    let short = "вальс.Artist вальс 1.Album 1.00";
+    assert_eq!(found, [(json!("silence"), json!("silent")), (json!(short), json!("warning"))], "{audit}");
+}
+
+#[test]
 fn three_unbalanced_labels_with_a_split_of_their_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    AudioClip, AudioDataset, Dataset, Error, ExtractOptions, FeatureStore, Result,
+    AudioClip, AudioDataset, Dataset, Error, ExtractOptions, FeatureStore, Reason, Result,
     dataset::extract::{for_each_clip, workers},
     digest::hex,
     fingerprint::{self, SoundPrint},
@@ -35,6 +35,8 @@ const RATE: u32 = 22_050;
 pub enum Fault {
     /// The file cannot be decoded.
     Unreadable,
+    /// It can be decoded although something is wrong with the file.
+    Warning,
     /// A clip of GTZAN by name, length and spectrum whose MD5 is not that of the catalogue.
     WrongMd5,
     /// The name is that of a clip of GTZAN, which it is not: neither by its MD5, nor by length and spectrum.
@@ -45,7 +47,7 @@ pub enum Fault {
     WrongRate,
     /// A clip of GTZAN that is not 30 ± 1 s, or a clip too short to classify.
     WrongLength,
-    /// More than a quarter of it is below −60 dB of full scale.
+    /// All of it is silence or one constant level, or more than a quarter of it is below −60 dB of full scale.
     Silent,
     /// More than one sample in 10 000 is within a run of three or more at full scale.
     Clipped,
@@ -65,6 +67,7 @@ impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
+            Self::Warning => "warning",
             Self::WrongMd5 => "wrong_md5",
             Self::NotGtzan => "not_gtzan",
             Self::WrongGenre => "wrong_genre",
@@ -214,7 +217,8 @@ fn examine_audio(audio: &AudioDataset, options: &ExtractOptions<'_>, audit: &mut
         let bytes = fs::read(&clip.path).map_err(Error::io("read", &clip.path))?;
         let decoded = clip.cut(decode(&bytes, limits)?)?;
         let samples = decoded.clip.samples();
-        let mut faults = Vec::new();
+        let warnings = decoded.info.warnings.iter();
+        let mut faults: Vec<_> = warnings.map(|warning| (Fault::Warning, warning.to_string())).collect();
         let features = match extractor.extract(&decoded.clip) {
             Ok(features) => Some(features),
             Err(error) => {
@@ -243,6 +247,7 @@ fn examine_audio(audio: &AudioDataset, options: &ExtractOptions<'_>, audit: &mut
                 audit.md5_not_comparable += usize::from(md5_compared == Some(false));
                 examined.push(Examined { clip_id: clip.clip_id.clone(), label: clip.label.clone(), digest, print });
             }
+            Err((Reason::Silent, detail)) => audit.add(&clip.clip_id, Fault::Silent, detail),
             Err((_, detail)) => audit.add(&clip.clip_id, Fault::Unreadable, detail),
         }
         (options.progress)(done, audio.clips().len());

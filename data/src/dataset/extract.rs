@@ -20,6 +20,7 @@ use super::{
     feature_store::{Row, RowWriter, StoreTarget},
     relabel::LabelOptions,
     unused::{Reason, Unused},
+    warned::Warned,
 };
 use crate::{Error, Result, gtzan::recognise::Recogniser};
 
@@ -33,9 +34,11 @@ pub struct OpenOptions {
     pub labels: LabelOptions,
     /// How much audio a file may hold.
     pub limits: Limits,
+    /// Whether a file is left out if something is wrong with it, although it could be decoded.
+    pub strict: bool,
 }
 
-/// How [`extract`] works, not what it gives: no option changes a byte of the store, but for what `limits` refuse.
+/// How [`extract`] works, not what it gives: no option changes a byte of the store, but for what `limits` and `strict` refuse.
 pub struct ExtractOptions<'a> {
     /// Threads that decode and extract; 0 for one a core.
     pub threads: usize,
@@ -45,6 +48,8 @@ pub struct ExtractOptions<'a> {
     pub labels: LabelOptions,
     /// How much audio a file may hold.
     pub limits: Limits,
+    /// Whether a file is left out if something is wrong with it, although it could be decoded.
+    pub strict: bool,
     /// Where [`LabelledDataset`](crate::LabelledDataset) keeps the rows of audio folders that memory should not hold, in files
     /// without a name; the system's temporary folder by default.
     pub scratch: Option<&'a Path>,
@@ -57,6 +62,7 @@ impl Default for ExtractOptions<'_> {
             progress: &|_, _| (),
             labels: LabelOptions::default(),
             limits: Limits::default(),
+            strict: false,
             scratch: None,
         }
     }
@@ -68,18 +74,21 @@ impl fmt::Debug for ExtractOptions<'_> {
             .field("threads", &self.threads)
             .field("labels", &self.labels)
             .field("limits", &self.limits)
+            .field("strict", &self.strict)
             .finish_non_exhaustive()
     }
 }
 
 /// What [`extract`] did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct ExtractReport {
     /// Clips in the store.
     pub written: usize,
     /// Every file that is not used, ordered by reason and name.
     pub unused: Vec<Unused>,
+    /// Every file that is used although something is wrong with it, ordered by name. The store keeps nothing of this.
+    pub warned: Vec<Warned>,
     /// What a reader should know of the dataset.
     pub notes: Vec<String>,
 }
@@ -89,7 +98,7 @@ pub struct ExtractReport {
 /// Rows are in order of clip id and their bytes do not depend on the number of threads. Clips are padded to
 /// one segment of `spec` (30 s in the presets); of a longer one the first segment is kept if it has fewer than twice as many
 /// frames, else the middle one. Memory does not grow with the dataset. A clip that cannot be decoded or is too short is left
-/// out and reported. Labels become what `options.labels` says. An existing store is replaced at the very end; until then it stays as it is.
+/// out and reported, and so is one that something is wrong with if `options.strict`; else that is reported. Labels become what `options.labels` says. An existing store is replaced at the very end; until then it stays as it is.
 ///
 /// # Errors
 /// [`Error::NotEmpty`] if `out` holds something other than a store; [`Error::NothingUsable`] if every clip was
@@ -110,16 +119,24 @@ pub fn extract(
     }
     let target = StoreTarget::new(out)?;
     let mut rows = RowWriter::new(spec, target.scratch(), IN_MEMORY);
-    let refused = extract_rows(&audio, &mut rows, options)?;
+    let Extracted { refused, warned } = extract_rows(&audio, &mut rows, options)?;
     let written = rows.len();
     rows.write(target)?;
     let mut unused: Vec<Unused> = audio.unused().iter().cloned().chain(refused).collect();
     unused.sort();
     let notes = audio.notes().iter().cloned().chain(options.labels.notes(&variants)).collect();
-    Ok(ExtractReport { written, unused, notes })
+    Ok(ExtractReport { written, unused, warned, notes })
 }
 
-/// Decodes every clip of `audio` and adds its row to `rows`, in order of clip id. Returns the files that could not be used.
+/// What decoding the clips of a dataset found.
+pub(super) struct Extracted {
+    /// Files that could not be used.
+    pub(super) refused: Vec<Unused>,
+    /// Files that are used although something is wrong with them, ordered by name.
+    pub(super) warned: Vec<Warned>,
+}
+
+/// Decodes every clip of `audio` and adds its row to `rows`, in order of clip id.
 ///
 /// # Errors
 /// Those of [`extract`].
@@ -127,24 +144,32 @@ pub(super) fn extract_rows(
     audio: &AudioDataset,
     rows: &mut RowWriter,
     options: &ExtractOptions<'_>,
-) -> Result<Vec<Unused>> {
+) -> Result<Extracted> {
     let spec = rows.spec().clone();
     let extractor = Extractor::new(spec.clone())?;
     let recogniser = Recogniser::new()?;
     let limits = &options.limits;
     let extract = |clip: &AudioClip| {
-        let whole = decode_file(&clip.path, limits)?;
+        let mut whole = decode_file(&clip.path, limits)?;
+        let warnings = std::mem::take(&mut whole.info.warnings);
+        if options.strict && !warnings.is_empty() {
+            return Err(Error::Warned { warnings });
+        }
         let gtzan = match clip.span {
             None => recogniser.recognise(&clip.clip_id, &clip.label, clip.artist.as_deref(), &whole),
             Some(_) => None,
         };
         let decoded = clip.cut(whole)?;
-        Ok((Row::encode(&extractor.extract(&decoded.clip)?, &spec)?, gtzan))
+        Ok((Row::encode(&extractor.extract(&decoded.clip)?, &spec)?, gtzan, warnings))
     };
     let mut refused = Vec::new();
+    let mut warned = BTreeMap::new();
     for_each_clip(audio.clips(), options.threads, extract, |done, clip, extracted| {
         match extracted {
-            Ok((row, gtzan)) => rows.push(clip, &row, gtzan)?,
+            Ok((row, gtzan, warnings)) => {
+                rows.push(clip, &row, gtzan)?;
+                warned.insert(audio.file_of(clip), warnings);
+            }
             Err((reason, detail)) => refused.push(Unused::new(reason, audio.file_of(clip), detail)),
         }
         (options.progress)(done, audio.clips().len());
@@ -155,7 +180,7 @@ pub(super) fn extract_rows(
         let first = first.map_or_else(|| "no clip".into(), |unused| format!("`{}`: {}", unused.file, unused.detail));
         return Err(Error::NothingUsable { path: audio.root().to_owned(), clips: audio.clips().len(), first });
     }
-    Ok(refused)
+    Ok(Extracted { refused, warned: Warned::of(warned) })
 }
 
 /// A pool of so many threads; of one for each core for 0.

@@ -14,10 +14,11 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::{
-    extract::{ExtractOptions, extract_rows, workers},
+    extract::{ExtractOptions, Extracted, extract_rows, workers},
     feature_store::{FeatureStore, RowWriter},
     open::Dataset,
     unused::{Reason, Unused},
+    warned::Warned,
 };
 use crate::{
     Error, FaultFiltered, Fold, Part, Result, Split, SplitItem, TrackMetadata, artist_groups,
@@ -38,6 +39,7 @@ pub struct LabelledDataset {
     clips: Vec<LabelledClip>,
     description: Description,
     unused: Vec<Unused>,
+    warned: Vec<Warned>,
     notes: Vec<String>,
 }
 
@@ -153,7 +155,7 @@ impl LabelledDataset {
         }
 
         let mut stores = Vec::with_capacity(sources.len());
-        let (mut unused, mut notes, mut refused) = (Vec::new(), Vec::new(), 0);
+        let (mut unused, mut warned, mut notes, mut rejected) = (Vec::new(), Vec::new(), Vec::new(), 0);
         let mut kinds = Vec::with_capacity(sources.len());
         for source in sources {
             match source {
@@ -164,9 +166,10 @@ impl LabelledDataset {
                 Dataset::Audio(audio) => {
                     let scratch = options.scratch.map_or_else(std::env::temp_dir, Path::to_owned);
                     let mut rows = RowWriter::new(&spec, &scratch, IN_MEMORY);
-                    let of_clips = extract_rows(&audio, &mut rows, options)?;
-                    refused += of_clips.len();
-                    unused.extend(audio.unused().iter().cloned().chain(of_clips));
+                    let Extracted { refused, warned: of_files } = extract_rows(&audio, &mut rows, options)?;
+                    rejected += refused.len();
+                    unused.extend(audio.unused().iter().cloned().chain(refused));
+                    warned.extend(of_files);
                     notes.extend(audio.notes().iter().cloned());
                     kinds.push(audio.form().name());
                     stores.push(rows.into_store(audio.root()));
@@ -195,8 +198,8 @@ impl LabelledDataset {
         let taken = |store: usize| clips.iter().filter(|clip| clip.source.0 == store).count();
         let sources =
             kinds.into_iter().enumerate().map(|(i, kind)| SourceDescription { kind, clips: taken(i) }).collect();
-        let description = Description { sources, clips: clips.len(), repeats, rejected: refused, by_label };
-        Ok(Self { spec, stores, labels, clips, description, unused, notes })
+        let description = Description { sources, clips: clips.len(), repeats, rejected, by_label };
+        Ok(Self { spec, stores, labels, clips, description, unused, warned, notes })
     }
 
     /// The labels of all clips, ordered by name.
@@ -365,6 +368,13 @@ impl LabelledDataset {
     #[must_use]
     pub fn unused(&self) -> &[Unused] {
         &self.unused
+    }
+
+    /// Every file of audio that is used although something is wrong with it: in the order of the datasets, then by name. A feature store
+    /// says nothing of the files that it was made of.
+    #[must_use]
+    pub fn warned(&self) -> &[Warned] {
+        &self.warned
     }
 
     /// What a reader should know of the dataset: spellings of labels, names like GTZAN's, how many artists are known.

@@ -12,3 +12,4 @@ pub(crate) mod open;
 pub(crate) mod relabel;
 pub(crate) mod table;
 pub(crate) mod unused;
+pub(crate) mod warned;

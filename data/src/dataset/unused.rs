@@ -11,6 +11,10 @@ use serde::{Serialize, Serializer};
 pub enum Reason {
     /// It cannot be read, or is damaged.
     Unreadable,
+    /// It could be decoded although something is wrong with it, and no such file is to be used.
+    WithWarnings,
+    /// It is silence, or one constant level.
+    Silent,
     /// It is not audio, by its content.
     NotAudio,
     /// It is too short for a window.
@@ -27,8 +31,10 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in their order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Unreadable,
+        Self::WithWarnings,
+        Self::Silent,
         Self::NotAudio,
         Self::TooShort,
         Self::TooLong,
@@ -42,6 +48,8 @@ impl Reason {
     pub fn name(self) -> &'static str {
         match self {
             Self::Unreadable => "unreadable",
+            Self::WithWarnings => "with warnings",
+            Self::Silent => "silent",
             Self::NotAudio => "not audio",
             Self::TooShort => "too short",
             Self::TooLong => "too long",
@@ -59,8 +67,10 @@ impl Reason {
                 features::Error::NotAudio { .. } => Self::NotAudio,
                 features::Error::TooShort { .. } | features::Error::Empty => Self::TooShort,
                 features::Error::TooLong { .. } | features::Error::TooLarge { .. } => Self::TooLong,
+                features::Error::Silent { .. } => Self::Silent,
                 _ => Self::Unreadable,
             },
+            crate::Error::Warned { .. } => Self::WithWarnings,
             _ => Self::Unreadable,
         }
     }

@@ -37,7 +37,7 @@ pub(crate) struct VersionList {
 /// Every model of this server
 #[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = 200, description = "The models", body = ModelList)))]
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
-    Json(ModelList { models: app.engine().slots().iter().map(|slot| slot.status()).collect() })
+    Json(ModelList { models: app.engine().slots().iter().map(|slot| slot.status(app.limits())).collect() })
 }
 
 /// One model
@@ -46,7 +46,7 @@ pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
 ) -> Result<Json<ModelStatus>, Rejection> {
-    app.engine().slot_named(&name).map(|slot| Json(slot.status()))
+    app.engine().slot_named(&name).map(|slot| Json(slot.status(app.limits())))
 }
 
 /// The versions of a model

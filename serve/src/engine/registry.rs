@@ -325,7 +325,7 @@ mod tests {
         svm.find().expect("lists");
         assert_eq!(names(&svm), ["dances", "future", "salsa"]);
         for slot in svm.slots() {
-            assert!(slot.status().problem.is_some(), "{slot:?}");
+            assert!(slot.status(&Limits::default()).problem.is_some(), "{slot:?}");
         }
 
         for number in 0..=MAX_MODELS {

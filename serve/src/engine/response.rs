@@ -164,7 +164,81 @@ pub(crate) struct AudioSchema {
     /// Length in seconds.
     seconds: f64,
     /// Bits of a sample, for a codec whose samples have a fixed width.
+    #[schema(required = true)]
     bits_per_sample: Option<u32>,
+    /// What was wrong with the file and did not keep it from being decoded; empty for a sound one.
+    warnings: Vec<WarningSchema>,
+    /// What the file says of the track.
+    tags: TagsSchema,
+}
+
+/// Something that was wrong with an audio file, and did not keep it from being decoded.
+#[derive(ToSchema)]
+#[schema(as = AudioWarning)]
+#[expect(dead_code, reason = "it stands for features::decode::Warning in the description of the API")]
+struct WarningSchema {
+    /// What kind of fault; more may come with later releases.
+    #[schema(example = "truncated")]
+    kind: WarningKindSchema,
+    /// Where it begins, in seconds of the decoded audio; null where it is of no place.
+    #[schema(required = true, minimum = 0.0)]
+    at_seconds: Option<f64>,
+    /// How much audio it cost, in seconds; null where that is not known, or none.
+    #[schema(required = true, minimum = 0.0)]
+    lost_seconds: Option<f64>,
+    /// The same for a person, in a sentence.
+    #[schema(min_length = 1)]
+    detail: String,
+}
+
+/// What is wrong with a file.
+#[derive(ToSchema)]
+#[schema(as = AudioWarningKind, rename_all = "snake_case")]
+#[expect(dead_code, reason = "it stands for features::decode::WarningKind in the description of the API")]
+enum WarningKindSchema {
+    /// The file ends before its audio does.
+    Truncated,
+    /// A part of the audio cannot be decoded and was left out.
+    Damaged,
+    /// A size in a header contradicts the bytes that are there.
+    WrongSize,
+    /// Bytes behind the audio that are no tag.
+    TrailingData,
+    /// Bytes before the audio that are no tag.
+    LeadingData,
+    /// A field of a header contradicts the audio.
+    WrongHeader,
+    /// The sample rate or the number of channels changes; what follows was converted.
+    FormatChange,
+    /// The channels cancel each other out; the loudest one was taken instead of their mean.
+    Antiphase,
+}
+
+/// The tags of an audio file, from whichever form of metadata its container has; null where they say nothing.
+#[derive(ToSchema)]
+#[schema(as = AudioTags)]
+#[expect(dead_code, reason = "it stands for features::decode::Tags in the description of the API")]
+struct TagsSchema {
+    /// Who made the track.
+    #[schema(required = true, example = "Nina Simone")]
+    artist: Option<String>,
+    /// The album.
+    #[schema(required = true)]
+    album: Option<String>,
+    /// What the track is called.
+    #[schema(required = true)]
+    title: Option<String>,
+    /// The genre that somebody gave it; no model sees it.
+    #[schema(required = true)]
+    genre: Option<String>,
+    /// Number of the track on its album.
+    #[schema(required = true)]
+    track: Option<u32>,
+    /// The year of its release.
+    #[schema(required = true)]
+    year: Option<u32>,
+    /// Whether a cover is in the file.
+    cover: bool,
 }
 
 #[cfg(test)]

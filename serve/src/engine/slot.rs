@@ -18,7 +18,7 @@ use super::{
     pool::lock,
 };
 use crate::{
-    Error, Rejection, Result,
+    Error, Limits, Rejection, Result,
     config::{ModelKind, ModelName},
     repository::Repository,
     telemetry::Metrics,
@@ -79,8 +79,37 @@ pub(crate) struct ModelStatus {
     /// What it was trained on, and how good it was found to be.
     #[serde(flatten)]
     pub(crate) provenance: Provenance,
+    /// How much audio a request may hold; null where a server of an earlier release does not say.
+    #[serde(default)]
+    pub(crate) limits: Option<RequestLimits>,
     /// Why there is no version in use, or why a newer one is not.
     pub(crate) problem: Option<String>,
+}
+
+/// How much audio a request may hold. A server refuses what is beyond it, which a client that reads it here need not send.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct RequestLimits {
+    /// Bytes of the body of a request of one file, and of each of many files.
+    #[schema(example = 67_108_864)]
+    pub(crate) max_body_bytes: u64,
+    /// Bytes of the body of a request of many files.
+    #[schema(example = 268_435_456)]
+    pub(crate) max_batch_bytes: u64,
+    /// Seconds of decoded audio of each file.
+    #[schema(example = 900.0)]
+    pub(crate) max_seconds: f64,
+}
+
+impl From<&Limits> for RequestLimits {
+    fn from(limits: &Limits) -> Self {
+        // More than all bodies together may hold is never read.
+        let readable = |bytes: u64| bytes.min(limits.max_held_bytes);
+        Self {
+            max_body_bytes: readable(limits.max_body_bytes),
+            max_batch_bytes: readable(limits.max_batch_bytes),
+            max_seconds: limits.max_seconds,
+        }
+    }
 }
 
 /// Whether a model answers.
@@ -115,6 +144,7 @@ impl ModelStatus {
             labels: Vec::new(),
             fingerprint: None,
             provenance: Provenance::default(),
+            limits: None,
             problem,
         }
     }
@@ -227,11 +257,12 @@ impl ModelSlot {
         self.current.read().unwrap_or_else(PoisonError::into_inner).problem.clone()
     }
 
-    /// The state of the slot.
-    pub(crate) fn status(&self) -> ModelStatus {
+    /// The state of the slot, in a server with these limits.
+    pub(crate) fn status(&self, limits: &Limits) -> ModelStatus {
         let model = self.get();
         let problem = self.problem().or_else(|| model.is_none().then(|| "no model is loaded yet".to_owned()));
-        let waiting = ModelStatus::waiting(&self.name, self.kind(), problem);
+        let waiting =
+            ModelStatus { limits: Some(limits.into()), ..ModelStatus::waiting(&self.name, self.kind(), problem) };
         let Some(model) = model else { return waiting };
         let info = model.info();
         ModelStatus {

@@ -85,6 +85,44 @@ fn a_flac_is_predicted_as_its_wav_is() {
     }
 }
 
+/// What is there of a file that was cut short is predicted, and the response says so, in each way of asking.
+#[test]
+fn what_is_wrong_with_a_file_is_told() {
+    for kind in ModelKind::ALL {
+        let server = Server::start(Options::of(kind));
+        let whole = Sound::High.wav(6.0, 9);
+        let cut = &whole[..44 + (whole.len() - 44) / 2];
+        let json = server.send(&predict(cut)).json();
+        assert_eq!(json["predicted_genre"], "classical", "{json}");
+        assert_eq!(json["audio"]["seconds"], 3.0, "{json}");
+        let warnings = json["audio"]["warnings"].as_array().expect("a list");
+        assert_eq!(warnings.len(), 1, "{json}");
+        assert_eq!(
+            (&warnings[0]["kind"], &warnings[0]["at_seconds"], &warnings[0]["lost_seconds"]),
+            (&json!("truncated"), &json!(3.0), &json!(3.0)),
+            "{json}"
+        );
+        assert!(warnings[0]["detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{json}");
+        let file = "Content-Disposition: form-data; name=\"files\"; filename=\"cut.wav\"";
+        let batch = post(&format!("{}/batch", kind.route()), FORM, &form(&[(file, cut)]));
+        let line: serde_json::Value = client::send(server.address, &batch).json();
+        assert_eq!(line["answer"], json);
+        let features = client::send(server.address, &post("/features", "audio/wav", cut)).json();
+        assert_eq!(features["audio"], json["audio"]);
+
+        // The whole has none, and nothing of it has tags.
+        let json = server.send(&predict(&whole)).json();
+        assert_eq!(json["audio"]["warnings"], json!([]));
+        let tags = json!({
+            "artist": null, "album": null, "title": null, "genre": null, "track": null, "year": null, "cover": false,
+        });
+        assert_eq!(json["audio"]["tags"], tags);
+        let api = get(server.address, "/openapi.json").json();
+        let kinds = api["components"]["schemas"]["AudioWarningKind"]["enum"].as_array().expect("a list").clone();
+        assert!(kinds.contains(&json!("truncated")) && kinds.contains(&json!("antiphase")), "{kinds:?}");
+    }
+}
+
 /// Frames of MP3 can be repeated; the fixture alone is too short.
 pub(crate) fn mp3() -> Vec<u8> {
     include_bytes!("../../../features/tests/fixtures/no_xing.mp3").repeat(40)
@@ -109,7 +147,13 @@ fn predicts_alike(kind: ModelKind) {
     let requests = [
         ("raw audio", post("/predict", "audio/wav", &wav)),
         ("raw, wrongly named audio", post("/predict", "audio/mpeg", &wav)),
+        ("raw, as browsers name a recording", post("/predict", "audio/webm;codecs=opus", &wav)),
+        ("raw, as browsers name a video", post("/predict", "video/webm", &wav)),
+        ("raw, as .mp4 is named", post("/predict", "video/mp4", &wav)),
+        ("raw, as Ogg once was named", post("/predict", "application/ogg", &wav)),
         ("raw bytes", post("/predict", "application/octet-stream", &wav)),
+        ("raw bytes of an object store", post("/predict", "binary/octet-stream", &wav)),
+        ("raw, of any type", post("/predict", "*/*", &wav)),
         ("raw without a type", post("/predict", "", &wav)),
         ("JSON", json(&standard)),
         ("JSON, URL-safe, no padding", json(&BASE64_URL_SAFE_NO_PAD.encode(&wav))),

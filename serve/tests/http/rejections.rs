@@ -8,12 +8,13 @@ use crate::{
     server::{Options, Server},
     wav::{self, RATE, Sound},
 };
+use serde_json::{Value, json};
 use serve::{Limits, config::ModelKind, rejection};
 
 /// What `send` is answered with, by name of the problem and status.
 type Case = (&'static str, u16, Vec<u8>);
 
-fn json(body: &str) -> Vec<u8> {
+fn json_body(body: &str) -> Vec<u8> {
     post("/predict", "application/json", body.as_bytes())
 }
 
@@ -25,17 +26,17 @@ fn cases(kind: ModelKind) -> Vec<Case> {
     vec![
         ("no-audio", 400, post("/predict", FORM, &form(&[("Content-Disposition: form-data; name=\"track\"", &good)]))),
         ("no-audio", 400, post("/predict", FORM, b"--BOUNDARY--\r\n")),
-        ("no-audio", 400, json("{}")),
+        ("no-audio", 400, json_body("{}")),
         ("several-files", 400, post("/predict", FORM, &form(&[(AUDIO_PART, &good), (AUDIO_PART, &good)]))),
         ("empty-audio", 400, predict(b"")),
         ("empty-audio", 400, raw(b"")),
-        ("empty-audio", 400, json(r#"{"audio_base64": ""}"#)),
+        ("empty-audio", 400, json_body(r#"{"audio_base64": ""}"#)),
         ("bad-multipart", 400, post("/predict", "multipart/form-data", &form(&[(AUDIO_PART, &good)]))),
         ("bad-multipart", 400, post("/predict", "multipart/form-data; boundary=OTHER", &form(&[(AUDIO_PART, &good)]))),
-        ("bad-json", 400, json("{\"audio_base64\": \"AQID")),
-        ("bad-json", 400, json(r#"{"audio_base64": [1, 2]}"#)),
-        ("bad-base64", 400, json(r#"{"audio_base64": "&&&&"}"#)),
-        ("bad-base64", 400, json(r#"{"audio_base64": "UklGR"}"#)),
+        ("bad-json", 400, json_body("{\"audio_base64\": \"AQID")),
+        ("bad-json", 400, json_body(r#"{"audio_base64": [1, 2]}"#)),
+        ("bad-base64", 400, json_body(r#"{"audio_base64": "&&&&"}"#)),
+        ("bad-base64", 400, json_body(r#"{"audio_base64": "UklGR"}"#)),
         ("bad-query", 400, post(&format!("{}?explain=noise", kind.route()), "audio/wav", &good)),
         ("bad-query", 400, post(&format!("{}?explian=predicted", kind.route()), "audio/wav", &good)),
         ("bad-query", 400, post("/features?include=all", "audio/wav", &good)),
@@ -60,12 +61,14 @@ fn cases(kind: ModelKind) -> Vec<Case> {
             head.as_bytes().to_vec()
         }),
         ("not-audio", 415, raw("Thus with a kiss I die. ".repeat(200).as_bytes())),
-        ("not-audio", 415, json(r#"{"audio_base64": "bm90IGEgc29uZw=="}"#)),
+        ("not-audio", 415, json_body(r#"{"audio_base64": "bm90IGEgc29uZw=="}"#)),
         ("unsupported-audio", 415, raw(&wav::header(0x0031, 1, RATE, 0, 6_500, &[7; 6_500]))),
         ("truncated-audio", 422, raw(&good[..good.len() / 2])),
         ("corrupt-audio", 422, raw(&wav::header(1, 0, RATE, 16, 8_000, &[0; 8_000]))),
         ("corrupt-audio", 422, raw(&not_finite)),
         ("audio-too-short", 422, raw(&wav::encode(&[0.5], RATE))),
+        ("silent", 422, raw(&wav::encode(&vec![0.0; 3 * RATE as usize], RATE))),
+        ("silent", 422, raw(&wav::encode(&vec![0.25; 3 * RATE as usize], RATE))),
     ]
 }
 
@@ -114,6 +117,41 @@ fn every_problem_of_the_table_is_answered() {
         let shown = get(server.address, kind.uri).json();
         assert_eq!((&shown["type"], &shown["status"]), (&kind.uri.into(), &kind.status.into()));
     }
+}
+
+/// Limits are told before a client reaches them, and in units that people use once it did.
+#[test]
+fn limits_are_told() {
+    let limits = Limits { max_body_bytes: 3 << 19, max_seconds: 90.0, ..Options::default().limits };
+    let server = Server::start(Options { limits, ..Options::default() });
+    let told = json!({"max_body_bytes": 3 << 19, "max_batch_bytes": 256 << 20, "max_seconds": 90.0});
+    assert_eq!(get(server.address, "/v1/models").json()["models"][0]["limits"], told);
+    assert_eq!(get(server.address, "/v1/models/svm").json()["limits"], told);
+    let large = post("/predict", "audio/wav", &vec![0; (3 << 19) + 1]);
+    let detail = send(server.address, &large).assert_problem("body-too-large", 413);
+    assert_eq!(detail, "the body is larger than the limit of 1572864 bytes (1.5 MiB)");
+    let long = post("/predict", "audio/wav", &wav::encode(&vec![0.1; 8_000 * 95], 8_000));
+    let detail = send(server.address, &long).assert_problem("audio-too-long", 413);
+    assert!(detail.starts_with("the audio is longer than the limit of 90 s (1.5 minutes); "), "{detail}");
+
+    // A file of many that is too large does not stop the others.
+    let good = Sound::Low.wav(2.0, 1);
+    let part = "Content-Disposition: form-data; name=\"files\"; filename=\"x.wav\"";
+    let files = form(&[(part, &good), (part, &vec![0; (3 << 19) + 1]), (part, &good)]);
+    let response = send(server.address, &post("/predict/batch", FORM, &files));
+    let lines = String::from_utf8(response.body).expect("text");
+    let mut lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    lines.sort_by_key(|line| line["index"].as_u64());
+    assert_eq!(lines[1]["problem"]["type"], "/problems/body-too-large");
+    assert!(
+        lines.len() == 3 && [0, 2].iter().all(|&at| lines[at]["answer"]["predicted_genre"] == "blues"),
+        "{lines:?}"
+    );
+
+    // What all bodies together may not hold is never read.
+    let limits = Limits { max_held_bytes: 100_000, ..limits };
+    let server = Server::start(Options { limits, ..Options::default() });
+    assert_eq!(get(server.address, "/v1/models").json()["models"][0]["limits"]["max_body_bytes"], 100_000);
 }
 
 fn broken_body() -> String {

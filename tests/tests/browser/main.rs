@@ -3,6 +3,7 @@
 //! `TONEARM_SCREENSHOTS=DIR` writes screenshots of the page to that folder. `stack` alone uses a server that runs already:
 //! `TONEARM_WEB_URL=http://127.0.0.1:8083 cargo test --release --workspace --locked --test browser stack`.
 
+mod audio;
 mod browser;
 mod datasets;
 mod down;

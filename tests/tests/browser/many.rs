@@ -75,15 +75,16 @@ async fn many_files_make_a_table_and_a_csv() {
             "vgg19_genre",
             "vgg19_probability",
             "vgg19_version",
-            "problem"
+            "problem",
+            "warnings"
         ]
     );
-    assert!(lines.iter().all(|line| line.len() == 9) && lines.len() == 5, "{csv}");
+    assert!(lines.iter().all(|line| line.len() == 10) && lines.len() == 5, "{csv}");
     assert_eq!(lines[1][..3], ["Night bus.wav".to_owned(), "30".to_owned(), genre.to_owned()]);
     let probability: f64 = lines[1][3].parse().expect("a number");
     assert_eq!(Some(probability), response["probabilities"][genre].as_f64());
     assert_eq!(lines[2][0], "'=HYPERLINK(1), \"now\".wav", "a spreadsheet must not take it for a formula");
-    assert_eq!(lines[3], ["notes.txt", "", "", "", "", "", "", "", "not-audio"]);
+    assert_eq!(lines[3], ["notes.txt", "", "", "", "", "", "", "", "not-audio", ""]);
 
     // A row opens its track.
     browser.value("document.querySelectorAll('[data-testid=row]')[3].querySelector('button').click()").await;

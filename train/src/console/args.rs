@@ -31,6 +31,10 @@ pub struct OpenArgs {
     /// Longest audio file; longer ones are not used.
     #[arg(long, value_name = "SECONDS", default_value_t = MAX_SECONDS, allow_negative_numbers = true)]
     pub max_seconds: f64,
+    /// Use no audio file that something is wrong with, such as one that was cut short or is damaged in one spot; without it, what is there
+    /// is used and the file is named.
+    #[arg(long)]
+    pub strict: bool,
 }
 
 /// Two hours.
@@ -40,7 +44,7 @@ const MAX_BYTES: u64 = 2 << 30;
 
 impl Default for OpenArgs {
     fn default() -> Self {
-        Self { merge_labels: false, label_map: None, max_seconds: MAX_SECONDS }
+        Self { merge_labels: false, label_map: None, max_seconds: MAX_SECONDS, strict: false }
     }
 }
 
@@ -50,7 +54,7 @@ impl OpenArgs {
     /// # Errors
     /// When the label map cannot be read, or the seconds are no length.
     pub fn options(&self) -> Result<OpenOptions> {
-        let Self { merge_labels, label_map, max_seconds } = self;
+        let Self { merge_labels, label_map, max_seconds, strict } = self;
         anyhow::ensure!(
             max_seconds.is_finite() && *max_seconds > 0.0,
             "--max-seconds must be above 0, and is {max_seconds}"
@@ -59,6 +63,7 @@ impl OpenArgs {
         Ok(OpenOptions {
             labels: LabelOptions { merge: *merge_labels, map: map.unwrap_or_default() },
             limits: Limits { max_bytes: MAX_BYTES, max_seconds: *max_seconds },
+            strict: *strict,
         })
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use data::{DataFrame, LabelledDataset, Unused, UnusedCounts, tables};
+use data::{DataFrame, LabelledDataset, Unused, UnusedCounts, Warned, WarnedCounts, tables};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -57,10 +57,11 @@ pub fn remark(text: &str) {
 /// Files that are named in text; `--json` names all.
 const NAMED: usize = 10;
 
-/// Says on stderr what a reader should know of a dataset: how many files are not used for which reason, the first of them by name, and its
-/// notes.
+/// Says on stderr what a reader should know of a dataset: how many files are not used for which reason, how many are used although
+/// something is wrong with them, the first of either by name, and its notes.
 pub fn say_dataset(dataset: &LabelledDataset) {
     say_unused(dataset.unused());
+    say_warned(dataset.warned());
     dataset.notes().iter().for_each(|note| remark(note));
 }
 
@@ -71,18 +72,37 @@ pub fn say_unused(unused: &[Unused]) {
     }
     let files = if unused.len() == 1 { "file is" } else { "files are" };
     remark(&format!("{} {files} not used: {}", unused.len(), UnusedCounts::of(unused)));
-    for Unused { reason, file, detail, .. } in unused.iter().take(NAMED) {
-        remark(&format!("  {file}: {reason}: {detail}"));
+    name_files(unused, |Unused { reason, file, detail, .. }| format!("{file}: {reason}: {detail}"));
+}
+
+/// Says on stderr how many files are used although something is wrong with them, and names the first.
+pub fn say_warned(warned: &[Warned]) {
+    if warned.is_empty() {
+        return;
     }
-    if unused.len() > NAMED {
-        remark(&format!("  and {} more; --json names all", unused.len() - NAMED));
+    let files = if warned.len() == 1 { "file is used and has" } else { "files are used and have" };
+    remark(&format!("{} {files} warnings, which --strict leaves out: {}", warned.len(), WarnedCounts::of(warned)));
+    name_files(warned, |warned| format!("{}: {warned}", warned.file));
+}
+
+/// Says on stderr the first of a list of files, and how many more there are.
+fn name_files<T>(files: &[T], line: impl Fn(&T) -> String) {
+    files.iter().take(NAMED).for_each(|file| remark(&format!("  {}", line(file))));
+    if files.len() > NAMED {
+        remark(&format!("  and {} more; --json names all", files.len() - NAMED));
     }
 }
 
-/// The same as JSON: `counts` by reason, and `files`, each with `file`, `reason` and `detail`.
+/// Files that are not used as JSON: `counts` by reason, and `files`, each with `file`, `reason` and `detail`.
 #[must_use]
 pub fn unused_json(unused: &[Unused]) -> Value {
     json!({ "counts": UnusedCounts::of(unused), "files": unused })
+}
+
+/// The same of files with warnings: `counts` by kind, and `files`, each with `file` and `warnings`.
+#[must_use]
+pub fn warnings_json(warned: &[Warned]) -> Value {
+    json!({ "counts": WarnedCounts::of(warned), "files": warned })
 }
 
 /// What a program of this name ends with, whose work gave `result`; an error is said on stderr. Does not return while an

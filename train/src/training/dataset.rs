@@ -164,6 +164,7 @@ pub fn open_dataset(
         progress: &|done, total| stage.at(done, total),
         labels: options.labels.clone(),
         limits: options.limits,
+        strict: options.strict,
         scratch: scratch.map(Scratch::path),
     };
     Ok(LabelledDataset::open(paths, spec, &options)?)

@@ -232,6 +232,7 @@ impl Published {
             "shared_groups": plan.shared,
             "rejected": data.dataset().description().rejected,
             "unused": output::unused_json(data.dataset().unused()),
+            "warnings": output::warnings_json(data.dataset().warned()),
             "notes": data.dataset().notes(),
             "evaluation": self.evaluation,
         });

@@ -19,6 +19,13 @@ pub const AUDIO_FIELD: &str = "audio_file";
 /// Fields that are accepted in its place.
 const OTHER_AUDIO_FIELDS: [&str; 2] = ["file", "audio"];
 
+/// Types of a raw body, beside none at all: those of bytes that nobody looked at, and of containers that hold audio. Object stores write
+/// `binary/octet-stream`, and some clients send their `Accept`.
+const RAW_TYPES: [&str; 6] =
+    ["", "*/*", "application/octet-stream", "binary/octet-stream", "application/ogg", "application/mp4"];
+/// The same, by how they begin. Browsers call a recording without a picture `video/webm`, and a file `.mp4` `video/mp4`.
+const RAW_RANGES: [&str; 2] = ["audio/", "video/"];
+
 /// The longest file name in a response, in characters.
 const MAX_NAME: usize = 255;
 
@@ -38,6 +45,9 @@ pub enum Encoding {
 
 impl Encoding {
     /// Reads it from the headers of a request, before the body has arrived.
+    ///
+    /// The type says whether the body is a form, JSON, or the file itself. Which format the file has is told by its bytes alone: browsers,
+    /// recorders and object stores name many types for the same file, and some name none.
     ///
     /// # Errors
     /// [`Rejection::UnsupportedContentType`], [`Rejection::UnsupportedContentEncoding`], [`Rejection::BadMultipart`] for
@@ -61,8 +71,7 @@ impl Encoding {
                 _ => Err(Rejection::BadMultipart { problem: "Content-Type names no boundary of 1 to 70 characters" }),
             },
             "application/json" => Ok(Self::Json),
-            "" | "application/octet-stream" | "application/ogg" => Ok(Self::Raw),
-            audio if audio.starts_with("audio/") => Ok(Self::Raw),
+            raw if RAW_TYPES.contains(&raw) || RAW_RANGES.iter().any(|range| raw.starts_with(range)) => Ok(Self::Raw),
             "application/x-www-form-urlencoded" => Err(Rejection::UnsupportedContentType {
                 hint: " (curl's --data-binary sends x-www-form-urlencoded by default; add -H 'Content-Type: audio/wav')",
             }),
@@ -181,14 +190,34 @@ mod tests {
     #[test]
     fn the_content_type_says_how_the_audio_is_carried() {
         assert_eq!(Encoding::of(&HeaderMap::new()).expect("raw"), Encoding::Raw);
-        for raw in ["audio/wav", "AUDIO/mpeg", "application/octet-stream", "audio/ogg; codecs=vorbis", ""] {
+        for raw in [
+            "",
+            "*/*",
+            "audio/wav",
+            "AUDIO/mpeg",
+            "audio/ogg; codecs=vorbis",
+            "audio/webm;codecs=opus",
+            "video/webm",
+            "video/mp4; codecs=\"mp4a.40.2\"",
+            "application/octet-stream",
+            "binary/octet-stream",
+            "Application/Ogg",
+            "application/mp4",
+        ] {
             assert_eq!(encoding(raw).expect("raw"), Encoding::Raw, "{raw}");
         }
         assert_eq!(encoding("application/json; charset=utf-8").expect("JSON"), Encoding::Json);
         let form = Encoding::Multipart { boundary: b"a b".to_vec() };
         assert_eq!(encoding("Multipart/Form-Data; charset=utf-8; Boundary=\"a b\"").expect("a form"), form);
-        for unsupported in ["text/plain", "application/x-www-form-urlencoded", "multipart/mixed; boundary=a", "audiox"]
-        {
+        for unsupported in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/mixed; boundary=a",
+            "audiox",
+            "videos/mp4",
+            "image/png",
+            "application/json5",
+        ] {
             let rejection = encoding(unsupported).expect_err("unsupported");
             assert!(matches!(rejection, Rejection::UnsupportedContentType { .. }), "{unsupported}: {rejection}");
         }

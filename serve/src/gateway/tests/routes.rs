@@ -41,7 +41,8 @@ async fn each_route_goes_to_its_backend() {
 
 /// A model that a server lists beside that of its kind.
 fn listed(kind: ModelKind, name: &str) -> Value {
-    json!({"name": name, "kind": kind.name(), "route": "/x", "state": "ready", "version": "v", "labels": ["polka"]})
+    json!({"name": name, "kind": kind.name(), "route": "/x", "state": "ready", "version": "v", "labels": ["polka"],
+        "limits": {"max_body_bytes": 1000, "max_batch_bytes": 4000, "max_seconds": 30.0}})
 }
 
 #[tokio::test]
@@ -66,6 +67,8 @@ async fn a_model_with_a_name_of_its_own_is_at_the_server_that_lists_it() {
     let names: Vec<_> = list["models"].as_array().expect("a list").iter().map(|model| model["name"].clone()).collect();
     assert_eq!(names, ["vgg19", "dances", "both", "night"], "of two of one name the first");
     assert_eq!(list["models"][1]["predict"], "/v1/models/dances/predict");
+    let limits = json!({"max_body_bytes": 1000, "max_batch_bytes": 4000, "max_seconds": 30.0});
+    assert_eq!(list["models"][1]["limits"], limits, "those of its server");
     let mut client = setup.client().await;
     for (path, by) in [
         ("/v1/models/dances/predict", "svm"),

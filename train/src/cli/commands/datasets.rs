@@ -3,10 +3,10 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result, bail};
-use data::{Dataset, ExtractOptions, audit, synth::SynthSpec};
+use data::{Dataset, ExtractOptions, audit, labels::display, synth::SynthSpec};
 use features::{
     ClipFeatures, Extractor, FeatureVector,
-    decode::{self, Limits},
+    decode::{self, Limits, Tags},
 };
 use serde_json::{Map, Value, json};
 
@@ -74,6 +74,7 @@ pub fn extract(args: &ExtractArgs) -> Result<()> {
         progress: &|done, total| stage.at(done, total),
         labels: opening.labels,
         limits: opening.limits,
+        strict: opening.strict,
         ..ExtractOptions::default()
     };
     let _unfinished = Unfinished::beside(&args.out, format!(".tonearm-store-{}-", std::process::id()));
@@ -84,12 +85,14 @@ pub fn extract(args: &ExtractArgs) -> Result<()> {
         return output::print_json(&json!({
             "written": report.written,
             "unused": output::unused_json(&report.unused),
+            "warnings": output::warnings_json(&report.warned),
             "notes": report.notes,
             "fingerprint": spec.fingerprint(),
             "log_mel_fingerprint": spec.log_mel_fingerprint(),
         }));
     }
     output::say_unused(&report.unused);
+    output::say_warned(&report.warned);
     report.notes.iter().for_each(|note| output::remark(note));
     output::line(format!("{}: {} clips, specification {}", args.out.display(), report.written, spec.fingerprint()))
 }
@@ -131,7 +134,7 @@ pub fn synth(args: &SynthArgs) -> Result<()> {
     ))
 }
 
-/// Decodes the file, computes every descriptor of the specification, and prints both.
+/// Decodes the file, computes every descriptor of the specification, and prints both, with the file's tags and warnings.
 ///
 /// # Errors
 /// When the file cannot be read or decoded, or the specification is invalid.
@@ -189,6 +192,13 @@ fn description(
         if audio.channels == 1 { "" } else { "s" },
         audio.seconds
     );
+    let tags = tags(&audio.tags);
+    if !tags.is_empty() {
+        let _ = writeln!(text, "tags: {tags}");
+    }
+    for warning in &audio.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
     let _ = writeln!(
         text,
         "log-mel {} bands × {} frames; specification {}",
@@ -203,4 +213,20 @@ fn description(
         }
     }
     text
+}
+
+/// What the tags of a file say, on one line; empty where they say nothing.
+fn tags(tags: &Tags) -> String {
+    let Tags { artist, album, title, genre, track, year, cover } = tags;
+    let texts = [("artist", artist), ("title", title), ("album", album), ("genre", genre)];
+    let texts = texts.into_iter().filter_map(|(name, text)| Some(format!("{name} {}", one_line(text.as_deref()?))));
+    let numbers = [("track", track), ("year", year)];
+    let numbers = numbers.into_iter().filter_map(|(name, number)| Some(format!("{name} {}", (*number)?)));
+    let cover = cover.then(|| "with a cover".to_owned());
+    texts.chain(numbers).chain(cover).collect::<Vec<_>>().join("; ")
+}
+
+/// A text of a stranger as it may be written to a terminal.
+fn one_line(text: &str) -> String {
+    display::isolated(&text.replace(char::is_control, " "))
 }

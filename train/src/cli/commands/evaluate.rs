@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fs, io::IsTerminal as _, path::Path};
 
 use anyhow::{Context, Result, bail};
-use data::{LabelledDataset, Split, Unused};
+use data::{LabelledDataset, Split, Unused, Warned};
 use models::{
     Classifier,
     artifact::{self, Artifact},
@@ -43,6 +43,7 @@ struct Evaluated {
     left_out: usize,
     rejected: usize,
     unused: Vec<Unused>,
+    warned: Vec<Warned>,
     leaks: String,
 }
 
@@ -60,7 +61,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let artifact = open(&args.artifact)?;
     let other = args.against.as_deref().map(open).transpose()?;
     let evaluated = Evaluated::new(artifact, split, args)?;
-    let Evaluated { classifier, clips, unused, leaks, left_out, .. } = &evaluated;
+    let Evaluated { classifier, clips, unused, warned, leaks, left_out, .. } = &evaluated;
     let (identity, scored) = (classifier.identity(), &clips.scored);
     let labels: Vec<String> = classifier.labels().iter().map(ToString::to_string).collect();
     let evaluation = Evaluation::new(&labels, scored, args.seed);
@@ -109,6 +110,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             fields.insert("left_out".into(), json!(left_out));
             fields.insert("rejected".into(), json!(evaluated.rejected));
             fields.insert("unused".into(), output::unused_json(unused));
+            fields.insert("warnings".into(), output::warnings_json(warned));
             fields.insert("seen_in_training".into(), json!(seen));
             fields.insert("model".into(), json!(identity.name));
             fields.insert("version".into(), json!(identity.version));
@@ -123,6 +125,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
         return output::print_json(&object);
     }
     output::say_unused(unused);
+    output::say_warned(warned);
     output::line(format!("{identity} on {}: {} clips, {left_out} left out", args.split, evaluation.n))?;
     output::line(format!("This split leaks: {leaks}."))?;
     if seen > 0 {
@@ -158,6 +161,7 @@ impl Evaluated {
             left_out: set.len() - indices.len(),
             rejected: set.description().rejected,
             unused: set.unused().to_vec(),
+            warned: set.warned().to_vec(),
             leaks,
             artifact,
             classifier,
