@@ -1,6 +1,6 @@
 //! [`Extractor`]: from a [`Clip`], or a row of a store, to the vectors that a classifier sees.
 
-use std::{hint::black_box, sync::Once};
+use std::{hint::black_box, path::Path, sync::Once};
 
 use ndarray::{Array2, Axis, Slice};
 
@@ -8,6 +8,7 @@ use crate::{
     Clip, ClipFeatures, Error, FeatureSpec, Fingerprint, LogMel, Result,
     aggregate::Aggregator,
     clip::check_samples,
+    decode::{AudioInfo, Limits, stream_file},
     dsp::{db::power_to_db, mel::MelFilterbank, resample::Resampler, stft::Stft},
     series,
     spec::{Needs, SpanSpec, StftSpec},
@@ -110,6 +111,23 @@ impl Extractor {
             kept: needs.is_some_and(|needs| needs > Needs::LogMel).then(Vec::new),
             mel: Vec::new(),
         })
+    }
+
+    /// Extracts the features of the audio file at `path`, decoded piece by piece: those of [`extract`](Self::extract), and what was found in
+    /// the file. See [`stream`](Self::stream) for what is kept in memory.
+    ///
+    /// # Errors
+    /// Those of [`stream_file`] and of [`extract`](Self::extract).
+    pub fn extract_file(&self, path: &Path, limits: &Limits) -> Result<(ClipFeatures, AudioInfo)> {
+        let mut stream = None;
+        let info = stream_file(path, limits, &mut |samples, sample_rate| {
+            let stream = match &mut stream {
+                Some(stream) => stream,
+                None => stream.insert(self.stream(sample_rate)?),
+            };
+            stream.push(samples)
+        })?;
+        Ok((stream.ok_or(Error::Empty)?.finish()?, info))
     }
 
     /// The features of a mel spectrogram of powers, `[n_mels, n_frames]`, and of the samples, as far as the specification needs them.

@@ -11,7 +11,7 @@ use std::{
 
 use features::{
     Extractor, FeatureSpec,
-    decode::{Limits, decode_file},
+    decode::Limits,
     parallel::{for_each_ordered, threads_of},
 };
 
@@ -150,16 +150,15 @@ pub(super) fn extract_rows(
     let recogniser = Recogniser::new()?;
     let limits = &options.limits;
     let extract = |clip: &AudioClip| {
-        let mut whole = decode_file(&clip.path, limits)?;
-        let warnings = std::mem::take(&mut whole.info.warnings);
+        let mut decoded = clip.decode(limits)?;
+        let warnings = std::mem::take(&mut decoded.info.warnings);
         if options.strict && !warnings.is_empty() {
             return Err(Error::Warned { warnings });
         }
         let gtzan = match clip.span {
-            None => recogniser.recognise(&clip.clip_id, &clip.label, clip.artist.as_deref(), &whole),
+            None => recogniser.recognise(&clip.clip_id, &clip.label, clip.artist.as_deref(), &decoded),
             Some(_) => None,
         };
-        let decoded = clip.cut(whole)?;
         Ok((Row::encode(&extractor.extract(&decoded.clip)?, &spec)?, gtzan, warnings))
     };
     let mut refused = Vec::new();

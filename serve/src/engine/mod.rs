@@ -19,10 +19,18 @@ pub mod registry;
 pub mod response;
 pub mod slot;
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
 
 use axum::body::Bytes;
-use features::{Clip, ClipFeatures, Extractor, decode, dsp::resample::SAMPLE_RATES};
+use features::{
+    Clip, ClipFeatures, Extractor,
+    decode::{self, AudioInfo},
+    dsp::resample::SAMPLE_RATES,
+};
 use models::{Explain, PredictOutput};
 use prometheus_client::metrics::histogram::Histogram;
 use sha2::{Digest as _, Sha256};
@@ -76,6 +84,8 @@ pub enum Input {
         /// The memory that they take; released once they are decoded.
         reservation: Option<Reservation>,
     },
+    /// An audio file of this machine, which is decoded piece by piece and may be of any length.
+    File(PathBuf),
     /// Features, as the model's [`Extractor`] computes them.
     Features(ClipFeatures),
 }
@@ -294,12 +304,15 @@ impl Engine {
                     let decoded = engine.decode(token, &audio)?;
                     drop((audio, reservation));
                     let features = engine.extract(token, model.extractor(), &decoded.clip)?;
-                    let step = if batches {
-                        Step::Extracted(features)
-                    } else {
-                        Step::Predicted(engine.infer(token, &model, &features, explain)?)
-                    };
-                    Ok((step, Some(decoded.info), key))
+                    Ok((engine.step(token, &model, features, explain)?, Some(decoded.info), key))
+                };
+                permit.run(job).await??
+            }
+            Input::File(path) => {
+                let (engine, model) = (Arc::clone(self), Arc::clone(&model));
+                let job = move |token: &CancellationToken| -> Result<_, Rejection> {
+                    let (features, info) = engine.extract_file(token, model.extractor(), &path)?;
+                    Ok((engine.step(token, &model, features, explain)?, Some(info), None))
                 };
                 permit.run(job).await??
             }
@@ -318,6 +331,20 @@ impl Engine {
         };
         model::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
         Ok(PredictResult::Predicted(Box::new(PredictResponse::new(&output, model, audio)), key))
+    }
+
+    /// Has a model predict on this worker, unless it does so in batches.
+    fn step(
+        &self,
+        token: &CancellationToken,
+        model: &Model,
+        features: ClipFeatures,
+        explain: Option<Explain>,
+    ) -> Result<Step, Rejection> {
+        if model.kind().batches() {
+            return Ok(Step::Extracted(features));
+        }
+        self.infer(token, model, &features, explain).map(Step::Predicted)
     }
 
     /// Decodes an audio file. To be called on a worker.
@@ -343,6 +370,16 @@ impl Engine {
         clip: &Clip,
     ) -> Result<ClipFeatures, Rejection> {
         timed("features", &self.metrics.features, token, || Ok(extractor.extract(clip)?))
+    }
+
+    /// Decodes an audio file of this machine and extracts its features, piece by piece. To be called on a worker.
+    fn extract_file(
+        &self,
+        token: &CancellationToken,
+        extractor: &Extractor,
+        path: &Path,
+    ) -> Result<(ClipFeatures, AudioInfo), Rejection> {
+        timed("features", &self.metrics.features, token, || Ok(extractor.extract_file(path, &self.limits)?))
     }
 
     fn infer(

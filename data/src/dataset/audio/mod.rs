@@ -9,10 +9,14 @@ mod walk;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-use features::{Clip, decode::Decoded};
+use features::{
+    Clip,
+    decode::{Decoded, Limits, decode_file, stream_file},
+};
 use labels::Label;
 use rayon::prelude::*;
 
@@ -27,6 +31,12 @@ pub(crate) use folders::has_folder_of;
 
 /// Tables that may stand beside label folders: what they say of a clip, by its id.
 const CLIP_TABLES: [&str; 2] = ["clips.csv", "artists.csv"];
+
+/// Longest clip that is decoded into memory as a whole, in seconds.
+const WHOLE_SECONDS: f64 = 900.0;
+
+/// What is decoded of a longer one, in seconds.
+const MIDDLE_SECONDS: f64 = 300.0;
 
 /// Audio files with their labels.
 #[derive(Clone, Debug)]
@@ -84,22 +94,70 @@ pub struct Span {
 }
 
 impl AudioClip {
+    /// Decodes this clip: its file, or the span of it. Of a clip of over [`WHOLE_SECONDS`] the middle [`MIDDLE_SECONDS`] are decoded, for a
+    /// store keeps no more than a segment of them; `info` is of the whole.
+    ///
+    /// # Errors
+    /// Those of [`decode_file`]; [`features::Error::TooShort`] where the file ends before the span starts.
+    pub(crate) fn decode(&self, limits: &Limits) -> Result<Decoded> {
+        let whole = Limits { max_seconds: limits.max_seconds.min(WHOLE_SECONDS), ..*limits };
+        match decode_file(&self.path, &whole) {
+            Ok(decoded) => self.cut(decoded),
+            Err(features::Error::TooLong { .. }) if limits.max_seconds > WHOLE_SECONDS => self.decode_long(limits),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// The part of a decoded file that this clip is.
     ///
     /// # Errors
     /// [`features::Error::TooShort`] where the file ends before it starts.
     pub(crate) fn cut(&self, mut decoded: Decoded) -> Result<Decoded> {
-        let Some(Span { start, end }) = self.span else { return Ok(decoded) };
-        let (samples, rate) = (decoded.clip.samples(), decoded.clip.sample_rate());
-        let at = |seconds: f64| ((seconds * f64::from(rate)).round() as usize).min(samples.len());
-        let (from, to) = (at(start), end.map_or(samples.len(), at));
-        if from >= to {
-            let minimum = start;
-            return Err(features::Error::TooShort { seconds: decoded.clip.seconds(), minimum }.into());
+        if self.span.is_none() {
+            return Ok(decoded);
         }
-        decoded.clip = Clip::new(samples[from..to].to_vec(), rate)?;
+        let (samples, rate) = (decoded.clip.samples(), decoded.clip.sample_rate());
+        let range = self.frames_of(samples.len() as u64, rate)?;
+        decoded.clip = Clip::new(samples[range.start as usize..range.end as usize].to_vec(), rate)?;
         decoded.info.seconds = decoded.clip.seconds();
         Ok(decoded)
+    }
+
+    /// The frames of a file of `n` frames that this clip is.
+    fn frames_of(&self, n: u64, sample_rate: u32) -> Result<Range<u64>> {
+        let Some(Span { start, end }) = self.span else { return Ok(0..n) };
+        let at = |seconds: f64| ((seconds * f64::from(sample_rate)).round() as u64).min(n);
+        let (from, to) = (at(start), end.map_or(n, at));
+        if from >= to {
+            let seconds = n as f64 / f64::from(sample_rate);
+            return Err(features::Error::TooShort { seconds, minimum: start }.into());
+        }
+        Ok(from..to)
+    }
+
+    /// Decodes the file twice, for its length and then for the wanted frames, of which alone memory holds the samples.
+    fn decode_long(&self, limits: &Limits) -> Result<Decoded> {
+        let mut n = 0;
+        let mut info = stream_file(&self.path, limits, &mut |samples, _| {
+            n += samples.len() as u64;
+            Ok(())
+        })?;
+        let range = self.frames_of(n, info.sample_rate)?;
+        let frames = |seconds: f64| (seconds * f64::from(info.sample_rate)) as u64;
+        let left_out = (range.end - range.start).saturating_sub(frames(MIDDLE_SECONDS));
+        let middle = match range.end - range.start > frames(WHOLE_SECONDS) {
+            true => range.start + left_out / 2..range.end - left_out.div_ceil(2),
+            false => range.clone(),
+        };
+        let (mut kept, mut at) = (Vec::new(), 0);
+        stream_file(&self.path, limits, &mut |samples, _| {
+            let within = |frame: u64| (frame.saturating_sub(at) as usize).min(samples.len());
+            kept.extend_from_slice(&samples[within(middle.start)..within(middle.end)]);
+            at += samples.len() as u64;
+            Ok(())
+        })?;
+        info.seconds = (range.end - range.start) as f64 / f64::from(info.sample_rate);
+        Ok(Decoded { clip: Clip::new(kept, info.sample_rate)?, info })
     }
 }
 
