@@ -1,14 +1,15 @@
 //! What the tags in an audio file say of it: ID3, Vorbis comments, MP4, APE and RIFF INFO.
 
 use std::{
-    io::Cursor,
+    fs::File,
+    io::{BufReader, Cursor, Read, Seek},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
 };
 
 use lofty::{
     config::{ParseOptions, ParsingMode},
-    file::{TaggedFile, TaggedFileExt as _},
+    file::{FileType, TaggedFile, TaggedFileExt as _},
     probe::Probe,
     tag::{Accessor as _, ItemKey, Tag},
 };
@@ -36,20 +37,45 @@ pub struct Tags {
 /// The tags of the file at `path`; a file whose tags cannot be read has none.
 #[must_use]
 pub fn read_tags(path: &Path) -> Tags {
-    // Tags are hints: what a broken one does to the reader must not end the program.
-    let read = || Probe::open(path).ok()?.options(options()).guess_file_type().ok()?.read().ok();
-    catch_unwind(AssertUnwindSafe(|| read().map(|file| of(&file)))).ok().flatten().unwrap_or_default()
+    let container = super::container_of_file(path).unwrap_or("");
+    File::open(path).map_or_else(|_| Tags::default(), |file| read(BufReader::new(file), container))
 }
 
 /// The tags in the bytes of a file.
 #[must_use]
 pub fn tags(bytes: &[u8]) -> Tags {
-    let read = || Probe::new(Cursor::new(bytes)).options(options()).guess_file_type().ok()?.read().ok();
+    let source = super::source::Source::new(Cursor::new(bytes), Path::new(""));
+    let container = source.and_then(|mut source| super::sniff::sniff(&mut source, &mut super::Log::default()));
+    read(Cursor::new(bytes), container.map_or("", super::sniff::Container::name))
+}
+
+/// The tags in `input`, which is of `container`.
+fn read(input: impl Read + Seek, container: &str) -> Tags {
+    let options = ParseOptions::new().read_properties(false).read_cover_art(true).parsing_mode(ParsingMode::Relaxed);
+    let read = || {
+        let probe = Probe::new(input).options(options);
+        match file_type(container) {
+            Some(kind) => probe.set_file_type(kind),
+            None => probe.guess_file_type().ok()?,
+        }
+        .read()
+        .ok()
+    };
+    // Tags are hints: what a broken one does to the reader must not end the program.
     catch_unwind(AssertUnwindSafe(|| read().map(|file| of(&file)))).ok().flatten().unwrap_or_default()
 }
 
-fn options() -> ParseOptions {
-    ParseOptions::new().read_properties(false).read_cover_art(true).parsing_mode(ParsingMode::Relaxed)
+/// What lofty calls a container; `None` where it depends on the codec, or where it has no name for it.
+fn file_type(container: &str) -> Option<FileType> {
+    Some(match container {
+        "wav" => FileType::Wav,
+        "aiff" => FileType::Aiff,
+        "flac" => FileType::Flac,
+        "mp1" | "mp2" | "mp3" => FileType::Mpeg,
+        "aac" => FileType::Aac,
+        "m4a" => FileType::Mp4,
+        _ => return None,
+    })
 }
 
 fn of(file: &TaggedFile) -> Tags {
