@@ -61,7 +61,6 @@ struct Track {
 fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, push: &mut Push<'_>) -> Result<Outcome> {
     let mut log = Log::default();
     let container = sniff::sniff(source, &mut log)?;
-    let start = source.position();
     let mut reader = containers::open(container, source, &mut log)?;
     let mut sink = Sink::new(push, mix, limits, is_stream);
     let mut track = None::<Track>;
@@ -90,9 +89,7 @@ fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, pus
         return Err(nothing(container, n_packets, n_failed, log));
     }
     if let Some(next) = sink.finish()? {
-        if mix == Mix::Undecided || mix == Mix::Measure {
-            return Ok(Outcome::Again(next));
-        }
+        return Ok(Outcome::Again(next));
     }
     let (sample_rate, channels) = sink.format();
     let seconds = sink.seconds();
@@ -101,7 +98,6 @@ fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, pus
         let detail = format!("their mean would be almost silent, so channel {} is used", channel + 1);
         log.warn(WarningKind::Antiphase, detail);
     }
-    let _ = start;
     let (codec, bits_per_sample) = first.unwrap_or(("unknown", None));
     Ok(Outcome::Done(AudioInfo {
         container: container.name(),

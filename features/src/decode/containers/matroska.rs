@@ -43,6 +43,17 @@ mod id {
     pub(super) const BLOCK_GROUP: u32 = 0xa0;
     pub(super) const BLOCK: u32 = 0xa1;
     pub(super) const DISCARD_PADDING: u32 = 0x75a2;
+    pub(super) const TITLE: u32 = 0x7ba9;
+    pub(super) const TAGS: u32 = 0x1254_c367;
+    pub(super) const TAG: u32 = 0x7373;
+    pub(super) const TARGETS: u32 = 0x63c0;
+    pub(super) const TARGET_TYPE_VALUE: u32 = 0x68ca;
+    pub(super) const SIMPLE_TAG: u32 = 0x67c8;
+    pub(super) const TAG_NAME: u32 = 0x45a3;
+    pub(super) const TAG_STRING: u32 = 0x4487;
+    pub(super) const ATTACHMENTS: u32 = 0x1941_a469;
+    pub(super) const ATTACHED_FILE: u32 = 0x61a7;
+    pub(super) const FILE_MEDIA_TYPE: u32 = 0x4660;
 }
 
 /// A Matroska file.
@@ -169,6 +180,60 @@ fn float(bytes: &[u8]) -> f64 {
         4 => bytes.as_array().map_or(0.0, |v| f64::from(f32::from_be_bytes(*v))),
         8 => bytes.as_array().map_or(0.0, |v| f64::from_be_bytes(*v)),
         _ => 0.0,
+    }
+}
+
+/// The fields of the tags, and the title of the segment.
+pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>> {
+    let (mut pairs, mut title) = (Vec::new(), None);
+    loop {
+        let bytes = source.peek(12).ok()?;
+        let Some((id, length, size)) = header(bytes) else { break };
+        // Clusters of unknown size have no tags behind them.
+        let Some(size) = size.filter(|_| id != id::SEGMENT) else {
+            if id != id::SEGMENT {
+                break;
+            }
+            source.skip(length as u64).ok()?;
+            continue;
+        };
+        source.skip(length as u64).ok()?;
+        let body = source.position();
+        if matches!(id, id::INFO | id::TAGS | id::ATTACHMENTS) {
+            let bytes = source.take(size.min(MAX_COMMENTS) as usize).ok()?;
+            match id {
+                id::INFO => title = find(&bytes, id::TITLE).map(text),
+                id::ATTACHMENTS => {
+                    let types = elements(&bytes).filter(|(id, _)| *id == id::ATTACHED_FILE).filter_map(|(_, file)| find(file, id::FILE_MEDIA_TYPE));
+                    let has_picture = types.into_iter().any(|kind| kind.starts_with(b"image/"));
+                    pairs.extend(has_picture.then(|| ("COVERART".to_owned(), "attached".to_owned())));
+                }
+                _ => elements(&bytes).filter(|(id, _)| *id == id::TAG).for_each(|(_, tag)| fields(tag, &mut pairs)),
+            }
+        }
+        if body.saturating_add(size) >= source.end() {
+            break;
+        }
+        source.seek(body.saturating_add(size)).ok()?;
+    }
+    pairs.extend(title.map(|title| ("TITLE".to_owned(), title)));
+    Some(pairs)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The fields of one `Tag`.
+fn fields(tag: &[u8], pairs: &mut Vec<(String, String)>) {
+    let target = find(tag, id::TARGETS).and_then(|targets| find(targets, id::TARGET_TYPE_VALUE)).map(unsigned);
+    for (_, field) in elements(tag).filter(|(id, _)| *id == id::SIMPLE_TAG) {
+        if let (Some(name), Some(value)) = (find(field, id::TAG_NAME), find(field, id::TAG_STRING)) {
+            // 50 is the album.
+            let name = text(name);
+            let name = if target == Some(50) && name.eq_ignore_ascii_case("TITLE") { "ALBUM".into() } else { name };
+            pairs.push((name, text(value)));
+        }
     }
 }
 

@@ -63,10 +63,41 @@ pub(super) fn open(container: Container, source: &mut Source<'_>, log: &mut Log)
         Container::Caf => caf::open(source, log),
         Container::Flac => flac::open(source, log),
         Container::Ogg => Ok(ogg::open()),
-        Container::Mp4 => mp4::open(source, log),
+        Container::Mp4 => mp4::open(source),
         Container::Matroska | Container::Webm => matroska::open(container, source, log),
         Container::Mp1 | Container::Mp2 | Container::Mp3 | Container::Adts => Ok(mpeg::open(container.name())),
     }
+}
+
+/// The fields of the tags of a container that lofty does not read; `None` for the others.
+pub(super) fn comments(container: Container, source: &mut Source<'_>) -> Option<Vec<(String, String)>> {
+    match container {
+        Container::Matroska | Container::Webm => matroska::comments(source),
+        Container::Caf => caf::comments(source),
+        Container::Ogg => ogg::comments(source),
+        _ => None,
+    }
+}
+
+/// Most bytes of tags that are read.
+const MAX_COMMENTS: u64 = 16 << 20;
+
+/// The fields of Vorbis comments (Vorbis I, 5.2.1).
+fn vorbis_comments(bytes: &[u8]) -> Vec<(String, String)> {
+    fn text<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (text, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        *rest = after;
+        Some(text)
+    }
+    let mut rest = bytes;
+    if text(&mut rest).is_none() {
+        return Vec::new();
+    }
+    rest = rest.get(4..).unwrap_or_default();
+    let fields = std::iter::from_fn(|| text(&mut rest));
+    let pairs = fields.filter_map(|field| String::from_utf8_lossy(field).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())));
+    pairs.collect()
 }
 
 /// Samples one after another from here to the end of the source.
