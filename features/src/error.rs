@@ -20,7 +20,7 @@ pub enum Error {
     #[error("the audio is empty: it holds no samples")]
     Empty,
     /// The bytes are of no container that this program knows.
-    #[error("not audio that this program can read (WAV, AU, FLAC, MP3, OGG, AIFF, M4A): {detail}")]
+    #[error("not audio that this program can read (WAV, AIFF, AU, CAF, FLAC, MP3, OGG, Opus, M4A, WebM): {detail}")]
     NotAudio {
         /// What was found.
         detail: String,
@@ -47,6 +47,12 @@ pub enum Error {
         /// The container.
         container: &'static str,
         /// What was wrong.
+        detail: String,
+    },
+    /// There is audio, but nothing to hear in it: digital silence, near silence or a constant.
+    #[error("{detail}")]
+    Silent {
+        /// What the samples are; it holds the word "silent" or "constant".
         detail: String,
     },
     /// The file is larger than [`Limits`](crate::decode::Limits) allow.

@@ -1,31 +1,42 @@
-//! Bytes of an audio file → [`Clip`]: WAV, AU, FLAC, MP3, OGG, AIFF, M4A and ADTS.
+//! Bytes of an audio file → [`Clip`]: WAV and its kin, AU, AIFF, VOC, CAF, FLAC, MPEG audio, Ogg, MP4, Matroska and AAC.
 //!
-//! What a file is, is told by its content. It is mixed to mono packet by packet, so memory is bounded by [`Limits`] and
-//! never by what a header announces. Hostile input gives an [`Error`], never a panic.
+//! What a file is, is told by its content, and sizes in headers are compared with what is there: truncated and damaged files are
+//! decoded as far as they go, with a [`Warning`] for what is wrong (`docs/formats.md`). The file is read through a window and mixed to mono
+//! packet by packet, so memory is bounded by [`Limits`] and never by what a header announces. Hostile input gives an [`Error`],
+//! never a panic.
 
+mod codecs;
+mod containers;
+mod opus;
 mod pcm;
+mod pipeline;
 mod sink;
 mod sniff;
-mod symphonia;
+mod source;
+pub mod tags;
+mod warnings;
 
 use std::{
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{Cursor, Read},
     path::Path,
 };
 
 use serde::Serialize;
 
 use crate::{Clip, Error, Result};
-use sniff::Container;
+use source::Source;
+pub use tags::Tags;
+use warnings::Log;
+pub use warnings::{Warning, WarningKind};
 
 /// How much audio is accepted.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
     /// Largest file in bytes.
     pub max_bytes: u64,
-    /// Longest audio in seconds, at most two hours. Of a file with more than 192,000 samples a second, as many are decoded as that rate
-    /// would have.
+    /// Longest audio in seconds. A whole clip has at most two hours, and of a file with more than 192,000 samples a second as many as that
+    /// rate would have; [`stream_file`] has no such bounds.
     pub max_seconds: f64,
 }
 
@@ -48,9 +59,9 @@ pub struct Decoded {
 /// The audio of a file as it was found, before the down-mix.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AudioInfo {
-    /// `wav`, `au`, `flac`, `mp3`, `ogg`, `aiff`, `m4a` or `aac` (frames without a container).
+    /// `wav`, `w64`, `au`, `aiff`, `voc`, `caf`, `flac`, `ogg`, `m4a`, `matroska`, `webm`, or frames without a container: `mp1`, `mp2`, `mp3`, `aac`.
     pub container: &'static str,
-    /// The codec, such as `pcm_s16le` or `vorbis`.
+    /// The codec, such as `pcm_s16le` or `vorbis`, as FFmpeg names it.
     pub codec: &'static str,
     /// Samples a second for each channel, in Hz.
     pub sample_rate: u32,
@@ -60,27 +71,30 @@ pub struct AudioInfo {
     pub seconds: f64,
     /// Bits of a sample in the file; `None` for a codec whose samples have no fixed width.
     pub bits_per_sample: Option<u32>,
+    /// What is wrong with the file; one for each kind.
+    pub warnings: Vec<Warning>,
+    /// What its tags say.
+    pub tags: Tags,
 }
 
 /// Decodes the audio file whose content is `bytes`.
 ///
-/// Integer samples are scaled to ±1 as libsndfile does it; the encoder's delay is trimmed from MP3, Vorbis and M4A
-/// where the file states it.
+/// Integer samples are scaled to ±1 as libsndfile does it; what the encoder added at both ends is left out where the file states it.
+/// Where the rate or the number of channels changes, what follows is converted to the first rate.
 ///
 /// # Errors
 /// - [`Error::Empty`] without a byte or without a sample, [`Error::NotAudio`] if no container is recognised,
 ///   [`Error::Unsupported`] for a codec that is not read;
-/// - [`Error::Truncated`] if there is less than the file announces, [`Error::Corrupt`] if it contradicts itself,
-///   [`Error::BadSample`] for a NaN, an infinity or a value beyond ±1e10;
+/// - [`Error::Truncated`] and [`Error::Corrupt`] if nothing can be decoded, if less than 2 s are left of a file of which a part is missing, or
+///   if more of it is damaged than not; [`Error::BadSample`] for a NaN, an infinity or a value beyond ±1e10;
+/// - [`Error::Silent`] for half a second or more of silence or a constant;
 /// - [`Error::TooLarge`] and [`Error::TooLong`] by `limits`.
 pub fn decode<B: AsRef<[u8]>>(bytes: B, limits: &Limits) -> Result<Decoded> {
     let bytes = bytes.as_ref();
     refuse_too_large(bytes.len() as u64, limits)?;
-    match sniff::sniff(bytes)? {
-        (Container::Wav, body) => pcm::decode_wav(body, limits),
-        (Container::Au, body) => pcm::decode_au(body, limits),
-        (container, body) => symphonia::decode(container, body, limits),
-    }
+    let mut decoded = collect(|| Source::new(Cursor::new(bytes), Path::new("")), limits)?;
+    decoded.info.tags = tags::tags(bytes);
+    Ok(decoded)
 }
 
 /// Decodes the audio file at `path`, whatever its name; see [`decode`].
@@ -88,39 +102,80 @@ pub fn decode<B: AsRef<[u8]>>(bytes: B, limits: &Limits) -> Result<Decoded> {
 /// # Errors
 /// Those of [`decode`], and [`Error::Io`] if the file cannot be read.
 pub fn decode_file(path: &Path, limits: &Limits) -> Result<Decoded> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(io)?;
-    let announced = file.metadata().map_err(io)?.len();
-    refuse_too_large(announced, limits)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
-    // One byte more than allowed shows a file that grows, or a device that announces nothing.
-    file.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
-    decode(bytes, limits)
+    match whole_of_pipe(path, limits)? {
+        Some(bytes) => decode(bytes, limits),
+        None => {
+            let mut decoded = collect(|| open(path, limits), limits)?;
+            decoded.info.tags = tags::read_tags(path);
+            Ok(decoded)
+        }
+    }
 }
 
-/// How much of a file is read to know its container.
-const HEAD: u64 = 64 << 10;
+/// Decodes the audio file at `path` piece by piece: `push` is given mono samples (full scale ±1) and their rate in Hz, which stays the
+/// same, once for each piece and in order.
+///
+/// Memory is bounded, however long the file is: some megabytes, and the table of contents of an MP4. Only where the channels of the
+/// first seconds cancel each other out is the file decoded once before, to know whether they do so all along; so `push` never has to
+/// begin anew. The pieces together are what [`decode_file`] gives.
+///
+/// # Errors
+/// Those of [`decode_file`] and of `push`. [`Error::Silent`], and those of a file of which too little is left, come at the end, after the
+/// pieces.
+pub fn stream_file(path: &Path, limits: &Limits, push: &mut dyn FnMut(&[f32], u32) -> Result<()>) -> Result<AudioInfo> {
+    match whole_of_pipe(path, limits)? {
+        Some(bytes) => {
+            let mut info = pipeline::run(|| Source::new(Cursor::new(bytes.as_slice()), path), limits, true, push)?;
+            info.tags = tags::tags(&bytes);
+            Ok(info)
+        }
+        None => {
+            let mut info = pipeline::run(|| open(path, limits), limits, true, push)?;
+            info.tags = tags::read_tags(path);
+            Ok(info)
+        }
+    }
+}
 
-/// The container of the audio file at `path`, such as `flac`, whatever its name: by its first 64 KiB, or those behind its ID3 tags.
+fn collect<'a>(open: impl FnMut() -> Result<Source<'a>>, limits: &Limits) -> Result<Decoded> {
+    let mut samples = Vec::new();
+    let info = pipeline::run(open, limits, false, &mut |piece, _| {
+        samples.extend_from_slice(piece);
+        Ok(())
+    })?;
+    let clip = Clip::new(samples, info.sample_rate)?;
+    Ok(Decoded { clip, info })
+}
+
+/// The bytes of what is no file that can be read twice: a pipe or a device. `None` for a file.
+fn whole_of_pipe(path: &Path, limits: &Limits) -> Result<Option<Vec<u8>>> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let metadata = std::fs::metadata(path).map_err(io)?;
+    if metadata.is_file() && metadata.len() > 0 {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    // One byte more than allowed shows that there is more.
+    File::open(path).map_err(io)?.take(limits.max_bytes.saturating_add(1)).read_to_end(&mut bytes).map_err(io)?;
+    refuse_too_large(bytes.len() as u64, limits)?;
+    Ok(Some(bytes))
+}
+
+fn open(path: &Path, limits: &Limits) -> Result<Source<'static>> {
+    let io = |source| Error::Io { path: path.to_owned(), source };
+    let source = Source::new(File::open(path).map_err(io)?, path)?;
+    refuse_too_large(source.end(), limits)?;
+    Ok(source)
+}
+
+/// The container of the audio file at `path`, such as `flac`, whatever its name: by its beginning, or what stands behind its tags.
 /// Nothing is decoded.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Empty`] and [`Error::NotAudio`]; [`Error::Truncated`] for an ID3 tag that is longer than the file.
+/// [`Error::Io`], [`Error::Empty`], [`Error::NotAudio`] and [`Error::Unsupported`].
 pub fn container_of_file(path: &Path) -> Result<&'static str> {
-    let io = |source| Error::Io { path: path.to_owned(), source };
-    let mut file = File::open(path).map_err(io)?;
-    let length = file.metadata().map_err(io)?.len();
-    let mut start = 0;
-    loop {
-        let mut head = Vec::new();
-        file.seek(SeekFrom::Start(start)).map_err(io)?;
-        (&mut file).take(HEAD).read_to_end(&mut head).map_err(io)?;
-        match sniff::id3_length(&head).map(|tag| start + tag as u64) {
-            // A tag with a cover is longer than what was read.
-            Some(end) if end < length => start = end,
-            _ => return sniff::sniff(&head).map(|(container, _)| container.name()),
-        }
-    }
+    let mut source = open(path, &Limits { max_bytes: u64::MAX, ..Limits::default() })?;
+    sniff::sniff(&mut source, &mut Log::default()).map(sniff::Container::name)
 }
 
 fn refuse_too_large(bytes: u64, limits: &Limits) -> Result<()> {

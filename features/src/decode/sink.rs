@@ -1,34 +1,138 @@
-//! Where decoded frames go: mixed to mono as they come, counted, and stopped at the limit.
+//! Where decoded frames go: mixed to mono as they come, counted, checked, and stopped at the limit.
 
-use super::{AudioInfo, Decoded, Limits};
-use crate::{Clip, Error, Result};
+use super::{Limits, warnings::Log, warnings::WarningKind};
+use crate::{
+    Error, Result,
+    dsp::resample::{Resampler, SAMPLE_RATES},
+};
 
-/// Most frames of a second that are decoded whatever the sample rate says: 15 minutes at 192 kHz are 659 MiB of samples.
+/// Most frames of a second that are decoded into memory whatever the sample rate says: 15 minutes at 192 kHz are 659 MiB of samples.
 ///
 /// A few bytes of a lossless codec can announce an hour of silence at a megahertz, so seconds alone bound nothing.
 const MAX_RATE: u32 = 192_000;
 
-/// Most seconds that are decoded whatever the limits say.
+/// Most seconds that are decoded into memory whatever the limits say.
 const MAX_SECONDS: f64 = 7200.0;
 
-/// Most samples that are reserved for on the word of a header; beyond it the memory grows with what is really decoded.
-const MAX_RESERVED: u64 = 1 << 22;
+/// The mean of the channels is kept while its power is at least this part of theirs: -20 dB. Two channels of opposite phase
+/// whose correlation is below -0.98 lie under it; no other stereo does.
+const MIN_MIX_POWER: f64 = 0.01;
 
-/// Collects frames (one sample of every channel) as the mean of their channels.
-///
-/// The mean is a sum of `f32` in channel order, divided by the number of channels, as `librosa.to_mono` has it.
-pub(super) struct Sink {
-    container: &'static str,
-    samples: Vec<f32>,
-    sample_rate: u32,
-    channels: usize,
-    max_frames: u64,
-    limit: f64,
+/// Seconds of audible sound after which the mix is chosen, and most seconds that are held back for it.
+const DECIDE_SECONDS: f64 = 3.0;
+const HOLD_SECONDS: f64 = 20.0;
+
+/// Mean square of a channel that counts as audible: -60 dB of full scale.
+const AUDIBLE_POWER: f64 = 1e-6;
+
+/// Shortest audio that can be called silent or constant, in seconds, and least frames for that and for channels that cancel each other
+/// out: of less there is too little to tell.
+const MIN_SILENT_SECONDS: f64 = 0.5;
+const MIN_FRAMES: u64 = 1_000;
+
+/// Standard deviation of samples below which audio is silent: -80 dB of full scale, some three steps of 16 bits.
+const SILENT_DEVIATION: f64 = 1e-4;
+
+/// Largest sample that is audio; see [`Clip`](crate::Clip).
+const MAX_AMPLITUDE: f32 = 1e10;
+
+/// How the channels become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mix {
+    /// Not known yet: samples are held back.
+    Undecided,
+    /// The mean: a sum of `f32` in channel order, divided by the number of channels, as `librosa.to_mono` has it.
+    Mean,
+    /// One channel, because the channels cancel each other out.
+    Channel(usize),
+    /// Nothing is given on; only the powers are measured.
+    Measure,
 }
 
-impl Sink {
-    /// For audio of `channels` at `sample_rate` in Hz; refuses 0 of either.
-    pub(super) fn new(container: &'static str, sample_rate: u32, channels: usize, limits: &Limits) -> Result<Self> {
+/// Where mono samples at a sample rate in Hz go.
+pub(super) type Push<'p> = dyn FnMut(&[f32], u32) -> Result<()> + 'p;
+
+/// Takes interleaved frames of any rate and number of channels, and gives mono samples of the first rate on.
+pub(super) struct Sink<'p, 'f> {
+    push: &'p mut Push<'f>,
+    mix: Mix,
+    /// Rate of what is given on, and the channels found first.
+    sample_rate: u32,
+    channels: usize,
+    /// Rate and channels of what comes in.
+    current: (u32, usize),
+    resampler: Option<Resampler>,
+    limits: Limits,
+    is_stream: bool,
+    max_frames: u64,
+    limit: f64,
+    held: Vec<f32>,
+    mixed: Vec<f32>,
+    powers: Powers,
+    /// Frames given on or held.
+    frames: u64,
+    moments: Moments,
+}
+
+/// Sums of squares of the channels and of their mean.
+#[derive(Clone, Debug, Default)]
+struct Powers {
+    channels: Vec<f64>,
+    mean: f64,
+    frames: u64,
+    audible: u64,
+}
+
+/// What tells silence: the range, the sum and the sum of squares of the samples.
+struct Moments {
+    low: f32,
+    high: f32,
+    sum: f64,
+    squares: f64,
+}
+
+impl<'p, 'f> Sink<'p, 'f> {
+    /// Gives on to `push`; `is_stream` says that nothing is collected in memory.
+    pub(super) fn new(push: &'p mut Push<'f>, mix: Mix, limits: &Limits, is_stream: bool) -> Self {
+        Self {
+            push,
+            mix,
+            sample_rate: 0,
+            channels: 0,
+            current: (0, 0),
+            resampler: None,
+            limits: *limits,
+            is_stream,
+            max_frames: 0,
+            limit: 0.0,
+            held: Vec::new(),
+            mixed: Vec::new(),
+            powers: Powers::default(),
+            frames: 0,
+            moments: Moments { low: f32::INFINITY, high: f32::NEG_INFINITY, sum: 0.0, squares: 0.0 },
+        }
+    }
+
+    /// Rate in Hz and channels of the audio as it began; zeros before it did.
+    pub(super) fn format(&self) -> (u32, usize) {
+        (self.sample_rate, self.channels)
+    }
+
+    /// Seconds so far.
+    pub(super) fn seconds(&self) -> f64 {
+        if self.sample_rate == 0 { 0.0 } else { self.frames as f64 / f64::from(self.sample_rate) }
+    }
+
+    /// Frames so far.
+    pub(super) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// What follows has `channels` at `sample_rate` in Hz; 0 of either is refused.
+    pub(super) fn set_format(&mut self, container: &'static str, sample_rate: u32, channels: usize, log: &mut Log) -> Result<()> {
+        if self.current == (sample_rate, channels) {
+            return Ok(());
+        }
         let zero = |what: &str| Err(Error::Corrupt { container, detail: format!("its header says 0 {what}") });
         if channels == 0 {
             return zero("channels");
@@ -36,45 +140,43 @@ impl Sink {
         if sample_rate == 0 {
             return zero("samples a second");
         }
-        // A cast to an integer saturates, and a NaN becomes 0.
-        // Not `min`, which takes the other number for a NaN.
-        let max_seconds = if limits.max_seconds > MAX_SECONDS { MAX_SECONDS } else { limits.max_seconds };
-        let max_frames = (max_seconds * f64::from(sample_rate.min(MAX_RATE))) as u64;
-        let limit = max_seconds.min(max_frames as f64 / f64::from(sample_rate));
-        Ok(Self { container, samples: Vec::new(), sample_rate, channels, max_frames, limit })
-    }
-
-    pub(super) fn sample_rate(&self) -> u32 {
-        self.sample_rate
-    }
-
-    pub(super) fn channels(&self) -> usize {
-        self.channels
-    }
-
-    /// Frames so far.
-    pub(super) fn frames(&self) -> u64 {
-        self.samples.len() as u64
-    }
-
-    /// Reserves for the `frames` that a header announces, as far as that is safe, and refuses too many of them.
-    pub(super) fn announce(&mut self, frames: u64) -> Result<()> {
-        self.refuse_over_limit(frames)?;
-        self.samples.reserve(frames.min(MAX_RESERVED) as usize);
-        Ok(())
-    }
-
-    /// Refuses `more` frames after those so far if they would pass the limit.
-    fn room_for(&self, more: usize) -> Result<()> {
-        self.refuse_over_limit(self.frames().saturating_add(more as u64))
-    }
-
-    fn refuse_over_limit(&self, frames: u64) -> Result<()> {
-        if frames > self.max_frames {
-            let seconds = frames as f64 / f64::from(self.sample_rate);
-            return Err(Error::TooLong { seconds, limit: self.limit });
+        if self.sample_rate == 0 {
+            (self.sample_rate, self.channels) = (sample_rate, channels);
+            (self.max_frames, self.limit) = self.allowed();
+            if channels == 1 && self.mix == Mix::Undecided {
+                self.mix = Mix::Mean;
+            }
+        } else {
+            let (rate, n) = self.current;
+            log.warn_here(
+                WarningKind::FormatChange,
+                format!("{rate} Hz and {n} channels become {sample_rate} Hz and {channels}"),
+            );
+            self.flush_resampler()?;
+            if sample_rate != self.sample_rate {
+                if let Some(rate) = [sample_rate, self.sample_rate].iter().find(|rate| !SAMPLE_RATES.contains(rate)) {
+                    let detail = format!("its sample rate changes, and {rate} Hz cannot be converted");
+                    return Err(Error::Corrupt { container, detail });
+                }
+                self.resampler = Some(Resampler::new(sample_rate, self.sample_rate));
+            }
         }
+        self.current = (sample_rate, channels);
         Ok(())
+    }
+
+    /// Most frames by the limits, and the seconds that they are.
+    fn allowed(&self) -> (u64, f64) {
+        let seconds = self.limits.max_seconds;
+        let rate = f64::from(self.sample_rate);
+        // A cast to an integer saturates, and a NaN becomes 0.
+        if self.is_stream {
+            return ((seconds * rate) as u64, seconds);
+        }
+        // Not `min`, which takes the other number for a NaN.
+        let seconds = if seconds > MAX_SECONDS { MAX_SECONDS } else { seconds };
+        let frames = (seconds * f64::from(self.sample_rate.min(MAX_RATE))) as u64;
+        (frames, seconds.min(frames as f64 / rate))
     }
 
     /// Adds interleaved samples; an incomplete last frame is left out.
@@ -85,40 +187,273 @@ impl Sink {
 
     /// Adds interleaved values of any kind, each made a sample by `to_sample`; an incomplete last frame is left out.
     pub(super) fn push_values<V: Copy>(&mut self, values: &[V], to_sample: impl Fn(V) -> f32) -> Result<()> {
-        self.room_for(values.len() / self.channels)?;
-        match self.channels {
-            1 => self.samples.extend(values.iter().map(|&v| to_sample(v))),
-            2 => {
-                let (pairs, _) = values.as_chunks::<2>();
-                self.samples.extend(pairs.iter().map(|&[left, right]| (to_sample(left) + to_sample(right)) / 2.0));
+        let channels = self.current.1;
+        if channels == 0 {
+            return Ok(());
+        }
+        self.refuse_over_limit(self.frames.saturating_add((values.len() / channels) as u64))?;
+        let mut mixed = std::mem::take(&mut self.mixed);
+        mixed.clear();
+        match (self.mix, channels) {
+            (_, 1) => mixed.extend(values.iter().map(|&v| to_sample(v))),
+            (Mix::Channel(channel), _) => {
+                let channel = if channel < channels { channel } else { 0 };
+                mixed.extend(values.chunks_exact(channels).map(|frame| to_sample(frame[channel])));
             }
-            channels => {
+            (_, 2) => {
+                let (pairs, _) = values.as_chunks::<2>();
+                mixed.extend(pairs.iter().map(|&[left, right]| (to_sample(left) + to_sample(right)) / 2.0));
+            }
+            (_, channels) => {
                 let divisor = channels as f32;
                 let mean = |frame: &[V]| frame.iter().fold(0.0, |sum, &v| sum + to_sample(v)) / divisor;
-                self.samples.extend(values.chunks_exact(channels).map(mean));
+                mixed.extend(values.chunks_exact(channels).map(mean));
             }
+        }
+        if matches!(self.mix, Mix::Undecided | Mix::Measure) {
+            self.powers.add(values, channels, &to_sample, &mixed);
+        }
+        let result = self.take_mixed(&mixed);
+        self.mixed = mixed;
+        result
+    }
+
+    fn refuse_over_limit(&self, frames: u64) -> Result<()> {
+        if frames > self.max_frames {
+            let seconds = frames as f64 / f64::from(self.sample_rate);
+            return Err(Error::TooLong { seconds, limit: self.limit });
         }
         Ok(())
     }
 
-    /// Leaves out the first `delay` frames, and those from frame `end` on (counted before that).
-    pub(super) fn trim(&mut self, delay: u64, end: Option<u64>) {
-        let index = |frame: u64| usize::try_from(frame).unwrap_or(usize::MAX);
-        self.samples.truncate(end.map_or(usize::MAX, index));
-        self.samples.drain(..index(delay).min(self.samples.len()));
+    /// Takes mono samples of the current rate.
+    fn take_mixed(&mut self, mixed: &[f32]) -> Result<()> {
+        match &mut self.resampler {
+            Some(resampler) => {
+                let resampled = resampler.push(mixed);
+                self.give(&resampled)
+            }
+            None => self.give(mixed),
+        }
     }
 
-    /// The clip: refuses one of no samples or with a NaN or an infinity.
-    pub(super) fn finish(self, codec: &'static str, bits_per_sample: Option<u32>) -> Result<Decoded> {
-        let clip = Clip::new(self.samples, self.sample_rate)?;
-        let info = AudioInfo {
-            container: self.container,
-            codec,
-            sample_rate: self.sample_rate,
-            channels: self.channels,
-            seconds: clip.seconds(),
-            bits_per_sample,
+    fn flush_resampler(&mut self) -> Result<()> {
+        match self.resampler.take() {
+            Some(resampler) => self.give(&resampler.finish()),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes mono samples of the first rate.
+    fn give(&mut self, samples: &[f32]) -> Result<()> {
+        let bad = |sample: &f32| !sample.is_finite() || sample.abs() > MAX_AMPLITUDE;
+        if let Some(at) = samples.iter().position(bad) {
+            return Err(Error::BadSample { index: self.frames as usize + at, value: samples[at] });
+        }
+        self.refuse_over_limit(self.frames.saturating_add(samples.len() as u64))?;
+        self.frames += samples.len() as u64;
+        match self.mix {
+            Mix::Undecided => {
+                self.held.extend_from_slice(samples);
+                let rate = f64::from(self.sample_rate);
+                let is_long = self.powers.audible as f64 > DECIDE_SECONDS * rate || self.held.len() as f64 > HOLD_SECONDS * rate;
+                if is_long && !self.powers.cancel() {
+                    self.keep_mean()?;
+                }
+                Ok(())
+            }
+            Mix::Measure => Ok(()),
+            Mix::Mean | Mix::Channel(_) => self.pass_on(samples),
+        }
+    }
+
+    fn pass_on(&mut self, samples: &[f32]) -> Result<()> {
+        self.moments.add(samples);
+        if samples.is_empty() { Ok(()) } else { (self.push)(samples, self.sample_rate) }
+    }
+
+    fn keep_mean(&mut self) -> Result<()> {
+        self.mix = Mix::Mean;
+        let held = std::mem::take(&mut self.held);
+        self.pass_on(&held)
+    }
+
+    /// Whether what was held back so long cancels out, so that all of the audio must be measured before the mix is chosen.
+    pub(super) fn is_doubtful(&self) -> bool {
+        let rate = f64::from(self.sample_rate);
+        self.mix == Mix::Undecided && self.held.len() as f64 > HOLD_SECONDS * rate && self.powers.cancel()
+    }
+
+    /// The end of the audio. With [`Mix::Undecided`] and [`Mix::Measure`]: the mix that it needs, if that is not the mean.
+    ///
+    /// # Errors
+    /// [`Error::Silent`] for half a second or more without sound.
+    pub(super) fn finish(&mut self) -> Result<Option<Mix>> {
+        self.flush_resampler()?;
+        match self.mix {
+            Mix::Undecided | Mix::Measure if self.powers.cancel() => return Ok(Some(Mix::Channel(self.powers.loudest()))),
+            Mix::Undecided => self.keep_mean()?,
+            Mix::Measure => return Ok(Some(Mix::Mean)),
+            Mix::Mean | Mix::Channel(_) => (),
+        }
+        if self.seconds() >= MIN_SILENT_SECONDS
+            && self.frames >= MIN_FRAMES
+            && let Some(detail) = self.moments.silence(self.frames)
+        {
+            return Err(Error::Silent { detail });
+        }
+        Ok(None)
+    }
+}
+
+impl Powers {
+    fn add<V: Copy>(&mut self, values: &[V], n: usize, to_sample: impl Fn(V) -> f32, mean: &[f32]) {
+        if self.channels.len() < n {
+            self.channels.resize(n, 0.0);
+        }
+        let mut here = 0.0;
+        for (channel, total) in self.channels.iter_mut().enumerate().take(n) {
+            let square = |&v: &V| f64::from(to_sample(v)) * f64::from(to_sample(v));
+            let sum: f64 = values.iter().skip(channel).step_by(n).map(square).sum();
+            *total += sum;
+            here += sum / n as f64;
+        }
+        self.mean += mean.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+        self.frames += mean.len() as u64;
+        if here > AUDIBLE_POWER * mean.len() as f64 {
+            self.audible += mean.len() as u64;
+        }
+    }
+
+    /// Whether the mean of the channels has much less power than they have.
+    fn cancel(&self) -> bool {
+        let n = self.channels.len().max(1) as f64;
+        let power = self.channels.iter().sum::<f64>() / n;
+        self.frames >= MIN_FRAMES && power > AUDIBLE_POWER * self.frames as f64 && self.mean < MIN_MIX_POWER * power
+    }
+
+    fn loudest(&self) -> usize {
+        // The first of equal ones.
+        (0..self.channels.len()).rev().max_by(|&a, &b| self.channels[a].total_cmp(&self.channels[b])).unwrap_or(0)
+    }
+}
+
+impl Moments {
+    fn add(&mut self, samples: &[f32]) {
+        for &sample in samples {
+            self.low = self.low.min(sample);
+            self.high = self.high.max(sample);
+        }
+        self.sum += samples.iter().map(|&v| f64::from(v)).sum::<f64>();
+        self.squares += samples.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+    }
+
+    /// Why `frames` samples are no sound.
+    fn silence(&self, frames: u64) -> Option<String> {
+        let (low, high) = (self.low, self.high);
+        if low == 0.0 && high == 0.0 {
+            return Some("every sample of the audio is 0: it is silent".into());
+        }
+        let mean = self.sum / frames as f64;
+        let deviation = (self.squares / frames as f64 - mean * mean).max(0.0).sqrt();
+        let range = high - low;
+        if f64::from(range) > 40.0 * SILENT_DEVIATION || deviation > SILENT_DEVIATION {
+            return None;
+        }
+        Some(if mean.abs() > 10.0 * SILENT_DEVIATION {
+            format!("the audio is a constant of {mean:.4} and silent but for that")
+        } else {
+            format!("the audio is silent: no sample is further from 0 than {:.6} of full scale", low.abs().max(high.abs()))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finish(frames: &[[f32; 2]], mix: Mix) -> (Result<Option<Mix>>, Vec<f32>) {
+        let mut out = Vec::new();
+        let mut push = |samples: &[f32], _: u32| {
+            out.extend_from_slice(samples);
+            Ok(())
         };
-        Ok(Decoded { clip, info })
+        let mut sink = Sink::new(&mut push, mix, &Limits::default(), false);
+        let mut log = Log::default();
+        sink.set_format("wav", 1_000, 2, &mut log).unwrap();
+        sink.push_interleaved(frames.as_flattened()).unwrap();
+        let end = sink.finish();
+        (end, out)
+    }
+
+    fn noise(n: usize) -> Vec<f32> {
+        let mut state = 1u32;
+        let mut next = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        };
+        (0..n).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn opposite_channels_are_not_lost() {
+        let noise = noise(4_000);
+        let opposite: Vec<[f32; 2]> = noise.iter().map(|&v| [v * 0.9, -v]).collect();
+        let (end, out) = finish(&opposite, Mix::Undecided);
+        assert_eq!((end.unwrap(), out.len()), (Some(Mix::Channel(1)), 0));
+        let (end, out) = finish(&opposite, Mix::Channel(1));
+        assert_eq!(end.unwrap(), None);
+        assert!(out.iter().zip(&noise).all(|(a, b)| *a == -b));
+        // Ordinary stereo is averaged, however different its channels are.
+        let wide: Vec<[f32; 2]> = noise.windows(2).map(|pair| [pair[0], pair[1] - 0.5 * pair[0]]).collect();
+        let (end, out) = finish(&wide, Mix::Undecided);
+        assert_eq!((end.unwrap(), out.len()), (None, wide.len()));
+        assert_eq!(out[7], (wide[7][0] + wide[7][1]) / 2.0);
+    }
+
+    #[test]
+    fn silence_and_constants_are_refused_and_quiet_music_is_not() {
+        let noise = noise(4_000);
+        let with = |scale: f32, offset: f32| noise.iter().map(|v| [v * scale + offset; 2]).collect::<Vec<_>>();
+        for (scale, offset, word) in [(0.0, 0.0, "silent"), (5e-5, 0.0, "silent"), (0.0, 0.3, "constant"), (1e-5, -0.2, "constant")] {
+            let error = finish(&with(scale, offset), Mix::Undecided).0.unwrap_err();
+            assert!(matches!(&error, Error::Silent { detail } if detail.contains(word)), "{error}");
+        }
+        assert!(finish(&with(1e-3, 0.0), Mix::Undecided).0.is_ok());
+        assert!(finish(&with(0.01, 0.5), Mix::Undecided).0.is_ok());
+        // Too short to tell.
+        assert!(finish(&[[0.0; 2]; 10], Mix::Undecided).0.is_ok());
+    }
+
+    #[test]
+    fn another_rate_is_converted() {
+        let mut out = Vec::new();
+        let mut push = |samples: &[f32], _: u32| {
+            out.extend_from_slice(samples);
+            Ok(())
+        };
+        let (mut log, noise) = (Log::default(), noise(2_000));
+        let mut sink = Sink::new(&mut push, Mix::Mean, &Limits::default(), false);
+        sink.set_format("mp3", 1_000, 1, &mut log).unwrap();
+        sink.push_interleaved(&noise).unwrap();
+        sink.set_format("mp3", 2_000, 1, &mut log).unwrap();
+        sink.push_interleaved(&noise).unwrap();
+        sink.set_format("mp3", 1_000, 2, &mut log).unwrap();
+        sink.push_interleaved(&noise).unwrap();
+        sink.finish().unwrap();
+        assert_eq!((sink.seconds(), sink.format()), (4.0, (1_000, 1)));
+        assert_eq!(out.len(), 4_000);
+        assert_eq!(log.finish()[0].kind, WarningKind::FormatChange);
+    }
+
+    #[test]
+    fn an_hour_at_a_megahertz_meets_the_limit_in_samples() {
+        let mut push = |_: &[f32], _: u32| Ok(());
+        let limits = Limits { max_seconds: f64::INFINITY, ..Limits::default() };
+        for (is_stream, allowed) in [(false, 7_200 * 192_000), (true, u64::MAX)] {
+            let mut sink = Sink::new(&mut push, Mix::Mean, &limits, is_stream);
+            sink.set_format("flac", 655_350, 1, &mut Log::default()).unwrap();
+            assert_eq!(sink.max_frames, allowed);
+        }
     }
 }

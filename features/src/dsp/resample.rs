@@ -114,7 +114,7 @@ impl Kernel {
         let n_out = (samples.len() as u64 * self.to).div_ceil(self.from) as usize;
         let mut padded = vec![0.0; self.before + samples.len() + self.taps];
         padded[self.before..self.before + samples.len()].copy_from_slice(samples);
-        simd::dispatch(Apply { kernel: self, padded: &padded, n_out })
+        simd::dispatch(Apply { kernel: self, padded: &padded, start: 0, phase: 0, n_out })
     }
 
     #[inline(always)]
@@ -123,10 +123,72 @@ impl Kernel {
     }
 }
 
+/// Resamples audio that comes piece by piece: together the same samples as [`Clip::resampled`] gives of all of it.
+pub(crate) struct Resampler {
+    kernel: Kernel,
+    /// Input that later output samples need.
+    pending: Vec<f32>,
+    /// Where the next output sample lies in `pending`.
+    start: u64,
+    phase: u64,
+    n_in: u64,
+    n_out: u64,
+}
+
+impl Resampler {
+    /// From one rate to another, both in Hz and within [`SAMPLE_RATES`].
+    pub(crate) fn new(from: u32, to: u32) -> Self {
+        let kernel = Kernel::new(from, to);
+        let pending = vec![0.0; kernel.before];
+        Self { kernel, pending, start: 0, phase: 0, n_in: 0, n_out: 0 }
+    }
+
+    /// The output samples that `samples`, after those before, make complete.
+    pub(crate) fn push(&mut self, samples: &[f32]) -> Vec<f32> {
+        self.pending.extend_from_slice(samples);
+        self.n_in += samples.len() as u64;
+        self.run(u64::MAX)
+    }
+
+    /// The output samples that are left: beyond the end there is silence.
+    pub(crate) fn finish(mut self) -> Vec<f32> {
+        let left = (self.n_in * self.kernel.to).div_ceil(self.kernel.from) - self.n_out;
+        self.pending.resize(self.pending.len() + self.kernel.taps, 0.0);
+        self.run(left)
+    }
+
+    fn run(&mut self, at_most: u64) -> Vec<f32> {
+        let (kernel, length) = (&self.kernel, self.pending.len() as u64);
+        // The last place where a row of taps fits.
+        let Some(last) = length.checked_sub(kernel.taps as u64).filter(|&last| last >= self.start) else {
+            return Vec::new();
+        };
+        let n_out = ((last - self.start + 1) * kernel.to - self.phase).div_ceil(kernel.from).min(at_most);
+        let out = simd::dispatch(Apply {
+            kernel,
+            padded: &self.pending,
+            start: self.start,
+            phase: self.phase,
+            n_out: n_out as usize,
+        });
+        self.n_out += n_out;
+        let position = self.phase + n_out * kernel.from;
+        self.start += position / kernel.to;
+        self.phase = position % kernel.to;
+        let used = (self.start as usize).min(self.pending.len());
+        self.pending.drain(..used);
+        self.start -= used as u64;
+        out
+    }
+}
+
 /// The loop over the output samples, compiled for each SIMD level.
 struct Apply<'a> {
     kernel: &'a Kernel,
     padded: &'a [f32],
+    /// Where the first output sample lies: input samples, and parts of one in `1 / to`.
+    start: u64,
+    phase: u64,
     n_out: usize,
 }
 
@@ -149,10 +211,9 @@ impl WithSimd for Apply<'_> {
 impl Apply<'_> {
     #[inline(always)]
     fn run<S: Simd, const REGISTERS: usize>(self, simd: S) -> Vec<f32> {
-        let Self { kernel, padded, n_out } = self;
+        let Self { kernel, padded, mut start, mut phase, n_out } = self;
         let mut out = Vec::with_capacity(n_out);
         // Output sample `n` lies at `n · from / to` = `start` + `phase / to` input samples.
-        let (mut start, mut phase) = (0, 0);
         for _ in 0..n_out {
             let window = &padded[start as usize..start as usize + kernel.taps];
             out.push(if kernel.n_rows == kernel.to {
@@ -327,6 +388,20 @@ mod tests {
                 .map(|level| simd::with_level(level, || clip.resampled(to).unwrap()));
             let first = results.next().unwrap();
             assert!(results.all(|other| other == first));
+        }
+    }
+
+    #[test]
+    fn pieces_give_the_same_bits_as_the_whole() {
+        let clip = sine(1_000.0, 48_000, 10_000);
+        for (from, to) in [(48_000, 44_100), (22_050, 44_100), (44_099, 22_050), (8_000, 48_000), (192_000, 8_000)] {
+            let whole = Clip::new(clip.samples().to_vec(), from).unwrap().resampled(to).unwrap().into_owned();
+            for size in [1, 7, 1_152, 20_000] {
+                let mut resampler = Resampler::new(from, to);
+                let mut out: Vec<f32> = clip.samples().chunks(size).flat_map(|piece| resampler.push(piece)).collect();
+                out.extend(resampler.finish());
+                assert_eq!(out, whole.samples(), "{from} -> {to} in pieces of {size}");
+            }
         }
     }
 
