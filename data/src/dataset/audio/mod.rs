@@ -3,7 +3,6 @@
 mod fma;
 mod folders;
 mod manifest;
-mod tags;
 mod walk;
 
 use std::{
@@ -12,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use features::{Clip, decode::Decoded};
+use features::{
+    Clip,
+    decode::{Decoded, Tags, tags::read_tags},
+};
 use labels::Label;
 
 use super::{
@@ -218,7 +220,7 @@ impl AudioDataset {
         for (clip_id, Listed { path, label, row, span, folders }) in named(&root, files) {
             let stem = shown(path.file_stem().unwrap_or_default());
             let own = rows.get(&clip_id).or_else(|| rows.get(stem.as_str())).cloned().unwrap_or_default();
-            let row = own.or(row).or(tags::read(&path)).or(match folders.as_slice() {
+            let row = own.or(row).or(tagged(&path)).or(match folders.as_slice() {
                 [artist, album] => {
                     MetadataRow { artist: Some(artist.clone()), album: Some(album.clone()), ..MetadataRow::default() }
                 }
@@ -301,6 +303,12 @@ impl AudioDataset {
         });
         self.unused.sort();
     }
+}
+
+/// What the tags in a file say of it.
+fn tagged(path: &Path) -> MetadataRow {
+    let Tags { artist, album, title, .. } = read_tags(path);
+    MetadataRow { artist, album, title, ..MetadataRow::default() }
 }
 
 /// What is said of artists, where any file names one.
