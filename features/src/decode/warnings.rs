@@ -18,7 +18,7 @@ pub struct Warning {
 }
 
 /// What is wrong with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WarningKind {
@@ -41,6 +41,18 @@ pub enum WarningKind {
 }
 
 impl WarningKind {
+    /// All of them, in their order.
+    pub const ALL: [Self; 8] = [
+        Self::Truncated,
+        Self::Damaged,
+        Self::WrongSize,
+        Self::TrailingData,
+        Self::LeadingData,
+        Self::WrongHeader,
+        Self::FormatChange,
+        Self::Antiphase,
+    ];
+
     /// The kind in words, such as `wrong size`.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -70,7 +70,9 @@ pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>>
         if [a, b, c, d] == *b"info" {
             let bytes = source.take(size.min(MAX_COMMENTS) as usize).ok()?;
             let texts: Vec<_> = bytes.get(4..)?.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
-            return Some(texts.as_chunks::<2>().0.iter().map(|[key, value]| (key.to_string(), value.to_string())).collect());
+            return Some(
+                texts.as_chunks::<2>().0.iter().map(|[key, value]| (key.to_string(), value.to_string())).collect(),
+            );
         }
         source.seek(body.saturating_add(size)).ok()?;
     }

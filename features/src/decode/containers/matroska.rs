@@ -204,7 +204,9 @@ pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>>
             match id {
                 id::INFO => title = find(&bytes, id::TITLE).map(text),
                 id::ATTACHMENTS => {
-                    let types = elements(&bytes).filter(|(id, _)| *id == id::ATTACHED_FILE).filter_map(|(_, file)| find(file, id::FILE_MEDIA_TYPE));
+                    let types = elements(&bytes)
+                        .filter(|(id, _)| *id == id::ATTACHED_FILE)
+                        .filter_map(|(_, file)| find(file, id::FILE_MEDIA_TYPE));
                     let has_picture = types.into_iter().any(|kind| kind.starts_with(b"image/"));
                     pairs.extend(has_picture.then(|| ("COVERART".to_owned(), "attached".to_owned())));
                 }

@@ -96,7 +96,8 @@ fn vorbis_comments(bytes: &[u8]) -> Vec<(String, String)> {
     }
     rest = rest.get(4..).unwrap_or_default();
     let fields = std::iter::from_fn(|| text(&mut rest));
-    let pairs = fields.filter_map(|field| String::from_utf8_lossy(field).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())));
+    let pairs = fields
+        .filter_map(|field| String::from_utf8_lossy(field).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())));
     pairs.collect()
 }
 
