@@ -3,7 +3,7 @@
 use std::{
     collections::HashSet,
     fmt, fs,
-    io::{self, Read as _},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -17,6 +17,8 @@ use crate::{
 
 /// Bytes at the start of a file that say whether it is audio.
 const HEAD: usize = 64 << 10;
+/// Bytes that are read at once.
+const STEP: u64 = 1 << 20;
 
 /// A file to be classified.
 #[derive(Clone, Debug)]
@@ -122,23 +124,41 @@ impl File {
         }
     }
 
-    /// Whether it is skipped, not failed, when it is not audio.
-    pub(super) fn may_be_skipped(&self) -> bool {
+    /// The bytes of its name where they are not UTF-8, so that [`File::name`] does not tell it from others.
+    pub(super) fn raw_name(&self) -> Option<&[u8]> {
+        self.path.to_str().is_none().then(|| self.path.as_os_str().as_encoded_bytes())
+    }
+
+    /// Where it is, unless it is standard input.
+    pub(super) fn path(&self) -> Option<&Path> {
+        (self.origin != Origin::Stdin).then_some(&self.path)
+    }
+
+    /// Whether it is one of many, for which no audio is nothing wrong: standard input is there to be classified.
+    pub(super) fn may_be_no_audio(&self) -> bool {
+        self.origin != Origin::Stdin
+    }
+
+    /// Whether it was found in a folder: then there is no row for it if it is not audio.
+    pub(super) fn was_found(&self) -> bool {
         self.origin == Origin::Folder
     }
 
-    /// Its bytes, if there are no more than the limit.
-    pub(super) fn read(&self, limits: &decode::Limits) -> Result<Vec<u8>, Failure> {
+    /// Its bytes, if there are no more than the limit. `progress` is called with the bytes of each step.
+    pub(super) fn read(&self, limits: &decode::Limits, progress: impl Fn(u64)) -> Result<Vec<u8>, Failure> {
         let unreadable = |error| Failure::Unreadable(Arc::new(error));
         let mut bytes = Vec::new();
-        let most = limits.max_bytes.saturating_add(1);
-        match self.origin {
-            Origin::Stdin => io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(unreadable)?,
-            _ => {
-                let file = fs::File::open(&self.path).map_err(unreadable)?;
-                file.take(most).read_to_end(&mut bytes).map_err(unreadable)?
-            }
+        let mut source: Box<dyn Read> = match self.origin {
+            Origin::Stdin => Box::new(io::stdin().lock()),
+            _ => Box::new(fs::File::open(&self.path).map_err(unreadable)?),
         };
+        loop {
+            let left = limits.max_bytes.saturating_add(1) - bytes.len() as u64;
+            match (&mut source).take(left.min(STEP)).read_to_end(&mut bytes).map_err(unreadable)? {
+                0 => break,
+                read => progress(read as u64),
+            }
+        }
         if bytes.len() as u64 <= limits.max_bytes {
             return Ok(bytes);
         }
@@ -152,7 +172,8 @@ impl File {
     }
 }
 
-fn shown(path: &Path) -> String {
+/// A path for a terminal, without control characters.
+pub(super) fn shown(path: &Path) -> String {
     path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
@@ -243,7 +264,7 @@ mod tests {
         let found = find(&[root.path().to_owned(), root.path().join("a/.hidden.wav"), "-".into()]).expect("found");
         let (last, walked) = found.files.split_last().expect("not empty");
         assert!(last.origin == Origin::Stdin && found.failures.is_empty());
-        assert!(walked.iter().rev().skip(1).all(File::may_be_skipped));
+        assert!(walked.iter().rev().skip(1).all(File::was_found));
         let found = Found {
             files: walked.iter().map(|file| File { path: file.path.clone(), ..*file }).collect(),
             ..Found::default()
