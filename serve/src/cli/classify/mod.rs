@@ -31,7 +31,6 @@ use std::{
     },
 };
 
-use axum::body::Bytes;
 use features::decode;
 use futures_util::{StreamExt as _, stream};
 use tokio::{
@@ -52,7 +51,7 @@ use self::{
     summary::Summary,
     tags::{Done, TagError},
 };
-use crate::{Engine, Error, Input, PredictRequest, Rejection, Result, engine::model::Model, engine::pool::Permit};
+use crate::{Engine, Error, PredictRequest, Rejection, Result, engine::model::Model, engine::pool::Permit};
 
 /// The exit code of a program that ctrl-c or SIGTERM ended.
 const INTERRUPTED: u8 = 130;
@@ -116,7 +115,7 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
     }
     let (mut report, index) = open(&options, &models, &found.files, &console)?;
     report.counts.failed = found.failures.len();
-    let limits = decode::Limits { max_bytes: args.max_bytes, max_seconds: args.max_seconds };
+    let limits = args.limits();
     let tags = options.tags.clone().map(tags::Writer::new);
     let (min_probability, console) = (options.min_probability, &console);
     let job = Job { engine, models: &models, limits, min_probability, index, tags, console, stop };
@@ -267,12 +266,8 @@ impl Job<'_> {
         at_hand: &AtHand<'_>,
     ) -> Result<(Vec<Answer>, AudioDigest), Failure> {
         let (reading, limits, progress) = (file.clone(), self.limits, at_hand.progress());
-        let read = permit.run(move |_| {
-            let bytes = reading.read(&limits, progress)?;
-            let digest = AudioDigest::of(&bytes);
-            Ok::<_, Failure>((Bytes::from(bytes), digest))
-        });
-        let (bytes, digest) = read.await.map_err(Rejection::from)??;
+        let opened = permit.run(move |_| reading.open(&limits, progress));
+        let (audio, digest) = opened.await.map_err(Rejection::from)??;
         let mut answers = Vec::new();
         for (number, model) in self.models.iter().enumerate() {
             if let Some(stored) = self.index.find(digest, number, &file.name()) {
@@ -280,8 +275,7 @@ impl Job<'_> {
                 continue;
             }
             at_hand.now(model.name());
-            let bytes = bytes.clone();
-            let input = Input::Audio { read: Box::new(|| Ok(bytes)), reservation: None };
+            let input = audio.clone().into();
             let request = PredictRequest { model: Arc::clone(model), input, explain: None };
             let response = self.engine.predict(permit, request).await.map_err(Failure::from);
             answers

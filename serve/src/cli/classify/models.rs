@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use features::decode;
+
 use super::options::ClassifyArgs;
 use crate::{
     Engine, Error, Limits, Result,
@@ -68,7 +70,8 @@ pub(super) fn load(args: &ClassifyArgs) -> Result<Arc<Engine>> {
     let source = Source { repository: Arc::new(repository), device: args.device, models, pinned: None };
     // Without a queue: a file waits for its permit before it is read.
     let compute = Compute { device: args.device, threads, queue: 0, cache_bytes: 0, ..Compute::default() };
-    let limits = Limits { max_body_bytes: args.max_bytes, max_seconds: args.max_seconds, ..Limits::default() };
+    let decode::Limits { max_bytes, max_seconds } = args.limits();
+    let limits = Limits { max_body_bytes: max_bytes, max_seconds, ..Limits::default() };
     let engine = Engine::new(&ModelKind::ALL, &limits, &compute, Some(&source))?;
     for slot in engine.slots() {
         slot.refresh().map_err(|error| advise(error, &source.repository))?;

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
+use features::decode;
 use models::vgg19::Backend;
 
 use super::{files::shown, playlists, tags};
 use crate::{
-    Error, Limits, Result,
+    Error, Result,
     config::{ModelName, seconds},
 };
 
@@ -101,13 +102,23 @@ pub struct ClassifyArgs {
     #[arg(long, value_name = "DEVICE", env = "TONEARM_DEVICE", default_value_t = Backend::default())]
     pub(super) device: Backend,
 
-    /// Largest file
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().max_body_bytes, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
-    pub(super) max_bytes: u64,
+    /// Largest file; without it files may have any size, and standard input 256 MiB
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) max_bytes: Option<u64>,
 
-    /// Longest audio, decoded
-    #[arg(long, value_name = "SECONDS", env = "TONEARM_MAX_SECONDS", default_value_t = Limits::default().max_seconds, value_parser = seconds)]
-    pub(super) max_seconds: f64,
+    /// Longest audio, decoded; without it any
+    #[arg(long, value_name = "SECONDS", env = "TONEARM_MAX_SECONDS", value_parser = seconds)]
+    pub(super) max_seconds: Option<f64>,
+}
+
+impl ClassifyArgs {
+    /// How much audio a file may hold.
+    pub(super) fn limits(&self) -> decode::Limits {
+        decode::Limits {
+            max_bytes: self.max_bytes.unwrap_or(u64::MAX),
+            max_seconds: self.max_seconds.unwrap_or(f64::INFINITY),
+        }
+    }
 }
 
 /// The order of the output.

@@ -5,7 +5,10 @@
 
 use std::{
     fmt,
-    io::{self, Cursor},
+    fs::File,
+    io::{self, Cursor, Read, Seek, SeekFrom},
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use sha2::{Digest as _, Sha256};
@@ -74,6 +77,25 @@ impl AudioDigest {
         read(|| Ok(Cursor::new(bytes))).map_or_else(|_| Self(Sha256::digest(bytes).into()), |found| found.audio)
     }
 
+    /// The same of the audio file at `path`, which is not held in memory. `progress` is called with the bytes of each step.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn of_file(path: &Path, progress: impl Fn(u64) + Send + Sync) -> io::Result<Self> {
+        let (seen, progress) = (AtomicU64::new(0), &progress);
+        let open = || File::open(path).map(|file| Watched { file, seen: &seen, progress });
+        if let Ok(found) = read(open) {
+            return Ok(found.audio);
+        }
+        let (mut file, mut digest, mut block) = (open()?, Sha256::new(), vec![0; 1 << 16]);
+        loop {
+            match file.read(&mut block)? {
+                0 => return Ok(Self(digest.finalize().into())),
+                read => digest.update(&block[..read]),
+            }
+        }
+    }
+
     /// From 64 hexadecimal digits.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut digest = [0; 32];
@@ -96,6 +118,40 @@ impl fmt::Display for AudioDigest {
 impl fmt::Debug for AudioDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// A file that tells how far it was read for the first time.
+struct Watched<'a, P> {
+    file: File,
+    /// The furthest byte that was read.
+    seen: &'a AtomicU64,
+    progress: &'a P,
+}
+
+impl<P: Fn(u64)> Read for Watched<'_, P> {
+    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
+        let read = self.file.read(to)?;
+        let here = self.file.stream_position()?;
+        let before = self.seen.fetch_max(here, Ordering::Relaxed);
+        (self.progress)(here.saturating_sub(before));
+        Ok(read)
+    }
+}
+
+impl<P> Seek for Watched<'_, P> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+impl<P: Fn(u64) + Send + Sync> MediaSource for Watched<'_, P> {
+    fn is_seekable(&self) -> bool {
+        true
+    }
+
+    fn byte_len(&self) -> Option<u64> {
+        self.file.metadata().ok().map(|metadata| metadata.len())
     }
 }
 

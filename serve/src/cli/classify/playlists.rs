@@ -205,8 +205,14 @@ mod tests {
 
     #[test]
     fn a_label_stays_what_it_is_where_it_can() {
-        assert_eq!(names(&["hip hop", "演歌", "Ländler", "R&B, slow"]), ["hip hop.m3u8", "演歌.m3u8", "Ländler.m3u8", "R&B, slow.m3u8"]);
-        assert_eq!(names(&["AC/DC", "..", ".hidden", "a\u{202e}b", "end. "]), ["AC_DC.m3u8", "_.m3u8", "_hidden.m3u8", "ab.m3u8", "end_.m3u8"]);
+        assert_eq!(
+            names(&["hip hop", "演歌", "Ländler", "R&B, slow"]),
+            ["hip hop.m3u8", "演歌.m3u8", "Ländler.m3u8", "R&B, slow.m3u8"]
+        );
+        assert_eq!(
+            names(&["AC/DC", "..", ".hidden", "a\u{202e}b", "end. "]),
+            ["AC_DC.m3u8", "_.m3u8", "_hidden.m3u8", "ab.m3u8", "end_.m3u8"]
+        );
     }
 
     #[test]

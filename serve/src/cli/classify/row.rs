@@ -96,9 +96,9 @@ fn ranked(response: &PredictResponse) -> [(&str, f64); 2] {
     best.map(|(label, probability)| (label, probability.max(0.0)))
 }
 
-/// The warnings of the decoder, joined; none, as long as it gives none.
-fn warnings(_audio: &AudioInfo) -> String {
-    String::new()
+/// The warnings of the decoder, a sentence each.
+fn warnings(audio: &AudioInfo) -> String {
+    audio.warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 impl Answer {
