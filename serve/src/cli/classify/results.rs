@@ -363,11 +363,6 @@ impl Index {
         index
     }
 
-    /// Whether it has nothing.
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.is_empty()
-    }
-
     /// What the model of that number said of audio of that content, under this name of a file or another one.
     pub(super) fn find(&self, digest: AudioDigest, model: usize, file: &str) -> Option<Answer> {
         let rows = self.rows.get(&(digest, model))?;

@@ -93,10 +93,6 @@ impl Writer {
         Self { options: Arc::new(options), swept: Arc::default() }
     }
 
-    pub(super) fn field(&self) -> &Field {
-        &self.options.field
-    }
-
     /// Writes `genre` into the tags of the file at `path`, whose audio has that digest.
     ///
     /// # Errors
