@@ -28,8 +28,6 @@ FORMATS = {
     "wav": ("wav", "pcm_s16le", {}),
     "float.wav": ("wav", "pcm_f32le", {}),
 }
-# Formats that have tags, and that this program does not decode: nothing is predicted, so nothing is written.
-NOT_DECODED = {"opus"}
 
 
 def make(path, ending, seed=0, seconds=6.0):

@@ -8,13 +8,12 @@ import time
 
 import mutagen
 import pytest
-from conftest import ARTIFACTS, FORMATS, NOT_DECODED, SERVE, classify, genres, make, packets
+from conftest import ARTIFACTS, FORMATS, SERVE, classify, genres, make, packets
 from mutagen import aiff, apev2, flac, id3, mp4, oggopus, oggvorbis, wave
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )
-WRITTEN = [ending for ending in FORMATS if ending not in NOT_DECODED]
 
 
 def frames(version):
@@ -129,31 +128,25 @@ def variants(originals, folder):
     return sorted(folder.iterdir())
 
 
-def is_written(path):
-    return not any(path.name.endswith(f".{ending}") for ending in NOT_DECODED)
-
-
 def test_every_format_gets_its_genre_and_keeps_all_else(originals, tmp_path):
     files = variants(originals, tmp_path)
-    before = {path: (read(path)[1] if path.name != "bare.aac" else {}, packets(path)) for path in files if has_tags(path)}
+    before = {path: (read(path)[1], packets(path)) for path in files if has_tags(path)}
     wanted = genres(tmp_path)
     done = classify("--write-tags", tmp_path)
-    count = sum(map(is_written, files))
-    assert f"{count} tags written" in done.stderr, done.stderr
+    assert done.returncode == 0 and f"{len(files)} tags written" in done.stderr, done.stderr
     for path in files:
-        if not is_written(path):
-            continue
         genre, tags = read(path)
         assert wanted[path.name] and repr(wanted[path.name]) in genre, (path.name, genre)
+        version = tags.pop("version", None)
+        if path.name.startswith("tags.") and version:
+            assert version == "(2, 3, 0)", "ID3v2.3 stays what it is"
         if path in before:
             tags_before, packets_before = before[path]
-            tags_before.pop("version", None), (version := tags.pop("version", None))
-            if path.name.startswith("tags.") and path.suffix in (".mp3", ".aac"):
-                assert version == "(2, 3, 0)", "ID3v2.3 stays what it is"
+            _ = tags_before.pop("version", None)
             assert tags == tags_before, path.name
             assert packets(path) == packets_before, path.name
     again = classify("--write-tags", tmp_path)
-    assert f"{count} tags the same" in again.stderr, again.stderr
+    assert f"{len(files)} tags the same" in again.stderr, again.stderr
 
 
 def has_tags(path):
@@ -165,7 +158,7 @@ def has_tags(path):
 
 
 def test_audio_is_untouched_where_there_were_no_tags(originals, tmp_path):
-    for ending in WRITTEN:
+    for ending in FORMATS:
         shutil.copy(originals / f"song.{ending}", tmp_path)
     before = {path: packets(path) for path in sorted(tmp_path.iterdir())}
     classify("--write-tags", "--tag-field", "MY_GENRE", tmp_path)
@@ -178,7 +171,7 @@ def test_audio_is_untouched_where_there_were_no_tags(originals, tmp_path):
 
 
 def test_a_genre_stays_unless_it_is_to_be_overwritten(originals, tmp_path):
-    for ending in WRITTEN:
+    for ending in FORMATS:
         shutil.copy(originals / f"song.{ending}", tmp_path)
     wanted = genres(tmp_path)
     classify("--write-tags", tmp_path)
@@ -204,7 +197,7 @@ def test_a_genre_stays_unless_it_is_to_be_overwritten(originals, tmp_path):
     assert done.returncode == 0 and f"{len(before)} tags written" in done.stderr, done.stderr
     for path in before:
         genre = read(path)[0]
-        assert repr(wanted[path.name]) in genre and "Chalga" not in genre and "ek" not in genre.lower().replace("encoding", ""), genre
+        assert repr(wanted[path.name]) in genre and "Chalga" not in genre and "Čoček" not in genre, genre
 
 
 def test_what_cannot_be_written_without_loss_is_left_alone(tmp_path):
@@ -218,7 +211,7 @@ def test_what_cannot_be_written_without_loss_is_left_alone(tmp_path):
     before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     done = classify("--write-tags", tmp_path)
     # Positions of audio in fragments would have to move with it; FLAC in Ogg has tags of a form that is not written.
-    assert done.returncode == 1 and "tags failed" in done.stderr or "failed" in done.stderr, done.stderr
+    assert done.returncode == 1 and "tags written" not in done.stderr, done.stderr
     assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
@@ -226,8 +219,8 @@ def test_what_cannot_be_written_without_loss_is_left_alone(tmp_path):
 def test_a_run_that_is_killed_leaves_each_file_old_or_new(originals, tmp_path, kills):
     folder = tmp_path / "music"
     folder.mkdir()
-    names = [f"{copy}.{ending}" for copy in range(2) for ending in WRITTEN]
-    source = {name: (originals / f"song.{name.split('.', 1)[1]}").read_bytes() for name in names}
+    names = [f"song.{ending}" for ending in FORMATS]
+    source = {name: (originals / name).read_bytes() for name in names}
 
     def reset():
         for name, content in source.items():

@@ -12,7 +12,7 @@ from beets import ui
 from beets.library import Item
 from beets.plugins import BeetsPlugin
 
-# beets 2.6 and later have several genres for an item, earlier versions one.
+# Later versions of beets have several genres for an item, earlier ones one.
 FIELD = "genres" if "genres" in Item._fields else "genre"
 
 
@@ -93,7 +93,10 @@ class TonearmPlugin(BeetsPlugin):
 
     def classify(self, paths: Sequence[bytes]) -> list[dict]:
         """What `serve classify --json` says of these files: an object for each."""
-        program = self.config["command"].as_filename() if "/" in self.config["command"].as_str() else self.config["command"].as_str()
+        program = self.config["command"].as_str()
+        if "/" in program:
+            # From where the configuration is.
+            program = self.config["command"].as_filename()
         command = [program, "classify", "--json"]
         command += ["--min-probability", str(self.config["min_probability"].as_number())]
         if self.config["artifacts"].get():

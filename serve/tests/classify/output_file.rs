@@ -168,8 +168,8 @@ fn a_run_that_is_interrupted_says_how_to_go_on_and_is_gone_on_with() {
         workdir.run(&args).assert(0, &["goes on from", "500 of 500 files classified", "1 playlists with 500 files"]);
         let all = workdir.read(name);
         assert!(all.starts_with(&done));
-        workdir.run(&["--output", "once.jsonl", "--threads", "2", "tracks"]).assert(0, &[]);
         if name == "out.jsonl" {
+            workdir.run(&["--output", "once.jsonl", "--threads", "2", "tracks"]).assert(0, &[]);
             assert!(all == workdir.read("once.jsonl"), "the rows are not those of a run without a break");
         }
     }

@@ -118,9 +118,9 @@ impl Writer {
         let values = tags.values(field);
         let before = (!values.is_empty()).then(|| values.join("; "));
         match before {
-            Some(_) if values == [genre] => return Ok(Done::Same),
-            Some(value) if !overwrite => return Ok(Done::Kept { value }),
-            before if *dry_run => return Ok(Done::WouldWrite { before }),
+            Some(_) if values == [genre] => Ok(Done::Same),
+            Some(value) if !overwrite => Ok(Done::Kept { value }),
+            before if *dry_run => Ok(Done::WouldWrite { before }),
             before => {
                 self.replace(&path, file, &found, &old, tags, genre)?;
                 Ok(Done::Written { before, links: found.nlink() })
