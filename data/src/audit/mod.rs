@@ -212,7 +212,14 @@ fn examine_audio(audio: &AudioDataset, options: &ExtractOptions<'_>, audit: &mut
             return Err(features::Error::TooLarge { bytes: size, limit: limits.max_bytes }.into());
         }
         let bytes = fs::read(&clip.path).map_err(Error::io("read", &clip.path))?;
-        let decoded = clip.cut(decode(&bytes, limits)?)?;
+        let decoded = match decode(&bytes, limits) {
+            Ok(decoded) => clip.cut(decoded)?,
+            Err(features::Error::Silent { detail }) => {
+                let (faults, digest) = (vec![(Fault::Silent, detail)], hex(&Sha256::digest(&bytes)));
+                return Ok(Pass { faults, md5_compared: None, digest, print: None });
+            }
+            Err(error) => return Err(error.into()),
+        };
         let samples = decoded.clip.samples();
         let mut faults = Vec::new();
         let features = match extractor.extract(&decoded.clip) {

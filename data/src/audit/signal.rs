@@ -60,6 +60,8 @@ fn in_runs(samples: &[f32], shortest: usize, holds: impl Fn(f32) -> bool) -> usi
 
 #[cfg(test)]
 mod tests {
+    use features::decode::Tags;
+
     use super::*;
 
     fn kinds(samples: &[f32]) -> Vec<Fault> {
@@ -70,6 +72,8 @@ mod tests {
             channels: 1,
             seconds: samples.len() as f64 / 8_000.0,
             bits_per_sample: Some(16),
+            warnings: Vec::new(),
+            tags: Tags::default(),
         };
         faults(samples, &info).into_iter().map(|(fault, _)| fault).collect()
     }

@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{Error, Result};
 
+pub(super) use flac::find as find_flac;
 pub(super) use mpeg::find as find_mpeg;
 
 /// What a container gives.
