@@ -3,6 +3,7 @@
 //! What a file is, is told by its content. It is mixed to mono packet by packet, so memory is bounded by [`Limits`] and
 //! never by what a header announces. Hostile input gives an [`Error`], never a panic.
 
+mod aac;
 mod opus;
 mod pcm;
 mod sink;
