@@ -227,7 +227,7 @@ fn sizes_of_any_container_are_compared_with_what_is_there() {
     let mp4 = case("no_ftyp.m4a");
     let mdat = mp4.windows(4).position(|window| window == b"mdat").unwrap();
     let open_end = [&mp4[..mdat - 4], &[0; 4], &mp4[mdat..]].concat();
-    assert!((outcome(&open_end).0 - 8.011).abs() < 0.01);
+    assert_eq!(outcome(&open_end), outcome(&mp4));
 }
 
 #[test]
@@ -267,7 +267,7 @@ fn matroska_needs_neither_sizes_nor_clusters_that_are_whole() {
     for at in 0..live.len() - 12 {
         if live[at..].starts_with(b"\x1f\x43\xb6\x75") || live[at..].starts_with(b"\x18\x53\x80\x67") {
             let length = live[at + 4].leading_zeros() as usize + 1;
-            live[at + 4] |= 0xffu8 >> length;
+            live[at + 4] |= (0xffu16 >> length) as u8;
             live[at + 5..at + 4 + length].fill(0xff);
         }
     }
@@ -292,7 +292,7 @@ fn codecs_that_are_not_read_are_named_wherever_they_are() {
         (replaced(&aac, b"mp4a", b"dtsc"), "DTS"),
         (replaced(&aac, b"mp4a", b"enca"), "DRM"),
         (replaced(&caf, b"lpcm", b"QDM2"), "QDesign"),
-        (replaced(&caf, b"lpcm", b"aach"), "HE-AAC"),
+        (replaced(&caf, b"lpcm", b"MAC3"), "MACE"),
         (replaced(&mkv, b"A_AAC", b"A_DTS"), "DTS"),
         (replaced(&mkv, b"A_AAC", b"A_AC3"), "AC-3"),
         (with_tag(0x161), "WMA"),
@@ -326,7 +326,7 @@ fn codecs_that_are_not_read_are_named_wherever_they_are() {
 
 #[test]
 fn tags_are_read_of_bytes_and_of_files() {
-    let mp3 = case("joined_id3_between.mp3");
+    let mp3 = case("joined.mp3");
     let frame = |id: &str, text: &str| {
         let body = [b"\x03", text.as_bytes()].concat();
         [id.as_bytes(), &(body.len() as u32).to_be_bytes(), &[0, 0], &body].concat()

@@ -100,7 +100,8 @@ pub(super) fn sniff(source: &mut Source<'_>, log: &mut Log) -> Result<Container>
     source.skip(at as u64)?;
     let junk = source.position() - start;
     // A cut from a broadcast begins within a frame.
-    if junk > 4096 || !matches!(container, Container::Mp1 | Container::Mp2 | Container::Mp3 | Container::Adts) {
+    let is_mpeg = matches!(container, Container::Mp1 | Container::Mp2 | Container::Mp3 | Container::Adts);
+    if junk > if is_mpeg { 4096 } else { 0 } {
         log.warn(WarningKind::LeadingData, format!("{junk} bytes stand before the audio"));
     }
     Ok(container)
