@@ -163,7 +163,9 @@ fn damage_costs_what_is_damaged() {
         let bytes = if name == "zeros_behind.ogg" { case(name)[..103_112].to_vec() } else { case(name) };
         let info = read(&without(&bytes, 0.3, 0.5)).unwrap().info;
         assert!((info.seconds - seconds * 0.8).abs() < 1.5, "{name}: {} s", info.seconds);
-        assert!(info.warnings.iter().any(|warning| matches!(warning.kind, Damaged | Truncated)), "{name}: {:?}", info.warnings);
+        // Frames of MPEG have no numbers: only the header of the first stream tells that there are others than it announces.
+        let kinds: Vec<_> = info.warnings.iter().map(|warning| warning.kind).collect();
+        assert!(kinds.iter().any(|kind| matches!(kind, Damaged | Truncated | WrongHeader)), "{name}: {kinds:?}");
     }
 }
 
