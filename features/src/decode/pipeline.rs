@@ -54,8 +54,9 @@ struct Track {
     position: u64,
     n_failed: u64,
     n_decoded: u64,
-    /// Frames of the last packet.
+    /// Frames of the last packet, and their rate.
     frames: u64,
+    rate: u32,
 }
 
 fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, push: &mut Push<'_>) -> Result<Outcome> {
@@ -158,7 +159,8 @@ impl Track {
             Coding::Pcm(..) => None,
             Coding::Packets(params) => Some(PacketDecoder::new(container.name(), params)?),
         };
-        Ok(Self { format, decoder, position: 0, n_failed: 0, n_decoded: 0, frames: 0 })
+        let rate = format.sample_rate;
+        Ok(Self { format, decoder, position: 0, n_failed: 0, n_decoded: 0, frames: 0, rate })
     }
 
     fn bits(&self) -> Option<u32> {
@@ -206,7 +208,7 @@ impl Track {
         // Gaps are counted at the rate of the header; a decoder may double that.
         let scale = if format.sample_rate == 0 { 1.0 } else { f64::from(rate) / f64::from(format.sample_rate) };
         let kept = kept(self.position, frames, packet, format, scale);
-        (self.position, self.frames) = (self.position + frames, frames);
+        (self.position, self.frames, self.rate) = (self.position + frames, frames, rate);
         self.n_decoded += 1;
         sink.push_interleaved(&samples[kept.start as usize * channels..kept.end as usize * channels])?;
         Ok(true)
@@ -217,9 +219,8 @@ impl Track {
         self.n_failed += 1;
         // A decoder that is thrown out of step fails for those packets too that build on this one.
         if self.n_decoded > 0 || self.n_failed > MAX_FIRST_FAILURES {
-            let frames = if packet.frames > 0 { packet.frames } else { self.frames };
-            let rate = f64::from(self.format.sample_rate.max(1));
-            log.damaged(frames as f64 / rate, format!("a packet cannot be decoded ({detail})"));
+            let frames = if self.frames > 0 { self.frames } else { packet.frames };
+            log.damaged(frames as f64 / f64::from(self.rate.max(1)), format!("a packet cannot be decoded ({detail})"));
         }
         false
     }

@@ -145,7 +145,7 @@ impl Description {
                 return Ok(Box::new(Blocks { format, bytes, frames, header: 2 * channels, end }));
             }
             // The object of an elementary stream, or its configuration alone.
-            b"aac " => aac("caf", descriptor(cookie).and_then(|(_, config)| config).unwrap_or(cookie))?,
+            b"aac " => aac(descriptor(cookie).and_then(|(_, config)| config).unwrap_or(cookie)),
             b"alac" => mp4::alac(cookie, rate, channels)
                 .ok_or_else(|| Error::Corrupt { container: "caf", detail: "its header of ALAC is missing".into() })?,
             b".mp1" => Format::packets(CODEC_ID_MP1, rate, channels, |_| ()),

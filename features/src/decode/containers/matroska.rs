@@ -162,6 +162,48 @@ fn elements(bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     })
 }
 
+/// Whether `bytes` begin with a cluster, or with a block before another element or the end.
+fn is_element(bytes: &[u8], is_all: bool) -> bool {
+    if bytes.starts_with(&id::CLUSTER.to_be_bytes()) {
+        return true;
+    }
+    if !matches!(bytes.first(), Some(0xa3 | 0xa0)) {
+        return false;
+    }
+    let Some((_, length, Some(size))) = header(bytes) else { return false };
+    let Some(rest) = usize::try_from(size).ok().filter(|&size| size > 4).and_then(|size| bytes.get(length + size..))
+    else {
+        return false;
+    };
+    if rest.is_empty() { is_all } else { header(rest).is_some_and(|(id, ..)| KNOWN.contains(&id)) }
+}
+
+/// The elements of the levels that are read here.
+const KNOWN: [u32; 21] = [
+    id::EBML,
+    id::SEGMENT,
+    id::INFO,
+    id::TRACKS,
+    id::CLUSTER,
+    id::TIMESTAMP,
+    id::SIMPLE_BLOCK,
+    id::BLOCK_GROUP,
+    id::TAGS,
+    id::ATTACHMENTS,
+    // SeekHead, Cues, Chapters, Void, CRC-32, Position, PrevSize, SilentTracks, EncryptedBlock, and signatures.
+    0x114d_9b74,
+    0x1c53_bb6b,
+    0x1043_a770,
+    0xec,
+    0xbf,
+    0xa7,
+    0xab,
+    0x5854,
+    0xaf,
+    0x1b53_8667,
+    0x7e5b,
+];
+
 fn find(bytes: &[u8], wanted: u32) -> Option<&[u8]> {
     elements(bytes).find(|(id, _)| *id == wanted).map(|(_, body)| body)
 }
@@ -262,19 +304,13 @@ impl Matroska {
             _ => (),
         }
         let size = size.unwrap_or(0);
-        if size > left {
-            if size > MAX_ELEMENT || self.is_after_damage {
-                return self.resynchronise(source, log);
-            }
-            if self.track.is_some() && !log.is_incomplete {
-                log.truncated(None, "the file ends within an element");
-            }
-            source.seek(source.end())?;
-            return Ok(false);
+        let is_block = matches!(id, id::SIMPLE_BLOCK | id::BLOCK_GROUP);
+        // What is met in the middle of a file and is not called like an element of these levels is the beginning of damage.
+        if !KNOWN.contains(&id) || size > left || (is_block && size > MAX_ELEMENT) {
+            return self.resynchronise(source, log);
         }
         let is_read = matches!(id, id::INFO | id::TRACKS | id::TIMESTAMP | id::SIMPLE_BLOCK | id::BLOCK_GROUP);
         if !is_read || size > MAX_ELEMENT {
-            // What no element of this level is called is the beginning of damage, or of an element that nobody needs.
             source.seek(body.saturating_add(size))?;
             return Ok(true);
         }
@@ -299,29 +335,36 @@ impl Matroska {
         Ok(true)
     }
 
-    /// Goes to the next cluster behind damage; whether there is one.
+    /// Goes to the next element behind damage; whether there is one.
     fn resynchronise(&mut self, source: &mut Source<'_>, log: &mut Log) -> Result<bool> {
         let start = source.position();
         source.skip(1)?;
         loop {
-            let bytes = source.peek(BLOCK)?;
-            let at = bytes.windows(4).position(|window| window == id::CLUSTER.to_be_bytes());
-            if let Some(at) = at {
+            let end = source.end() - source.position();
+            let bytes = source.peek(2 * BLOCK)?;
+            let is_all = bytes.len() as u64 == end;
+            let scanned = if is_all { bytes.len() } else { BLOCK };
+            if let Some(at) = (0..scanned).find(|&at| is_element(&bytes[at..], is_all)) {
                 source.skip(at as u64)?;
                 self.is_after_damage = true;
                 return Ok(true);
             }
-            if bytes.len() < BLOCK {
-                let rest = source.end() - start;
-                source.seek(source.end())?;
-                if self.has_packets && rest > 0 {
-                    log.warn(WarningKind::TrailingData, format!("{rest} bytes follow its last element"));
-                }
-                return Ok(false);
+            source.skip(scanned as u64)?;
+            if is_all {
+                break;
             }
-            let step = bytes.len() as u64 - 3;
-            source.skip(step)?;
         }
+        let rest = source.end() - start;
+        // A block that is cut, or what is no element at all.
+        source.seek(start)?;
+        let is_cut = header(source.peek(12)?).is_some_and(|(id, ..)| KNOWN.contains(&id));
+        source.seek(source.end())?;
+        if is_cut && self.track.is_some() {
+            log.truncated(None, "the file ends within an element");
+        } else if self.has_packets {
+            log.warn(WarningKind::TrailingData, format!("{rest} bytes follow its last element"));
+        }
+        Ok(false)
     }
 
     /// Chooses the first audio track that can be read.
@@ -395,9 +438,7 @@ impl Matroska {
             },
             codec if codec.starts_with("A_AAC") => {
                 if private.len() >= 2 {
-                    aac(self.container, private)?
-                } else if codec.contains("SBR") {
-                    return Ok(Err("HE-AAC".into()));
+                    aac(private)
                 } else {
                     Format::packets(CODEC_ID_AAC, rate, channels, |_| ())
                 }

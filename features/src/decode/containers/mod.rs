@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{Error, Result};
 
+pub(super) use flac::find as find_flac;
 pub(super) use mpeg::find as find_mpeg;
 
 /// What a container gives.
@@ -283,9 +284,8 @@ impl<'b> Bits<'b> {
 const MPEG4_RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
-/// What an AudioSpecificConfig says: object type, rate, channels (0 if the stream says it).
+/// What an AudioSpecificConfig says: the rate (of HE-AAC, the half), and channels (0 if the stream says it).
 struct AudioConfig {
-    object: u32,
     sample_rate: u32,
     channels: usize,
 }
@@ -294,15 +294,14 @@ impl AudioConfig {
     /// ISO/IEC 14496-3, 1.6.2.1.
     fn parse(bytes: &[u8]) -> Self {
         let mut bits = Bits::new(bytes);
-        let object = |bits: &mut Bits<'_>| match bits.take(5) {
-            31 => 32 + bits.take(6),
-            object => object,
-        };
         let rate = |bits: &mut Bits<'_>| match bits.take(4) {
             15 => bits.take(24),
             index => MPEG4_RATES.get(index as usize).copied().unwrap_or(0),
         };
-        let kind = object(&mut bits);
+        // The object type.
+        if bits.take(5) == 31 {
+            bits.take(6);
+        }
         let sample_rate = rate(&mut bits);
         let channels = match bits.take(4) {
             n @ 1..=6 => n as usize,
@@ -310,29 +309,15 @@ impl AudioConfig {
             11 => 7,
             _ => 0,
         };
-        Self { object: kind, sample_rate, channels }
+        Self { sample_rate, channels }
     }
 }
 
 /// The AAC of an AudioSpecificConfig.
-fn aac(container: &'static str, config: &[u8]) -> Result<Format> {
+fn aac(config: &[u8]) -> Format {
     use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
     let parsed = AudioConfig::parse(config);
-    let name = match parsed.object {
-        5 | 29 => Some("HE-AAC"),
-        1 => Some("AAC Main"),
-        3 => Some("AAC SSR"),
-        4 => Some("AAC LTP"),
-        23 => Some("AAC-LD"),
-        39 => Some("AAC-ELD"),
-        42 => Some("xHE-AAC (USAC)"),
-        36 => Some("MPEG-4 ALS"),
-        _ => None,
-    };
-    if let Some(name) = name {
-        return Err(Error::Unsupported { container, detail: name.into() });
-    }
-    Ok(Format::packets(CODEC_ID_AAC, parsed.sample_rate, parsed.channels, |params| {
+    Format::packets(CODEC_ID_AAC, parsed.sample_rate, parsed.channels, |params| {
         params.with_extra_data(config.into());
-    }))
+    })
 }

@@ -229,9 +229,13 @@ impl Track {
         if delay == 0
             && let Some((delay, count)) = itunes_gaps(moov).filter(|&(delay, count)| delay < rate && count > 0)
         {
-            let known = frames(total, self.scale);
-            if total == 0 || delay + count <= known + 2048 {
-                (self.format.delay, self.format.length) = (delay, Some(count));
+            let most = if total == 0 { u64::MAX } else { frames(total, self.scale) + 2048 };
+            // With spectral band replication it counts samples of twice the rate.
+            for part in [1, 2] {
+                if (delay + count) / part <= most {
+                    (self.format.delay, self.format.length) = (delay / part, Some(count / part));
+                    break;
+                }
             }
         }
     }
@@ -436,7 +440,7 @@ impl<'b> Entry<'b> {
             return Err(corrupt("its header of AAC is missing"));
         };
         Ok(match (kind, config) {
-            (0x40 | 0x66..=0x68, Some(config)) => Ok((aac("m4a", config)?, None)),
+            (0x40 | 0x66..=0x68, Some(config)) => Ok((aac(config), None)),
             (0x69 | 0x6b, _) => Ok((Format::packets(CODEC_ID_MP3, self.sample_rate, self.channels, |_| ()), None)),
             (0xa5, _) => Err("AC-3".into()),
             (0xa6, _) => Err("E-AC-3".into()),
@@ -653,6 +657,8 @@ impl Mp4 {
             } else if self.top > source.end() {
                 if self.is_fragmented && &kind == b"mdat" {
                     log.truncated(None, "the file ends within a fragment");
+                } else {
+                    log.warn(WarningKind::TrailingData, format!("{} bytes follow its last box", source.end() - start));
                 }
                 return Ok(None);
             }
