@@ -8,7 +8,7 @@ use std::{
 
 use models::artifact::{self, CURRENT, MANIFEST, MANIFEST_LIMIT};
 
-use super::{Contents, Fetched, RepositoryError, Result, is_model, is_version, kind_in, no_version, too_large};
+use super::{Contents, RepositoryError, Result, is_model, is_version, kind_in, no_version, too_large};
 
 /// A folder of artifacts, of one model, or of one version.
 #[derive(Debug)]
@@ -83,22 +83,27 @@ impl Folder {
         Ok(Vec::new())
     }
 
-    pub(super) fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
+    pub(super) fn fetch(&self, model: &str, version: &str) -> Result<PathBuf> {
         let absent = |detail: String| Err(RepositoryError::not_found(self.root.display().to_string(), detail));
         if !is_version(version) {
             return absent(no_version(version));
         }
         if let Some(fixed) = self.fixed()? {
             return match fixed == version {
-                true => Ok(Fetched::local(self.root.clone())),
+                true => Ok(self.root.clone()),
                 false => absent(format!("it is the version {fixed}, not {version}")),
             };
         }
         let mut folders = self.folders(model).into_iter().map(|folder| folder.join(version));
         match folders.find(|folder| folder.join(MANIFEST).is_file()) {
-            Some(folder) => Ok(Fetched::local(folder)),
+            Some(folder) => Ok(folder),
             None => absent(format!("there is no version {version} of {model}")),
         }
+    }
+
+    /// Whether it has a file that says which version of `model` is in use, or is the folder of a version.
+    pub(super) fn names_a_version(&self, model: &str) -> bool {
+        self.folders(model).iter().any(|folder| folder.join(CURRENT).is_file()) || self.root.join(MANIFEST).is_file()
     }
 
     /// The version, if this is the folder of one.

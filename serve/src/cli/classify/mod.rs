@@ -30,6 +30,7 @@ use self::{
     files::{Failure, File},
     output::{Console, Counts, Format, Output, Row},
 };
+use super::{artifacts::ArtifactsArgs, config_file::ConfigArgs};
 use crate::{
     Engine, Error, Input, Limits, PredictRequest, PredictResponse, Rejection, Result,
     config::{Compute, ModelKind, ModelName, cores, seconds},
@@ -37,7 +38,7 @@ use crate::{
         model::Model,
         slot::{self, Source},
     },
-    repository::{Contents, Repository},
+    repository::{Contents, Origin, Repository},
 };
 
 /// The exit code of a program that ctrl-c or SIGTERM ended.
@@ -53,6 +54,9 @@ const AHEAD: usize = 1024;
                         skipped and named.\n\
                         Exit codes: 0 every file was classified, 1 some were not, 2 wrong usage or no artifact, 130 ctrl-c.")]
 pub struct ClassifyArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+
     /// Files; folders, with all that is below them; `-` for standard input
     #[arg(required = true, value_name = "FILE|DIR")]
     files: Vec<PathBuf>,
@@ -62,10 +66,8 @@ pub struct ClassifyArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     model: Vec<ModelName>,
 
-    /// Folder that `train` writes to, or the folder of one model or version, or, in a program built with the feature object-store, a
-    /// URL: s3://, gs://, az://, http://
-    #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
-    artifacts: String,
+    #[command(flatten)]
+    artifacts: ArtifactsArgs,
 
     /// One JSON object on each line: the response of the server, or its problem, and the file
     #[arg(long, conflicts_with = "csv")]
@@ -182,11 +184,16 @@ fn watch_signals() -> io::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Says where a model comes from, unless the format of the predictions says it; and what a reader must know in any case.
+/// Says where a model comes from, unless the format of the predictions says it; and what a reader must know in any case: that it is
+/// part of the program, and that it was trained on synthetic audio.
 fn say_provenance(model: &Model, format: Format, console: &Console) {
     let info = model.info();
-    if let Format::Table { .. } = format {
-        console.say(&format!("{model}: {} labels, {}", info.labels, info.provenance));
+    match format {
+        Format::Table { .. } => {
+            console.say(&format!("{model} {}: {} labels, {}", model.place(), info.labels, info.provenance));
+        }
+        _ if model.origin() == Some(Origin::Artifacts) => {}
+        _ => console.say(&format!("{model} {}", model.place())),
     }
     if let Some(warning) = &info.provenance.warning {
         console.say(&format!("{model}: warning: {warning}"));
@@ -231,8 +238,7 @@ fn list(names: &[ModelName]) -> String {
 /// An engine with the models that are named, each checked as the server checks it.
 fn load(args: &ClassifyArgs) -> Result<Arc<Engine>> {
     let threads = args.threads.map_or_else(cores, usize::from);
-    let repository =
-        Repository::open(&args.artifacts).map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;
+    let repository = args.artifacts.open()?;
     let models = named(args, &repository)?;
     let is_network = |name: &ModelName| match name.kind() {
         Some(kind) => kind.batches(),
