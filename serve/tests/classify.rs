@@ -61,9 +61,11 @@ impl Workdir {
 
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
-        for variable in ["ARTIFACTS", "DEVICE", "THREADS", "MAX_SECONDS"] {
+        for variable in ["ARTIFACTS", "FALLBACK_ARTIFACTS", "CONFIG", "DEVICE", "THREADS", "MAX_SECONDS"] {
             command.env_remove(format!("TONEARM_{variable}"));
         }
+        // Neither settings nor models of the person who runs the tests.
+        command.env("XDG_CONFIG_HOME", self.0.path().join("none")).env("XDG_DATA_HOME", self.0.path().join("none"));
         command.current_dir(self.0.path()).stdin(Stdio::null()).arg("classify").args(args);
         command
     }
@@ -116,7 +118,7 @@ fn a_table_has_a_line_for_each_track() {
     // Without failures and without a terminal, it prints nothing else but where the model comes from.
     let version = model::of(ModelKind::Svm).version().to_owned();
     let from = "3 labels, trained on 12 clips (three seeded sounds), not evaluated";
-    assert_eq!(ran.assert(0, &[]).stderr, format!("serve classify: svm {version}: {from}\n"));
+    assert_eq!(ran.assert(0, &[]).stderr, format!("serve classify: svm {version} from artifacts: {from}\n"));
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(lines.len(), 1 + TRACKS.len(), "{}", ran.stdout);
     let genre = lines[0].find("genre").expect("a header");
@@ -180,7 +182,7 @@ fn a_model_is_named_and_says_where_it_comes_from() {
 
     let text = workdir.run(&["--model", "dances", "tracks/a.wav"]);
     let from = "trained on 12 clips (three seeded sounds), accuracy 0.750 (0.500 to 1.000) on artist-kfold:5, 4 clips";
-    let first = format!("serve classify: dances {version}: 3 labels, {from}\n");
+    let first = format!("serve classify: dances {version} from artifacts: 3 labels, {from}\n");
     assert_eq!(text.assert(0, &[]).stderr, first + &warning);
 
     let json = workdir.run(&["--model", "svm,dances", "--json", "tracks/a.wav", "tracks/missing.wav"]);
