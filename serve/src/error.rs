@@ -97,6 +97,14 @@ pub enum Error {
         /// What the operating system said.
         source: std::io::Error,
     },
+    /// What was found cannot be written.
+    #[error("failed to write {what}: {source}")]
+    Write {
+        /// The file or folder.
+        what: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
 }
 
 impl Error {
@@ -110,7 +118,11 @@ impl Error {
             | Self::OtherKind { .. }
             | Self::Device { .. }
             | Self::Upstream(_) => 2,
-            Self::Artifact { .. } | Self::Warm { .. } | Self::Listen { .. } | Self::System { .. } => 1,
+            Self::Artifact { .. }
+            | Self::Warm { .. }
+            | Self::Listen { .. }
+            | Self::System { .. }
+            | Self::Write { .. } => 1,
         }
     }
 

@@ -43,7 +43,7 @@ pub struct ManArgs {
 /// Prints the script for a shell.
 ///
 /// # Errors
-/// [`Error::System`] when standard output fails.
+/// [`Error::Write`] when standard output fails.
 pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), PROGRAM, &mut script);
@@ -53,10 +53,10 @@ pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
 /// Prints a page of the manual, or writes all of them.
 ///
 /// # Errors
-/// [`Error::Usage`] for a command that does not exist; [`Error::System`] when a page cannot be written.
+/// [`Error::Usage`] for a command that does not exist; [`Error::Write`] when a page cannot be written.
 pub fn man(args: &ManArgs) -> Result<ExitCode> {
     if let Some(out) = &args.out {
-        return write_all(out).map(|()| ExitCode::SUCCESS).map_err(failed("writing the manual"));
+        return write_all(out).map(|()| ExitCode::SUCCESS).map_err(failed(&out.display().to_string()));
     }
     // Of a command, once it is built, the name is that of its page: `serve-classify`.
     let mut program = Cli::command().disable_help_subcommand(true);
@@ -69,7 +69,7 @@ pub fn man(args: &ManArgs) -> Result<ExitCode> {
         })?,
     };
     let mut text = Vec::new();
-    Man::new(page).render(&mut text).map_err(failed("writing the manual"))?;
+    Man::new(page).render(&mut text).map_err(failed("the manual"))?;
     print(&text)
 }
 
@@ -82,10 +82,11 @@ fn print(text: &[u8]) -> Result<ExitCode> {
     match io::stdout().write_all(text) {
         // The reader has enough, as `head` has.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        written => written.map(|()| ExitCode::SUCCESS).map_err(failed("writing to standard output")),
+        written => written.map(|()| ExitCode::SUCCESS).map_err(failed("standard output")),
     }
 }
 
-fn failed(what: &'static str) -> impl FnOnce(io::Error) -> Error {
-    move |source| Error::System { what, source }
+fn failed(what: &str) -> impl FnOnce(io::Error) -> Error {
+    let what = what.to_owned();
+    move |source| Error::Write { what, source }
 }

@@ -58,7 +58,7 @@ impl Folder {
     }
 
     pub(super) fn current(&self, model: &str) -> Result<String> {
-        let folder = artifact::resolve(&self.root, Some(model))?;
+        let folder = artifact::resolve(&self.root, Some(model)).map_err(|error| self.located(error.into(), model))?;
         let version = name_of(&folder)?;
         if is_version(&version) {
             Ok(version)
@@ -98,6 +98,15 @@ impl Folder {
         match folders.find(|folder| folder.join(MANIFEST).is_file()) {
             Some(folder) => Ok(folder),
             None => absent(format!("there is no version {version} of {model}")),
+        }
+    }
+
+    /// The same error with the path of the file `CURRENT`, if it is of one.
+    fn located(&self, error: RepositoryError, model: &str) -> RepositoryError {
+        let mut files = self.folders(model).into_iter().map(|folder| folder.join(CURRENT));
+        match files.find(|path| path.is_file()).filter(|_| error.location == CURRENT) {
+            Some(path) => RepositoryError::broken(path.display().to_string(), error.detail),
+            None => error,
         }
     }
 

@@ -11,7 +11,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use models::artifact::{Artifact, names, places};
+use models::artifact::{Artifact, CURRENT, names, places};
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
 #[cfg(feature = "object-store")]
@@ -379,7 +379,7 @@ impl From<models::Error> for RepositoryError {
             models::Error::NotFound { path, detail } => Self::not_found(path.display().to_string(), detail),
             models::Error::Io { action, path, source } => Self::io(path.display().to_string(), action, &source),
             models::Error::TooLarge { path, limit } => Self::broken(path.display().to_string(), too_large(limit)),
-            error => Self::broken("CURRENT", error.to_string()),
+            error => Self::broken(CURRENT, error.to_string()),
         }
     }
 }
