@@ -25,7 +25,8 @@ fn embed() -> Result<(), String> {
     let heading = text.lines().find(|line| line.starts_with("# "));
     let version = heading.and_then(|heading| heading.split('`').nth(1));
     let version = version.ok_or_else(|| format!("{}: its heading names no version", card.display()))?;
-    let mut source = format!("const VERSION: &str = {version:?};\nstatic FILES: [(&str, &[u8]); {}] = [\n", FILES.len());
+    let mut source =
+        format!("const VERSION: &str = {version:?};\nstatic FILES: [(&str, &[u8]); {}] = [\n", FILES.len());
     for name in FILES {
         let path = root.join(version).join(name);
         println!("cargo::rerun-if-changed={}", path.display());

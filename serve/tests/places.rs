@@ -162,7 +162,9 @@ fn in_an_empty_folder_the_svm_of_the_program_answers_and_is_named() {
     let server = Server::start(&mut machine.command(&["all", "--port", "0"]));
     assert!(server.said.contains(&format!("model svm {version} embedded in the program")), "{}", server.said);
     // There is none of the other kind, which is said with the places and with what to do.
-    for word in ["POST /vgg is not served", "no vgg19 artifact in", "usr/bin/artifacts", "--artifacts", "copy one there"] {
+    for word in
+        ["POST /vgg is not served", "no vgg19 artifact in", "usr/bin/artifacts", "--artifacts", "copy one there"]
+    {
         assert!(server.said.contains(word), "{word} is not in {}", server.said);
     }
     let model = server.model("svm");
@@ -174,7 +176,8 @@ fn in_an_empty_folder_the_svm_of_the_program_answers_and_is_named() {
     // The same as without a server, and as the artifact in the repository gives.
     let artifacts = concat!(env!("CARGO_MANIFEST_DIR"), "/../artifacts/svm/");
     let folder = format!("{artifacts}{version}");
-    for args in [&["classify", "--json", "track.wav"][..], &["classify", "--json", "--artifacts", &folder, "track.wav"]] {
+    for args in [&["classify", "--json", "track.wav"][..], &["classify", "--json", "--artifacts", &folder, "track.wav"]]
+    {
         let said = machine.run(args);
         let line: Value = serde_json::from_str(&said.assert(0, &[]).stdout).expect("an object");
         assert_eq!(line["probabilities"], answer["probabilities"]);
@@ -211,7 +214,8 @@ fn the_first_place_that_has_a_version_in_use_is_taken() {
         Said::of(machine.command(&args).envs(env.iter().copied()))
     };
     // From the last to the first; the last is in the current folder, and its name is as it was typed.
-    let places = ["here/artifacts", "home/.local/share/tonearm/artifacts", "usr/share/tonearm/artifacts", "usr/bin/artifacts"];
+    let places =
+        ["here/artifacts", "home/.local/share/tonearm/artifacts", "usr/share/tonearm/artifacts", "usr/bin/artifacts"];
     for (variant, place) in places.into_iter().enumerate() {
         let version = machine.write(place, variant).version;
         let shown = machine.at(place).display().to_string();
@@ -271,10 +275,12 @@ fn a_broken_artifact_in_an_earlier_place_is_not_passed_over() {
     let written = machine.write(early, 2);
     let (folder, weights) = (machine.at(early).join("svm"), written.dir.join("weights.safetensors"));
     let good = fs::read(&weights).expect("reads");
-    let runs = || ["classify", "svm"].map(|command| match command {
-        "svm" => machine.run(&["svm", "--port", "0"]),
-        _ => machine.run(&["classify", "track.wav"]),
-    });
+    let runs = || {
+        ["classify", "svm"].map(|command| match command {
+            "svm" => machine.run(&["svm", "--port", "0"]),
+            _ => machine.run(&["classify", "track.wav"]),
+        })
+    };
     let shown = folder.display().to_string();
     fs::write(&weights, "damage").expect("writes");
     for said in runs() {
@@ -296,7 +302,8 @@ fn settings_come_from_flag_variable_file_and_default_in_this_order() {
         let args = [&["svm", "--print-config"], args].concat();
         Said::of(machine.command(&args).envs(env.iter().copied()))
     };
-    let expect = |said: &Said, line: &str| assert!(said.stdout.lines().any(|known| known == line), "{line}: {}", said.stdout);
+    let expect =
+        |said: &Said, line: &str| assert!(said.stdout.lines().any(|known| known == line), "{line}: {}", said.stdout);
     expect(&settings(&[], &[]), "queue = 64  # default");
     let write = |path: &str, text: &str| {
         let path = machine.at(path);
@@ -397,7 +404,11 @@ fn the_manual_renders_and_has_a_page_for_each_command() {
     let renders = |page: &Path, words: &[&str]| {
         if has("man") {
             let mut man = Command::new("man");
-            man.args(["--warnings", "-l"]).arg(page).env("LC_ALL", "C.UTF-8").env("MANWIDTH", "100").env("MANPAGER", "cat");
+            man.args(["--warnings", "-l"])
+                .arg(page)
+                .env("LC_ALL", "C.UTF-8")
+                .env("MANWIDTH", "100")
+                .env("MANPAGER", "cat");
             let Said { code, stdout, stderr } = Said::of(&mut man);
             assert!(code == Some(0) && stderr.is_empty(), "{}: {stderr}", page.display());
             // Without the overstrikes of bold letters, if there are any.
@@ -407,8 +418,10 @@ fn the_manual_renders_and_has_a_page_for_each_command() {
     };
     let out = machine.at("here/manual");
     machine.run(&["man", "--out", "manual"]).assert(0, &[]);
-    let mut names: Vec<String> =
-        fs::read_dir(&out).expect("a folder").map(|entry| entry.expect("a page").file_name().into_string().expect("text")).collect();
+    let mut names: Vec<String> = fs::read_dir(&out)
+        .expect("a folder")
+        .map(|entry| entry.expect("a page").file_name().into_string().expect("text"))
+        .collect();
     names.sort();
     let expected = ["", "-all", "-classify", "-completions", "-health", "-man", "-svm", "-vgg", "-web"];
     assert_eq!(names, expected.map(|command| format!("serve{command}.1")));

@@ -147,7 +147,10 @@ fn a_fallback_has_what_the_first_does_not_have() {
     let own = write(root.path(), "svm", b"own");
     write_as(root.path(), "dances", "svm", b"dances");
     assert_eq!(repository.contents().expect("lists"), models(&["dances", "svm", "vgg19"]));
-    assert_eq!((repository.current("svm").expect("own"), repository.current("vgg19").expect("other")), (own.clone(), network));
+    assert_eq!(
+        (repository.current("svm").expect("own"), repository.current("vgg19").expect("other")),
+        (own.clone(), network)
+    );
     let fetched = repository.fetch("svm", &own).expect("is there");
     assert_eq!((fetched.origin(), fetched.address()), (Origin::Artifacts, &*first));
     // A version that is not in use is to be had from either.

@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn places_are_in_order() {
-        let paths = |program: Option<&str>, data: Option<&str>| in_order(program.map(Path::new), data.map(PathBuf::from));
+        let paths =
+            |program: Option<&str>, data: Option<&str>| in_order(program.map(Path::new), data.map(PathBuf::from));
         let expected =
             ["/usr/bin/artifacts", "/usr/share/tonearm/artifacts", "/home/me/data/tonearm/artifacts", "artifacts"];
         assert_eq!(paths(Some("/usr/bin/serve"), Some("/home/me/data")), expected.map(PathBuf::from));

@@ -140,7 +140,8 @@ fn option<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
 
 /// Whether one option cannot be beside the other: it is the same, or they conflict.
 fn excludes(command: &Command, one: &Arg, other: &Arg) -> bool {
-    let conflict = |a: &Arg, b: &Arg| command.get_arg_conflicts_with(a).iter().any(|found| found.get_id() == b.get_id());
+    let conflict =
+        |a: &Arg, b: &Arg| command.get_arg_conflicts_with(a).iter().any(|found| found.get_id() == b.get_id());
     one.get_id() == other.get_id() || conflict(one, other) || conflict(other, one)
 }
 

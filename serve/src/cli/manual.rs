@@ -29,7 +29,9 @@ pub struct CompletionsArgs {
 
 /// Options of `serve man`.
 #[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  serve man | man -l -\n  serve man classify | man -l -\n  serve man --out /usr/local/share/man/man1")]
+#[command(
+    after_help = "Examples:\n  serve man | man -l -\n  serve man classify | man -l -\n  serve man --out /usr/local/share/man/man1"
+)]
 pub struct ManArgs {
     /// The command whose page is printed [default: the program]
     #[arg(conflicts_with = "out")]

@@ -3,11 +3,7 @@
 use std::{fmt, ops::Deref, sync::Arc};
 
 use features::Clip;
-use models::{
-    Classifier, Identity, Prediction,
-    artifact::Manifest,
-    vgg19::Backend,
-};
+use models::{Classifier, Identity, Prediction, artifact::Manifest, vgg19::Backend};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;

@@ -23,7 +23,8 @@ const VGG: ModelKind = ModelKind::Vgg19;
 
 pub(crate) fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
-    for variable in ["TONEARM_ARTIFACTS", "TONEARM_FALLBACK_ARTIFACTS", "TONEARM_CONFIG", "TONEARM_LISTEN", "RUST_LOG"] {
+    for variable in ["TONEARM_ARTIFACTS", "TONEARM_FALLBACK_ARTIFACTS", "TONEARM_CONFIG", "TONEARM_LISTEN", "RUST_LOG"]
+    {
         command.env_remove(variable);
     }
     // Neither settings nor models of the person who runs the tests.
