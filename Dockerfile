@@ -3,13 +3,14 @@
 # RUST_IMAGE, RUN_IMAGE  what they begin with
 # BINARIES               build: compile here; packed: take train and serve from deploy/image/bin, for a pipeline that has just
 #                        compiled them (with BuildKit, which then passes over the stages that compile)
-# ARTIFACTS              a folder with svm/ and vgg19/, as train writes them, to bake into the images; empty by default
+# ARTIFACTS              a folder with svm/ and vgg19/, as train writes them, to bake into the images: those of the repository. They
+#                        are served until the volume has a version of the same name in use
 #
 # deploy/images calls this with what a machine has; docs/operations.md tells the rest.
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
 ARG RUN_IMAGE=gcr.io/distroless/cc-debian12:nonroot
 ARG BINARIES=build
-ARG ARTIFACTS=deploy/image/artifacts
+ARG ARTIFACTS=artifacts
 
 # What is compiled, and nothing else: a change elsewhere leaves every layer below as it is.
 FROM scratch AS source
@@ -23,6 +24,8 @@ COPY data /data
 COPY models /models
 COPY train /train
 COPY serve /serve
+# What serve embeds.
+COPY artifacts/svm /artifacts/svm
 # Members of the workspace, so their manifests have to be there.
 COPY experiments /experiments
 COPY tests /tests
@@ -58,21 +61,25 @@ LABEL org.opencontainers.image.vendor="Tonearm" \
 COPY --chown=65532:65532 deploy/image/tonearm /tonearm
 WORKDIR /tonearm
 USER 65532:65532
-ENV TONEARM_ARTIFACTS=/tonearm/artifacts
+ENV TONEARM_ARTIFACTS=/tonearm/artifacts TONEARM_FALLBACK_ARTIFACTS=/usr/local/share/tonearm/artifacts
 STOPSIGNAL SIGTERM
 
 FROM run AS train
+ARG ARTIFACTS
 ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-train" \
       org.opencontainers.image.description="Trains music-genre classifiers" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=binaries /binaries/train /usr/local/bin/train
+# A training of VGG19 begins with its convolutions, and a synthetic one does not take the place of either.
+COPY --chown=65532:65532 ${ARTIFACTS}/svm /usr/local/share/tonearm/artifacts/svm
+COPY --chown=65532:65532 ${ARTIFACTS}/vgg19 /usr/local/share/tonearm/artifacts/vgg19
 # It ends when its work is done: how it is, its exit code says.
 HEALTHCHECK NONE
 ENTRYPOINT ["/usr/local/bin/train"]
 
 # A server is healthy while it lives. Whether it has a model is checked by /readyz: a container that waits for its
-# first artifact is not to be killed.
+# first artifact, where none is baked in, is not to be killed.
 FROM run AS server
 COPY --from=binaries /binaries/serve /usr/local/bin/serve
 ENV TONEARM_WAIT_FOR_ARTIFACT=true TONEARM_LOG_FORMAT=json
@@ -84,7 +91,7 @@ ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-svm" \
       org.opencontainers.image.description="Classifies audio by genre: the support vector machine" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --chown=65532:65532 ${ARTIFACTS}/svm /tonearm/artifacts/svm
+COPY --chown=65532:65532 ${ARTIFACTS}/svm /usr/local/share/tonearm/artifacts/svm
 ENV TONEARM_LISTEN=0.0.0.0:8081
 EXPOSE 8081
 ENTRYPOINT ["/usr/local/bin/serve", "svm"]
@@ -95,7 +102,7 @@ ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-vgg" \
       org.opencontainers.image.description="Classifies audio by genre: VGG19" \
       org.opencontainers.image.revision="${REVISION}"
-COPY --chown=65532:65532 ${ARTIFACTS}/vgg19 /tonearm/artifacts/vgg19
+COPY --chown=65532:65532 ${ARTIFACTS}/vgg19 /usr/local/share/tonearm/artifacts/vgg19
 ENV TONEARM_LISTEN=0.0.0.0:8082
 EXPOSE 8082
 ENTRYPOINT ["/usr/local/bin/serve", "vgg"]

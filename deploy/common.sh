@@ -13,6 +13,10 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # tell a machine without containers from a failure.
 readonly wrong_usage=64 unavailable=69
 
+# The tag of the images: the version of the workspace, unless another is set. Compose reads it too.
+TONEARM_TAG="${TONEARM_TAG:-$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)}"
+export TONEARM_TAG
+
 note() { echo "${0##*/}: $*" >&2; }
 usage() {
     note "$*; ${0##*/} --help lists the options"

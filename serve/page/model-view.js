@@ -3,6 +3,7 @@
 import { announce, byId, make, redraw } from "./dom.js";
 import { bytes, duration, has, listed, modelName, t } from "./i18n.js";
 import { watch } from "./models.js";
+import { origin } from "./provenance.js";
 import { tracks } from "./tracks.js";
 
 /** So many models have their status in the header; of more, those that are selected. */
@@ -14,8 +15,9 @@ function drawStatus() {
   const all = names();
   const shown = all.length > IN_HEADER ? all.filter((name) => tracks.selected.includes(name)) : all;
   const chips = shown.map((name) => {
-    const { version } = watch.status.get(name) ?? {};
-    return { name, state: watch.state(name), title: version ? `${t("detail-version")} ${version}` : null };
+    const model = watch.status.get(name) ?? {};
+    const title = [model.version && `${t("detail-version")} ${model.version}`, origin(model)].filter(Boolean).join(" · ");
+    return { name, state: watch.state(name), title: title || null };
   });
   redraw(byId("status"), chips, () => chips.map(({ name, state, title }) =>
     make("span", { class: "chip", "data-testid": `status-${name}`, "data-state": state, title }, `${modelName(name)} ${t(`state-${state}`)}`)));

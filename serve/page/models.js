@@ -19,7 +19,7 @@ const DOWN_INTERVAL = 3_000;
  *
  * A model of the server. What it was trained on and how it was evaluated is `null` where the server does not say.
  * @typedef {{name: string, kind: string | null, predict: string, state: "ready" | "unavailable", version: string | null,
- *            problem: string | null, labels: string[], trained_on: any, evaluated: any, warning: string | null, limits: Limits}} Model
+ *            origin: "artifacts" | "fallback" | "embedded" | null, problem: string | null, labels: string[], trained_on: any, evaluated: any, warning: string | null, limits: Limits}} Model
  *
  * @param {any} model as `GET /v1/models` describes it
  * @returns {Model}
@@ -34,6 +34,7 @@ function read(model) {
     predict: own ?? `/v1/models/${encodeURIComponent(model.name)}/predict`,
     state: model.state ?? (model.ready ? "ready" : "unavailable"),
     version: model.version ?? null,
+    origin: model.origin ?? null,
     problem: model.problem ?? null,
     labels: model.labels ?? [],
     trained_on: model.trained_on ?? null,

@@ -5,13 +5,18 @@ import { decimals, number, t } from "./i18n.js";
 import { watch } from "./models.js";
 
 /** Fields of a description that say where its predictions come from. */
-const FIELDS = ["trained_on", "evaluated", "warning"];
+const FIELDS = ["origin", "trained_on", "evaluated", "warning"];
 
 /** What is known of the version that predicted: by the response, else by the list of models if that means the same version. */
 function describe(name, model) {
   const status = watch.model(name);
   const listed = status?.version === model.version ? status : null;
   return Object.fromEntries(FIELDS.map((field) => [field, model[field] ?? listed?.[field] ?? null]));
+}
+
+/** That it came with the program, or nothing where it is one that was trained or put there. @param {{origin?: string | null}} model */
+export function origin({ origin: from }) {
+  return from === "embedded" || from === "fallback" ? t(`origin-${from}`) : null;
 }
 
 /** What it was trained on, or nothing where that is not known. */
@@ -38,7 +43,7 @@ function accuracy({ evaluated }) {
  */
 export function provenance(name, { model, labels }) {
   const known = describe(name, model);
-  const parts = [training(known), t("labels-n", { n: number(labels.length) }), accuracy(known)].filter(Boolean);
+  const parts = [origin(known), training(known), t("labels-n", { n: number(labels.length) }), accuracy(known)].filter(Boolean);
   const line = make("p", { class: "version soft", "data-testid": `provenance-${name}` },
     `${model.name} `, make("code", {}, model.version), ...parts.map((part) => ` · ${part}`));
   const isInBanner = known.trained_on?.synthetic;

@@ -274,10 +274,12 @@ impl Default for Compute {
 }
 
 /// Where artifacts come from, and how often they are reloaded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Artifacts {
-    /// A folder, or the URL of an object store.
-    pub address: String,
+    /// A folder, or the URL of an object store; where none is named, one is looked for.
+    pub named: Option<String>,
+    /// The same for models that have no version in use there.
+    pub fallback: Option<String>,
     /// The models to serve; every one that is there, if none is named.
     pub models: Vec<ModelName>,
     /// The version to serve whatever `CURRENT` says.
@@ -362,7 +364,7 @@ pub struct Setting {
     pub name: String,
     /// Its values as they were typed; one, but for lists and for switches.
     pub values: Vec<String>,
-    /// `default`, `file`, `environment` or `command line`.
+    /// `default`, `file`, `environment` or `command line`; of `config` also `found`, where nothing names the file.
     pub source: &'static str,
 }
 

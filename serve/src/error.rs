@@ -11,8 +11,8 @@ pub enum Error {
     Usage(String),
     /// There is no artifact to serve.
     #[error(
-        "no {name} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, name another folder with \
-         --artifacts, or wait for one with --wait-for-artifact"
+        "no {name} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, copy one there, name another \
+         folder with --artifacts, or wait for one with --wait-for-artifact"
     )]
     NoArtifact {
         /// The model.

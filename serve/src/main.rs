@@ -2,7 +2,7 @@
 
 use std::{env, process::ExitCode};
 
-use serve::cli::{Cli, Task, classify, health};
+use serve::cli::{Cli, Task, classify, health, manual};
 
 fn main() -> ExitCode {
     match start() {
@@ -19,6 +19,8 @@ fn start() -> serve::Result<ExitCode> {
         Task::Serve(config) => serve::cli::run(&config).map(|()| ExitCode::SUCCESS),
         Task::Classify(args) => classify::run(&args),
         Task::Probe(probe) => health::run(&probe),
+        Task::Completions(args) => manual::completions(&args),
+        Task::Man(args) => manual::man(&args),
         Task::Print(settings) => {
             for setting in settings {
                 println!("{setting}");

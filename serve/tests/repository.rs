@@ -11,8 +11,8 @@ use std::{
 };
 
 use features::FeatureSpec;
-use models::artifact::{self, Artifact, DataDescription, Draft};
-use serve::repository::{Contents, Repository, RepositoryError, RepositoryErrorKind};
+use models::artifact::{self, DataDescription, Draft};
+use serve::repository::{Contents, Origin, Repository, RepositoryError, RepositoryErrorKind};
 
 /// Writes a version of `model` below `root` and puts it in use. Its weights are never loaded.
 fn write(root: &Path, model: &str, weights: &[u8]) -> String {
@@ -44,7 +44,7 @@ fn open(address: &str) -> Repository {
 /// Reads a version as the server would, and returns its weights.
 fn weights(repository: &Repository, model: &str, version: &str) -> Vec<u8> {
     let fetched = repository.fetch(model, version).expect("is there");
-    let artifact = Artifact::open(&fetched).expect("is whole");
+    let artifact = fetched.artifact().expect("is whole");
     assert_eq!(artifact.version(), version);
     artifact.weights().expect("has weights").to_vec()
 }
@@ -128,6 +128,66 @@ fn a_folder_without_a_model_has_none_yet() {
         assert!(repository.versions(model).expect("lists").is_empty());
         assert_kind(RepositoryErrorKind::NotFound, repository.fetch(model, "0123456789ab"), &[&path, "0123456789ab"]);
     }
+}
+
+/// What is looked through in order: a folder that holds one model does not hide what those behind it have of others.
+#[test]
+fn a_fallback_has_what_the_first_does_not_have() {
+    let (root, other) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+    let [first, fallback] = [root.path(), other.path()].map(|path| path.to_string_lossy().into_owned());
+    let repository = Repository::find(Some(&first), Some(&fallback)).expect("addresses");
+    assert_eq!(repository.address(), format!("{first}, {fallback}"));
+    assert_kind(RepositoryErrorKind::NotFound, repository.current("svm"), &[&first, &fallback, "svm"]);
+    assert_kind(RepositoryErrorKind::NotFound, repository.fetch("svm", "0123456789ab"), &[&first, &fallback]);
+
+    let shipped = write(other.path(), "svm", b"shipped");
+    let network = write(other.path(), "vgg19", b"network");
+    assert_eq!(repository.contents().expect("lists"), models(&["svm", "vgg19"]));
+    assert_eq!(repository.fetch("svm", &shipped).expect("is there").origin(), Origin::Fallback);
+    let own = write(root.path(), "svm", b"own");
+    write_as(root.path(), "dances", "svm", b"dances");
+    assert_eq!(repository.contents().expect("lists"), models(&["dances", "svm", "vgg19"]));
+    assert_eq!(
+        (repository.current("svm").expect("own"), repository.current("vgg19").expect("other")),
+        (own.clone(), network)
+    );
+    let fetched = repository.fetch("svm", &own).expect("is there");
+    assert_eq!((fetched.origin(), fetched.address()), (Origin::Artifacts, &*first));
+    // A version that is not in use is to be had from either.
+    assert_eq!(weights(&repository, "svm", &shipped), b"shipped");
+    assert_eq!(repository.kind("svm", &shipped).expect("says"), "svm");
+    let mut versions = [own.clone(), shipped.clone()];
+    versions.sort();
+    assert_eq!(repository.versions("svm").expect("lists"), versions);
+
+    // What is wrong with the first is told; without a version in use it is passed over.
+    let current = root.path().join("svm/CURRENT");
+    fs::write(&current, "0123456789ab\n").expect("writes");
+    assert_kind(RepositoryErrorKind::NotFound, repository.current("svm"), &["CURRENT", "does not exist"]);
+    fs::write(&current, "garbage\n").expect("writes");
+    assert_kind(RepositoryErrorKind::Broken, repository.current("svm"), &["garbage"]);
+    fs::remove_file(&current).expect("removes");
+    assert_eq!(repository.current("svm").expect("of the fallback"), shipped);
+
+    // The folder of one model is that of whatever it is asked for, as it is without a fallback.
+    let one = root.path().join("dances").to_string_lossy().into_owned();
+    let one = Repository::find(Some(&one), Some(&fallback)).expect("addresses");
+    assert_eq!(one.contents().expect("looks"), Contents::One);
+    assert_eq!(one.current("svm").expect("in use"), repository.current("dances").expect("in use"));
+}
+
+#[test]
+fn the_program_holds_an_svm() {
+    let embedded = open("embedded");
+    assert_eq!(embedded.contents().expect("says"), models(&["svm"]));
+    let version = embedded.current("svm").expect("is there");
+    assert_eq!(embedded.versions("svm").expect("one"), std::slice::from_ref(&version));
+    let fetched = embedded.fetch("svm", &version).expect("is there");
+    assert_eq!((fetched.origin(), fetched.folder(), fetched.address()), (Origin::Embedded, None, "embedded"));
+    assert_eq!(fetched.artifact().expect("whole").version(), version);
+    assert_kind(RepositoryErrorKind::NotFound, embedded.current("vgg19"), &["embedded", "vgg19"]);
+    assert_kind(RepositoryErrorKind::NotFound, embedded.fetch("svm", "0123456789ab"), &["0123456789ab", &version]);
+    assert!(embedded.versions("dances").expect("none").is_empty());
 }
 
 #[test]
@@ -322,7 +382,7 @@ fn artifacts_lie_behind_a_web_server() {
     assert_eq!(fixed.versions("svm").expect("lists"), [old]);
 
     let local = open(&server.url("/my%20artifacts")).fetch("svm", &new).expect("is there");
-    let folder = local.to_path_buf();
+    let folder = local.folder().expect("a temporary folder").to_owned();
     assert!(folder.ends_with(&new) && folder.is_dir());
     drop(local);
     assert!(!folder.exists() && !folder.parent().expect("above it").exists());
@@ -383,7 +443,7 @@ fn what_a_store_holds_is_not_trusted() {
     // Damage of the bytes is for the reader of artifacts to find.
     server.set(&weights_path, CannedResponse::Bytes(b"WEIGHTS".to_vec()));
     let damaged = repository.fetch("svm", &version).expect("is there");
-    assert!(matches!(Artifact::open(&damaged), Err(models::Error::Digest { .. })));
+    assert!(matches!(damaged.artifact(), Err(models::Error::Digest { .. })));
     reset();
     assert_eq!(weights(&repository, "svm", &version), b"weights");
 }

@@ -19,8 +19,12 @@ use std::{
 use stack::{Service, Stack, docker, eventually};
 use tests::{Response, small};
 
+/// The images without their models.
+const NO_MODELS: &str = "tests/containers/no-models.yml";
 /// Longer than a server waits between two looks at the volume, or `web` between two at the servers.
 const SOON: Duration = Duration::from_secs(15);
+/// The tag of the images unless another is set.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// For a container to be started again.
 const RESTART: Duration = Duration::from_secs(60);
 
@@ -43,6 +47,12 @@ fn inputs() -> &'static Inputs {
     })
 }
 
+/// The version of a model that is in the images: the one in use in the repository.
+fn shipped(model: &str) -> String {
+    let current = stack::root().join("artifacts").join(model).join("CURRENT");
+    fs::read_to_string(current).expect("CURRENT").trim().to_owned()
+}
+
 /// The version of a model that the run outside of any container put in use.
 fn expected(model: &str) -> String {
     fs::read_to_string(inputs().artifacts.join(model).join("CURRENT")).expect("CURRENT").trim().to_owned()
@@ -54,10 +64,17 @@ fn train(stack: &Stack, arguments: &[&str]) {
     assert!(output.status.success(), "train {arguments:?}: {}", said(&output));
 }
 
+/// Trains the expected SVM and puts it in use: by itself a synthetic one does not take the place of the one of the image.
+fn train_svm(stack: &Stack) {
+    train(stack, &["svm"]);
+    train(stack, &["promote", "svm", &expected("svm")]);
+}
+
 /// A small model of each kind, in use.
 fn train_both(stack: &Stack) {
-    train(stack, &["svm"]);
+    train_svm(stack);
     train(stack, &["vgg19", "--config", "config.json", "--no-cache"]);
+    train(stack, &["promote", "vgg19", &expected("vgg19")]);
     for (service, model) in [(Service::Svm, "svm"), (Service::Vgg, "vgg19")] {
         serves(stack, service, &expected(model));
         web_sees(stack, model);
@@ -68,6 +85,14 @@ fn train_both(stack: &Stack) {
 fn web_sees(stack: &Stack, model: &str) {
     eventually(SOON, &format!("web sees that {model} is ready"), || match stack.model(model) {
         said if said["state"] == "ready" => Ok(()),
+        said => Err(said.to_string()),
+    });
+}
+
+/// Waits until `web`, which looks now and then, has seen where a model comes from.
+fn web_sees_origin(stack: &Stack, model: &str, origin: &str) {
+    eventually(SOON, &format!("web sees that {model} comes from {origin}"), || match stack.model(model) {
+        said if said["origin"] == origin => Ok(()),
         said => Err(said.to_string()),
     });
 }
@@ -119,10 +144,11 @@ fn must_as_root(script: &str) {
     assert!(output.status.success(), "{script} (the tests run as root, beside the engine): {}", said(&output));
 }
 
+/// With no model in the images either.
 #[test]
 #[ignore = "needs an engine and the images"]
-fn a_fresh_clone_serves_and_takes_up_what_is_trained() {
-    let stack = Stack::start("fresh", &[]);
+fn without_any_model_a_stack_is_healthy_and_not_ready() {
+    let stack = Stack::start("none", &[NO_MODELS]);
     // Healthy, as `start` has waited for, and not ready.
     for service in Service::ALL {
         assert_eq!(stack.inspect(service, "{{.State.Health.Status}}"), "healthy");
@@ -139,12 +165,38 @@ fn a_fresh_clone_serves_and_takes_up_what_is_trained() {
     }
     assert_eq!(stack.get(Service::Web, "/").header("content-type"), Some("text/html; charset=utf-8"));
     assert_eq!(predict(&stack, "/predict").expect("an answer").status, 503);
+    train_svm(&stack);
+    serves(&stack, Service::Svm, &expected("svm"));
+    answers(&stack, "/predict");
+}
+
+#[test]
+#[ignore = "needs an engine and the images"]
+fn a_fresh_clone_serves_and_takes_up_what_is_trained() {
+    let stack = Stack::start("fresh", &[]);
+    // At once, and without any training, by the models of the images.
+    for (service, model, path) in [(Service::Svm, "svm", "/predict"), (Service::Vgg, "vgg19", "/vgg")] {
+        serves(&stack, service, &shipped(model));
+        web_sees(&stack, model);
+        web_sees_origin(&stack, model, "fallback");
+        let answer = predict(&stack, path).expect("an answer");
+        assert_eq!((answer.status, &answer.json()["model"]["version"]), (200, &shipped(model).into()));
+    }
+    assert_eq!(stack.get(Service::Web, "/").header("content-type"), Some("text/html; charset=utf-8"));
+    assert!(stack.files().is_empty(), "nothing was copied into the volume");
 
     let started = Service::ALL.map(|service| stack.inspect(service, "{{.State.StartedAt}}"));
+    // A synthetic model does not take the place of a real one by itself.
+    let said = said(&stack.train(&inputs().dataset, &["svm"]));
+    assert!(said.contains("not in use") && said.contains(&shipped("svm")), "{said}");
+    assert_eq!(stack.version(Service::Svm), Ok(shipped("svm")));
     // In a container, by another user, with other folders: the same bytes, so the same version.
     train_both(&stack);
-    for path in ["/predict", "/vgg"] {
+    for (path, model) in [("/predict", "svm"), ("/vgg", "vgg19")] {
         answers(&stack, path);
+        web_sees_origin(&stack, model, "artifacts");
+        let answer = predict(&stack, path).expect("an answer").json();
+        assert_eq!(answer["model"]["version"], expected(model));
     }
     let before = expected("svm");
     let after = takes_up_another(&stack);
@@ -283,7 +335,7 @@ fn fails_and_harms_nothing(stack: &Stack, words: &str) {
 #[ignore = "needs an engine and the images"]
 fn a_full_volume_stops_training_alone() {
     let stack = Stack::start("full", &["tests/containers/small-volume.yml"]);
-    train(&stack, &["svm"]);
+    train_svm(&stack);
     serves(&stack, Service::Svm, &expected("svm"));
     answers(&stack, "/predict");
     let filler = stack.volume().join("filler");
@@ -298,7 +350,7 @@ fn a_full_volume_stops_training_alone() {
 #[ignore = "needs an engine and the images"]
 fn a_volume_without_permission_stops_training_alone() {
     let stack = Stack::start("permission", &[]);
-    train(&stack, &["svm"]);
+    train_svm(&stack);
     serves(&stack, Service::Svm, &expected("svm"));
     answers(&stack, "/predict");
     let volume = stack.volume();
@@ -308,18 +360,57 @@ fn a_volume_without_permission_stops_training_alone() {
     takes_up_another(&stack);
 }
 
+/// The two commands of docs/operations.md.
+#[test]
+#[ignore = "needs an engine and the images"]
+fn what_was_backed_up_can_be_restored() {
+    let stack = Stack::start("backup", &[]);
+    train_svm(&stack);
+    serves(&stack, Service::Svm, &expected("svm"));
+    let before = predict(&stack, "/predict").expect("an answer").json();
+    let names = |stack: &Stack| {
+        let volume = stack.volume();
+        let below = |path: PathBuf| path.strip_prefix(&volume).expect("below the volume").to_owned();
+        stack.files().into_iter().map(|(path, bytes)| (below(path), bytes)).collect::<Vec<_>>()
+    };
+    let files = names(&stack);
+    let folder = tempfile::tempdir().expect("a folder");
+    let backup = folder.path().join("tonearm.tar").display().to_string();
+    stack.must(&["backup", &backup]);
+
+    stack.must(&["down", "--volumes"]);
+    stack.must(&["up"]);
+    stack.must(&["wait", "--ready", "60"]);
+    assert_eq!(stack.version(Service::Svm), Ok(shipped("svm")), "the volume is another");
+    stack.must(&["restore", &backup]);
+    serves(&stack, Service::Svm, &expected("svm"));
+    assert!(names(&stack) == files, "not every byte is back");
+    let after = predict(&stack, "/predict").expect("an answer").json();
+    assert_eq!(after["probabilities"], before["probabilities"]);
+    // By the user of the images, who can go on training.
+    takes_up_another(&stack);
+    for (arguments, words) in [(&["backup"][..], "requires a file"), (&["restore", "/nowhere/x.tar"], "is no file")] {
+        let output = stack.script(arguments);
+        assert!(output.status.code() == Some(64) && said(&output).contains(words), "{}", said(&output));
+    }
+}
+
 #[test]
 #[ignore = "needs an engine and the images"]
 fn flags_can_be_added_to_an_image() {
-    let image = format!("tonearm-svm:{}", std::env::var("TONEARM_TAG").unwrap_or_else(|_| "latest".to_owned()));
+    let image = format!("tonearm-svm:{}", std::env::var("TONEARM_TAG").unwrap_or_else(|_| VERSION.to_owned()));
     let client = std::env::var("TONEARM_DOCKER").unwrap_or_else(|_| "docker".to_owned());
     let arguments = ["run", "--rm", &image, "--queue", "16", "--print-config"];
     let output = Command::new(client).args(arguments).output().expect("docker starts");
     assert!(output.status.success(), "{}", said(&output));
     let settings = said(&output);
-    for line in
-        ["queue = 16", "listen = \"0.0.0.0:8081\"", "artifacts = \"/tonearm/artifacts\"", "wait-for-artifact = true"]
-    {
+    for line in [
+        "queue = 16",
+        "listen = \"0.0.0.0:8081\"",
+        "artifacts = \"/tonearm/artifacts\"",
+        "fallback-artifacts = \"/usr/local/share/tonearm/artifacts\"",
+        "wait-for-artifact = true",
+    ] {
         assert!(settings.contains(line), "{line} is not in\n{settings}");
     }
 }
@@ -334,7 +425,7 @@ fn what_goes_wrong_is_seen_by_prometheus() {
     docker(&[&promtool[..], &["check", "config", "prometheus.yml"]].concat());
     docker(&[&promtool[..], &["test", "rules", "alerts.test.yml"]].concat());
 
-    let stack = Stack::start("observe", &[]);
+    let stack = Stack::start("observe", &[NO_MODELS]);
     stack.must(&["up", "--observe"]);
     let prometheus = stack.must(&["compose", "--profile", "observe", "ps", "-q", "prometheus"]);
     let waits_for = |what: &str, query: &str| {
@@ -366,6 +457,21 @@ fn without_an_engine_a_script_says_so() {
     }
 }
 
+/// A tag that lags behind would start the images of another release.
+#[test]
+fn the_tag_of_the_images_is_the_version() {
+    for (file, tags) in [
+        ("docker-compose.yml", 4),
+        ("deploy/kubernetes/services/kustomization.yaml", 3),
+        ("deploy/kubernetes/train/kustomization.yaml", 1),
+    ] {
+        let text = fs::read_to_string(stack::root().join(file)).expect("a file of the repository");
+        let [of_compose, of_kustomize] = [format!("${{TONEARM_TAG:-{VERSION}}}"), format!("newTag: {VERSION}}}")];
+        let found = text.matches(&of_compose).count() + text.matches(&of_kustomize).count();
+        assert_eq!(found, tags, "{file}: the tags are to be {VERSION}");
+    }
+}
+
 /// A member that is not copied, or not let through, would fail the build in a container, which runs less often.
 #[test]
 fn the_dockerfile_knows_every_member() {
@@ -375,7 +481,8 @@ fn the_dockerfile_knows_every_member() {
     let (dockerfile, ignored) = (read("Dockerfile"), read(".dockerignore"));
     for member in members.split(',').map(|member| member.trim().trim_matches('"')) {
         assert!(dockerfile.contains(&format!("\nCOPY {member} /{member}\n")), "the Dockerfile does not copy {member}");
-        for part in ["Cargo.toml", "src"] {
+        let build = stack::root().join(member).join("build.rs").is_file().then_some("build.rs");
+        for part in ["Cargo.toml", "src"].into_iter().chain(build) {
             assert!(
                 ignored.contains(&format!("\n!{member}/{part}\n")),
                 ".dockerignore does not let {member}/{part} through"

@@ -29,6 +29,8 @@ pub fn command(name: &str, at: &Path) -> Command {
     for variable in ours.chain(["RUST_LOG", "RUST_BACKTRACE"].map(Into::into)) {
         command.env_remove(variable);
     }
+    // Neither settings nor models of the person who runs the tests.
+    command.env("XDG_CONFIG_HOME", "/nowhere").env("XDG_DATA_HOME", "/nowhere");
     command
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tests::{Server, multipart, request, run, shared, train};
+use tests::{Server, multipart, request, run, shared, small, train};
 
 const MODELS: [&str; 2] = ["svm", "vgg19"];
 
@@ -108,6 +108,67 @@ fn synthetic_music_does_not_take_their_place_and_a_training_begins_with_their_co
         serde_json::from_slice(&fs::read(version_in_use(at, "vgg19").join("artifact.json")).expect("a manifest"))
             .expect("JSON");
     assert_eq!(from["training"]["weights"], "pretrained");
+}
+
+/// As in a container: what came with the program is served, and begun with, until a version is put in use where it is looked for first.
+#[test]
+fn what_came_with_the_program_stays_in_use_until_another_is() {
+    let (folder, small) = (fresh(), small::shared());
+    let at = folder.path();
+    let [store, config, track] = [small.join("store"), small.join("config.json"), small::track(&small, "jazz")]
+        .map(|path| path.into_os_string().into_string().expect("UTF-8"));
+    let places = ["--artifacts", "mine", "--fallback-artifacts", "artifacts"];
+    let classify = |words: &str| {
+        let output = run("serve", at, &[], &[&["classify", &track], &places[..]].concat());
+        let said = String::from_utf8(output.stderr).expect("UTF-8");
+        assert!(output.status.success() && said.contains(words), "{words} is not in {said}");
+    };
+    classify(&format!("svm {} from the fallback artifacts", shipped("svm")));
+    let said = train(at, &[&["svm", "--data", &store], &places[..]].concat());
+    assert!(said.contains("not in use") && said.contains(&shipped("svm")), "{said}");
+    assert!(!at.join("mine/svm/CURRENT").exists());
+    classify(&format!("svm {} from the fallback artifacts", shipped("svm")));
+    let promote = said.lines().find_map(|line| line.split("-- promote ").nth(1)).expect("how to use it");
+    train(at, &[&["promote"], promote.split(' ').collect::<Vec<_>>().as_slice()].concat());
+    let version = promote.split(' ').nth(1).expect("a version");
+    classify(&format!("svm {version} from mine"));
+    // Now something is in use there, and another synthetic version takes its place.
+    let said = train(at, &[&["svm", "--data", &store, "--seed", "7"], &places[..]].concat());
+    assert!(!said.contains("not in use"), "{said}");
+
+    let network = ["vgg19", "--data", &store, "--config", &config, "--no-cache", "--name", "net"];
+    let output = run("train", at, &[], &[&network[..], &places[..]].concat());
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    let expected = format!("Convolutions: those of artifacts/vgg19/{}", shipped("vgg19"));
+    assert!(output.status.success() && said.contains(&expected), "{said}");
+}
+
+/// Where models are in the data folder of the user, `train` writes there, and `serve` finds it.
+#[test]
+fn models_of_the_user_are_written_and_found_in_the_data_folder() {
+    let (folder, small) = (fresh(), small::shared());
+    let at = folder.path();
+    let (data, here) = (at.join("data"), at.join("here"));
+    fs::create_dir_all(data.join("tonearm")).expect("a folder");
+    fs::create_dir(&here).expect("a folder");
+    fs::rename(at.join("artifacts"), data.join("tonearm/artifacts")).expect("renamed");
+    let [store, track, data] = [small.join("store"), small::track(&small, "jazz"), data]
+        .map(|path| path.into_os_string().into_string().expect("UTF-8"));
+    let env = [("XDG_DATA_HOME", data.as_str())];
+    let done = |name: &str, arguments: &[&str]| {
+        let output = run(name, &here, &env, arguments);
+        let said = String::from_utf8([output.stdout, output.stderr].concat()).expect("UTF-8");
+        assert!(output.status.success(), "{arguments:?}: {said}");
+        said
+    };
+    let said = done("train", &["svm", "--data", &store, "--name", "dances"]);
+    assert!(said.contains(&format!("Artifacts: {data}/tonearm/artifacts")), "{said}");
+    // Whoever looks by himself finds it.
+    assert!(said.contains("serve -- svm\n"), "{said}");
+    assert!(fs::read_dir(&here).expect("a folder").next().is_none(), "nothing is written to the current folder");
+    let said = done("serve", &["classify", "--model", "dances", &track]);
+    assert!(said.contains(&format!("from {data}/tonearm/artifacts")), "{said}");
+    assert!(done("train", &["promote", "--list"]).contains("dances"));
 }
 
 fn version_in_use(at: &Path, model: &str) -> PathBuf {

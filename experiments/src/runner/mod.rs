@@ -389,7 +389,7 @@ impl Runner {
         if let Some(weights) = [None, Some(config.seed)].into_iter().find_map(|drawn| self.weights.get(&key(drawn))) {
             return Ok(Some(Arc::clone(weights)));
         }
-        let weights = Arc::new(Pretrained::choose(file.as_deref(), config, Path::new("artifacts"))?);
+        let weights = Arc::new(Pretrained::choose(file.as_deref(), config, &[PathBuf::from("artifacts")])?);
         self.weights.insert(key(weights.is_random().then_some(config.seed)), Arc::clone(&weights));
         Ok(Some(weights))
     }

@@ -1,6 +1,7 @@
 //! Reading an artifact, of which every byte is checked before any is used, and writing one: all of it, or nothing.
 
 use std::{
+    borrow::Cow,
     collections::BTreeMap,
     fs::{self, File},
     io::{Read, Write},
@@ -29,7 +30,7 @@ pub struct Artifact {
     dir: PathBuf,
     version: String,
     manifest: Manifest,
-    files: BTreeMap<String, Vec<u8>>,
+    files: BTreeMap<String, Cow<'static, [u8]>>,
 }
 
 impl Artifact {
@@ -48,25 +49,62 @@ impl Artifact {
                 detail: format!("there is no {MANIFEST}; `train` writes one"),
             });
         }
-        let bytes = read_bounded(&path, MANIFEST_LIMIT)?;
+        let manifest = read_bounded(&path, MANIFEST_LIMIT)?;
+        let read = |path: &Path, _: &str| {
+            if fs::symlink_metadata(path).is_err() {
+                return Err(Error::MissingFile { path: path.to_owned() });
+            }
+            read_bounded(path, FILE_LIMIT).map(Cow::Owned)
+        };
+        Self::check(dir, || folder_name(dir), &manifest, |manifest| check_listing(dir, manifest), read)
+    }
+
+    /// Reads a version that is part of the program: the names and the bytes of its files. They are checked as those of a folder
+    /// are, and not copied.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::open`].
+    pub fn embedded(version: &str, files: &[(&str, &'static [u8])]) -> Result<Self> {
+        // For messages: there is no such folder.
+        let dir = Path::new("embedded").join(version);
+        let find = |wanted: &str| files.iter().find(|(name, _)| *name == wanted).map(|(_, bytes)| *bytes);
+        let missing = |path: &Path| Error::MissingFile { path: path.to_owned() };
+        let manifest = find(MANIFEST).ok_or_else(|| missing(&dir.join(MANIFEST)))?;
+        let check_listing = |manifest: &Manifest| {
+            let listed = |name: &str| name == MANIFEST || manifest.files.contains_key(name);
+            match files.iter().find(|(name, _)| !listed(name)) {
+                Some((name, _)) => Err(unlisted(dir.join(name))),
+                None => Ok(()),
+            }
+        };
+        let read = |path: &Path, name: &str| find(name).map(Cow::Borrowed).ok_or_else(|| missing(path));
+        Self::check(&dir, || Ok(version.to_owned()), manifest, check_listing, read)
+    }
+
+    /// Checks the files of the version that has the name `named`, in this order: what the manifest itself says, the list of the
+    /// files, and their bytes, which `read` gives by path and name.
+    fn check(
+        dir: &Path,
+        named: impl FnOnce() -> Result<String>,
+        manifest: &[u8],
+        check_listing: impl FnOnce(&Manifest) -> Result<()>,
+        read: impl Fn(&Path, &str) -> Result<Cow<'static, [u8]>>,
+    ) -> Result<Self> {
+        let path = dir.join(MANIFEST);
         // The format comes first: a newer program may name versions in another way. Damage comes next, so that what a
         // flipped bit makes of the content is never mistaken for what was written.
-        Manifest::check_format(&bytes, &path)?;
-        let version = version_of(&bytes);
-        let folder = folder_name(dir)?;
-        if folder != version {
-            return Err(Error::Version { path, expected: folder, found: version });
+        Manifest::check_format(manifest, &path)?;
+        let (version, named) = (version_of(manifest), named()?);
+        if named != version {
+            return Err(Error::Version { path, expected: named, found: version });
         }
 
-        let manifest = Manifest::from_json(&bytes, &path)?;
-        check_listing(dir, &manifest)?;
+        let manifest = Manifest::from_json(manifest, &path)?;
+        check_listing(&manifest)?;
         let mut files = BTreeMap::new();
         for (name, expected) in &manifest.files {
             let path = dir.join(names::check_file(name)?);
-            if fs::symlink_metadata(&path).is_err() {
-                return Err(Error::MissingFile { path });
-            }
-            let bytes = read_bounded(&path, FILE_LIMIT)?;
+            let bytes = read(&path, name)?;
             let found = digest(&bytes);
             if found != *expected {
                 return Err(Error::Digest { path, expected: expected.clone(), found });
@@ -76,7 +114,7 @@ impl Artifact {
         Ok(Self { dir: dir.to_owned(), version, manifest, files })
     }
 
-    /// The folder that it was read from.
+    /// The folder that it was read from; of one that is part of the program `embedded/<version>`, which is no folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -100,7 +138,7 @@ impl Artifact {
     /// [`Error::MissingFile`] for a file that the artifact does not list.
     pub fn file(&self, name: &str) -> Result<&[u8]> {
         let missing = || Error::MissingFile { path: self.dir.join(name) };
-        self.files.get(name).map(Vec::as_slice).ok_or_else(missing)
+        self.files.get(name).map(Cow::as_ref).ok_or_else(missing)
     }
 
     /// The bytes of `weights.safetensors`.
@@ -135,10 +173,14 @@ fn check_listing(dir: &Path, manifest: &Manifest) -> Result<()> {
         }
         let listed = name.to_str().is_some_and(|name| name == MANIFEST || manifest.files.contains_key(name));
         if !listed {
-            return Err(Error::UnexpectedFile { path, detail: "artifact.json does not list it" });
+            return Err(unlisted(path));
         }
     }
     Ok(())
+}
+
+fn unlisted(path: PathBuf) -> Error {
+    Error::UnexpectedFile { path, detail: "artifact.json does not list it" }
 }
 
 /// Reads a file of at most `limit` bytes, whatever its length claims to be.

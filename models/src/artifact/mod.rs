@@ -17,6 +17,7 @@
 mod files;
 mod manifest;
 pub mod names;
+pub mod places;
 mod versions;
 
 pub use files::{Artifact, Draft, FILE_LIMIT, MANIFEST_LIMIT, Written};

@@ -1,24 +1,21 @@
 //! The command line: values as they were typed, turned into a [`Config`].
 //!
-//! A setting is taken from the configuration file (`--config`), from the environment (`TONEARM_…`) or from its flag; of
+//! A setting is taken from the configuration file (`config_file`), from the environment (`TONEARM_…`) or from its flag; of
 //! several the last in this order counts. A value of the file goes through the parser as if it were the flag, so the three
 //! take the same values and refuse the same.
 
-use std::{
-    ffi::OsString,
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use axum::http::{HeaderValue, Uri};
 use clap::{ArgMatches, Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand, parser::ValueSource};
 use models::vgg19::Backend;
-use toml::{Table, Value};
 
 use super::{
+    artifacts::ArtifactsArgs,
     classify::ClassifyArgs,
+    config_file::{self, ConfigArgs, ConfigFile},
     health::{HealthArgs, Probe},
+    manual::{CompletionsArgs, ManArgs},
 };
 use crate::{
     Config, Error, Limits, Result, Role, Timeouts,
@@ -28,17 +25,18 @@ use crate::{
     },
 };
 
-/// Largest configuration file, in bytes.
-const MAX_FILE: u64 = 1 << 20;
-
 /// Serves the classifiers that `train` made, and classifies audio files by genre.
 ///
 /// Without a role: `all`.
 #[derive(Debug, Parser)]
 #[command(
     version,
-    after_help = "Every option of a role can also be set in the file of --config, and all but --host and --port by a variable, which\n\
-                  its help names; a flag overrides a variable, and a variable the file. --print-config prints the settings.\n\
+    after_help = "A model is looked for, unless --artifacts names its folder, in `artifacts` beside the program, in\n\
+                  ../share/tonearm/artifacts from there, in $XDG_DATA_HOME/tonearm/artifacts (~/.local/share/…) and in ./artifacts.\n\
+                  An SVM is part of the program: it answers where no other was found, and every command says so.\n\
+                  Every option can also be set in the file of --config, else in $XDG_CONFIG_HOME/tonearm/config.toml (~/.config/…), and\n\
+                  those whose help names a variable by that; a flag overrides a variable, and a variable the file. --print-config of a\n\
+                  role prints the settings.\n\
                   Logs go to standard error, one line a request; RUST_LOG=warn or debug changes how many.\n\
                   Exit codes: 0 stopped by a signal, 1 failed, 2 no artifact or wrong usage."
 )]
@@ -55,6 +53,10 @@ enum Command {
     Classify(Box<ClassifyArgs>),
     /// Check whether a server is alive or ready: the health check of a container
     Health(HealthArgs),
+    /// Print the completion script of a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or that of a command, or write all of them
+    Man(ManArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -130,9 +132,8 @@ struct WebArgs {
 /// Options that every role takes.
 #[derive(Debug, Args)]
 struct CommonArgs {
-    /// TOML file with any of these options, such as `queue = 16`
-    #[arg(long, value_name = "FILE", env = "TONEARM_CONFIG")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    config: ConfigArgs,
 
     /// Print every setting and its source, and exit
     #[arg(long)]
@@ -182,12 +183,10 @@ struct CommonArgs {
 /// Options of the roles that compute.
 #[derive(Debug, Args)]
 struct ModelArgs {
-    /// Folder that `train` writes to (CURRENT in the folder of each model is served), or the folder of one model or version, or, in
-    /// a program built with the feature object-store, a URL: s3://, gs://, az://, http://
-    #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
-    artifacts: String,
+    #[command(flatten)]
+    artifacts: ArtifactsArgs,
 
-    /// Name of a model to serve, which is that of its folder; may be repeated [default: every model of the folder]
+    /// Name of a model to serve, which is that of its folder; may be repeated [default: every model that is found]
     #[arg(long, value_name = "NAME", env = "TONEARM_MODELS", value_delimiter = ',')]
     model: Vec<ModelName>,
 
@@ -244,6 +243,10 @@ pub enum Task {
     Classify(Box<ClassifyArgs>),
     /// Check a server.
     Probe(Probe),
+    /// Print the completion script of a shell.
+    Completions(CompletionsArgs),
+    /// Print or write the manual.
+    Man(ManArgs),
 }
 
 impl Cli {
@@ -253,11 +256,11 @@ impl Cli {
     /// # Errors
     /// [`Error::Usage`] for a value that cannot be used, or a file that cannot be read.
     pub fn read(args: impl IntoIterator<Item = OsString>) -> Result<Task> {
-        Self::try_read(args.into_iter().collect())?.map_err(|error| error.exit())
+        Self::try_read(args.into_iter().collect(), config_file::default_file())?.map_err(|error| error.exit())
     }
 
-    /// [`Cli::read`], with clap's refusal as a value.
-    fn try_read(mut args: Vec<OsString>) -> Result<Result<Task, clap::Error>> {
+    /// [`Cli::read`], with the file that is read where none is named, and with clap's refusal as a value.
+    fn try_read(mut args: Vec<OsString>, default_file: Option<PathBuf>) -> Result<Result<Task, clap::Error>> {
         // Without arguments: everything on one machine.
         if args.len() < 2 {
             args.resize(1, "serve".into());
@@ -268,20 +271,16 @@ impl Cli {
             Err(error) => return Ok(Err(error)),
         };
         let Some((role, given)) = first.subcommand() else { return Err(Error::Usage("expected a role".into())) };
-        let from_file = match given.try_get_one::<PathBuf>("config") {
-            Ok(Some(path)) => read_file(path, &Self::command(), role, given)?,
-            _ => Vec::new(),
-        };
-        let whole = args.into_iter().chain(from_file.iter().flat_map(|(_, args)| args.iter().cloned()));
-        let matches = match Self::command().try_get_matches_from(whole) {
-            Ok(matches) => matches,
+        let file = ConfigFile::read(&Self::command(), role, given, default_file)?;
+        // After the name of the command, and before what may be no option: `classify -- -a.wav`.
+        args.splice(2..2, file.iter().flat_map(ConfigFile::flags));
+        let matches = match (Self::command().try_get_matches_from(args), &file) {
+            (Ok(matches), _) => matches,
             // The command line alone was fine.
-            Err(error) if !from_file.is_empty() => {
-                return Err(Error::Usage(format!("the file of --config: {}", first_line(&error))));
-            }
-            Err(error) => return Ok(Err(error)),
+            (Err(error), Some(file)) => return Err(file.refuse(&first_line(&error))),
+            (Err(error), None) => return Ok(Err(error)),
         };
-        let settings = matches.subcommand().map(|(role, held)| settings(role, held, given, &from_file));
+        let settings = matches.subcommand().map(|(role, held)| settings(role, held, given, file.as_ref()));
         match Self::from_arg_matches(&matches) {
             Ok(cli) => cli.into_task(settings.unwrap_or_default()).map(Ok),
             Err(error) => Ok(Err(error)),
@@ -292,6 +291,8 @@ impl Cli {
         match self.command {
             Command::Classify(args) => Ok(Task::Classify(args)),
             Command::Health(args) => args.probe().map(Task::Probe),
+            Command::Completions(args) => Ok(Task::Completions(args)),
+            Command::Man(args) => Ok(Task::Man(args)),
             Command::Serve(command) => into_config(*command, settings),
         }
     }
@@ -316,13 +317,7 @@ fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
         limits: Limits { max_body_bytes: common.max_body_bytes, body_silence: silence, ..Limits::default() },
         timeouts: Timeouts { head: silence, grace: Duration::from_secs(common.grace) },
         compute: Compute::default(),
-        artifacts: Artifacts {
-            address: String::new(),
-            models: Vec::new(),
-            version: None,
-            reload: Duration::ZERO,
-            wait: true,
-        },
+        artifacts: Artifacts { wait: true, ..Artifacts::default() },
         access: Access { api_keys: common.api_key_file.clone(), cors_origins: common.cors_origin.clone() },
         telemetry: TelemetryConfig { log: common.log_format, otlp_endpoint: common.otlp_endpoint.clone() },
         upstream: None,
@@ -365,7 +360,8 @@ impl ModelArgs {
         config.compute.queue = usize::from(self.queue);
         config.compute.cache_bytes = usize::try_from(self.cache_bytes).unwrap_or(usize::MAX);
         config.artifacts = Artifacts {
-            address: self.artifacts,
+            named: self.artifacts.artifacts,
+            fallback: self.artifacts.fallback_artifacts,
             models: self.model,
             version: self.model_version,
             reload: Duration::from_secs_f64(self.reload_every),
@@ -388,7 +384,7 @@ fn first_line(error: &clap::Error) -> String {
 }
 
 /// Every option of `role` that has a value, and its source.
-fn settings(role: &str, held: &ArgMatches, given: &ArgMatches, from_file: &FileArgs) -> Vec<Setting> {
+fn settings(role: &str, held: &ArgMatches, given: &ArgMatches, file: Option<&ConfigFile>) -> Vec<Setting> {
     let command = Cli::command();
     let Some(command) = command.find_subcommand(role) else { return Vec::new() };
     let mut settings = Vec::new();
@@ -402,10 +398,14 @@ fn settings(role: &str, held: &ArgMatches, given: &ArgMatches, from_file: &FileA
         let source = match given.value_source(id) {
             Some(ValueSource::CommandLine) => "command line",
             Some(ValueSource::EnvVariable) => "environment",
-            _ if from_file.iter().any(|(from, _)| from == name) => "file",
+            _ if file.is_some_and(|file| file.sets(name)) => "file",
             _ => "default",
         };
         settings.push(Setting { name: name.to_owned(), values, source });
+    }
+    if let Some(found) = file.filter(|file| !file.is_named()) {
+        let values = vec![found.path().to_string_lossy().into_owned()];
+        settings.push(Setting { name: "config".to_owned(), values, source: "found" });
     }
     settings
 }
@@ -420,87 +420,26 @@ fn mask(value: &str) -> String {
     }
 }
 
-/// The name of each setting of a configuration file, and the flags that say the same.
-type FileArgs = Vec<(String, Vec<OsString>)>;
-
-/// Reads the file at `path` for a role of `program`, without what `given` (the command line and the environment) has
-/// already, and without what concerns other roles alone, so that one file can serve all of them.
-///
-/// # Errors
-/// [`Error::Usage`] for a file that cannot be read or not TOML, for an unknown setting, and for a value that no flag can have.
-fn read_file(path: &Path, program: &clap::Command, role: &str, given: &ArgMatches) -> Result<FileArgs> {
-    let refuse = |problem: String| Error::Usage(format!("--config {}: {problem}", path.display()));
-    let table = parse_file(path).map_err(refuse)?;
-    let Some(command) = program.find_subcommand(role) else { return Ok(FileArgs::new()) };
-    let stronger =
-        |id: &str| matches!(given.value_source(id), Some(ValueSource::CommandLine | ValueSource::EnvVariable));
-    let mut args = FileArgs::new();
-    for (name, value) in &table {
-        if matches!(name.as_str(), "config" | "print-config" | "help" | "version") {
-            return Err(refuse(format!("`{name}` cannot be set in a file")));
-        }
-        let known = |command: &clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some(name));
-        let Some(arg) = command.get_arguments().find(|arg| arg.get_long() == Some(name)) else {
-            let takes_a_file =
-                |command: &&clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some("config"));
-            if program.get_subcommands().filter(takes_a_file).any(known) {
-                continue;
-            }
-            return Err(refuse(format!("unknown setting `{name}`; `serve {role} --help` lists the settings")));
-        };
-        // An address and its two parts are the same setting.
-        let id = arg.get_id().as_str();
-        let same: &[&str] = if matches!(id, "listen" | "host" | "port") { &["listen", "host", "port"] } else { &[id] };
-        if same.iter().any(|id| stronger(id)) {
-            continue;
-        }
-        let is_switch = !arg.get_action().takes_values();
-        let flags = flags(name, value, is_switch).ok_or_else(|| {
-            let expected = if is_switch { "true or false" } else { "a string, a number, or a list of strings" };
-            refuse(format!("`{name}` has the wrong type; expected {expected}"))
-        })?;
-        args.push((name.clone(), flags));
-    }
-    Ok(args)
-}
-
-fn parse_file(path: &Path) -> Result<Table, String> {
-    let size = fs::metadata(path).map_err(|error| error.to_string())?.len();
-    if size > MAX_FILE {
-        return Err(format!("it has {size} bytes, more than a configuration may have"));
-    }
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    text.parse().map_err(|error: toml::de::Error| error.to_string().trim_end().to_owned())
-}
-
-/// `--name=value` for each value; a switch is there or not.
-fn flags(name: &str, value: &Value, is_switch: bool) -> Option<Vec<OsString>> {
-    let flag = |text: String| OsString::from(format!("--{name}={text}"));
-    match value {
-        Value::Boolean(on) if is_switch => Some(if *on { vec![format!("--{name}").into()] } else { Vec::new() }),
-        _ if is_switch => None,
-        Value::String(text) => Some(vec![flag(text.clone())]),
-        Value::Integer(number) => Some(vec![flag(number.to_string())]),
-        Value::Float(number) => Some(vec![flag(number.to_string())]),
-        Value::Array(values) => values.iter().map(|value| value.as_str().map(|text| flag(text.to_owned()))).collect(),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
 
     use super::*;
 
-    fn task(args: &[&str]) -> Result<Task> {
-        Cli::try_read(args.iter().map(OsString::from).collect())?.map_err(|error| Error::Usage(error.to_string()))
+    fn task(args: &[&str], default_file: Option<PathBuf>) -> Result<Task> {
+        let task = Cli::try_read(args.iter().map(OsString::from).collect(), default_file)?;
+        task.map_err(|error| Error::Usage(error.to_string()))
     }
 
     fn config(args: &[&str]) -> Result<Config> {
-        match task(args)? {
+        config_with(args, None)
+    }
+
+    /// The same, where this file is in the folder of the user's configuration.
+    fn config_with(args: &[&str], default_file: Option<PathBuf>) -> Result<Config> {
+        match task(args, default_file)? {
             Task::Serve(config) => Ok(*config),
-            Task::Print(_) | Task::Classify(_) | Task::Probe(_) => Err(Error::Usage("it serves nothing".into())),
+            _ => Err(Error::Usage("it serves nothing".into())),
         }
     }
 
@@ -596,7 +535,7 @@ mod tests {
         let config = config(&["serve", "svm", "--config", &path, "--queue", "9", "--port", "5"]).expect("valid");
         assert_eq!((config.compute.queue, config.compute.threads), (9, 3));
         assert!(config.artifacts.wait && config.listen == "127.0.0.1:5" && config.access.cors_origins.len() == 2);
-        assert_eq!(config.artifacts.address, "http://me:secret@host/x");
+        assert_eq!(config.artifacts.named.as_deref(), Some("http://me:secret@host/x"));
         let source = |name: &str| config.settings.iter().find(|setting| setting.name == name).expect("is set");
         assert_eq!(source("queue").source, "command line");
         assert_eq!(source("threads").source, "file");
@@ -618,7 +557,7 @@ mod tests {
             ("wait-for-artifact = \"yes\"", "wait-for-artifact"),
             ("config = \"other.toml\"", "config"),
             // Of a command that reads no file.
-            ("timeout = 3", "timeout"),
+            ("out = \"manual\"", "out"),
         ] {
             fs::write(&path, text).expect("writes");
             let error = config(&["serve", "svm", "--config", &flag]).expect_err("refused").to_string();
@@ -626,5 +565,50 @@ mod tests {
         }
         let error = config(&["serve", "svm", "--config", "/nowhere/x.toml"]).expect_err("refused").to_string();
         assert!(error.contains("/nowhere/x.toml"), "{error}");
+    }
+
+    #[test]
+    fn the_file_of_the_user_is_read_unless_another_is_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let [of_user, other] = ["config.toml", "other.toml"].map(|name| folder.path().join(name));
+        let queue = |args: &[&str]| {
+            let config = config_with(&[&["serve", "svm"], args].concat(), Some(of_user.clone()))?;
+            let source = config.settings.iter().find(|setting| setting.name == "config").map(|setting| setting.source);
+            Ok::<_, Error>((config.compute.queue, source))
+        };
+        assert_eq!(queue(&[]).expect("no file is needed"), (64, None));
+        fs::write(&of_user, "queue = 7\n").expect("writes");
+        fs::write(&other, "grace = 3\n").expect("writes");
+        assert_eq!(queue(&[]).expect("valid"), (7, Some("found")));
+        assert_eq!(queue(&["--queue", "9"]).expect("valid"), (9, Some("found")));
+        let other = other.to_string_lossy().into_owned();
+        assert_eq!(queue(&["--config", &other]).expect("valid"), (64, Some("command line")));
+        fs::write(&of_user, "queues = 7\n").expect("writes");
+        let error = queue(&[]).expect_err("refused").to_string();
+        assert!(error.contains("config.toml: unknown setting `queues`") && !error.contains("--config"), "{error}");
+        // What reads no file is not kept from working by it.
+        assert!(task(&["serve", "man"], Some(of_user)).is_ok());
+    }
+
+    #[test]
+    fn one_file_is_for_every_command() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("config.toml");
+        let text = "queue = 7\ncsv = true\nmax-bytes = 5\ntimeout = 9\nlisten = \"0.0.0.0:1\"\nthreads = 3\n";
+        fs::write(&path, text).expect("writes");
+        let said = |args: &[&str]| {
+            let task = task(&[&["serve"], args].concat(), Some(path.clone())).map_err(|error| error.to_string())?;
+            Ok::<_, String>(format!("{task:?}"))
+        };
+        let classify = said(&["classify", "--", "-a.wav"]).expect("valid");
+        for part in ["csv: true", "max_bytes: 5", "threads: Some(3)", "files: [\"-a.wav\"]"] {
+            assert!(classify.contains(part), "{part} is not in {classify}");
+        }
+        // A flag stands against what excludes it in the file.
+        let json = said(&["classify", "--json", "a.wav"]).expect("valid");
+        assert!(json.contains("json: true") && json.contains("csv: false"), "{json}");
+        let health = said(&["health"]).expect("valid");
+        assert!(health.contains("timeout: 9s") && health.contains("port: 1"), "{health}");
+        assert!(said(&["svm"]).is_ok() && said(&["web"]).is_ok());
     }
 }

@@ -22,6 +22,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::Value;
 use tokio::{net::TcpStream, runtime, time};
 
+use super::config_file::ConfigArgs;
 use crate::{
     Error, Result,
     config::{join, seconds, seconds_or_never},
@@ -44,6 +45,9 @@ const MAX_BODY: usize = 64 << 10;
                         `serve web` is ready while one of its models is; those that are not are named.\n\
                         Exit codes: 0 healthy, 1 unhealthy or no response, 2 wrong usage.")]
 pub struct HealthArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+
     /// URL of the server, such as http://127.0.0.1:8083; overrides --listen
     #[arg(long, value_name = "URL")]
     url: Option<Uri>,
@@ -278,7 +282,7 @@ mod tests {
     use super::*;
 
     fn args() -> HealthArgs {
-        HealthArgs { url: None, listen: None, ready: false, wait: 0.0, timeout: 3.0 }
+        HealthArgs { config: ConfigArgs::default(), url: None, listen: None, ready: false, wait: 0.0, timeout: 3.0 }
     }
 
     /// The URL that is checked, or why there is none.

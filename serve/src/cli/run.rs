@@ -8,6 +8,7 @@ use tokio::{
     task, time,
 };
 
+use super::artifacts;
 use crate::{
     App, Config, Error, Result, Role,
     engine::{
@@ -16,7 +17,6 @@ use crate::{
         slot::{self, ModelSlot, Refreshed, Source},
     },
     http::server,
-    repository::Repository,
     router, telemetry,
 };
 
@@ -79,8 +79,7 @@ pub fn run(config: &Config) -> Result<()> {
 }
 
 fn source(config: &Config) -> Result<Source> {
-    let repository = Repository::open(&config.artifacts.address);
-    let repository = repository.map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;
+    let repository = artifacts::open(config.artifacts.named.as_deref(), config.artifacts.fallback.as_deref())?;
     let (device, pinned) = (config.compute.device, config.artifacts.version.clone());
     Ok(Source { repository: Arc::new(repository), device, models: config.artifacts.models.clone(), pinned })
 }
@@ -116,9 +115,19 @@ fn load(app: &App, wait: bool) -> Result<()> {
             warn_of(&model);
         }
     }
+    say_missing(app);
     match problem {
         Some(error) if !wait && registry.slots().iter().all(|slot| slot.get().is_none()) => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Logs of each kind of model that no model has, where one was looked for: a process that has others starts without it.
+fn say_missing(app: &App) {
+    let registry = app.engine().registry();
+    for (kind, error) in registry.missing() {
+        let route = kind.route();
+        tracing::warn!("POST {route} is not served until there is a model for it: {error}");
     }
 }
 
@@ -149,7 +158,8 @@ async fn follow(slot: Arc<ModelSlot>, every: time::Duration) {
         match task::spawn_blocking(move || refreshing.refresh()).await {
             Ok(Ok(Refreshed::Replaced(identity))) => {
                 logged.clear();
-                tracing::info!(model = identity.name, version = identity.version, "a new version is in use");
+                let place = slot.get().map(|model| model.place());
+                tracing::info!(model = identity.name, version = identity.version, place, "a new version is in use");
                 if let Some(model) = slot.get() {
                     warn_of(&model);
                 }
@@ -186,7 +196,8 @@ async fn find(app: Arc<App>, every: time::Duration) {
             match loaded {
                 Ok(_) => {
                     let version = slot.get().map(|model| model.version().to_owned());
-                    tracing::info!(model = %slot.name(), version, "a new model is served");
+                    let place = slot.get().map(|model| model.place());
+                    tracing::info!(model = %slot.name(), version, place, "a new model is served");
                 }
                 Err(error) => tracing::warn!("{error}"),
             }
@@ -213,7 +224,7 @@ fn announce(app: &App, address: &str, config: &Config) {
                 let prefix = fingerprint.get(..12).unwrap_or(fingerprint);
                 let device =
                     if model.kind().batches() { format!(", device {}", config.compute.device) } else { String::new() };
-                format!("model {model}, features {prefix}{device}")
+                format!("model {model} {}, features {prefix}{device}", model.place())
             }
             None => format!("waiting for an artifact of {}", slot.name()),
         })

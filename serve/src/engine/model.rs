@@ -1,13 +1,9 @@
 //! [`Model`]: a version of a model as it is served, and what every answer says of it.
 
-use std::{fmt, ops::Deref, path::Path, sync::Arc};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use features::Clip;
-use models::{
-    Classifier, Identity, Prediction,
-    artifact::{Artifact, Manifest},
-    vgg19::Backend,
-};
+use models::{Classifier, Identity, Prediction, artifact::Manifest, vgg19::Backend};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -15,6 +11,7 @@ use utoipa::ToSchema;
 use crate::{
     Error, Result,
     config::{ModelKind, ModelName},
+    repository::{Fetched, Origin},
 };
 
 /// What is said of a model that was trained on synthetic audio alone.
@@ -31,6 +28,14 @@ pub struct Model {
     identity: Identity,
     info: ModelInfo,
     parameters: Arc<ModelParameters>,
+    found: Option<Place>,
+}
+
+/// Where a model was found.
+#[derive(Clone, Debug)]
+struct Place {
+    origin: Origin,
+    address: String,
 }
 
 /// The model that answered: what it was trained on, and how good it was found to be.
@@ -197,32 +202,39 @@ fn cut(text: &str) -> String {
 }
 
 impl Model {
-    /// Loads the artifact in `folder`, the folder of a version, as the model `name`, onto `device` if it is a network; checks it, and
-    /// has it predict a test tone. `kinds` are those that it may have.
+    /// Loads a version as the model `name`, onto `device` if it is a network; checks it, and has it predict a test tone. `kinds` are
+    /// those that it may have.
     ///
     /// # Errors
     /// [`Error::NoArtifact`], [`Error::Artifact`], [`Error::WrongModel`], [`Error::Warm`].
-    pub fn load(folder: &Path, name: &ModelName, kinds: &'static [ModelKind], device: Backend) -> Result<Self> {
-        let place = || folder.display().to_string();
-        let fail = |source: models::Error| Error::of_artifact(name.clone(), place(), source);
-        let artifact = Artifact::open(folder).map_err(fail)?;
+    pub fn load(fetched: &Fetched, name: &ModelName, kinds: &'static [ModelKind], device: Backend) -> Result<Self> {
+        let fail = |source: models::Error| Error::of_artifact(name.clone(), fetched.to_string(), source);
+        let artifact = fetched.artifact().map_err(fail)?;
         let found = &artifact.manifest().model;
         let Some(kind) = ModelKind::named(found).filter(|kind| kinds.contains(kind)) else {
-            return Err(Error::WrongModel { name: name.clone(), kinds, artifacts: place(), found: found.clone() });
+            let (artifacts, found) = (fetched.to_string(), found.clone());
+            return Err(Error::WrongModel { name: name.clone(), kinds, artifacts, found });
         };
         let classifier = models::from_artifact(&artifact, device).map_err(fail)?;
         warm(&*classifier)
             .map_err(|problem| Error::Warm { model: format!("{name} {}", classifier.identity().version), problem })?;
-        Ok(Self::with(classifier.into(), name.clone(), kind, Provenance::of(artifact.manifest())))
+        let place = Place { origin: fetched.origin(), address: fetched.address().to_owned() };
+        Ok(Self::with(classifier.into(), name.clone(), kind, Provenance::of(artifact.manifest()), Some(place)))
     }
 
     /// A classifier that comes from no artifact, as the model `name`; what it was trained on is unknown.
     #[must_use]
     pub fn of_classifier(classifier: Arc<dyn Classifier>, name: ModelName, kind: ModelKind) -> Self {
-        Self::with(classifier, name, kind, Provenance::default())
+        Self::with(classifier, name, kind, Provenance::default(), None)
     }
 
-    fn with(classifier: Arc<dyn Classifier>, name: ModelName, kind: ModelKind, provenance: Provenance) -> Self {
+    fn with(
+        classifier: Arc<dyn Classifier>,
+        name: ModelName,
+        kind: ModelKind,
+        provenance: Provenance,
+        found: Option<Place>,
+    ) -> Self {
         let identity = Identity { name: name.to_string(), ..classifier.identity().clone() };
         let info = ModelInfo {
             name: name.to_string(),
@@ -233,7 +245,24 @@ impl Model {
             provenance,
         };
         let parameters = Arc::new(ModelParameters::of(&info));
-        Self { classifier, name, kind, identity, info, parameters }
+        Self { classifier, name, kind, identity, info, parameters, found }
+    }
+
+    /// Where it comes from; `None` of one that comes from no artifact.
+    #[must_use]
+    pub fn origin(&self) -> Option<Origin> {
+        self.found.as_ref().map(|place| place.origin)
+    }
+
+    /// Where it was found, in words that follow its name. For whoever runs the program: a client is not told of folders.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match &self.found {
+            None => "of no artifact".to_owned(),
+            Some(Place { origin: Origin::Embedded, .. }) => "embedded in the program".to_owned(),
+            Some(Place { origin: Origin::Fallback, address }) => format!("from the fallback {address}"),
+            Some(Place { origin: Origin::Artifacts, address }) => format!("from {address}"),
+        }
     }
 
     /// Its name.

@@ -112,6 +112,17 @@ impl Registry {
         self.source.as_ref().is_some_and(|source| source.models.is_empty() && source.pinned.is_none())
     }
 
+    /// The kinds of the process that none of its models has, where it has others and serves all that there are; and why there is no
+    /// model of the name of that kind. Blocks.
+    #[must_use]
+    pub fn missing(&self) -> Vec<(ModelKind, Error)> {
+        let Some(source) = self.source.as_ref().filter(|_| self.is_open()) else { return Vec::new() };
+        let slots = self.slots();
+        let has = |kind: ModelKind| slots.iter().any(|slot| slot.kind() == Some(kind) || *slot.name() == kind.into());
+        let absent = self.kinds.iter().copied().filter(|kind| !has(*kind)).map(|kind| (kind, ModelName::from(kind)));
+        absent.filter_map(|(kind, name)| Some((kind, source.repository.current(&name).err()?.of(&name)))).collect()
+    }
+
     /// Searches the repository: gives a slot to each model that is new, loads it, and retires the slot of each that is gone.
     /// Blocks.
     ///

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     Error, Limits, Rejection, Result,
     config::{ModelKind, ModelName},
-    repository::Repository,
+    repository::{Fetched, Origin, Repository},
     telemetry::Metrics,
 };
 
@@ -72,6 +72,11 @@ pub(crate) struct ModelStatus {
     pub(crate) ready: bool,
     /// The version in use.
     pub(crate) version: Option<String>,
+    /// Where it comes from: the artifacts of the server, its fallback, or the program itself; null where there is none, and where a
+    /// server of an earlier release does not say.
+    #[serde(default)]
+    #[schema(example = "artifacts")]
+    pub(crate) origin: Option<Origin>,
     /// Its labels.
     pub(crate) labels: Vec<String>,
     /// Fingerprint of the features that it takes.
@@ -141,6 +146,7 @@ impl ModelStatus {
             state: Availability::Unavailable,
             ready: false,
             version: None,
+            origin: None,
             labels: Vec::new(),
             fingerprint: None,
             provenance: Provenance::default(),
@@ -270,6 +276,7 @@ impl ModelSlot {
             state: Availability::Ready,
             ready: true,
             version: Some(info.version.clone()),
+            origin: model.origin(),
             labels: model.labels().iter().map(ToString::to_string).collect(),
             fingerprint: Some(info.fingerprint.clone()),
             provenance: info.provenance.clone(),
@@ -360,14 +367,14 @@ impl ModelSlot {
 
     /// Loads a version, checks every byte of it, and has it predict a test tone.
     fn load(&self, source: &Source, version: &str) -> Result<Arc<Model>> {
-        let folder = source.repository.fetch(&self.name, version).map_err(|error| error.of(&self.name))?;
-        let model = Model::load(&folder, &self.name, self.kinds, source.device)?;
+        let fetched = source.repository.fetch(&self.name, version).map_err(|error| error.of(&self.name))?;
+        let model = Model::load(&fetched, &self.name, self.kinds, source.device)?;
         match self.get().map(|before| before.kind()).filter(|before| *before != model.kind()) {
             None => Ok(Arc::new(model)),
             Some(kind) => Err(Error::OtherKind {
                 name: self.name.clone(),
                 kind,
-                artifacts: folder.display().to_string(),
+                artifacts: fetched.to_string(),
                 found: model.kind().name().to_owned(),
             }),
         }
@@ -441,7 +448,7 @@ pub fn open_network(device: Backend, threads: usize) -> Result<()> {
 /// # Errors
 /// As [`Model::load`].
 pub fn load(folder: &Path, kind: ModelKind, device: Backend) -> Result<Arc<Model>> {
-    Model::load(folder, &kind.into(), kind.role().kinds(), device).map(Arc::new)
+    Model::load(&Fetched::in_folder(folder), &kind.into(), kind.role().kinds(), device).map(Arc::new)
 }
 
 #[cfg(test)]

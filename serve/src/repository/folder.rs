@@ -8,7 +8,7 @@ use std::{
 
 use models::artifact::{self, CURRENT, MANIFEST, MANIFEST_LIMIT};
 
-use super::{Contents, Fetched, RepositoryError, Result, is_model, is_version, kind_in, no_version, too_large};
+use super::{Contents, RepositoryError, Result, is_model, is_version, kind_in, no_version, too_large};
 
 /// A folder of artifacts, of one model, or of one version.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ impl Folder {
     }
 
     pub(super) fn current(&self, model: &str) -> Result<String> {
-        let folder = artifact::resolve(&self.root, Some(model))?;
+        let folder = artifact::resolve(&self.root, Some(model)).map_err(|error| self.located(error.into(), model))?;
         let version = name_of(&folder)?;
         if is_version(&version) {
             Ok(version)
@@ -83,22 +83,36 @@ impl Folder {
         Ok(Vec::new())
     }
 
-    pub(super) fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
+    pub(super) fn fetch(&self, model: &str, version: &str) -> Result<PathBuf> {
         let absent = |detail: String| Err(RepositoryError::not_found(self.root.display().to_string(), detail));
         if !is_version(version) {
             return absent(no_version(version));
         }
         if let Some(fixed) = self.fixed()? {
             return match fixed == version {
-                true => Ok(Fetched::local(self.root.clone())),
+                true => Ok(self.root.clone()),
                 false => absent(format!("it is the version {fixed}, not {version}")),
             };
         }
         let mut folders = self.folders(model).into_iter().map(|folder| folder.join(version));
         match folders.find(|folder| folder.join(MANIFEST).is_file()) {
-            Some(folder) => Ok(Fetched::local(folder)),
+            Some(folder) => Ok(folder),
             None => absent(format!("there is no version {version} of {model}")),
         }
+    }
+
+    /// The same error with the path of the file `CURRENT`, if it is of one.
+    fn located(&self, error: RepositoryError, model: &str) -> RepositoryError {
+        let mut files = self.folders(model).into_iter().map(|folder| folder.join(CURRENT));
+        match files.find(|path| path.is_file()).filter(|_| error.location == CURRENT) {
+            Some(path) => RepositoryError::broken(path.display().to_string(), error.detail),
+            None => error,
+        }
+    }
+
+    /// Whether it has a file that says which version of `model` is in use, or is the folder of a version.
+    pub(super) fn names_a_version(&self, model: &str) -> bool {
+        self.folders(model).iter().any(|folder| folder.join(CURRENT).is_file()) || self.root.join(MANIFEST).is_file()
     }
 
     /// The version, if this is the folder of one.

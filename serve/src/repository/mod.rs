@@ -1,29 +1,33 @@
-//! [`Repository`]: the source of artifacts, a folder or an object store.
+//! [`Repository`]: the source of artifacts, a folder, an object store, the program itself, or several of these.
 
+mod embedded;
 mod folder;
+mod search;
 #[cfg(feature = "object-store")]
 mod store;
 
 use std::{
-    env,
-    ops::Deref,
+    env, fmt,
     path::{Path, PathBuf},
 };
 
-use models::artifact::names;
+use models::artifact::{Artifact, CURRENT, names, places};
 use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+#[cfg(feature = "object-store")]
 use tempfile::TempDir;
+use utoipa::ToSchema;
 
 use crate::{Error, config::ModelName};
 use folder::Folder;
+use search::{Layer, Search};
 #[cfg(feature = "object-store")]
 use store::Store;
 
 /// `Result` with [`RepositoryError`].
 pub type Result<T, E = RepositoryError> = std::result::Result<T, E>;
 
-/// Artifacts in a folder or in an object store, laid out as [`models::artifact`] says.
+/// Artifacts in a folder or in an object store, laid out as [`models::artifact`] says, or the SVM that is part of the program.
 ///
 /// The address may be that of all artifacts, of one model, or of one version. In the last case that is the only version,
 /// whatever `CURRENT` beside it contains.
@@ -37,6 +41,21 @@ enum Source {
     Folder(Folder),
     #[cfg(feature = "object-store")]
     Store(Store),
+    Embedded,
+    Search(Search),
+}
+
+/// Where a model comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = ModelOrigin)]
+pub enum Origin {
+    /// The folder or the store that was named, or the folder that was found.
+    Artifacts,
+    /// What is served until a version of the model is in use there.
+    Fallback,
+    /// The program, of which it is a part.
+    Embedded,
 }
 
 /// What a repository holds.
@@ -50,18 +69,49 @@ pub enum Contents {
     Unlisted,
 }
 
-/// A version of a model in a local folder that [`Artifact::open`](models::artifact::Artifact::open) can read. What was
-/// downloaded is removed when this is dropped.
+/// A version of a model that can be read without blocking for long: in a local folder, or in the program. What was downloaded is
+/// removed when this is dropped.
 #[derive(Debug)]
 pub struct Fetched {
-    folder: PathBuf,
-    /// Holds what was downloaded.
-    _temporary: Option<TempDir>,
+    files: Files,
+    origin: Origin,
+    /// That of the repository, without credentials.
+    address: String,
+}
+
+#[derive(Debug)]
+enum Files {
+    Folder(PathBuf),
+    #[cfg(feature = "object-store")]
+    Downloaded(PathBuf, TempDir),
+    Embedded,
 }
 
 impl Repository {
+    /// The repository that `named` leads to, or else those that are found: `artifacts` beside the program, in `share/tonearm` of a
+    /// package, in the user's data folder, in the current folder, and at last the program itself. What does not have a version in
+    /// use there is looked for in `fallback`. See [`Repository::open`].
+    ///
+    /// # Errors
+    /// [`RepositoryErrorKind::Address`] for an invalid address.
+    pub fn find(named: Option<&str>, fallback: Option<&str>) -> Result<Self> {
+        let layer = |repository, origin| Layer { repository, origin };
+        let fallback = fallback.map(Self::open).transpose()?;
+        let found = match (named, fallback.is_some()) {
+            (Some(named), false) => return Self::open(named),
+            (Some(named), true) => vec![Self::open(named)?],
+            (None, _) => places::all().into_iter().map(|place| Self(Source::Folder(Folder::new(place)))).collect(),
+        };
+        let mut layers: Vec<Layer> = found.into_iter().map(|found| layer(found, Origin::Artifacts)).collect();
+        layers.extend(fallback.map(|fallback| layer(fallback, Origin::Fallback)));
+        if named.is_none() {
+            layers.push(layer(Self(Source::Embedded), Origin::Embedded));
+        }
+        Ok(Self(Source::Search(Search::new(layers))))
+    }
+
     /// The repository at `address`: a path; or `file://`, `s3://bucket/prefix`, `gs://bucket/prefix`,
-    /// `az://container/prefix`, or `http(s)://host/prefix` for files behind a web server.
+    /// `az://container/prefix`, or `http(s)://host/prefix` for files behind a web server; or `embedded` for the program itself.
     ///
     /// Credentials, regions and endpoints of stores are those of the environment variables `AWS_*`, `GOOGLE_*` and
     /// `AZURE_*`; those of a web server may be in its URL. No request is sent yet.
@@ -80,6 +130,9 @@ impl Repository {
     pub fn open_with(address: &str, variables: impl IntoIterator<Item = (String, String)>) -> Result<Self> {
         if address.is_empty() {
             return Err(RepositoryError::address("", "it is empty; name a folder or the URL of a store"));
+        }
+        if address == embedded::ADDRESS {
+            return Ok(Self(Source::Embedded));
         }
         if !address.contains("://") {
             return Ok(Self(Source::Folder(Folder::new(address.into()))));
@@ -110,6 +163,8 @@ impl Repository {
             Source::Folder(folder) => folder.address(),
             #[cfg(feature = "object-store")]
             Source::Store(store) => store.address(),
+            Source::Embedded => embedded::ADDRESS.to_owned(),
+            Source::Search(search) => search.address(),
         }
     }
 
@@ -122,6 +177,8 @@ impl Repository {
             Source::Folder(folder) => folder.contents(),
             #[cfg(feature = "object-store")]
             Source::Store(store) => store.contents(),
+            Source::Embedded => Ok(embedded::contents()),
+            Source::Search(search) => search.contents(),
         }
     }
 
@@ -135,6 +192,8 @@ impl Repository {
             Source::Folder(folder) => folder.kind(model, version),
             #[cfg(feature = "object-store")]
             Source::Store(store) => store.kind(model, version),
+            Source::Embedded => embedded::kind(model, version),
+            Source::Search(search) => search.kind(model, version),
         }
     }
 
@@ -147,6 +206,8 @@ impl Repository {
             Source::Folder(folder) => folder.current(model),
             #[cfg(feature = "object-store")]
             Source::Store(store) => store.current(model),
+            Source::Embedded => embedded::current(model),
+            Source::Search(search) => search.current(model),
         }
     }
 
@@ -160,40 +221,88 @@ impl Repository {
             Source::Folder(folder) => folder.versions(model),
             #[cfg(feature = "object-store")]
             Source::Store(store) => store.versions(model),
+            Source::Embedded => Ok(embedded::versions(model)),
+            Source::Search(search) => search.versions(model),
         }
     }
 
-    /// A version of `model` as a local folder, to be validated by [`Artifact::open`](models::artifact::Artifact::open).
-    /// Blocks.
+    /// A version of `model`, to be validated by [`Fetched::artifact`]. Blocks.
     ///
     /// # Errors
     /// [`RepositoryErrorKind::NotFound`] for a version that does not exist, and for an invalid name;
     /// [`RepositoryErrorKind::Broken`] if a listed file is missing or too large; others if the source cannot be read.
     pub fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
-        match &self.0 {
-            Source::Folder(folder) => folder.fetch(model, version),
+        let files = match &self.0 {
+            Source::Folder(folder) => folder.fetch(model, version).map(Files::Folder)?,
             #[cfg(feature = "object-store")]
-            Source::Store(store) => store.fetch(model, version),
+            Source::Store(store) => store.fetch(model, version)?,
+            Source::Embedded => embedded::check(model, version).map(|()| Files::Embedded)?,
+            Source::Search(search) => return search.fetch(model, version),
+        };
+        let origin = if matches!(files, Files::Embedded) { Origin::Embedded } else { Origin::Artifacts };
+        Ok(Fetched { files, origin, address: self.address() })
+    }
+
+    /// Whether something says that a version of `model` is in use, even if there is no such version.
+    fn names_a_version(&self, model: &str) -> bool {
+        match &self.0 {
+            Source::Folder(folder) => folder.names_a_version(model),
+            // What they say without a version in use is that there is none.
+            _ => false,
         }
     }
 }
 
 impl Fetched {
-    fn local(folder: PathBuf) -> Self {
-        Self { folder, _temporary: None }
+    /// The version in the folder `folder`.
+    #[must_use]
+    pub fn in_folder(folder: &Path) -> Self {
+        let address = folder.display().to_string();
+        Self { files: Files::Folder(folder.to_owned()), origin: Origin::Artifacts, address }
     }
 
-    #[cfg(feature = "object-store")]
-    fn downloaded(folder: PathBuf, temporary: TempDir) -> Self {
-        Self { folder, _temporary: Some(temporary) }
+    /// Reads it, and checks every byte.
+    ///
+    /// # Errors
+    /// Those of [`Artifact::open`].
+    pub fn artifact(&self) -> models::Result<Artifact> {
+        match self.folder() {
+            Some(folder) => Artifact::open(folder),
+            None => embedded::artifact(),
+        }
+    }
+
+    /// Its folder, unless it is in the program.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        match &self.files {
+            Files::Folder(folder) => Some(folder),
+            #[cfg(feature = "object-store")]
+            Files::Downloaded(folder, _) => Some(folder),
+            Files::Embedded => None,
+        }
+    }
+
+    /// Where it comes from.
+    #[must_use]
+    pub fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// The address of its repository: without credentials, and not for clients.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
     }
 }
 
-impl Deref for Fetched {
-    type Target = Path;
-
-    fn deref(&self) -> &Path {
-        &self.folder
+impl fmt::Display for Fetched {
+    /// Its folder, for a message.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.folder() {
+            Some(folder) => write!(f, "{}", folder.display()),
+            None => f.write_str("the program"),
+        }
     }
 }
 
@@ -270,7 +379,7 @@ impl From<models::Error> for RepositoryError {
             models::Error::NotFound { path, detail } => Self::not_found(path.display().to_string(), detail),
             models::Error::Io { action, path, source } => Self::io(path.display().to_string(), action, &source),
             models::Error::TooLarge { path, limit } => Self::broken(path.display().to_string(), too_large(limit)),
-            error => Self::broken("CURRENT", error.to_string()),
+            error => Self::broken(CURRENT, error.to_string()),
         }
     }
 }

@@ -27,7 +27,7 @@ use serde::{Deserialize, de::IgnoredAny};
 use tokio::{runtime, time::timeout};
 
 use super::{
-    Contents, Fetched, RepositoryError, RepositoryErrorKind, Result, is_model, is_version, kind_in, no_version, quoted,
+    Contents, Files, RepositoryError, RepositoryErrorKind, Result, is_model, is_version, kind_in, no_version, quoted,
     too_large,
 };
 use crate::telemetry;
@@ -221,7 +221,7 @@ impl Store {
         self.wait(LIST_TIMEOUT, async move { remote.versions(&model).await })
     }
 
-    pub(super) fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
+    pub(super) fn fetch(&self, model: &str, version: &str) -> Result<Files> {
         let (remote, model, version) = (Arc::clone(&self.remote), model.to_owned(), version.to_owned());
         self.wait(FETCH_TIMEOUT, async move { remote.fetch(&model, &version).await })
     }
@@ -320,7 +320,7 @@ impl Connection {
         Ok(self.fixed().await?.into_iter().collect())
     }
 
-    async fn fetch(&self, model: &str, version: &str) -> Result<Fetched> {
+    async fn fetch(&self, model: &str, version: &str) -> Result<Files> {
         let (folder, manifest) = self.manifest(model, version).await?;
         self.download(&folder, version, &manifest).await
     }
@@ -359,7 +359,7 @@ impl Connection {
     }
 
     /// Downloads the files that `manifest` lists into a temporary folder.
-    async fn download(&self, folder: &Path, version: &str, manifest: &[u8]) -> Result<Fetched> {
+    async fn download(&self, folder: &Path, version: &str, manifest: &[u8]) -> Result<Files> {
         let broken = |detail: String| RepositoryError::broken(self.show(&join(folder, MANIFEST)), detail);
         let listing: Listing =
             serde_json::from_slice(manifest).map_err(|error| broken(format!("not a manifest: {error}")))?;
@@ -387,7 +387,7 @@ impl Connection {
             };
             left -= self.save(found, FILE_LIMIT.min(left), &path, &local.join(name)).await?;
         }
-        Ok(Fetched::downloaded(local, temporary))
+        Ok(Files::Downloaded(local, temporary))
     }
 
     /// Starts to read an object; `None` if it does not exist.

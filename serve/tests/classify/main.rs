@@ -69,9 +69,11 @@ impl Workdir {
 
     fn command<S: AsRef<std::ffi::OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
-        for variable in ["ARTIFACTS", "DEVICE", "THREADS", "MAX_SECONDS"] {
+        for variable in ["ARTIFACTS", "FALLBACK_ARTIFACTS", "CONFIG", "DEVICE", "THREADS", "MAX_SECONDS"] {
             command.env_remove(format!("TONEARM_{variable}"));
         }
+        // Neither settings nor models of the person who runs the tests.
+        command.env("XDG_CONFIG_HOME", self.0.path().join("none")).env("XDG_DATA_HOME", self.0.path().join("none"));
         command.current_dir(self.0.path()).stdin(Stdio::null()).arg("classify").args(args);
         command
     }

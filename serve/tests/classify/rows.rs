@@ -24,7 +24,7 @@ fn a_table_has_a_line_for_each_track() {
     // Without failures and without a terminal, it prints nothing else but where the model comes from.
     let version = model::of(ModelKind::Svm).version().to_owned();
     let from = "3 labels, trained on 12 clips (three seeded sounds), not evaluated";
-    assert_eq!(ran.assert(0, &[]).stderr, format!("serve classify: svm {version}: {from}\n"));
+    assert_eq!(ran.assert(0, &[]).stderr, format!("serve classify: svm {version} from artifacts: {from}\n"));
     let lines: Vec<&str> = ran.stdout.lines().collect();
     assert_eq!(lines.len(), 1 + TRACKS.len(), "{}", ran.stdout);
     let genre = lines[0].find("genre").expect("a header");
@@ -95,7 +95,7 @@ fn a_model_is_named_and_says_where_it_comes_from() {
 
     let text = workdir.run(&["--model", "dances", "tracks/a.wav"]);
     let from = "trained on 12 clips (three seeded sounds), accuracy 0.750 (0.500 to 1.000) on artist-kfold:5, 4 clips";
-    let first = format!("serve classify: dances {version}: 3 labels, {from}\n");
+    let first = format!("serve classify: dances {version} from artifacts: 3 labels, {from}\n");
     assert_eq!(text.assert(0, &[]).stderr, first + &warning);
 
     let json = workdir.run(&["--model", "svm,dances", "--json", "tracks/a.wav", "tracks/missing.wav"]);

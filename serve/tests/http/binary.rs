@@ -23,7 +23,12 @@ const VGG: ModelKind = ModelKind::Vgg19;
 
 pub(crate) fn serve() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
-    command.env_remove("TONEARM_ARTIFACTS").env_remove("TONEARM_LISTEN").env_remove("RUST_LOG").stdin(Stdio::null());
+    for variable in ["TONEARM_ARTIFACTS", "TONEARM_FALLBACK_ARTIFACTS", "TONEARM_CONFIG", "TONEARM_LISTEN", "RUST_LOG"]
+    {
+        command.env_remove(variable);
+    }
+    // Neither settings nor models of the person who runs the tests.
+    command.env("XDG_CONFIG_HOME", "/nowhere").env("XDG_DATA_HOME", "/nowhere").stdin(Stdio::null());
     command
 }
 
@@ -111,6 +116,8 @@ fn names_its_options(kind: ModelKind) {
     let device = if kind.batches() { "--device" } else { "" };
     for word in [
         "--artifacts",
+        "--fallback-artifacts",
+        "--config",
         "--listen",
         "--host",
         "--port",
@@ -236,9 +243,11 @@ fn runs_and_stops(kind: ModelKind) {
     let version = ready["models"][kind.name()]["version"].as_str().expect("a version");
     let listed = get(server.address, &format!("/v1/models/{}", kind.name())).json();
     assert_eq!((&listed["version"], &listed["state"]), (&version.into(), &"ready".into()));
+    assert_eq!(listed["origin"], "artifacts");
     let fingerprint = listed["fingerprint"].as_str().expect("a fingerprint");
     let device = if kind.batches() { "device flex" } else { "" };
-    for word in [&format!("serve {}", kind.role().name()), kind.name(), version, &fingerprint[..12], device] {
+    let place = format!("from {}", root.path().display());
+    for word in [&format!("serve {}", kind.role().name()), kind.name(), version, &fingerprint[..12], device, &place] {
         assert!(server.first_line.contains(word), "{word} is not in {}", server.first_line);
     }
     let line = server.line_with("/readyz");

@@ -11,13 +11,14 @@ use models::{
 
 use crate::{
     console::args::{DataArgs, OpenArgs, RunArgs},
+    places::ArtifactsArgs,
     training::pretrained::DEFAULT_WEIGHTS,
 };
 
 /// Train and evaluate music-genre classifiers.
 ///
 /// Without a command: opens a dataset (--data, else the folder in TONEARM_DATA, else data/gtzan, else a synthetic one that
-/// it makes), trains both models, evaluates them on held-out clips, and writes them to artifacts/.
+/// it makes), trains both models, evaluates them on held-out clips, and writes them to artifacts/ (see --artifacts).
 #[derive(Debug, Parser)]
 #[command(name = "train", version, args_conflicts_with_subcommands = true)]
 pub struct Cli {
@@ -74,9 +75,9 @@ pub struct FitArgs {
     #[command(flatten)]
     #[expect(missing_docs, reason = "documented at its type")]
     pub data: DataArgs,
-    /// Folder of the artifacts.
-    #[arg(long, value_name = "DIR", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
-    pub artifacts: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub artifacts: ArtifactsArgs,
     /// Seed of everything that is drawn: folds, the synthetic dataset, the bootstrap.
     #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
     pub seed: u64,
@@ -131,11 +132,12 @@ pub struct Vgg19Args {
     #[arg(long, value_name = "NAME", default_value = Vgg19Classifier::NAME, value_parser = model_name)]
     pub name: String,
     /// Weights to begin with: a VGG19 of torchvision or timm (.safetensors, .pth), or a VGG19 artifact; else
-    /// data/weights/vgg19.safetensors, as `train weights fetch` writes it; else those of a network in --artifacts that were
-    /// learnt on photographs and not tuned since, such as the one that comes with Tonearm; else random ones.
+    /// data/weights/vgg19.safetensors, as `train weights fetch` writes it; else those of a network in --artifacts, or elsewhere
+    /// that models are found, that were learnt on photographs and not tuned since, such as the one that comes with Tonearm; else
+    /// random ones.
     #[arg(long, value_name = "FILE", env = "TONEARM_WEIGHTS")]
     pub weights: Option<PathBuf>,
-    /// A trained network to start from: the name of a model in --artifacts, or the folder of an artifact. Its convolutions, normalisations,
+    /// A trained network to start from: the name of a model that is found, or the folder of an artifact. Its convolutions, normalisations,
     /// statistics and the standardisation of its input are kept; the head is new, for the labels of this dataset. It must take the
     /// features of --spec.
     #[arg(long, value_name = "ARTIFACT")]
@@ -250,9 +252,9 @@ pub struct PromoteArgs {
     /// List the versions: which is in use, was before, or is pinned, how good each is, and which are damaged.
     #[arg(long, conflicts_with_all = ["version", "previous", "pin", "unpin"])]
     pub list: bool,
-    /// Folder of the artifacts.
-    #[arg(long, value_name = "DIR", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
-    pub artifacts: PathBuf,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub artifacts: ArtifactsArgs,
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub json: bool,

@@ -29,19 +29,21 @@ pub struct Pretrained {
     weights: BackboneWeights,
     is_random: bool,
     initial: Option<InitialNetwork>,
+    /// The weights of a network that was found, where none were named.
+    found: Option<PathBuf>,
 }
 
 impl Pretrained {
     /// Convolutions that others trained.
     #[must_use]
     pub fn of_weights(weights: BackboneWeights) -> Self {
-        Self { weights, is_random: false, initial: None }
+        Self { weights, is_random: false, initial: None, found: None }
     }
 
     /// A trained network with these numbers.
     #[must_use]
     pub fn of_network(initial: InitialNetwork, parameters: Vgg19Parameters) -> Self {
-        Self { weights: parameters.weights, is_random: initial.is_random, initial: Some(initial) }
+        Self { weights: parameters.weights, is_random: initial.is_random, initial: Some(initial), found: None }
     }
 
     /// The network of the artifact in the folder of a version.
@@ -108,25 +110,38 @@ impl Pretrained {
         clip_ids.filter(|clip_id| tuned_on.contains(*clip_id)).count()
     }
 
-    /// Those that were named; else those that `train weights fetch` fetched; else those of a network in `artifacts` that was not
-    /// tuned; else random ones.
+    /// The weights that were taken of a network in one of the folders of artifacts; `None` of those that were named or fetched.
+    #[must_use]
+    pub fn found(&self) -> Option<&Path> {
+        self.found.as_deref()
+    }
+
+    /// Those that were named; else those that `train weights fetch` fetched; else those of a network that was not tuned in the first
+    /// of the folders `artifacts` that has one; else random ones.
     ///
     /// # Errors
     /// When a file is there and cannot be used.
-    pub fn choose(named: Option<&Path>, config: &TrainingConfig, artifacts: &Path) -> Result<Self> {
+    pub fn choose<'a>(
+        named: Option<&Path>,
+        config: &TrainingConfig,
+        artifacts: impl IntoIterator<Item = &'a PathBuf>,
+    ) -> Result<Self> {
         let blocks = config.pooled_blocks.iter().copied().max().unwrap_or(BLOCKS.len());
         let fetched = PathBuf::from(DEFAULT_WEIGHTS);
         let file = match named {
             Some(path) => Some(path.to_owned()),
-            None if fetched.is_file() => Some(fetched),
-            None => untuned(&artifacts.join(Vgg19Classifier::NAME), blocks),
+            None => fetched.is_file().then_some(fetched),
         };
         if let Some(path) = file {
             return Ok(Self::of_weights(BackboneWeights::read(&path, blocks)?));
         }
+        let mut networks = artifacts.into_iter().map(|folder| folder.join(Vgg19Classifier::NAME));
+        if let Some(path) = networks.find_map(|network| untuned(&network, blocks)) {
+            return Ok(Self { found: Some(path.clone()), ..Self::of_weights(BackboneWeights::read(&path, blocks)?) });
+        }
         let mut rng = Rng::stream(config.seed, 0x5EED);
         let weights = BackboneWeights::random(blocks, || rng.normal());
-        Ok(Self { weights, is_random: true, initial: None })
+        Ok(Self { weights, is_random: true, initial: None, found: None })
     }
 }
 

@@ -1,11 +1,11 @@
 //! From a fitted model to an artifact in use.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use data::labels::LabelSet;
 use models::{
-    artifact::{self, Artifact, DataDescription, Draft, SplitMetrics, Written, names},
+    artifact::{self, Artifact, DataDescription, Draft, SplitMetrics, Written, names, places},
     svm::SvmClassifier,
     vgg19::Vgg19Classifier,
 };
@@ -32,6 +32,8 @@ const NAMED_LABELS: usize = 5;
 pub struct Target<'a> {
     /// Folder of all artifacts.
     pub artifacts: &'a Path,
+    /// Folders from which a model is served as long as that one holds none of its name.
+    pub others: &'a [PathBuf],
     /// Name of the model.
     pub name: &'a str,
 }
@@ -76,7 +78,8 @@ pub enum InUse {
 }
 
 /// Writes the artifact of a model into the folder of `target` and puts it in use, unless another version is pinned, was trained on
-/// real music where this one was not, or has labels that this one lacks. `command` makes it again.
+/// real music where this one was not, or has labels that this one lacks; of a version in another folder, only the second counts.
+/// `command` makes it again.
 ///
 /// # Errors
 /// When a clip cannot be read or the artifact cannot be written.
@@ -166,6 +169,7 @@ pub fn publish(
         // A pin is the stronger reason, and what to do about it is another thing.
         if artifact::pinned(&model_dir)?.is_none()
             && let Some(kept) = kept_in_use(&model_dir, &draft.labels, warning.is_some())
+                .or_else(|| kept_elsewhere(target, warning.is_some()))
         {
             return Ok((artifact, kept));
         }
@@ -277,7 +281,7 @@ impl InUse {
 /// # Errors
 /// Which of these it is, and what to do.
 pub fn check_name(target: Target<'_>, kind: &str) -> Result<()> {
-    let Target { artifacts, name } = target;
+    let Target { artifacts, name, .. } = target;
     names::check_model(name)?;
     if let Some((_, what)) = RESERVED.iter().find(|(reserved, _)| *reserved == name && name != kind) {
         bail!("the name `{name}` is reserved for {what}; choose another with --name");
@@ -315,6 +319,18 @@ pub fn check_writable(folder: &Path) -> Result<()> {
             there.display()
         )
     })
+}
+
+/// The version that is served from another folder, if there is none of this name in the folder of `target`, and it was trained on
+/// real music where the new one was not.
+fn kept_elsewhere(target: Target<'_>, is_synthetic: bool) -> Option<InUse> {
+    if !is_synthetic || target.artifacts.join(target.name).join(artifact::CURRENT).is_file() {
+        return None;
+    }
+    let model_dir = places::holding(target.others, target.name)?.join(target.name);
+    let version = artifact::current(&model_dir).ok()?;
+    let artifact = Artifact::open(&model_dir.join(&version)).ok()?;
+    artifact.manifest().training["warning"].is_null().then_some(InUse::Real(version))
 }
 
 /// The version in use in the folder of a model, if it can be used and is not to be replaced by one with these labels: it was

@@ -11,6 +11,8 @@ pub(crate) fn train(at: &Path, arguments: &[&str]) -> Output {
         .current_dir(at)
         .env_remove("TONEARM_DATA")
         .env_remove("TONEARM_ARTIFACTS")
+        .env_remove("TONEARM_FALLBACK_ARTIFACTS")
+        .env("XDG_DATA_HOME", "/nowhere")
         .args(arguments)
         .output()
         .expect("train starts")

@@ -51,7 +51,9 @@ use self::{
     summary::Summary,
     tags::{Done, TagError},
 };
-use crate::{Engine, Error, PredictRequest, Rejection, Result, engine::model::Model, engine::pool::Permit};
+use crate::{
+    Engine, Error, PredictRequest, Rejection, Result, engine::model::Model, engine::pool::Permit, repository::Origin,
+};
 
 /// The exit code of a program that ctrl-c or SIGTERM ended.
 const INTERRUPTED: u8 = 130;
@@ -172,11 +174,16 @@ fn watch_signals() -> io::Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// Says where a model comes from, unless the format of the predictions says it; and what a reader must know in any case.
+/// Says where a model comes from, unless the format of the predictions says it; and what a reader must know in any case: that it is
+/// part of the program, and that it was trained on synthetic audio.
 fn say_provenance(model: &Model, format: Format, console: &Console) {
     let info = model.info();
-    if let Format::Table { .. } = format {
-        console.say(&format!("{model}: {} labels, {}", info.labels, info.provenance));
+    match format {
+        Format::Table { .. } => {
+            console.say(&format!("{model} {}: {} labels, {}", model.place(), info.labels, info.provenance));
+        }
+        _ if model.origin() == Some(Origin::Artifacts) => {}
+        _ => console.say(&format!("{model} {}", model.place())),
     }
     if let Some(warning) = &info.provenance.warning {
         console.say(&format!("{model}: warning: {warning}"));

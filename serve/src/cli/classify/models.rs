@@ -53,8 +53,7 @@ fn list(names: &[ModelName]) -> String {
 /// An engine with the models that are named, each checked as the server checks it.
 pub(super) fn load(args: &ClassifyArgs) -> Result<Arc<Engine>> {
     let threads = args.threads.map_or_else(cores, usize::from);
-    let repository =
-        Repository::open(&args.artifacts).map_err(|error| Error::Usage(format!("--artifacts: {error}")))?;
+    let repository = args.artifacts.open()?;
     let models = named(args, &repository)?;
     let is_network = |name: &ModelName| match name.kind() {
         Some(kind) => kind.batches(),

@@ -6,7 +6,11 @@ use clap::{Args, ValueEnum};
 use features::decode;
 use models::vgg19::Backend;
 
-use super::{files::shown, playlists, tags};
+use super::{
+    super::{artifacts::ArtifactsArgs, config_file::ConfigArgs},
+    files::shown,
+    playlists, tags,
+};
 use crate::{
     Error, Result,
     config::{ModelName, seconds},
@@ -23,6 +27,9 @@ use crate::{
                         Exit codes: 0 every audio file was classified (and tagged, with --write-tags), 1 some were not, 2 wrong usage or \
                         no artifact, 130 ctrl-c.")]
 pub struct ClassifyArgs {
+    #[command(flatten)]
+    config: ConfigArgs,
+
     /// Files; folders, with all that is below them; `-` for standard input
     #[arg(required = true, value_name = "FILE|DIR")]
     pub(super) files: Vec<PathBuf>,
@@ -32,10 +39,8 @@ pub struct ClassifyArgs {
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(super) model: Vec<ModelName>,
 
-    /// Folder that `train` writes to, or the folder of one model or version, or, in a program built with the feature object-store, a
-    /// URL: s3://, gs://, az://, http://
-    #[arg(long, value_name = "DIR|URL", env = "TONEARM_ARTIFACTS", default_value = "artifacts")]
-    pub(super) artifacts: String,
+    #[command(flatten)]
+    pub(super) artifacts: ArtifactsArgs,
 
     /// Leave the genre of a file empty (`unknown` in a table) where its probability is lower; it gets no tag and is in no playlist
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]

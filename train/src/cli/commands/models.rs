@@ -23,10 +23,12 @@ use crate::{
 /// # Errors
 /// When the version is not there, is damaged or does not load, or another is pinned; the version in use stays as it was then.
 pub fn promote(args: &PromoteArgs) -> Result<()> {
-    let Some(model) = args.model.as_deref() else { return list_all(args) };
-    let model_dir = args.artifacts.join(model);
+    let places = args.artifacts.places();
+    let artifacts = places.folder();
+    let Some(model) = args.model.as_deref() else { return list_all(args, artifacts) };
+    let model_dir = artifacts.join(model);
     if !model_dir.is_dir() {
-        bail!("no model `{model}` is in {}; {}", args.artifacts.display(), known(&args.artifacts)?);
+        bail!("no model `{model}` is in {}; {}", artifacts.display(), known(artifacts)?);
     }
     let there = artifact::versions(&model_dir)?;
     if args.list {
@@ -63,17 +65,17 @@ pub fn promote(args: &PromoteArgs) -> Result<()> {
 }
 
 /// Lists the versions of every model.
-fn list_all(args: &PromoteArgs) -> Result<()> {
+fn list_all(args: &PromoteArgs, artifacts: &Path) -> Result<()> {
     let mut listings = Vec::new();
-    for model in artifact::models(&args.artifacts)? {
-        let model_dir = args.artifacts.join(&model);
+    for model in artifact::models(artifacts)? {
+        let model_dir = artifacts.join(&model);
         listings.push((Listing::read(&model, &model_dir, artifact::versions(&model_dir)?), model_dir));
     }
     if args.json {
         return output::print_json(&listings.iter().map(|(listing, _)| listing).collect::<Vec<_>>());
     }
     if listings.is_empty() {
-        return output::line(format!("no model is in {}; `train` makes one", args.artifacts.display()));
+        return output::line(format!("no model is in {}; `train` makes one", artifacts.display()));
     }
     let texts: Vec<String> = listings.iter().map(|(listing, model_dir)| listing.text(model_dir)).collect();
     output::write(&texts.join("\n"))

@@ -16,6 +16,7 @@ use crate::{
     cli::args::{FitArgs, Regime, SvmArgs, Vgg19Args},
     console::output::{self, print_json},
     evaluation::text,
+    places::Places,
     source::{self, Source},
     training::{
         Learner, Pretrained, Published, SvmLearner, TrainingData, TrainingPlan, Vgg19Learner,
@@ -33,9 +34,9 @@ use crate::{
 pub fn both(args: &FitArgs) -> Result<()> {
     let spec = read_spec(&args.spec)?;
     spec.require_descriptors()?;
-    let network = Vgg19Args::of(args.clone());
-    let (learner, command) = vgg19_learner(&network)?;
-    let mut training = Training::prepare(args, &spec)?;
+    let (network, places) = (Vgg19Args::of(args.clone()), args.artifacts.places());
+    let (learner, command) = vgg19_learner(&network, &places)?;
+    let mut training = Training::prepare(args, &spec, places)?;
     let learner_of_machine = SvmLearner { search: Search::default() };
     let machine = training.fit(SvmClassifier::NAME, &learner_of_machine, &svm_command(&Search::default()))?;
     if !args.run.json {
@@ -51,7 +52,7 @@ pub fn both(args: &FitArgs) -> Result<()> {
     output::line("\nVGG19")?;
     training.say(&tuned)?;
     output::line("")?;
-    training.say_how_to_serve("all", "127.0.0.1:8083", "predict")?;
+    training.say_how_to_serve(SvmClassifier::NAME, "all", "127.0.0.1:8083", "predict")?;
     output::line("or open   http://127.0.0.1:8083")
 }
 
@@ -61,11 +62,12 @@ pub fn both(args: &FitArgs) -> Result<()> {
 /// When there is no usable dataset, or the artifact cannot be written.
 pub fn svm(SvmArgs { fit: args, name, search }: &SvmArgs) -> Result<()> {
     // What is wrong with the configuration is said before anything that takes long.
-    publish::check_name(Target { artifacts: &args.artifacts, name }, SvmClassifier::NAME)?;
+    let places = args.artifacts.places();
+    publish::check_name(target(&places, name), SvmClassifier::NAME)?;
     let spec = read_spec(&args.spec)?;
     spec.require_descriptors()?;
     let search = search.as_deref().map_or_else(|| Ok(Search::default()), read_search)?;
-    let training = Training::prepare(args, &spec)?;
+    let training = Training::prepare(args, &spec, places)?;
     let command = svm_command(&search);
     let published = training.fit(name, &SvmLearner { search }, &command)?;
     training.report(&published, "svm", "127.0.0.1:8081", "predict")
@@ -77,14 +79,20 @@ pub fn svm(SvmArgs { fit: args, name, search }: &SvmArgs) -> Result<()> {
 /// When there is no usable dataset, the weights or the device cannot be used, or the artifact cannot be written.
 pub fn vgg19(args: &Vgg19Args) -> Result<()> {
     // What is wrong with the configuration is said before anything that takes long.
-    publish::check_name(Target { artifacts: &args.fit.artifacts, name: &args.name }, Vgg19Classifier::NAME)?;
+    let places = args.fit.artifacts.places();
+    publish::check_name(target(&places, &args.name), Vgg19Classifier::NAME)?;
     let spec = read_spec(&args.fit.spec)?.log_mel_alone();
-    let (learner, command) = vgg19_learner(args)?;
+    let (learner, command) = vgg19_learner(args, &places)?;
     learner.weights.check(&learner.config, &spec)?;
     args.device.open()?;
-    let training = Training::prepare(&args.fit, &spec)?;
+    let training = Training::prepare(&args.fit, &spec, places)?;
     let published = training.fit(&args.name, &learner, &command)?;
     training.report(&published, "vgg", "127.0.0.1:8082", "vgg")
+}
+
+/// Where a model of that name is published.
+fn target<'a>(places: &'a Places, name: &'a str) -> Target<'a> {
+    Target { artifacts: places.folder(), others: places.others(), name }
 }
 
 /// The machine's part of the command that makes it again.
@@ -93,13 +101,16 @@ fn svm_command(search: &Search) -> String {
 }
 
 /// How a network is fitted, and that part of the command that makes it again.
-fn vgg19_learner(args: &Vgg19Args) -> Result<(Vgg19Learner, String)> {
-    let start = args.init.as_deref().map(|named| start_from(named, args)).transpose()?;
+fn vgg19_learner(args: &Vgg19Args, places: &Places) -> Result<(Vgg19Learner, String)> {
+    let start = args.init.as_deref().map(|named| start_from(named, args, places)).transpose()?;
     let config = config(args, start.as_ref().and_then(Pretrained::initial))?;
     let weights = match start {
         Some(start) => start,
-        None => Pretrained::choose(args.weights.as_deref(), &config, &args.fit.artifacts)?,
+        None => Pretrained::choose(args.weights.as_deref(), &config, places.all())?,
     };
+    if let Some(found) = weights.found() {
+        output::remark(&format!("Convolutions: those of {} (--weights names others)", found.display()));
+    }
     let named = match weights.initial() {
         Some(_) => " --init INIT",
         None if weights.is_random() => "",
@@ -110,14 +121,18 @@ fn vgg19_learner(args: &Vgg19Args) -> Result<(Vgg19Learner, String)> {
     Ok((Vgg19Learner { config, weights: Arc::new(weights), backend: args.device, cache }, command))
 }
 
-/// The network of `--init`: of the model of that name, else of the artifact in that folder.
-fn start_from(named: &Path, args: &Vgg19Args) -> Result<Pretrained> {
+/// The network of `--init`: of the model of that name in the first folder that has one, else of the artifact in that folder.
+fn start_from(named: &Path, args: &Vgg19Args, places: &Places) -> Result<Pretrained> {
     if args.weights.is_some() {
         bail!("--init starts from the convolutions of a network; leave out --weights (TONEARM_WEIGHTS)");
     }
-    let artifacts = &args.fit.artifacts;
+    let artifacts = places.folder();
     let name = named.to_str().filter(|name| names::check_model(name).is_ok());
-    let dir = match name.map(|name| artifacts.join(name)).filter(|model_dir| model_dir.is_dir()) {
+    let model_dir = name.and_then(|name| {
+        let in_use = artifact::places::holding(places.all(), name).unwrap_or(artifacts);
+        Some(in_use.join(name)).filter(|model_dir| model_dir.is_dir())
+    });
+    let dir = match model_dir {
         Some(model_dir) => artifact::resolve(&model_dir, None)?,
         None if named.exists() => artifact::resolve(named, Some(Vgg19Classifier::NAME))?,
         None => bail!(
@@ -133,6 +148,7 @@ fn start_from(named: &Path, args: &Vgg19Args) -> Result<Pretrained> {
 /// A dataset that is ready to be fitted on.
 struct Training<'a> {
     args: &'a FitArgs,
+    places: Places,
     data: TrainingData,
     plan: TrainingPlan,
 }
@@ -142,11 +158,11 @@ impl<'a> Training<'a> {
     ///
     /// # Errors
     /// When there is no usable dataset, or nowhere to keep an artifact.
-    fn prepare(args: &'a FitArgs, spec: &FeatureSpec) -> Result<Self> {
+    fn prepare(args: &'a FitArgs, spec: &FeatureSpec, places: Places) -> Result<Self> {
         let threads = args.run.threads.into();
         let split = args.held_out.as_deref().map(TrainingPlan::split).transpose()?;
         let opening = args.data.opening.options()?;
-        publish::check_writable(&args.artifacts)?;
+        publish::check_writable(places.folder())?;
         let source = Source::choose(&args.data.datasets, args.seed, threads)?;
         if args.run.json {
             output::remark(&source.announcement);
@@ -157,18 +173,21 @@ impl<'a> Training<'a> {
         // Before anything can fail for want of what is not used.
         output::say_dataset(data.dataset());
         let plan = TrainingPlan::new(data.dataset(), split, args.refit, args.seed)?;
-        Ok(Self { args, data, plan })
+        // The file of the artifact is told in any case, and one in the current folder is no surprise.
+        if args.artifacts.artifacts.is_none() && places.folder() != Path::new(artifact::places::HERE) {
+            output::remark(&format!("Artifacts: {} (--artifacts names another folder)", places.folder().display()));
+        }
+        Ok(Self { args, places, data, plan })
     }
 
     /// Fits a model, evaluates it, writes its artifact under `name` and puts it in use. `command` is the model's part of the
     /// command; it has no name, as the artifact has none.
     fn fit(&self, name: &str, learner: &dyn Learner, command: &str) -> Result<Published> {
-        let Self { args, data, plan } = self;
+        let Self { args, places, data, plan } = self;
         let fitted = plan.fit(learner, data, args.seed, args.run.threads.into())?;
         let (split, flag, spec) = (plan.split, plan.flag(), spec_flag(args));
         let command = format!("train {command} --held-out {split}{flag} --seed {}{spec}", args.seed);
-        let target = Target { artifacts: &args.artifacts, name };
-        publish::publish(target, data, plan, fitted, args.seed, &command)
+        publish::publish(target(places, name), data, plan, fitted, args.seed, &command)
     }
 
     /// What a training of one model prints.
@@ -182,7 +201,7 @@ impl<'a> Training<'a> {
             let name = published.name.as_str();
             let is_default = [SvmClassifier::NAME, Vgg19Classifier::NAME].contains(&name);
             let route = if is_default { route.to_owned() } else { format!("v1/models/{name}/predict") };
-            self.say_how_to_serve(role, address, &route)?;
+            self.say_how_to_serve(name, role, address, &route)?;
         }
         Ok(())
     }
@@ -232,25 +251,20 @@ impl<'a> Training<'a> {
             "not in use: {kept}; to use this one\n          cargo run --release -p train -- promote {name} {}{}{}",
             artifact.version,
             in_use.flag(),
-            artifacts_flag(self.args)
+            self.places.flag_of_train()
         ))
     }
 
-    /// How to serve the models of a role, and send a file to a route at an address.
-    fn say_how_to_serve(&self, role: &str, address: &str, route: &str) -> Result<()> {
-        output::line(format!("serve it  cargo run --release -p serve -- {role}{}", artifacts_flag(self.args)))?;
+    /// How to serve the model `name` and others of a role, and send a file to a route at an address.
+    fn say_how_to_serve(&self, name: &str, role: &str, address: &str, route: &str) -> Result<()> {
+        let flag = self.places.flag_of_serve(name);
+        output::line(format!("serve it  cargo run --release -p serve -- {role}{flag}"))?;
         let held_out = self.plan.test.first().map(|&index| self.data.dataset().clips()[index].clip_id.as_str());
         if let Some(file) = held_out.and_then(|clip_id| source::synthetic_file(clip_id, self.args.seed)) {
             output::line(format!("and ask   curl -F audio_file=@{file} http://{address}/{route}"))?;
         }
         Ok(())
     }
-}
-
-/// The flag that another command needs for artifacts that are not where it looks by itself.
-fn artifacts_flag(args: &FitArgs) -> String {
-    let elsewhere = args.artifacts.as_os_str() != "artifacts";
-    if elsewhere { format!(" --artifacts {}", args.artifacts.display()) } else { String::new() }
 }
 
 /// The flag of the features; no path of this machine.
