@@ -96,7 +96,7 @@ fn miss(
         Ok(decoded) => decoded,
         Err(error) => return Some(error.to_string()),
     };
-    let Some(numbers) = expected.strip_prefix("decode: ") else { return None };
+    let numbers = expected.strip_prefix("decode: ")?;
     // 8.000±0.1 s, 48000/44100 Hz, 2 ch
     let [seconds, rates, channels]: [&str; 3] = numbers.split(", ").collect::<Vec<_>>().try_into().unwrap();
     let (seconds, tolerance) = seconds.trim_end_matches(" s").split_once('±').unwrap();

@@ -334,7 +334,7 @@ fn a_wrong_size_is_warned_of_and_not_believed() {
 
 #[test]
 fn a_wrong_alignment_is_not_believed() {
-    let data: Vec<u8> = (0..24_000u32).map(|i| (i * 7919 >> 5) as u8).collect();
+    let data: Vec<u8> = (0..24_000u32).map(|i| ((i * 7919) >> 5) as u8).collect();
     for (channels, bits, align, is_wrong) in [
         (1, 16, 1, true),
         (1, 16, 0, true),

@@ -83,7 +83,11 @@ pub struct Fetched {
 enum Files {
     Folder(PathBuf),
     #[cfg(feature = "object-store")]
-    Downloaded(PathBuf, TempDir),
+    Downloaded {
+        folder: PathBuf,
+        /// Removed when dropped.
+        _scratch: TempDir,
+    },
     Embedded,
 }
 
@@ -278,7 +282,7 @@ impl Fetched {
         match &self.files {
             Files::Folder(folder) => Some(folder),
             #[cfg(feature = "object-store")]
-            Files::Downloaded(folder, _) => Some(folder),
+            Files::Downloaded { folder, .. } => Some(folder),
             Files::Embedded => None,
         }
     }

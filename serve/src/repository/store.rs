@@ -387,7 +387,7 @@ impl Connection {
             };
             left -= self.save(found, FILE_LIMIT.min(left), &path, &local.join(name)).await?;
         }
-        Ok(Files::Downloaded(local, temporary))
+        Ok(Files::Downloaded { folder: local, _scratch: temporary })
     }
 
     /// Starts to read an object; `None` if it does not exist.
