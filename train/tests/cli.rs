@@ -23,9 +23,10 @@ fn refused(at: &Path, arguments: &[&str]) -> String {
     stderr
 }
 
-/// A second of 16-bit silence at 22 050 Hz.
-fn wav() -> Vec<u8> {
-    let data = vec![0; 2 * 22_050];
+/// A second of 16 bits at 22 050 Hz: a square wave of that amplitude, silence for 0.
+fn wav(amplitude: i16) -> Vec<u8> {
+    let wave = (0..22_050).map(|n| if n / 50 % 2 == 0 { amplitude } else { -amplitude });
+    let data: Vec<u8> = wave.flat_map(i16::to_le_bytes).collect();
     let mut file = b"RIFF".to_vec();
     file.extend((36 + data.len() as u32).to_le_bytes());
     file.extend(b"WAVEfmt \x10\0\0\0\x01\0\x01\0");
@@ -46,12 +47,13 @@ fn every_mistake_is_named() {
     fs::write(at.join("broken/blues/noise.wav"), b"not audio at all").expect("a file");
     fs::write(at.join("text.wav"), "Dear sir").expect("a file");
     fs::write(at.join("nothing.mp3"), []).expect("a file");
-    fs::write(at.join("short.wav"), wav()).expect("a file");
+    fs::write(at.join("short.wav"), wav(8_000)).expect("a file");
+    fs::write(at.join("silence.wav"), wav(0)).expect("a file");
     fs::write(at.join("spec.json"), "{\"sample_rate\": 1}").expect("a file");
     fs::create_dir(at.join("store")).expect("a folder");
     fs::write(at.join("store/logmel.safetensors"), b"\xff\xff\xff\xff\xff\xff\xff\xff").expect("a file");
     fs::write(at.join("store/ids.txt"), "blues.00000\n").expect("a file");
-    let cases: [(&[&str], &[&str]); 17] = [
+    let cases: [(&[&str], &[&str]); 18] = [
         (&["svm", "--data", "absent"], &["absent"]),
         (&["svm", "--data", "empty"], &["empty", "genre"]),
         (&["svm", "--data", "broken"], &["noise", "not audio"]),
@@ -68,6 +70,7 @@ fn every_mistake_is_named() {
         (&["inspect", "text.wav"], &["text.wav", "not audio"]),
         (&["inspect", "nothing.mp3"], &["nothing.mp3", "empty"]),
         (&["inspect", "short.wav"], &["short.wav", "too short", "at least"]),
+        (&["inspect", "silence.wav"], &["silence.wav", "silent"]),
         (&["audit", "--data", "empty"], &["empty"]),
     ];
     for (arguments, words) in cases {
