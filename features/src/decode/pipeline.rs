@@ -16,6 +16,9 @@ use crate::{Error, Result};
 /// Seconds that must be left of audio of which a part is missing.
 const MIN_SECONDS_LEFT: f64 = 2.0;
 
+/// A sample of a lossy codec beyond this is no music, but what a damaged packet was decoded to: 30 dB above full scale.
+const LOUDEST: f32 = 32.0;
+
 /// Packets at the beginning of a stream that may refer to others that are gone, and are left out without a word.
 const MAX_FIRST_FAILURES: u64 = 4;
 
@@ -193,6 +196,11 @@ impl Track {
                     decoder.reset();
                 }
                 match decoder.decode(&packet.data, packet.frames) {
+                    Ok((_, _, samples)) if format.bits.is_none() && samples.iter().any(|v| v.abs() > LOUDEST) => {
+                        // What it holds for the next packet is as wrong.
+                        decoder.reset();
+                        return Ok(self.failed(packet, "its samples are far louder than any music", log));
+                    }
                     Ok(decoded) => decoded,
                     Err(Undecoded::Codec(error)) if sink.frames() == 0 => return Err(error),
                     Err(Undecoded::Codec(error)) => return Ok(self.failed(packet, &error.to_string(), log)),

@@ -86,8 +86,8 @@ def main():
     rows, source = [], args.folder / "source.wav"
     while len(rows) < args.files:
         index = len(rows)
-        seconds, start = choose.uniform(2.5, 6.0), choose.uniform(0.0, 3.0)
-        kept = choose.uniform(0.5, 0.95) if choose.random() < 0.3 else 1.0
+        seconds, start = choose.uniform(4.0, 7.0), choose.uniform(0.0, 3.0)
+        kept = choose.uniform(0.65, 0.98) if choose.random() < 0.3 else 1.0
         if choose.random() < 0.3 and others:
             program, ending, ways = choose.choice(others)
             extra, rates, most = choose.choice(ways), [16000, 22050, 32000, 44100, 48000], 2
