@@ -296,8 +296,10 @@ impl Reader for Mpeg {
             self.average += (length as f64 - self.average) / 16.0;
             self.last = Some(frame);
             if let Some(found) = announced(&data, &frame) {
-                // A stream begins here; the one before ended.
-                self.end_stream(log);
+                // A stream begins here; the one before ended. A header with nothing behind it is that of a copy of several streams.
+                if self.n_frames > 0 || self.lost_frames > 0.0 {
+                    self.end_stream(log);
+                }
                 (self.announced, self.n_frames, self.lost_frames) = (found, 0, 0.0);
                 continue;
             }
