@@ -13,7 +13,7 @@ use std::{
 use features::{
     Error, FeatureSpec,
     decode::{AudioInfo, Limits, WarningKind, decode, decode_file, stream_file},
-    dsp::{mel::MelFilterbank, stft::Stft, db::power_to_db},
+    dsp::{db::power_to_db, mel::MelFilterbank, stft::Stft},
     spec::{DbSpec, MelSpec},
 };
 use serde_json::Value;
@@ -59,7 +59,8 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// Why the mel means are not those of the reference decoder.
 fn difference(heard: &[f64], reference: &Value) -> Option<String> {
-    let wanted: Vec<f64> = reference["mel_db"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap().max(FLOOR_DB)).collect();
+    let wanted: Vec<f64> =
+        reference["mel_db"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap().max(FLOOR_DB)).collect();
     let mut d: Vec<f64> = heard.iter().zip(&wanted).map(|(h, w)| h.max(FLOOR_DB) - w).collect();
     if reference["level_free"] == true {
         let level = median(d.clone());
@@ -76,7 +77,11 @@ fn difference(heard: &[f64], reference: &Value) -> Option<String> {
 }
 
 /// Why a file does not meet one of its expectations.
-fn miss(expected: &str, result: &Result<features::decode::Decoded, Error>, reference: Option<&Value>) -> Option<String> {
+fn miss(
+    expected: &str,
+    result: &Result<features::decode::Decoded, Error>,
+    reference: Option<&Value>,
+) -> Option<String> {
     if let Some(words) = expected.strip_prefix("refuse: ") {
         let Err(error) = result else { return Some("it is decoded".into()) };
         let text = error.to_string().to_lowercase();
@@ -96,7 +101,9 @@ fn miss(expected: &str, result: &Result<features::decode::Decoded, Error>, refer
     let [seconds, rates, channels]: [&str; 3] = numbers.split(", ").collect::<Vec<_>>().try_into().unwrap();
     let (seconds, tolerance) = seconds.trim_end_matches(" s").split_once('±').unwrap();
     let [seconds, tolerance] = [seconds, tolerance].map(|text| text.parse::<f64>().unwrap());
-    let is_one_of = |list: &str, unit: &str, value: usize| list.trim_end_matches(unit).split('/').any(|item| item == value.to_string());
+    let is_one_of = |list: &str, unit: &str, value: usize| {
+        list.trim_end_matches(unit).split('/').any(|item| item == value.to_string())
+    };
     let info = &decoded.info;
     if (info.seconds - seconds).abs() > tolerance + 1e-3
         || !is_one_of(rates, " Hz", info.sample_rate as usize)
@@ -120,7 +127,8 @@ fn each_case_is_as_expected() {
             continue;
         }
         n += 1;
-        let misses: Vec<_> = case.expected.split(" | ").map(|way| miss(way, &result, expected.get(&case.file))).collect();
+        let misses: Vec<_> =
+            case.expected.split(" | ").map(|way| miss(way, &result, expected.get(&case.file))).collect();
         if misses.iter().all(Option::is_some) {
             let why: Vec<_> = misses.into_iter().flatten().collect();
             problems.push(format!("{} ({}): expected {}; {}", case.file, case.kind, case.expected, why.join("; ")));

@@ -106,12 +106,17 @@ fn random_files_decode_as_ffmpeg_decodes_them() {
                 let warnings: Vec<String> = ours.info.warnings.iter().map(ToString::to_string).collect();
                 let detail = format!(
                     "{}/{}: {:.3} s, {seconds:+.3} s, {decibels:.2} dB; {}",
-                    ours.info.container, ours.info.codec, ours.info.seconds, warnings.join(" ")
+                    ours.info.container,
+                    ours.info.codec,
+                    ours.info.seconds,
+                    warnings.join(" ")
                 );
                 let is_same = seconds.abs() <= SECONDS && decibels <= DECIBELS;
                 (if is_same { "same" } else { "different" }, detail)
             }
-            (Err(error), Some(theirs)) => ("refused by us alone", format!("{error} (FFmpeg: {:.3} s)", theirs.seconds())),
+            (Err(error), Some(theirs)) => {
+                ("refused by us alone", format!("{error} (FFmpeg: {:.3} s)", theirs.seconds()))
+            }
             (Ok(ours), None) => ("refused by FFmpeg alone", format!("{:.3} s", ours.info.seconds)),
             (Err(error), None) => ("refused by both", error.to_string()),
         };

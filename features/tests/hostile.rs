@@ -141,7 +141,11 @@ fn each_broken_file_gives_its_own_error() {
         ("wav: floats of 16 bits", wav(&fmt(3, 1, 8_000, 2, 16), &[0; 40]), UNSUPPORTED),
         ("wav: no MP3 inside, though it says so", wav(&fmt(0x55, 1, 8_000, 1, 0), &[0; 40]), CORRUPT),
         ("wav: GSM", wav(&fmt(0x31, 1, 8_000, 65, 0), &[0; 130]), UNSUPPORTED),
-        ("wav: data longer than the file by much", patched(patched(good.clone(), 4, &[0xff, 0xff, 1, 0]), data_at + 4, &[0xff, 0xff, 0, 0]), TRUNCATED),
+        (
+            "wav: data longer than the file by much",
+            patched(patched(good.clone(), 4, &[0xff, 0xff, 1, 0]), data_at + 4, &[0xff, 0xff, 0, 0]),
+            TRUNCATED,
+        ),
         ("wav: extension cut", wav(&fmt(0xfffe, 1, 8_000, 2, 16), &[0; 40]), CORRUPT),
         ("wav: unknown extension", wav(&extensible(&[9; 16]), &[0; 40]), UNSUPPORTED),
         ("wav: NaN", wav(&float, &bits(&[0.0, f32::NAN])), BAD_SAMPLE),

@@ -119,9 +119,14 @@ fn every_container_may_be_cut_anywhere() {
 
 #[test]
 fn tags_and_junk_around_any_container_are_passed_over() {
-    for (name, seconds) in
-        [("clean.flac", 10.0), ("vorbis.webm", 8.0), ("layer2.mp2", 8.0), ("zeros_behind.ogg", 8.0), ("music.opus", 8.0), ("fragmented.m4a", 8.0)]
-    {
+    for (name, seconds) in [
+        ("clean.flac", 10.0),
+        ("vorbis.webm", 8.0),
+        ("layer2.mp2", 8.0),
+        ("zeros_behind.ogg", 8.0),
+        ("music.opus", 8.0),
+        ("fragmented.m4a", 8.0),
+    ] {
         let bytes = if name == "zeros_behind.ogg" { case(name)[..103_112].to_vec() } else { case(name) };
         // Lyrics3 counts all before its size.
         let lyrics = [b"LYRICSBEGININD00002100".as_slice(), b"000022LYRICS200"].concat();
@@ -136,7 +141,10 @@ fn tags_and_junk_around_any_container_are_passed_over() {
         assert!((found - seconds).abs() < 0.1, "{name}, zeros before: {found} s");
         assert_eq!(warnings, [LeadingData], "{name}, zeros before");
         let (found, warnings) = outcome(&[junk(9_000), bytes.clone()].concat());
-        assert!((found - seconds).abs() < 0.1 && warnings == [LeadingData], "{name}, junk before: {found} s, {warnings:?}");
+        assert!(
+            (found - seconds).abs() < 0.1 && warnings == [LeadingData],
+            "{name}, junk before: {found} s, {warnings:?}"
+        );
     }
 }
 
@@ -156,10 +164,14 @@ fn damage_costs_what_is_damaged() {
         assert!(found > seconds - lost && found < seconds + 0.1, "{name}: {found} s");
         let warning = decoded.info.warnings.iter().find(|warning| warning.kind == Damaged);
         let warning = warning.unwrap_or_else(|| panic!("{name}: {:?}", decoded.info.warnings));
-        assert!(warning.at_seconds.unwrap() > seconds * 0.1 && warning.lost_seconds.unwrap() <= lost + 0.5, "{name}: {warning:?}");
+        assert!(
+            warning.at_seconds.unwrap() > seconds * 0.1 && warning.lost_seconds.unwrap() <= lost + 0.5,
+            "{name}: {warning:?}"
+        );
     }
     // Pages, frames and clusters that are simply gone.
-    for (name, seconds) in [("zeros_behind.ogg", 8.0), ("music.opus", 8.0), ("joined.mp3", 16.0), ("clean.flac", 10.0)] {
+    for (name, seconds) in [("zeros_behind.ogg", 8.0), ("music.opus", 8.0), ("joined.mp3", 16.0), ("clean.flac", 10.0)]
+    {
         let bytes = if name == "zeros_behind.ogg" { case(name)[..103_112].to_vec() } else { case(name) };
         let info = read(&without(&bytes, 0.3, 0.5)).unwrap().info;
         assert!((info.seconds - seconds * 0.8).abs() < 1.5, "{name}: {} s", info.seconds);
@@ -244,7 +256,11 @@ fn headers_that_contradict_the_audio_are_not_believed() {
         ("half of the samples", with(word & !samples | 110_250), vec![WrongHeader]),
         ("too many samples", with(word | samples), vec![Truncated]),
         ("another rate", with(word & !(0xf_ffff << 44) | 44_100 << 44), vec![WrongHeader]),
-        ("no STREAMINFO", [b"fLaC\x84\0\0\0".as_slice(), &flac[flac.windows(2).position(|w| w == b"\xff\xf8").unwrap()..]].concat(), vec![WrongHeader]),
+        (
+            "no STREAMINFO",
+            [b"fLaC\x84\0\0\0".as_slice(), &flac[flac.windows(2).position(|w| w == b"\xff\xf8").unwrap()..]].concat(),
+            vec![WrongHeader],
+        ),
         ("frames alone", flac[flac.windows(2).position(|w| w == b"\xff\xf8").unwrap()..].to_vec(), vec![WrongHeader]),
     ] {
         let decoded = read(&bytes).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -357,7 +373,8 @@ fn tags_are_read_of_bytes_and_of_files() {
     assert_eq!(info.tags, expected);
     let path = std::env::temp_dir().join(format!("tonearm-tags-{}", std::process::id()));
     fs::write(&path, &bytes).unwrap();
-    let (by_path, by_stream) = (tags::read_tags(&path), stream_file(&path, &Limits::default(), &mut |_, _| Ok(())).unwrap().tags);
+    let (by_path, by_stream) =
+        (tags::read_tags(&path), stream_file(&path, &Limits::default(), &mut |_, _| Ok(())).unwrap().tags);
     fs::remove_file(&path).unwrap();
     assert_eq!((by_path, by_stream), (expected.clone(), expected));
 }
@@ -377,7 +394,8 @@ fn the_memory_of_a_stream_does_not_grow_with_the_file() {
     let mp3 = case("low_bitrate.mp3");
     fs::write(folder.join("long.mp3"), mp3.repeat(150)).unwrap();
     let header = case("cut.wav")[..44].to_vec();
-    let at = |bytes: &mut Vec<u8>, place: usize, value: u32| bytes[place..place + 4].copy_from_slice(&value.to_le_bytes());
+    let at =
+        |bytes: &mut Vec<u8>, place: usize, value: u32| bytes[place..place + 4].copy_from_slice(&value.to_le_bytes());
     let mut wav = header;
     let size = 1_270_080_000u32;
     at(&mut wav, 22, 0xac44_0002);

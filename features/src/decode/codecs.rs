@@ -98,7 +98,15 @@ impl Format {
         }
         set(&mut params);
         let codec = codec_name(id);
-        Self { codec, sample_rate, channels, bits: params.bits_per_sample, coding: Coding::Packets(Box::new(params)), delay: 0, length: None }
+        Self {
+            codec,
+            sample_rate,
+            channels,
+            bits: params.bits_per_sample,
+            coding: Coding::Packets(Box::new(params)),
+            delay: 0,
+            length: None,
+        }
     }
 }
 
@@ -172,10 +180,9 @@ impl PacketDecoder {
         }));
         match result {
             Ok(Ok((rate, channels))) => Ok((rate, channels, &self.interleaved)),
-            Ok(Err(Cause::Unsupported(detail))) => Err(Undecoded::Codec(Error::Unsupported {
-                container: self.container,
-                detail: detail.to_owned(),
-            })),
+            Ok(Err(Cause::Unsupported(detail))) => {
+                Err(Undecoded::Codec(Error::Unsupported { container: self.container, detail: detail.to_owned() }))
+            }
             Ok(Err(cause)) => Err(Undecoded::Packet(cause.to_string())),
             Err(_) => {
                 // What the decoder holds may be half changed.
@@ -196,12 +203,10 @@ fn make(container: &'static str, params: &AudioCodecParameters) -> Result<Box<dy
     let made = catch_unwind(AssertUnwindSafe(|| codecs().make_audio_decoder(params, &AudioDecoderOptions::default())));
     match made {
         Ok(Ok(decoder)) => Ok(decoder),
-        Ok(Err(Cause::Unsupported(detail))) => {
-            Err(unreadable(match codec_name(params.codec) {
-                "unknown" => detail.to_owned(),
-                name => format!("{name}: {detail}"),
-            }))
-        }
+        Ok(Err(Cause::Unsupported(detail))) => Err(unreadable(match codec_name(params.codec) {
+            "unknown" => detail.to_owned(),
+            name => format!("{name}: {detail}"),
+        })),
         Ok(Err(cause)) => Err(Error::Corrupt { container, detail: format!("its codec's header: {cause}") }),
         Err(_) => Err(Error::Corrupt { container, detail: "its codec's header cannot be read".into() }),
     }

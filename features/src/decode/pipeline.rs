@@ -119,10 +119,17 @@ fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, pus
 fn nothing(container: Container, n_packets: u64, n_failed: u64, log: Log) -> Error {
     let container = container.name();
     let is_incomplete = log.is_incomplete;
-    let detail = log.finish().into_iter().find(|warning| warning.lost_seconds.is_some() || warning.kind == WarningKind::Truncated);
+    let detail = log
+        .finish()
+        .into_iter()
+        .find(|warning| warning.lost_seconds.is_some() || warning.kind == WarningKind::Truncated);
     match detail {
-        Some(warning) if warning.kind == WarningKind::Truncated => Error::Truncated { container, detail: warning.detail },
-        _ if n_failed > 0 => Error::Corrupt { container, detail: format!("none of its {n_packets} packets can be decoded") },
+        Some(warning) if warning.kind == WarningKind::Truncated => {
+            Error::Truncated { container, detail: warning.detail }
+        }
+        _ if n_failed > 0 => {
+            Error::Corrupt { container, detail: format!("none of its {n_packets} packets can be decoded") }
+        }
         Some(warning) if is_incomplete => Error::Corrupt { container, detail: warning.detail },
         _ => Error::Empty,
     }
@@ -132,7 +139,10 @@ fn nothing(container: Container, n_packets: u64, n_failed: u64, log: Log) -> Err
 fn refuse_too_little(container: Container, seconds: f64, log: &Log) -> Result<()> {
     let container = container.name();
     if log.damaged_seconds > seconds {
-        let detail = format!("more than half of it is damaged: {seconds:.1} s can be decoded, {:.1} s cannot", log.damaged_seconds);
+        let detail = format!(
+            "more than half of it is damaged: {seconds:.1} s can be decoded, {:.1} s cannot",
+            log.damaged_seconds
+        );
         return Err(Error::Corrupt { container, detail });
     }
     if !log.is_incomplete || seconds >= MIN_SECONDS_LEFT {
@@ -161,7 +171,13 @@ impl Track {
     }
 
     /// Decodes a packet into `sink`; whether it could be decoded.
-    fn decode(&mut self, container: Container, packet: &Packet, sink: &mut Sink<'_, '_>, log: &mut Log) -> Result<bool> {
+    fn decode(
+        &mut self,
+        container: Container,
+        packet: &Packet,
+        sink: &mut Sink<'_, '_>,
+        log: &mut Log,
+    ) -> Result<bool> {
         let Self { format, decoder, .. } = self;
         let (rate, channels, samples) = match (&format.coding, decoder) {
             (Coding::Pcm(encoding, endian), _) => {

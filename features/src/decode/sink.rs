@@ -129,7 +129,13 @@ impl<'p, 'f> Sink<'p, 'f> {
     }
 
     /// What follows has `channels` at `sample_rate` in Hz; 0 of either is refused.
-    pub(super) fn set_format(&mut self, container: &'static str, sample_rate: u32, channels: usize, log: &mut Log) -> Result<()> {
+    pub(super) fn set_format(
+        &mut self,
+        container: &'static str,
+        sample_rate: u32,
+        channels: usize,
+        log: &mut Log,
+    ) -> Result<()> {
         if self.current == (sample_rate, channels) {
             return Ok(());
         }
@@ -256,7 +262,8 @@ impl<'p, 'f> Sink<'p, 'f> {
             Mix::Undecided => {
                 self.held.extend_from_slice(samples);
                 let rate = f64::from(self.sample_rate);
-                let is_long = self.powers.audible as f64 > DECIDE_SECONDS * rate || self.held.len() as f64 > HOLD_SECONDS * rate;
+                let is_long =
+                    self.powers.audible as f64 > DECIDE_SECONDS * rate || self.held.len() as f64 > HOLD_SECONDS * rate;
                 if is_long && !self.powers.cancel() {
                     self.keep_mean()?;
                 }
@@ -291,7 +298,9 @@ impl<'p, 'f> Sink<'p, 'f> {
     pub(super) fn finish(&mut self) -> Result<Option<Mix>> {
         self.flush_resampler()?;
         match self.mix {
-            Mix::Undecided | Mix::Measure if self.powers.cancel() => return Ok(Some(Mix::Channel(self.powers.loudest()))),
+            Mix::Undecided | Mix::Measure if self.powers.cancel() => {
+                return Ok(Some(Mix::Channel(self.powers.loudest())));
+            }
             Mix::Undecided => self.keep_mean()?,
             Mix::Measure => return Ok(Some(Mix::Mean)),
             Mix::Mean | Mix::Channel(_) => (),
@@ -363,7 +372,10 @@ impl Moments {
         Some(if mean.abs() > 10.0 * SILENT_DEVIATION {
             format!("the audio is a constant of {mean:.4} and silent but for that")
         } else {
-            format!("the audio is silent: no sample is further from 0 than {:.6} of full scale", low.abs().max(high.abs()))
+            format!(
+                "the audio is silent: no sample is further from 0 than {:.6} of full scale",
+                low.abs().max(high.abs())
+            )
         })
     }
 }
@@ -415,7 +427,9 @@ mod tests {
     fn silence_and_constants_are_refused_and_quiet_music_is_not() {
         let noise = noise(4_000);
         let with = |scale: f32, offset: f32| noise.iter().map(|v| [v * scale + offset; 2]).collect::<Vec<_>>();
-        for (scale, offset, word) in [(0.0, 0.0, "silent"), (5e-5, 0.0, "silent"), (0.0, 0.3, "constant"), (1e-5, -0.2, "constant")] {
+        for (scale, offset, word) in
+            [(0.0, 0.0, "silent"), (5e-5, 0.0, "silent"), (0.0, 0.3, "constant"), (1e-5, -0.2, "constant")]
+        {
             let error = finish(&with(scale, offset), Mix::Undecided).0.unwrap_err();
             assert!(matches!(&error, Error::Silent { detail } if detail.contains(word)), "{error}");
         }

@@ -87,7 +87,8 @@ pub(super) fn sniff(source: &mut Source<'_>, log: &mut Log) -> Result<Container>
     let named = (0..bytes.len()).find_map(|at| {
         let rest = &bytes[at..];
         // What four letters by chance would be must have more to show.
-        let container = container_of(rest).filter(|container| !matches!(container, Container::Au | Container::Mp4 | Container::Voc))?;
+        let container = container_of(rest)
+            .filter(|container| !matches!(container, Container::Au | Container::Mp4 | Container::Voc))?;
         Some((at, container))
     });
     let named_mp4 = bytes.windows(8).position(|window| &window[4..] == b"ftyp").map(|at| (at, Container::Mp4));
@@ -269,7 +270,8 @@ fn unsupported(source: &mut Source<'_>) -> Result<Option<(&'static str, &'static
         (0, b"PSID", "sid", "Commodore 64 music"),
         (0, b"Vgm ", "vgm", "video game music"),
     ];
-    const MODULES: [&[u8]; 10] = [b"M.K.", b"M!K!", b"FLT4", b"FLT8", b"4CHN", b"6CHN", b"8CHN", b"OCTA", b"CD81", b"M&K!"];
+    const MODULES: [&[u8]; 10] =
+        [b"M.K.", b"M!K!", b"FLT4", b"FLT8", b"4CHN", b"6CHN", b"8CHN", b"OCTA", b"CD81", b"M&K!"];
     let bytes = source.peek(1084)?;
     if let Some((_, _, container, name)) =
         KNOWN.iter().find(|(at, magic, ..)| bytes.get(*at..).is_some_and(|rest| rest.starts_with(magic)))

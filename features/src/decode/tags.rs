@@ -113,11 +113,13 @@ impl Tags {
     /// The tags of fields with the names of Vorbis comments, Matroska or CAF; of a field with a picture, only that it is there.
     fn from_pairs(pairs: Vec<(String, String)>) -> Self {
         let find = |names: &[&str]| {
-            let values = names.iter().flat_map(|name| pairs.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)));
+            let values =
+                names.iter().flat_map(|name| pairs.iter().filter(move |(key, _)| key.eq_ignore_ascii_case(name)));
             values.map(|(_, value)| one_line(value)).find(|value| !value.is_empty())
         };
         // "3/12" and "2001-05-01" begin with the number.
-        let number = |text: String| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok());
+        let number =
+            |text: String| text.split(|c: char| !c.is_ascii_digit()).next().and_then(|digits| digits.parse().ok());
         Self {
             artist: find(&["ARTIST", "LEAD_PERFORMER", "ALBUMARTIST", "ALBUM_ARTIST", "COMPOSER"]),
             album: find(&["ALBUM"]),
@@ -142,9 +144,16 @@ mod tests {
 
     #[test]
     fn fields_are_found_by_their_names() {
-        let pairs = [("artist", "A\0B"), ("TITLE", " T "), ("PART_NUMBER", "3/12"), ("DATE", "2001-05-01"), ("Genre", "")];
+        let pairs =
+            [("artist", "A\0B"), ("TITLE", " T "), ("PART_NUMBER", "3/12"), ("DATE", "2001-05-01"), ("Genre", "")];
         let tags = Tags::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec());
-        let expected = Tags { artist: Some("A;B".into()), title: Some("T".into()), track: Some(3), year: Some(2001), ..Tags::default() };
+        let expected = Tags {
+            artist: Some("A;B".into()),
+            title: Some("T".into()),
+            track: Some(3),
+            year: Some(2001),
+            ..Tags::default()
+        };
         assert_eq!(tags, expected);
     }
 }

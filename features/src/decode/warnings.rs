@@ -115,7 +115,10 @@ impl Log {
     /// The first warning of audio that is missing.
     pub(super) fn first_loss(&self) -> Option<(WarningKind, &str)> {
         let is_loss = |kind: WarningKind| matches!(kind, WarningKind::Damaged | WarningKind::Truncated);
-        self.warnings.iter().find(|(warning, _)| is_loss(warning.kind)).map(|(warning, _)| (warning.kind, warning.detail.as_str()))
+        self.warnings
+            .iter()
+            .find(|(warning, _)| is_loss(warning.kind))
+            .map(|(warning, _)| (warning.kind, warning.detail.as_str()))
     }
 
     /// All warnings, in the order in which they were first met.

@@ -43,7 +43,8 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
     let Some((start, size)) = sound else {
         return Err(truncated(format!("the file ends after {} bytes, before its audio", source.end())));
     };
-    let common = common.ok_or_else(|| Error::Corrupt { container: "aiff", detail: "it has no \"COMM\" chunk".into() })?;
+    let common =
+        common.ok_or_else(|| Error::Corrupt { container: "aiff", detail: "it has no \"COMM\" chunk".into() })?;
     source.seek(start)?;
     let is_whole = form_size.saturating_add(8) == length;
     common.reader(source, size, is_whole, log)
@@ -61,7 +62,8 @@ impl Common {
         // IEEE 754 with 80 bits: the mantissa has its leading 1.
         let exponent = i32::from(exponent & 0x7fff) - 16_383 - 63;
         let sample_rate = (u64::from_be_bytes(*mantissa) as f64 * libm::exp2(f64::from(exponent))).round() as u32;
-        let compression = chunk.get(18..22).and_then(|v| v.as_array()).copied().filter(|_| is_aiff_c).unwrap_or(*b"NONE");
+        let compression =
+            chunk.get(18..22).and_then(|v| v.as_array()).copied().filter(|_| is_aiff_c).unwrap_or(*b"NONE");
         Ok(Self { channels: usize::from(channels), bits, sample_rate, compression })
     }
 

@@ -70,7 +70,9 @@ pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>>
         if [a, b, c, d] == *b"info" {
             let bytes = source.take(size.min(MAX_COMMENTS) as usize).ok()?;
             let texts: Vec<_> = bytes.get(4..)?.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
-            return Some(texts.as_chunks::<2>().0.iter().map(|[key, value]| (key.to_string(), value.to_string())).collect());
+            return Some(
+                texts.as_chunks::<2>().0.iter().map(|[key, value]| (key.to_string(), value.to_string())).collect(),
+            );
         }
         source.seek(body.saturating_add(size)).ok()?;
     }
@@ -159,13 +161,22 @@ impl Description {
                 // The boxes of MP4 may stand around STREAMINFO.
                 let found = (0..cookie.len().min(64)).filter_map(|at| flac::StreamInfo::parse(cookie.get(at..)?));
                 let found = found.into_iter().find(|info| info.sample_rate == rate && info.channels == channels);
-                found.ok_or_else(|| Error::Corrupt { container: "caf", detail: "its header of FLAC is missing".into() })?.format()
+                found
+                    .ok_or_else(|| Error::Corrupt { container: "caf", detail: "its header of FLAC is missing".into() })?
+                    .format()
             }
-            kind => return unsupported(codec_of_type(kind).map_or_else(|| format!("codec \"{}\"", kind.escape_ascii()), str::to_owned)),
+            kind => {
+                return unsupported(
+                    codec_of_type(kind).map_or_else(|| format!("codec \"{}\"", kind.escape_ascii()), str::to_owned),
+                );
+            }
         };
         let Some(packets) = packets.filter(|_| self.bytes_per_packet == 0 || self.frames_per_packet == 0) else {
             if self.bytes_per_packet == 0 {
-                return Err(Error::Truncated { container: "caf", detail: "the sizes of its packets (pakt) are missing".into() });
+                return Err(Error::Truncated {
+                    container: "caf",
+                    detail: "the sizes of its packets (pakt) are missing".into(),
+                });
             }
             let bytes = self.bytes_per_packet as usize;
             let frames = u64::from(self.frames_per_packet);

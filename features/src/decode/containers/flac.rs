@@ -46,7 +46,8 @@ impl StreamInfo {
     /// What a decoder of any frame of this format is made from: STREAMINFO with the largest block.
     fn for_decoder(&self) -> Vec<u8> {
         let mut out = vec![0, 16, 0xff, 0xff, 0, 0, 0, 0, 0, 0];
-        let word = u64::from(self.sample_rate) << 44 | (self.channels as u64 - 1) << 41 | (u64::from(self.bits) - 1) << 36;
+        let word =
+            u64::from(self.sample_rate) << 44 | (self.channels as u64 - 1) << 41 | (u64::from(self.bits) - 1) << 36;
         out.extend_from_slice(&word.to_be_bytes());
         out.extend_from_slice(&self.md5);
         out
@@ -115,9 +116,8 @@ impl FrameHeader {
         };
         let sample_rate = match sizes & 15 {
             0 => 0,
-            index @ 1..=11 => {
-                [88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000][usize::from(index) - 1]
-            }
+            index @ 1..=11 => [88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000]
+                [usize::from(index) - 1],
             12 => more(1)? * 1000,
             13 => more(2)?,
             14 => more(2)? * 10,
@@ -186,7 +186,8 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
         None => {
             log.warn(WarningKind::WrongHeader, "it has no STREAMINFO");
             let first = first_frame(source.peek(SEARCH)?).map(|(_, header)| header);
-            let first = first.ok_or_else(|| Error::Corrupt { container: "flac", detail: "it has no STREAMINFO".into() })?;
+            let first =
+                first.ok_or_else(|| Error::Corrupt { container: "flac", detail: "it has no STREAMINFO".into() })?;
             StreamInfo {
                 sample_rate: first.sample_rate,
                 channels: first.channels,
@@ -197,7 +198,17 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
             }
         }
     };
-    Ok(Box::new(Flac { info, start: source.position(), visits: 0, current: None, pending: None, found: 0, expected: None, block: 0, first_number: 0 }))
+    Ok(Box::new(Flac {
+        info,
+        start: source.position(),
+        visits: 0,
+        current: None,
+        pending: None,
+        found: 0,
+        expected: None,
+        block: 0,
+        first_number: 0,
+    }))
 }
 
 /// Reads the marker and the metadata blocks, up to the first frame.
@@ -288,7 +299,12 @@ impl Reader for Flac {
 
 impl Flac {
     /// Goes to the next header of a frame, counting the bytes that are none.
-    fn next_header(&mut self, source: &mut Source<'_>, skipped: &mut u64, log: &mut Log) -> Result<Option<FrameHeader>> {
+    fn next_header(
+        &mut self,
+        source: &mut Source<'_>,
+        skipped: &mut u64,
+        log: &mut Log,
+    ) -> Result<Option<FrameHeader>> {
         loop {
             let bytes = source.peek(BLOCK)?;
             if bytes.starts_with(b"fLaC") {
@@ -352,7 +368,8 @@ impl Flac {
     fn frame_length(&mut self, source: &mut Source<'_>, header: &FrameHeader) -> Result<Option<usize>> {
         let bits = if header.bits == 0 { self.info.bits } else { header.bits };
         // A frame of which nothing is compressed, with a side channel and the headers of its parts.
-        let largest = 64 + (header.samples as usize * (bits as usize + 1) * header.channels).div_ceil(8) + 16 * header.channels;
+        let largest =
+            64 + (header.samples as usize * (bits as usize + 1) * header.channels).div_ceil(8) + 16 * header.channels;
         let bytes = source.peek(largest + 16)?;
         let (mut last, mut is_followed, mut visited, mut whole) = (None, false, bytes.len(), None);
         let mut crc = 0u16;
@@ -389,7 +406,10 @@ impl Flac {
         if self.current.is_none() && (rate, header.channels) != (self.info.sample_rate, self.info.channels) {
             log.warn(
                 WarningKind::WrongHeader,
-                format!("STREAMINFO says {} Hz and {} channels, the frames {rate} Hz and {}", self.info.sample_rate, self.info.channels, header.channels),
+                format!(
+                    "STREAMINFO says {} Hz and {} channels, the frames {rate} Hz and {}",
+                    self.info.sample_rate, self.info.channels, header.channels
+                ),
             );
         }
         self.current = Some(format);
@@ -400,7 +420,8 @@ impl Flac {
     /// Notes what is missing before a frame, by its number, or else by the bytes that are no frames.
     fn note_gap(&mut self, header: &FrameHeader, rate: u32, damaged: u64, log: &mut Log) {
         self.block = self.block.max(header.samples);
-        let number = if header.is_variable || self.info.is_variable { header.number } else { header.number * self.block };
+        let number =
+            if header.is_variable || self.info.is_variable { header.number } else { header.number * self.block };
         let seconds = |samples: u64| samples as f64 / f64::from(rate.max(1));
         match self.expected {
             None => {

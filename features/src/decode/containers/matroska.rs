@@ -171,7 +171,10 @@ fn is_element(bytes: &[u8], is_all: bool) -> bool {
         return false;
     }
     let Some((_, length, Some(size))) = header(bytes) else { return false };
-    let Some(rest) = usize::try_from(size).ok().filter(|&size| size > 4).and_then(|size| bytes.get(length + size..)) else { return false };
+    let Some(rest) = usize::try_from(size).ok().filter(|&size| size > 4).and_then(|size| bytes.get(length + size..))
+    else {
+        return false;
+    };
     if rest.is_empty() { is_all } else { header(rest).is_some_and(|(id, ..)| KNOWN.contains(&id)) }
 }
 
@@ -243,7 +246,9 @@ pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>>
             match id {
                 id::INFO => title = find(&bytes, id::TITLE).map(text),
                 id::ATTACHMENTS => {
-                    let types = elements(&bytes).filter(|(id, _)| *id == id::ATTACHED_FILE).filter_map(|(_, file)| find(file, id::FILE_MEDIA_TYPE));
+                    let types = elements(&bytes)
+                        .filter(|(id, _)| *id == id::ATTACHED_FILE)
+                        .filter_map(|(_, file)| find(file, id::FILE_MEDIA_TYPE));
                     let has_picture = types.into_iter().any(|kind| kind.starts_with(b"image/"));
                     pairs.extend(has_picture.then(|| ("COVERART".to_owned(), "attached".to_owned())));
                 }
@@ -416,7 +421,8 @@ impl Matroska {
             }
             "A_FLAC" => {
                 let info = private.get(8..).and_then(flac::StreamInfo::parse);
-                let missing = || Error::Corrupt { container: self.container, detail: "its header of FLAC is missing".into() };
+                let missing =
+                    || Error::Corrupt { container: self.container, detail: "its header of FLAC is missing".into() };
                 info.ok_or_else(missing)?.format()
             }
             "A_ALAC" => match mp4::alac(private, rate, channels) {
@@ -443,7 +449,9 @@ impl Matroska {
             },
         };
         let sample_rate = f64::from(format.sample_rate);
-        let delay = find(entry, id::CODEC_DELAY).map(unsigned).map(|nanoseconds| (nanoseconds as f64 * sample_rate / 1e9).round() as u64);
+        let delay = find(entry, id::CODEC_DELAY)
+            .map(unsigned)
+            .map(|nanoseconds| (nanoseconds as f64 * sample_rate / 1e9).round() as u64);
         let track = Track {
             number: find(entry, id::TRACK_NUMBER).map_or(0, unsigned),
             sample_rate,
@@ -518,7 +526,11 @@ fn laced(bytes: &[u8], lacing: u8) -> Vec<&[u8]> {
                 let Some((value, n)) = variable(rest, true) else { return Vec::new() };
                 rest = &rest[n..];
                 // The first is a size; the others are differences, with half of their range taken off.
-                size = if index == 1 { value.cast_signed() } else { size + value.cast_signed() - ((1 << (7 * n - 1)) - 1) };
+                size = if index == 1 {
+                    value.cast_signed()
+                } else {
+                    size + value.cast_signed() - ((1 << (7 * n - 1)) - 1)
+                };
                 sizes.push(usize::try_from(size).unwrap_or(usize::MAX));
             }
         }

@@ -97,7 +97,8 @@ fn vorbis_comments(bytes: &[u8]) -> Vec<(String, String)> {
     }
     rest = rest.get(4..).unwrap_or_default();
     let fields = std::iter::from_fn(|| text(&mut rest));
-    let pairs = fields.filter_map(|field| String::from_utf8_lossy(field).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())));
+    let pairs = fields
+        .filter_map(|field| String::from_utf8_lossy(field).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())));
     pairs.collect()
 }
 
@@ -130,7 +131,8 @@ impl Reader for Samples {
         let mut data = source.take(wanted)?;
         let whole = data.len() / self.frame * self.frame;
         data.truncate(whole);
-        Ok((!data.is_empty()).then(|| Event::Packet(Packet { frames: (whole / self.frame) as u64, data, ..Packet::default() })))
+        Ok((!data.is_empty())
+            .then(|| Event::Packet(Packet { frames: (whole / self.frame) as u64, data, ..Packet::default() })))
     }
 }
 
@@ -172,7 +174,8 @@ fn data_end(source: &Source<'_>, announced: u64, is_whole: bool, bytes_per_secon
     let Some(missing) = announced.checked_sub(there).filter(|&missing| missing > 0) else {
         return here + announced;
     };
-    let is_placeholder = matches!(announced, 0x7fff_0000..=0x8000_ffff | 0xffff_0000..=0xffff_ffff | 0x7fff_ffff_0000_0000..);
+    let is_placeholder =
+        matches!(announced, 0x7fff_0000..=0x8000_ffff | 0xffff_0000..=0xffff_ffff | 0x7fff_ffff_0000_0000..);
     if is_placeholder {
         return source.end();
     }

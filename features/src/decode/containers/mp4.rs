@@ -24,7 +24,8 @@ pub(super) fn open(source: &mut Source<'_>) -> Result<Box<dyn Reader>> {
     let start = source.position();
     let (moov, end) = find_moov(source)?;
     let mut other = None;
-    let movie_scale = child(&moov, b"mvhd").map_or(0, |header| u64::from(field(header, if header.first() == Some(&1) { 20 } else { 12 })));
+    let movie_scale = child(&moov, b"mvhd")
+        .map_or(0, |header| u64::from(field(header, if header.first() == Some(&1) { 20 } else { 12 })));
     let is_fragmented = child(&moov, b"mvex").is_some();
     for (_, trak) in boxes(&moov).filter(|(kind, _)| *kind == b"trak") {
         match Track::parse(trak, &moov, movie_scale)? {
@@ -58,13 +59,18 @@ fn find_moov(source: &mut Source<'_>) -> Result<(Vec<u8>, u64)> {
         let end = start.saturating_add(size);
         if &kind == b"moov" {
             if size > MAX_TABLE {
-                return Err(Error::Corrupt { container: "m4a", detail: format!("its table of contents (moov) has {size} bytes") });
+                return Err(Error::Corrupt {
+                    container: "m4a",
+                    detail: format!("its table of contents (moov) has {size} bytes"),
+                });
             }
             source.skip(header)?;
             let body = source.take((size - header) as usize)?;
             if end > source.end() {
                 let there = body.len();
-                return Err(missing(format!("its table of contents (moov) should have {size} bytes, {there} are there")));
+                return Err(missing(format!(
+                    "its table of contents (moov) should have {size} bytes, {there} are there"
+                )));
             }
             return Ok((body, end));
         }
@@ -158,7 +164,8 @@ impl Track {
         }
         let header = child(trak, b"tkhd").unwrap_or_default();
         let id = field(header, if header.first() == Some(&1) { 20 } else { 12 });
-        let scale = child(media, b"mdhd").map_or(0, |header| field(header, if header.first() == Some(&1) { 20 } else { 12 }));
+        let scale =
+            child(media, b"mdhd").map_or(0, |header| field(header, if header.first() == Some(&1) { 20 } else { 12 }));
         let table = child(media, b"minf").and_then(|info| child(info, b"stbl")).unwrap_or_default();
         let descriptions = child(table, b"stsd").and_then(|body| body.get(8..)).unwrap_or_default();
         let Some((kind, entry)) = boxes(descriptions).next() else {
@@ -219,7 +226,9 @@ impl Track {
             }
         }
         (self.format.delay, self.format.length) = (self.format.delay.max(delay), length);
-        if delay == 0 && let Some((delay, count)) = itunes_gaps(moov).filter(|&(delay, count)| delay < rate && count > 0) {
+        if delay == 0
+            && let Some((delay, count)) = itunes_gaps(moov).filter(|&(delay, count)| delay < rate && count > 0)
+        {
             let most = if total == 0 { u64::MAX } else { frames(total, self.scale) + 2048 };
             // With spectral band replication it counts samples of twice the rate.
             for part in [1, 2] {
@@ -289,12 +298,13 @@ fn edit_list(trak: &[u8]) -> Option<(u64, u64)> {
 fn itunes_gaps(moov: &[u8]) -> Option<(u64, u64)> {
     let meta = child(child(moov, b"udta")?, b"meta")?;
     let items = child(meta.get(4..)?, b"ilst").or_else(|| child(meta, b"ilst"))?;
-    let comment = boxes(items).filter(|(kind, _)| *kind == b"----").find(|(_, body)| {
-        child(body, b"name").and_then(|name| name.get(4..)) == Some(b"iTunSMPB")
-    })?;
+    let comment = boxes(items)
+        .filter(|(kind, _)| *kind == b"----")
+        .find(|(_, body)| child(body, b"name").and_then(|name| name.get(4..)) == Some(b"iTunSMPB"))?;
     let text = std::str::from_utf8(child(comment.1, b"data")?.get(8..)?).ok()?;
     let mut numbers = text.split_ascii_whitespace().map(|number| u64::from_str_radix(number, 16));
-    let (_, delay, _, count) = (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
+    let (_, delay, _, count) =
+        (numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?);
     Some((delay, count))
 }
 
@@ -368,7 +378,10 @@ impl<'b> Entry<'b> {
                 info.ok_or_else(|| corrupt("its header of FLAC is missing"))?.format()
             }
             b"Opus" => {
-                let header = self.find(b"dOps").filter(|header| header.len() >= 11).ok_or_else(|| corrupt("its header of Opus is missing"))?;
+                let header = self
+                    .find(b"dOps")
+                    .filter(|header| header.len() >= 11)
+                    .ok_or_else(|| corrupt("its header of Opus is missing"))?;
                 ogg::opus_format(&opus_head(header))
             }
             b"ima4" => {
@@ -380,7 +393,8 @@ impl<'b> Entry<'b> {
             }
             b"ms\0\x02" | b"ms\0\x11" => return Ok(self.ms_adpcm()),
             kind => {
-                let name = codec_of_type(kind).map_or_else(|| format!("codec \"{}\"", kind.escape_ascii()), str::to_owned);
+                let name =
+                    codec_of_type(kind).map_or_else(|| format!("codec \"{}\"", kind.escape_ascii()), str::to_owned);
                 return Ok(Err(name));
             }
         };
@@ -438,9 +452,14 @@ impl<'b> Entry<'b> {
     }
 
     fn ms_adpcm(&self) -> Found {
-        let (wave, rate, channels) = (self.find(&self.kind).unwrap_or_default(), self.sample_rate, self.channels.max(1));
+        let (wave, rate, channels) =
+            (self.find(&self.kind).unwrap_or_default(), self.sample_rate, self.channels.max(1));
         let align = wave.get(12..14).map_or(0, |v| usize::from(u16::from_le_bytes([v[0], v[1]])));
-        let (id, header, extra) = if self.kind[3] == 2 { (CODEC_ID_ADPCM_MS, 7 * channels, 2) } else { (CODEC_ID_ADPCM_IMA_WAV, 4 * channels, 1) };
+        let (id, header, extra) = if self.kind[3] == 2 {
+            (CODEC_ID_ADPCM_MS, 7 * channels, 2)
+        } else {
+            (CODEC_ID_ADPCM_IMA_WAV, 4 * channels, 1)
+        };
         if align <= header {
             return Err("ADPCM without the size of its blocks".into());
         }
@@ -650,7 +669,9 @@ impl Mp4 {
     fn read_fragment(&mut self, body: &[u8], start: u64) {
         let mut position = start;
         for (_, traf) in boxes(body).filter(|(kind, _)| *kind == b"traf") {
-            let Some(header) = child(traf, b"tfhd").filter(|header| field(header, 4) == self.track.id) else { continue };
+            let Some(header) = child(traf, b"tfhd").filter(|header| field(header, 4) == self.track.id) else {
+                continue;
+            };
             let flags = field(header, 0) & 0xff_ffff;
             let mut at = 8;
             let mut optional = |flag: u32, bytes: usize| {

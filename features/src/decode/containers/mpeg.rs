@@ -147,15 +147,21 @@ const KBIT: [[[u16; 15]; 3]; 2] = [
 
 /// The length of the frame of a free bit rate that `bytes` begin with, without its padding: the distance to the next one.
 fn free_length(bytes: &[u8], frame: &Frame) -> Option<usize> {
-    let padding = |frame: &Frame| usize::from(frame.has_padding) * if frame.container == Container::Mp1 { 4 } else { 1 };
-    (frame.header + 17..bytes.len().min(MAX_FRAME)).find(|&at| {
-        let is_next = |at: usize| Frame::parse(bytes.get(at..).unwrap_or_default()).filter(|next| next.is_like(frame) && next.channels == frame.channels);
-        let Some(next) = is_next(at) else { return false };
-        // The one after must be as far away, but for its own padding.
-        let length = at - padding(frame);
-        let after = at + length + padding(&next);
-        after + 4 > bytes.len() || is_next(after).is_some()
-    }).map(|at| at - padding(frame))
+    let padding =
+        |frame: &Frame| usize::from(frame.has_padding) * if frame.container == Container::Mp1 { 4 } else { 1 };
+    (frame.header + 17..bytes.len().min(MAX_FRAME))
+        .find(|&at| {
+            let is_next = |at: usize| {
+                Frame::parse(bytes.get(at..).unwrap_or_default())
+                    .filter(|next| next.is_like(frame) && next.channels == frame.channels)
+            };
+            let Some(next) = is_next(at) else { return false };
+            // The one after must be as far away, but for its own padding.
+            let length = at - padding(frame);
+            let after = at + length + padding(&next);
+            after + 4 > bytes.len() || is_next(after).is_some()
+        })
+        .map(|at| at - padding(frame))
 }
 
 /// Where frames begin in `bytes`, and of which container.
@@ -195,7 +201,8 @@ fn announced(bytes: &[u8], frame: &Frame) -> Option<Announced> {
         return None;
     }
     let number = |at: usize| Some(u64::from(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?)));
-    let is_empty = |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|side| side.iter().all(|&byte| byte == 0));
+    let is_empty =
+        |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|side| side.iter().all(|&byte| byte == 0));
     let start = frame.side_info_end();
     if matches!(bytes.get(start..start + 4), Some(b"Xing" | b"Info")) && is_empty(frame.header..start) {
         let flags = number(start + 4)?;
@@ -205,7 +212,9 @@ fn announced(bytes: &[u8], frame: &Frame) -> Option<Announced> {
             found.frames = Some(number(at)?);
             at += 4;
         }
-        at += if flags & 2 != 0 { 4 } else { 0 } + if flags & 4 != 0 { 100 } else { 0 } + if flags & 8 != 0 { 4 } else { 0 };
+        at += if flags & 2 != 0 { 4 } else { 0 }
+            + if flags & 4 != 0 { 100 } else { 0 }
+            + if flags & 8 != 0 { 4 } else { 0 };
         // LAME's extension: 9 bytes of its name, 12 of which the last three are delay and padding.
         if let Some(extension) = bytes.get(at..at + 24)
             && (extension.starts_with(b"LAME") || extension.starts_with(b"Lavf") || extension.starts_with(b"Lavc"))
@@ -476,7 +485,8 @@ impl Mpeg {
         self.end_stream(log);
         self.announced = Announced::default();
         if self.last.is_none() && !log.is_incomplete {
-            let detail = format!("no frames of {} can be found", if self.container == "aac" { "AAC" } else { "MPEG audio" });
+            let detail =
+                format!("no frames of {} can be found", if self.container == "aac" { "AAC" } else { "MPEG audio" });
             return Err(Error::Corrupt { container: self.container, detail });
         }
         Ok(None)

@@ -56,8 +56,13 @@ struct Stream {
 enum Codec {
     Vorbis(Vec<Vec<u8>>, Option<VorbisBlocks>),
     /// The header, until the tags were read.
-    Opus { head: Option<Vec<u8>> },
-    Flac { info: flac::StreamInfo, format: Option<(u32, usize, u32)> },
+    Opus {
+        head: Option<Vec<u8>>,
+    },
+    Flac {
+        info: flac::StreamInfo,
+        format: Option<(u32, usize, u32)>,
+    },
 }
 
 /// A page without its data.
@@ -180,7 +185,13 @@ impl Ogg {
                 self.has_begun = false;
                 self.skipped = 0;
                 // The other headers may stand in the same page.
-                let rest = Page { is_first: false, is_continued: false, lacing: page.lacing[length.min(page.lacing.len())..].to_vec(), sequence: page.sequence.wrapping_add(1), ..*page };
+                let rest = Page {
+                    is_first: false,
+                    is_continued: false,
+                    lacing: page.lacing[length.min(page.lacing.len())..].to_vec(),
+                    sequence: page.sequence.wrapping_add(1),
+                    ..*page
+                };
                 if let (false, Some(stream)) = (rest.lacing.is_empty(), &mut self.stream) {
                     stream.sequence = Some(page.sequence);
                     let body = &body[first.len()..];
@@ -204,7 +215,9 @@ impl Ogg {
         if !self.has_audio {
             return Err(match (self.other, &self.stream) {
                 (Some(name), None) => Error::Unsupported { container: "ogg", detail: name.into() },
-                (None, None) if self.skipped == 0 => Error::Unsupported { container: "ogg", detail: "no audio stream that is known".into() },
+                (None, None) if self.skipped == 0 => {
+                    Error::Unsupported { container: "ogg", detail: "no audio stream that is known".into() }
+                }
                 _ => Error::Truncated { container: "ogg", detail: "the file ends within its headers".into() },
             });
         }
@@ -212,7 +225,9 @@ impl Ogg {
             Some(stream) if !stream.has_ended && !log.is_incomplete => {
                 log.truncated(None, "the file ends without the last page of its stream");
             }
-            Some(stream) if !stream.has_ended => log.warn_here(WarningKind::Truncated, "the file ends without the last page of its stream"),
+            Some(stream) if !stream.has_ended => {
+                log.warn_here(WarningKind::Truncated, "the file ends without the last page of its stream")
+            }
             _ if self.skipped > 0 => {
                 log.warn(WarningKind::TrailingData, format!("{} bytes follow its last page", self.skipped));
             }
@@ -224,7 +239,15 @@ impl Ogg {
 
 /// The comments of FLAC in Ogg; `None` for another codec.
 pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>> {
-    let mut pages = Ogg { stream: None, events: VecDeque::new(), other: None, has_begun: false, is_over: false, skipped: 0, has_audio: false };
+    let mut pages = Ogg {
+        stream: None,
+        events: VecDeque::new(),
+        other: None,
+        has_begun: false,
+        is_over: false,
+        skipped: 0,
+        has_audio: false,
+    };
     let mut stream = None::<Stream>;
     // The headers are at the beginning.
     for _ in 0..256 {
@@ -232,7 +255,15 @@ pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>>
         let Some(stream) = &mut stream else {
             let Ok(codec @ Codec::Flac { .. }) = Codec::of(&body).ok()? else { return None };
             let (serial, sequence) = (page.serial, Some(page.sequence));
-            stream = Some(Stream { serial, codec, sequence, partial: Vec::new(), is_partial: false, position: None, has_ended: false });
+            stream = Some(Stream {
+                serial,
+                codec,
+                sequence,
+                partial: Vec::new(),
+                is_partial: false,
+                position: None,
+                has_ended: false,
+            });
             continue;
         };
         let packets = if page.serial == stream.serial { stream.packets(&page, &body) } else { Vec::new() };
@@ -364,7 +395,9 @@ impl Stream {
             if is_gap && self.position.is_some() && packets.is_empty() {
                 return;
             }
-            if page.position < 0 && let Some(position) = &mut self.position {
+            if page.position < 0
+                && let Some(position) = &mut self.position
+            {
                 *position += packets.iter().map(|packet| packet.frames as i64).sum::<i64>();
             }
             return;
@@ -392,7 +425,10 @@ impl Stream {
                 let lost = page.position.saturating_sub(expected);
                 if is_gap || skipped > 0 {
                     let lost = lost.clamp(0, i64::from(self.codec.sample_rate()) * 600) as f64 / rate;
-                    log.damaged(lost, if is_gap { "pages are missing".to_owned() } else { format!("{skipped} bytes are no pages") });
+                    log.damaged(
+                        lost,
+                        if is_gap { "pages are missing".to_owned() } else { format!("{skipped} bytes are no pages") },
+                    );
                 }
             }
         }

@@ -1,6 +1,8 @@
 //! WAV: RIFF, RIFX (big-endian), RF64 and BW64 (sizes of 64 bits), and Sony's Wave64.
 
-use symphonia::core::codecs::audio::well_known::{CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS, CODEC_ID_MP2, CODEC_ID_MP3};
+use symphonia::core::codecs::audio::well_known::{
+    CODEC_ID_ADPCM_IMA_WAV, CODEC_ID_ADPCM_MS, CODEC_ID_MP2, CODEC_ID_MP3,
+};
 
 use super::*;
 
@@ -43,14 +45,20 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
     let riff_size = u64::from(number(endian, [head[4], head[5], head[6], head[7]]));
     let is_long = head.starts_with(b"RF64") || head.starts_with(b"BW64");
     let length = source.end() - start;
-    read_chunks(Layout::Riff(endian), source, log, |size, header, source| match header.data_size_64 {
-        Some(size_64) if is_long && size == u64::from(u32::MAX) => Some(size_64),
-        // 0 with audio behind it is the header of a recording that was never finished.
-        _ if size == 0 && riff_size != length.saturating_sub(8) => None,
-        // A size of 32 bits of a file that needs more.
-        _ if source.remaining() > u64::from(u32::MAX) && size < source.remaining() - u64::from(u32::MAX) => None,
-        _ => Some(size),
-    }, riff_size.saturating_add(8) == length)
+    read_chunks(
+        Layout::Riff(endian),
+        source,
+        log,
+        |size, header, source| match header.data_size_64 {
+            Some(size_64) if is_long && size == u64::from(u32::MAX) => Some(size_64),
+            // 0 with audio behind it is the header of a recording that was never finished.
+            _ if size == 0 && riff_size != length.saturating_sub(8) => None,
+            // A size of 32 bits of a file that needs more.
+            _ if source.remaining() > u64::from(u32::MAX) && size < source.remaining() - u64::from(u32::MAX) => None,
+            _ => Some(size),
+        },
+        riff_size.saturating_add(8) == length,
+    )
 }
 
 /// A Wave64 file.
@@ -97,7 +105,8 @@ fn read_chunks(
                 header.format = Some(FormatChunk::parse(layout, chunk)?);
             }
             b"ds64" => {
-                header.data_size_64 = source.peek(16)?.get(8..16).and_then(|v| v.as_array()).map(|v| u64::from_le_bytes(*v));
+                header.data_size_64 =
+                    source.peek(16)?.get(8..16).and_then(|v| v.as_array()).map(|v| u64::from_le_bytes(*v));
             }
             _ => (),
         }
@@ -136,7 +145,9 @@ fn warn_of_rest(layout: Layout, source: &mut Source<'_>, end: u64, log: &mut Log
     let rest = source.end().saturating_sub(end);
     source.seek(end)?;
     let bytes = source.peek(10)?;
-    let is_chunk = layout == Layout::W64 || is_name(&bytes[..bytes.len().min(4)]) || bytes.get(1..).is_some_and(|after| is_name(&after[..after.len().min(4)]));
+    let is_chunk = layout == Layout::W64
+        || is_name(&bytes[..bytes.len().min(4)])
+        || bytes.get(1..).is_some_and(|after| is_name(&after[..after.len().min(4)]));
     if rest > 8 && !is_chunk {
         log.warn(WarningKind::TrailingData, format!("{rest} bytes follow its audio"));
     }
@@ -159,9 +170,9 @@ impl Layout {
     /// Name and size of the chunk whose body is next.
     fn chunk(self, source: &mut Source<'_>) -> Result<Option<([u8; 4], u64)>> {
         Ok(match self {
-            Self::Riff(endian) => source
-                .array::<8>()?
-                .map(|[a, b, c, d, size @ ..]| ([a, b, c, d], u64::from(number(endian, size)))),
+            Self::Riff(endian) => {
+                source.array::<8>()?.map(|[a, b, c, d, size @ ..]| ([a, b, c, d], u64::from(number(endian, size))))
+            }
             Self::W64 => source.array::<24>()?.map(|header| {
                 let size = header[16..].as_array().map_or(0, |v| u64::from_le_bytes(*v));
                 ([header[0], header[1], header[2], header[3]], size.saturating_sub(24))
@@ -187,7 +198,11 @@ impl FormatChunk {
                 detail: format!("its \"fmt \" chunk has only {} bytes", chunk.len()),
             })?;
             let [low, high] = [bytes[0], bytes[1]];
-            Ok(if layout.endian() == Endian::Big { u16::from_be_bytes([low, high]) } else { u16::from_le_bytes([low, high]) })
+            Ok(if layout.endian() == Endian::Big {
+                u16::from_be_bytes([low, high])
+            } else {
+                u16::from_le_bytes([low, high])
+            })
         };
         let wide = |at: usize| {
             let (first, second) = (u32::from(field(at)?), u32::from(field(at + 2)?));
@@ -274,7 +289,8 @@ impl FormatChunk {
         if channels == 0 {
             return Err(Error::Corrupt { container, detail: "its header says 0 channels".into() });
         }
-        let (id, header) = if self.tag == 2 { (CODEC_ID_ADPCM_MS, 7 * channels) } else { (CODEC_ID_ADPCM_IMA_WAV, 4 * channels) };
+        let (id, header) =
+            if self.tag == 2 { (CODEC_ID_ADPCM_MS, 7 * channels) } else { (CODEC_ID_ADPCM_IMA_WAV, 4 * channels) };
         if align <= header {
             let detail = format!("its blocks of ADPCM have {align} bytes, of which the header takes {header}");
             return Err(Error::Corrupt { container, detail });
