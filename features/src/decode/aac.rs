@@ -89,11 +89,11 @@ impl AacDecoder {
         let mut decoded = None;
         if plain.is_some() && *undecided > 0 {
             let result = full.decode(packet.data);
-            if result.is_ok() {
-                *undecided -= 1;
-            }
-            if full.decoder.saw_sbr() {
-                *plain = None;
+            match &result {
+                Ok(()) if full.decoder.saw_sbr() => *plain = None,
+                Ok(()) => *undecided -= 1,
+                // What looks like SBR in a damaged packet decides nothing.
+                Err(_) => full.reset(),
             }
             decoded = Some(result);
         }
