@@ -89,11 +89,11 @@ impl AacDecoder {
         let mut decoded = None;
         if plain.is_some() && *undecided > 0 {
             let result = full.decode(packet.data);
-            if result.is_ok() {
-                *undecided -= 1;
-            }
-            if full.decoder.saw_sbr() {
-                *plain = None;
+            match &result {
+                Ok(()) if full.decoder.saw_sbr() => *plain = None,
+                Ok(()) => *undecided -= 1,
+                // What looks like SBR in a damaged packet decides nothing.
+                Err(_) => full.reset(),
             }
             decoded = Some(result);
         }
@@ -407,8 +407,7 @@ mod tests {
     fn a_program_configuration_among_the_packets_is_no_end() {
         let (config, packets) = fixture("lc_stereo");
         // ID 5, tag 0, LC, 48 kHz, one front element; it has two channels and tag 0; no comment; ID 7.
-        let program = (0b10_1000_0010_0110_0010_0000_0000_0000_0000_0001_0000_u64 << 14).to_be_bytes();
-        let program = [&program[1..], &[0xe0]].concat();
+        let program = [0xa0, 0x98, 0x80, 0x00, 0x04, 0x00, 0, 0xe0];
         for place in [2, UNDECIDED + 2] {
             let mut decoder = decoder(&config).unwrap();
             for (index, packet) in packets.iter().enumerate() {

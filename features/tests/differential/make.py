@@ -114,6 +114,7 @@ def main():
                 run(program, "--quiet", *extra, source, path)
         except subprocess.CalledProcessError:
             # Not every program takes every rate and number of channels.
+            path.unlink(missing_ok=True)
             continue
         if kept < 1.0:
             data = path.read_bytes()
