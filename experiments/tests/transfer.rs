@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use data::{AudioDataset, ExtractOptions, extract, synth};
 use features::FeatureSpec;
-use program::{dataset, done, experiments, files, json, vgg19};
+use program::{dataset, done, experiments, files, json, svm, vgg19};
 use serde_json::Value;
 
 /// A store of three labels of eight clips each, of which no other store has any.
@@ -26,17 +26,15 @@ fn three_labels(at: &Path) {
     extract(&files, &FeatureSpec::gtzan_store().log_mel_alone(), &at.join("three"), &options).expect("a store");
 }
 
-/// A folder with the declarations of a chain: `second` starts from the network of `first`, which is tuned on ten labels.
-fn chain() -> tempfile::TempDir {
+/// A folder with the declarations of a chain: `second` starts from the network of `first`, which is tuned on the labels of the store `ten`.
+fn chain(ten: &Path) -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
-    three_labels(at);
-    let ten = dataset();
     let first = vgg19("first", "[\"artist-kfold:2\"]", "[1]")
         .replace("kind = \"vgg19\"\n", "kind = \"vgg19\"\nregime = \"finetune\"\n")
         + "[model.training.finetune]\nunfreeze_from = 1\nepochs = 1\ncrop = 32\nlearning_rate = 1e-3\n"
         + &format!("[data]\ndatasets = [{:?}]\n", ten.to_str().expect("UTF-8"));
-    let second = "name = \"second\"\nsplits = [\"artist-kfold:2\"]\nseeds = [1, 2]\n[data]\ndatasets = [\"three\"]\n\
+    let second = "name = \"second\"\nsplits = [\"artist-kfold:2\"]\nseeds = [1]\n[data]\ndatasets = [\"three\"]\n\
                   [model]\nkind = \"vgg19\"\ninit = \"first.toml\"\n[model.training]\nfolds = 2\n\
                   [model.training.head]\nsteps = 20\nheads = 1\n";
     fs::write(at.join("first.toml"), first).expect("written");
@@ -57,12 +55,13 @@ fn jobs(printed: &Value) -> Vec<(String, u64, bool, String, Value)> {
 
 #[test]
 fn a_transfer_is_a_chain_of_experiments() {
-    let folder = chain();
+    let folder = chain(&dataset());
     let at = folder.path();
+    three_labels(at);
     let printed = json(at, &["run", "second.toml", "--threads", "2"]);
     let done_now = jobs(&printed);
-    assert_eq!(done_now.iter().map(|job| (job.1, job.2)).collect::<Vec<_>>(), [(1, false), (2, false)]);
-    // What it starts from was done on the way, with each of its seeds.
+    assert_eq!(done_now.iter().map(|job| (job.1, job.2)).collect::<Vec<_>>(), [(1, false)]);
+    // What it starts from was done on the way, with its seed.
     let first = json(at, &["run", "first.toml", "--threads", "2"]);
     let of_first = jobs(&first);
     let [(_, 1, true, key, chain)] = &of_first[..] else { panic!("it was done: {first}") };
@@ -92,15 +91,28 @@ fn a_transfer_is_a_chain_of_experiments() {
     // Another first is another second.
     let text = fs::read_to_string(at.join("first.toml")).expect("there").replace("epochs = 1", "epochs = 2");
     fs::write(at.join("first.toml"), text).expect("written");
-    let other = jobs(&json(at, &["run", "second.toml", "--seed", "1"]));
+    let other = jobs(&json(at, &["run", "second.toml"]));
     assert!(!other[0].2 && other[0].3 != done_now[0].3 && other[0].4 != done_now[0].4, "{other:?}");
 }
 
 #[test]
-fn a_transfer_of_one_dataset_for_all_is_refused() {
-    let folder = chain();
-    let output = experiments(folder.path(), &["run", "second.toml", "--data", "three"]);
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && stderr.contains("`data.datasets`"), "{stderr}");
-    assert!(!folder.path().join("experiments").exists(), "nothing is left");
+fn a_transfer_that_cannot_be_is_refused_before_anything_is_done() {
+    let folder = chain(Path::new("ten"));
+    let at = folder.path();
+    fs::write(at.join("machine.toml"), svm("machine", "[\"artist-kfold:2\"]", "[1]", "")).expect("written");
+    let second = fs::read_to_string(at.join("second.toml")).expect("there");
+    for (name, first) in [("of-svm.toml", "machine.toml"), ("of-itself.toml", "of-itself.toml")] {
+        fs::write(at.join(name), second.replace("first.toml", first)).expect("written");
+    }
+    let cases: [(&[&str], &str); 3] = [
+        (&["second.toml", "--data", "three"], "`data.datasets`"),
+        (&["of-svm.toml"], "starts from a network (`vgg19`)"),
+        (&["of-itself.toml"], "lead back to"),
+    ];
+    for (arguments, words) in cases {
+        let output = experiments(at, &[&["run"], arguments].concat());
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && stderr.contains(words), "{arguments:?}: {stderr}");
+    }
+    assert!(!at.join("experiments").exists(), "nothing is left");
 }

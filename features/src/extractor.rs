@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn a_clip_and_its_store_row_give_the_same_vector() {
-        let spec = FeatureSpec::gtzan_store().restricted_to(crate::spec::Needs::LogMel).expect("some are left");
+        let spec = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some are left");
         let quantisation = spec.quantisation.expect("a store has levels");
         let extractor = Extractor::new(spec).expect("valid");
         let features = extractor.extract(&clip(5.0)).expect("long enough");

@@ -6,7 +6,11 @@ use std::{fs, path::Path};
 
 use features::{
     Error,
-    decode::{Decoded, Limits, decode},
+    decode::{
+        Decoded, Limits,
+        WarningKind::{self, WrongHeader, WrongSize},
+        decode,
+    },
 };
 use proptest::prelude::*;
 
@@ -116,21 +120,18 @@ fn each_broken_file_gives_its_own_error() {
         ("jpeg", [b"\xff\xd8\xff\xe0\0\x10JFIF\0".as_slice(), &[0; 200]].concat(), NOT_AUDIO),
         ("zip", b"PK\x03\x04\x14\0\0\0\x08\0".to_vec(), NOT_AUDIO),
         ("gzip", b"\x1f\x8b\x08\0\0\0\0\0".to_vec(), NOT_AUDIO),
-        ("webm", b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81".to_vec(), NOT_AUDIO),
+        ("matroska: a header alone", b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81".to_vec(), TRUNCATED),
         ("zeros", vec![0; 100_000], NOT_AUDIO),
         ("all ones", vec![0xff; 100_000], NOT_AUDIO),
         ("avi", [b"RIFF".as_slice(), &[4, 0, 0, 0], b"AVI "].concat(), NOT_AUDIO),
-        ("big-endian wav", [b"RIFX".as_slice(), &good[4..]].concat(), NOT_AUDIO),
+        ("rifx: numbers the wrong way round", [b"RIFX".as_slice(), &good[4..]].concat(), UNSUPPORTED),
         ("wav: header only", good[..12].to_vec(), TRUNCATED),
         ("wav: no data chunk", riff(&[(b"fmt ", &pcm)]), TRUNCATED),
         ("wav: no fmt chunk", riff(&[(b"data", &[0; 40])]), CORRUPT),
         ("wav: fmt behind data", riff(&[(b"data", &[0; 40]), (b"fmt ", &pcm)]), CORRUPT),
         ("wav: fmt of 4 bytes", wav(&pcm[..4], &[0; 40]), CORRUPT),
         ("wav: fmt of 0 bytes", wav(&[], &[0; 40]), CORRUPT),
-        ("wav: data longer than the file", patched(good.clone(), data_at + 4, &[0xff, 0xff, 0, 0]), TRUNCATED),
-        ("wav: data of 4 GB", patched(good.clone(), data_at + 4, &[0xfe, 0xff, 0xff, 0xff]), TRUNCATED),
         ("wav: cut in its data", good[..300].to_vec(), TRUNCATED),
-        ("wav: chunk of 4 GB before data", patched(good.clone(), 16, &[0xff; 4]), TRUNCATED),
         ("wav: no samples", wav(&pcm, &[]), EMPTY),
         ("wav: half a sample", wav(&pcm, &[1]), EMPTY),
         ("wav: 0 channels", wav(&fmt(1, 0, 8_000, 2, 16), &[0; 40]), CORRUPT),
@@ -138,7 +139,13 @@ fn each_broken_file_gives_its_own_error() {
         ("wav: 0 bits and no alignment", wav(&fmt(1, 1, 8_000, 0, 0), &[0; 40]), UNSUPPORTED),
         ("wav: 12 bytes a sample", wav(&fmt(1, 1, 8_000, 12, 96), &[0; 48]), UNSUPPORTED),
         ("wav: floats of 16 bits", wav(&fmt(3, 1, 8_000, 2, 16), &[0; 40]), UNSUPPORTED),
-        ("wav: an MP3 inside", wav(&fmt(0x55, 1, 8_000, 1, 0), &[0; 40]), UNSUPPORTED),
+        ("wav: no MP3 inside, though it says so", wav(&fmt(0x55, 1, 8_000, 1, 0), &[0; 40]), CORRUPT),
+        ("wav: GSM", wav(&fmt(0x31, 1, 8_000, 65, 0), &[0; 130]), UNSUPPORTED),
+        (
+            "wav: data longer than the file by much",
+            patched(patched(good.clone(), 4, &[0xff, 0xff, 1, 0]), data_at + 4, &[0xff, 0xff, 0, 0]),
+            TRUNCATED,
+        ),
         ("wav: extension cut", wav(&fmt(0xfffe, 1, 8_000, 2, 16), &[0; 40]), CORRUPT),
         ("wav: unknown extension", wav(&extensible(&[9; 16]), &[0; 40]), UNSUPPORTED),
         ("wav: NaN", wav(&float, &bits(&[0.0, f32::NAN])), BAD_SAMPLE),
@@ -166,15 +173,6 @@ fn each_broken_file_gives_its_own_error() {
         ("wav: ADPCM without samples in a block", wav(&fmt(0x11, 1, 8_000, 4, 4), &[0; 40]), |e| {
             CORRUPT(e) || UNSUPPORTED(e)
         }),
-        (
-            "wav: RF64 that announces an exabyte",
-            {
-                let rf64 = fixture("rf64.wav");
-                let at = rf64.windows(4).position(|w| w == b"ds64").unwrap();
-                patched(rf64, at + 16, &[0xff; 8])
-            },
-            TRUNCATED,
-        ),
         ("au: header cut", b".snd\0\0\0\x18\0\0".to_vec(), TRUNCATED),
         ("au: encoding 99", au(4, 99, 8_000, 1, &[0; 4]), UNSUPPORTED),
         ("au: 0 channels", au(4, 3, 8_000, 0, &[0; 4]), CORRUPT),
@@ -187,7 +185,7 @@ fn each_broken_file_gives_its_own_error() {
         ("au: NaN", au(4, 6, 8_000, 1, &f32::NAN.to_be_bytes()), BAD_SAMPLE),
         ("flac: marker only", b"fLaC".to_vec(), TRUNCATED),
         ("flac: cut", half("s16.flac"), TRUNCATED),
-        ("flac: announces 68 billion samples", flac_announcing((1 << 36) - 1), TOO_LONG),
+        ("flac: announces 68 billion samples", flac_announcing((1 << 36) - 1), TRUNCATED),
         ("flac: announces one sample more", flac_announcing(1_103), TRUNCATED),
         ("flac: a picture of 16 MB", [b"fLaC\x06\xff\xff\xff".as_slice(), &[0; 64]].concat(), |e| {
             TRUNCATED(e) || CORRUPT(e)
@@ -212,13 +210,10 @@ fn each_broken_file_gives_its_own_error() {
             },
             |e| TRUNCATED(e),
         ),
-        ("mp3: an ID3 tag of 256 MB", id3((1 << 28) - 1, &fixture("no_xing.mp3")), TRUNCATED),
         ("mp3: only an ID3 tag", id3(100, &[0; 100]), NOT_AUDIO),
         ("mp3: ten thousand empty ID3 tags", id3(0, &[]).repeat(10_000), NOT_AUDIO),
-        ("mp3: layer II", fixture("layer2.mp2"), |e| NOT_AUDIO(e) || UNSUPPORTED(e)),
-        ("ogg: marker only", b"OggS".to_vec(), |e| TRUNCATED(e) || CORRUPT(e)),
+        ("ogg: marker only", b"OggS\0".to_vec(), TRUNCATED),
         ("ogg: cut", half("vorbis.ogg"), TRUNCATED),
-        ("ogg: opus", fixture("opus.ogg"), UNSUPPORTED),
         ("aiff: cut", half("pcm_s16be.aiff"), TRUNCATED),
         ("aiff: header only", fixture("pcm_s16be.aiff")[..12].to_vec(), |e| TRUNCATED(e) || CORRUPT(e)),
         ("m4a: header only", b"\0\0\0\x14ftypM4A \0\0\0\0M4A ".to_vec(), |e| TRUNCATED(e) || UNSUPPORTED(e)),
@@ -279,32 +274,93 @@ fn odd_but_honest_files_are_read() {
 #[test]
 fn every_prefix_of_every_container_is_refused_or_read() {
     for (name, bytes) in audio_fixtures() {
-        for end in 0..bytes.len() {
-            // Formats without a length may be cut, but nothing is ever added.
+        let whole = read(&bytes).map_or(20_000, |decoded| decoded.clip.samples().len());
+        // All of the headers, and of what follows every seventh.
+        for end in (0..bytes.len()).filter(|end| *end < 2_000 || end % 7 == 0) {
+            // Formats without a length may be cut, but nothing is ever added but a frame of delay, which the end would have told.
             if let Ok(decoded) = read(&bytes[..end]) {
-                assert!(
-                    ["mp3", "aac", "ogg", "m4a", "wav", "aiff", "au"].contains(&decoded.info.container),
-                    "{name}: {end}"
-                );
-                assert!(decoded.clip.samples().len() <= 20_000, "{name}: {end}");
+                assert!(decoded.clip.samples().len() <= whole + 4_096, "{name}: {end}");
             }
         }
     }
 }
 
+/// The kinds of warnings with which `bytes` are decoded, and the samples.
+fn warned(bytes: &[u8]) -> Result<(Vec<WarningKind>, usize), String> {
+    let decoded = read(bytes).map_err(|error| error.to_string())?;
+    let kinds = decoded.info.warnings.iter().map(|warning| warning.kind).collect();
+    Ok((kinds, decoded.clip.samples().len()))
+}
+
 #[test]
-fn a_pcm_file_that_lacks_a_byte_is_truncated() {
-    for name in
-        ["pcm_s16le.wav", "pcm_f64le.wav", "pcm_s24be.au", "pcm_mulaw.au", "pcm_s16be.aiff", "s16.flac", "alac16.m4a"]
-    {
+fn a_pcm_file_that_lacks_a_byte_is_read_with_a_warning() {
+    for (name, frames) in [
+        ("pcm_s16le.wav", 400),
+        ("pcm_f64le.wav", 400),
+        ("pcm_s24be.au", 400),
+        ("pcm_mulaw.au", 400),
+        ("pcm_s16be.aiff", 400),
+    ] {
+        let bytes = fixture(name);
+        assert_eq!(warned(&bytes[..bytes.len() - 1]), Ok((vec![WrongSize], frames - 1)), "{name}");
+    }
+    // The last frame is lost, or with ALAC, whose tables FFmpeg writes behind the audio, everything.
+    for name in ["s16.flac", "alac16.m4a"] {
         let bytes = fixture(name);
         let error = read(&bytes[..bytes.len() - 1]).map(|d| d.info);
-        // The ALAC of FFmpeg has its tables behind its audio.
-        assert!(
-            matches!(error, Err(Error::Truncated { .. } | Error::Unsupported { .. } | Error::Corrupt { .. })),
-            "{name}: {error:?}"
-        );
+        assert!(matches!(error, Err(Error::Truncated { .. })), "{name}: {error:?}");
     }
+}
+
+#[test]
+fn a_wrong_size_is_warned_of_and_not_believed() {
+    let good = wav(&fmt(1, 1, 8_000, 2, 16), &[1; 400]);
+    let data_at = good.windows(4).position(|w| w == b"data").unwrap();
+    let rf64 = fixture("rf64.wav");
+    let ds64 = rf64.windows(4).position(|w| w == b"ds64").unwrap();
+    for (name, bytes, warnings, frames) in [
+        ("data longer than the file", patched(good.clone(), data_at + 4, &[0xff, 0xff, 0, 0]), vec![WrongSize], 200),
+        ("fmt of 4 GB", patched(good.clone(), 16, &[0xff; 4]), vec![WrongSize], 200),
+        ("an ID3 tag of 256 MB", id3((1 << 28) - 1, &fixture("no_xing.mp3")), vec![WrongSize], 4_608),
+        // Sizes of a header that was written before the audio.
+        ("data of 4 GB", patched(good.clone(), data_at + 4, &[0xfe, 0xff, 0xff, 0xff]), vec![], 200),
+        ("data of 2 GB", patched(good.clone(), data_at + 4, &[0x24, 0, 0, 0x80]), vec![], 200),
+        ("data of 2 GB less a header", patched(good.clone(), data_at + 4, &[0xdb, 0xff, 0xff, 0x7f]), vec![], 200),
+        ("an exabyte in RF64", patched(rf64, ds64 + 16, &[0xff; 8]), vec![], 400),
+    ] {
+        assert_eq!(warned(&bytes), Ok((warnings, frames)), "{name}");
+    }
+}
+
+#[test]
+fn a_wrong_alignment_is_not_believed() {
+    let data: Vec<u8> = (0..24_000u32).map(|i| (i * 7919 >> 5) as u8).collect();
+    for (channels, bits, align, is_wrong) in [
+        (1, 16, 1, true),
+        (1, 16, 0, true),
+        (1, 16, 3, true),
+        (1, 16, 4, true),
+        (2, 16, 2, true),
+        (2, 16, 3, true),
+        (2, 24, 4, true),
+        (1, 24, 4, true),
+        (1, 8, 2, true),
+        (2, 8, 1, true),
+        (6, 16, 2, true),
+        (1, 32, 2, true),
+        (1, 16, 2, false),
+        (3, 24, 9, false),
+    ] {
+        // The bytes a second are right.
+        let rate = 8_000 * u32::from(channels) * u32::from(bits) / 8;
+        let bytes = wav(&patched(fmt(1, channels, 8_000, align, bits), 8, &rate.to_le_bytes()), &data);
+        let frames = data.len() / usize::from(channels * bits / 8);
+        let warnings = if is_wrong { vec![WrongHeader] } else { vec![] };
+        assert_eq!(warned(&bytes), Ok((warnings, frames)), "{channels} channels, {bits} bits, {align}");
+    }
+    // 24 bits in 32, as the bytes a second say too.
+    let bytes = wav(&fmt(1, 1, 8_000, 4, 24), &data);
+    assert_eq!(warned(&bytes), Ok((vec![], data.len() / 4)));
 }
 
 /// A FLAC of silence: two hours in a few kilobytes.
@@ -344,19 +400,17 @@ fn crc(bytes: &[u8], width: u32, polynomial: u16) -> u16 {
 
 #[test]
 fn a_bomb_of_silence_is_stopped_at_the_limit() {
-    // It is a real FLAC: a minute of it decodes.
+    // It is a real FLAC: a minute of it decodes, and is found to be silent.
     let honest = silent_flac(65_535, 50, 50 * 65_535);
-    let decoded = read(&honest).unwrap();
-    assert_eq!(decoded.info.seconds, 50.0);
-    assert!(decoded.clip.samples().iter().all(|&s| s == 0.0));
+    let error = read(&honest).unwrap_err();
+    assert!(matches!(error, Error::Silent { .. }), "{error}");
     let two_hours = silent_flac(44_100, 4_845, 0);
     assert!(two_hours.len() < 100_000);
     let error = read(&two_hours).unwrap_err();
     assert!(matches!(error, Error::TooLong { seconds, .. } if seconds < 62.0), "{error}");
-    // A rate that makes an hour of it short in seconds meets the limit in samples.
-    let unlimited = Limits { max_seconds: f64::INFINITY, ..Limits::default() };
-    let error = decode(silent_flac(655_350, 1, (1 << 36) - 1), &unlimited).unwrap_err();
-    assert!(matches!(error, Error::TooLong { .. }), "{error}");
+    // What is announced is not believed, so that only the samples that are there count.
+    let error = decode(silent_flac(655_350, 30, (1 << 36) - 1), &Limits::default()).unwrap_err();
+    assert!(matches!(error, Error::Silent { .. }), "{error}");
 }
 
 #[test]
@@ -364,6 +418,52 @@ fn limits_that_are_no_numbers_allow_nothing() {
     for max_seconds in [f64::NAN, -1.0, 0.0] {
         let error = decode(fixture("mono.wav"), &Limits { max_seconds, ..Limits::default() }).unwrap_err();
         assert!(matches!(error, Error::TooLong { .. }), "{error}");
+    }
+}
+
+/// Files of some seconds with all faults of `cases/`.
+fn cases() -> Vec<(String, Vec<u8>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases");
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| !path.extension().is_some_and(|end| ["md", "tsv", "json"].iter().any(|other| end == *other)))
+        .map(|path| (path.file_name().unwrap().to_string_lossy().into_owned(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+proptest! {
+    // Each is decoded, some seconds of audio.
+    #![proptest_config(ProptestConfig::with_cases(96))]
+    #[test]
+    fn cut_and_spoiled_cases_take_bounded_time_and_memory(
+        which in any::<prop::sample::Index>(),
+        cut in 0.2f64..1.2,
+        spots in prop::collection::vec((0.0f64..1.0, 1usize..2_000, any::<u8>()), 0..6),
+    ) {
+        let files = cases();
+        let (name, mut bytes) = files[which.index(files.len())].clone();
+        bytes.truncate((bytes.len() as f64 * cut) as usize);
+        for (from, n, value) in spots {
+            // A third of the spots are in the headers.
+            let from = if value % 3 == 0 { (from * 400.0) as usize } else { (from * bytes.len() as f64) as usize };
+            let n = if value % 3 == 0 { n % 8 } else { n };
+            for (i, byte) in bytes.iter_mut().skip(from).take(n).enumerate() {
+                *byte = byte.wrapping_mul(31).wrapping_add(value).wrapping_add(i as u8);
+            }
+        }
+        let start = std::time::Instant::now();
+        if let Ok(decoded) = read(&bytes) {
+            prop_assert!(decoded.info.seconds < 60.0);
+            prop_assert!(decoded.clip.samples().iter().all(|sample| sample.is_finite()));
+        }
+        // 400 KB take some 0.2 s; a machine may be busy.
+        prop_assert!(start.elapsed().as_secs() < 20, "{}: {:?}", name, start.elapsed());
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_ascii_whitespace().next()?.parse::<u64>().ok());
+        prop_assert!(peak.is_none_or(|kib| kib < 512 << 10), "{}: {:?} KiB", name, peak);
     }
 }
 

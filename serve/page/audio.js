@@ -11,11 +11,14 @@ import { clock, cut, has, number, seconds, t } from "./i18n.js";
 /** The longest tag that is shown, in characters. */
 const LONGEST = 120;
 
+/** Names of containers that are not written in capitals. */
+const NAMES = { matroska: "Matroska", webm: "WebM" };
+
 /** The format, such as “WAV · 22.05 kHz · mono · 0:30”. */
 function format({ container, sample_rate: rate, channels, seconds: length }) {
   const key = has(`channels-${channels}`) ? `channels-${channels}` : "channels-n";
   return t("audio-about", {
-    container: container.toUpperCase(),
+    container: NAMES[container] ?? container.toUpperCase(),
     rate: number(rate / 1000, 2),
     channels: t(key, { n: channels }),
     length: clock(length),

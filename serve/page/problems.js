@@ -13,7 +13,7 @@ export function sentence({ slug, size, limits }) {
   if (slug === "audio-too-long" && Number.isFinite(limits?.seconds)) return t("problem-longer", { limit: duration(limits.seconds) });
   if (MALFORMED.includes(slug)) return t("problem-bad-request");
   if (ABSENT.includes(slug)) return t("problem-not-found");
-  return has(`problem-${slug}`) ? t(`problem-${slug}`) : t("problem-unknown");
+  return t(has(`problem-${slug}`) ? `problem-${slug}` : "problem-unknown", { formats: t("formats") });
 }
 
 /** A sentence, and the server's message if there is one. */

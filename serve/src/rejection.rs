@@ -374,7 +374,7 @@ kinds! {
     NOT_AUDIO = 415 "not-audio" "Not audio"
         "The bytes are not in a supported container, whatever the content type or file name says.";
     UNSUPPORTED_AUDIO = 415 "unsupported-audio" "Unsupported audio"
-        "The container is supported; its codec, layout or sample rate is not.";
+        "The format is known and not read, or the container is read and its codec, layout or sample rate is not.";
     TRUNCATED_AUDIO = 422 "truncated-audio" "Truncated audio"
         "The file announces more audio than its bytes hold.";
     CORRUPT_AUDIO = 422 "corrupt-audio" "Corrupt audio"

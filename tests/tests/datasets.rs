@@ -96,7 +96,7 @@ fn files_that_something_is_wrong_with_are_used_and_named_or_left_out() {
     let folder = tempfile::tempdir().expect("a folder");
     let at = folder.path();
     let dataset = datasets::two(at);
-    search(at);
+    write_search(at);
     let data = dataset.to_str().expect("UTF-8");
     // Cut short by a fifth, as a download is; its header still says 3 s.
     let short = "вальс/Artist вальс 1/Album 1/00.wav";

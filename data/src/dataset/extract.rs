@@ -148,11 +148,11 @@ pub(super) fn extract_rows(
     let spec = rows.spec().clone();
     let extractor = Extractor::new(spec.clone())?;
     let recogniser = Recogniser::new()?;
-    let limits = &options.limits;
+    let (limits, strict) = (&options.limits, options.strict);
     let extract = |clip: &AudioClip| {
         let mut decoded = clip.decode(limits)?;
         let warnings = std::mem::take(&mut decoded.info.warnings);
-        if options.strict && !warnings.is_empty() {
+        if strict && !warnings.is_empty() {
             return Err(Error::Warned { warnings });
         }
         let gtzan = match clip.span {

@@ -142,6 +142,12 @@ impl Runner {
         }
         let init = job.init();
         if let Some(init) = &init {
+            if !self.context.datasets.is_empty() {
+                bail!(
+                    "{} starts from a network that is trained on other clips: name datasets in the files (`data.datasets`), not by --data",
+                    job.experiment.name
+                );
+            }
             self.check(init)?;
             self.networks.will_start(init);
         }
@@ -151,10 +157,6 @@ impl Runner {
             }
             if init.is_none() {
                 self.pretrained(job)?;
-            } else if !self.context.datasets.is_empty() {
-                bail!(
-                    "it starts from a network that is trained on other clips: name datasets in the files (`data.datasets`), not by --data"
-                );
             }
             self.dataset(&job.experiment)?.folds(job)?;
             Ok(())

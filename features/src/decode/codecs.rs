@@ -21,6 +21,7 @@ use symphonia::core::{
 };
 
 use super::{
+    aac::AacDecoder,
     opus::OpusDecoder,
     pcm::{Encoding, Endian},
 };
@@ -31,6 +32,8 @@ fn codecs() -> &'static CodecRegistry {
     static CODECS: LazyLock<CodecRegistry> = LazyLock::new(|| {
         let mut registry = CodecRegistry::new();
         symphonia::default::register_enabled_codecs(&mut registry);
+        // In the place of symphonia's own, which it uses for what that can.
+        registry.register_audio_decoder::<AacDecoder>();
         registry.register_audio_decoder::<OpusDecoder>();
         registry
     });

@@ -5,6 +5,7 @@
 //! packet by packet, so memory is bounded by [`Limits`] and never by what a header announces. Hostile input gives an [`Error`],
 //! never a panic.
 
+mod aac;
 mod codecs;
 mod containers;
 mod opus;

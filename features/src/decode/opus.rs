@@ -24,6 +24,9 @@ const SAMPLE_RATE: u32 = 48_000;
 /// More streams than any layout of eight channels has use for: each costs some 100 KiB.
 const MAX_STREAMS: usize = 16;
 
+/// A sample beyond is no music, but a damaged packet: 30 dB above full scale.
+const LOUDEST: f32 = 32.0;
+
 const CODECS: &[SupportedAudioCodec] = &[SupportedAudioCodec {
     id: CODEC_ID_OPUS,
     info: CodecInfo { short_name: "opus", long_name: "Opus", profiles: &[] },
@@ -71,15 +74,15 @@ impl Head {
                 let (&[streams, coupled], mapping) = table.split_first_chunk().ok_or(BAD)?;
                 (usize::from(streams), usize::from(coupled), mapping.get(..channels).ok_or(BAD)?.to_vec())
             }
-            2 | 3 => return Err(Error::Unsupported("opus: ambisonics")),
-            _ => return Err(Error::Unsupported("opus: this number of channels")),
+            2 | 3 => return Err(Error::Unsupported("ambisonics")),
+            _ => return Err(Error::Unsupported("this number of channels")),
         };
         let decoded = streams + coupled;
         if streams == 0 || coupled > streams || mapping.iter().any(|&m| m != 255 && usize::from(m) >= decoded) {
             return Err(BAD);
         }
         if streams > MAX_STREAMS {
-            return Err(Error::Unsupported("opus: more than 16 streams"));
+            return Err(Error::Unsupported("more than 16 streams"));
         }
         Ok(Self { channels, pre_skip, gain, streams, coupled, mapping, family })
     }
@@ -87,7 +90,7 @@ impl Head {
     /// For a container that holds the packets alone.
     fn plain(channels: usize) -> Result<Self> {
         if channels != 1 && channels != 2 {
-            return Err(Error::Unsupported("opus: surround without its identification header"));
+            return Err(Error::Unsupported("surround without its identification header"));
         }
         let (coupled, mapping) = (channels - 1, (0..channels as u8).collect());
         Ok(Self { channels, pre_skip: 0, gain: 0, streams: 1, coupled, mapping, family: 0 })
@@ -136,7 +139,7 @@ impl OpusDecoder {
     /// Those of [`Head::parse`]; [`Error::Unsupported`] for another codec.
     pub(super) fn try_new(params: &AudioCodecParameters, options: &AudioDecoderOptions) -> Result<Self> {
         if params.codec != CODEC_ID_OPUS {
-            return Err(Error::Unsupported("opus: another codec"));
+            return Err(Error::Unsupported("another codec"));
         }
         let head = match params.extra_data.as_deref() {
             Some(header) if header.starts_with(b"OpusHead") => Head::parse(header)?,
@@ -146,7 +149,7 @@ impl OpusDecoder {
         for stream in 0..head.streams {
             let channels = if stream < head.coupled { 2 } else { 1 };
             let mut decoder = opus_pure::OpusDecoder::new(SAMPLE_RATE.cast_signed(), channels)
-                .map_err(|_| Error::Unsupported("opus: this sample rate"))?;
+                .map_err(|_| Error::Unsupported("this sample rate"))?;
             decoder.gain_q8 = i32::from(head.gain);
             decoders.push(decoder);
         }
@@ -282,7 +285,13 @@ impl AudioDecoder for OpusDecoder {
 
     fn decode_ref(&mut self, packet: &PacketRef<'_>) -> Result<GenericAudioBufferRef<'_>> {
         self.buffer.clear();
-        if let Err(cause) = self.decode_streams(packet.data) {
+        let mut decoded = self.decode_streams(packet.data);
+        if decoded.is_ok() && self.buffer.iter_planes().flatten().any(|sample| sample.abs() > LOUDEST) {
+            // What is heard beyond the packet's end would be as wrong.
+            self.reset();
+            decoded = Err(Error::DecodeError("opus: the packet is damaged"));
+        }
+        if let Err(cause) = decoded {
             self.buffer.clear();
             return Err(cause);
         }

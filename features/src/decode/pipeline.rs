@@ -54,14 +54,14 @@ struct Track {
     position: u64,
     n_failed: u64,
     n_decoded: u64,
-    /// Frames of the last packet.
+    /// Frames of the last packet, and their rate.
     frames: u64,
+    rate: u32,
 }
 
 fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, push: &mut Push<'_>) -> Result<Outcome> {
     let mut log = Log::default();
     let container = sniff::sniff(source, &mut log)?;
-    let start = source.position();
     let mut reader = containers::open(container, source, &mut log)?;
     let mut sink = Sink::new(push, mix, limits, is_stream);
     let mut track = None::<Track>;
@@ -90,9 +90,7 @@ fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, pus
         return Err(nothing(container, n_packets, n_failed, log));
     }
     if let Some(next) = sink.finish()? {
-        if mix == Mix::Undecided || mix == Mix::Measure {
-            return Ok(Outcome::Again(next));
-        }
+        return Ok(Outcome::Again(next));
     }
     let (sample_rate, channels) = sink.format();
     let seconds = sink.seconds();
@@ -101,7 +99,6 @@ fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, pus
         let detail = format!("their mean would be almost silent, so channel {} is used", channel + 1);
         log.warn(WarningKind::Antiphase, detail);
     }
-    let _ = start;
     let (codec, bits_per_sample) = first.unwrap_or(("unknown", None));
     Ok(Outcome::Done(AudioInfo {
         container: container.name(),
@@ -162,7 +159,8 @@ impl Track {
             Coding::Pcm(..) => None,
             Coding::Packets(params) => Some(PacketDecoder::new(container.name(), params)?),
         };
-        Ok(Self { format, decoder, position: 0, n_failed: 0, n_decoded: 0, frames: 0 })
+        let rate = format.sample_rate;
+        Ok(Self { format, decoder, position: 0, n_failed: 0, n_decoded: 0, frames: 0, rate })
     }
 
     fn bits(&self) -> Option<u32> {
@@ -210,7 +208,7 @@ impl Track {
         // Gaps are counted at the rate of the header; a decoder may double that.
         let scale = if format.sample_rate == 0 { 1.0 } else { f64::from(rate) / f64::from(format.sample_rate) };
         let kept = kept(self.position, frames, packet, format, scale);
-        (self.position, self.frames) = (self.position + frames, frames);
+        (self.position, self.frames, self.rate) = (self.position + frames, frames, rate);
         self.n_decoded += 1;
         sink.push_interleaved(&samples[kept.start as usize * channels..kept.end as usize * channels])?;
         Ok(true)
@@ -221,9 +219,8 @@ impl Track {
         self.n_failed += 1;
         // A decoder that is thrown out of step fails for those packets too that build on this one.
         if self.n_decoded > 0 || self.n_failed > MAX_FIRST_FAILURES {
-            let frames = if packet.frames > 0 { packet.frames } else { self.frames };
-            let rate = f64::from(self.format.sample_rate.max(1));
-            log.damaged(frames as f64 / rate, format!("a packet cannot be decoded ({detail})"));
+            let frames = if self.frames > 0 { self.frames } else { packet.frames };
+            log.damaged(frames as f64 / f64::from(self.rate.max(1)), format!("a packet cannot be decoded ({detail})"));
         }
         false
     }

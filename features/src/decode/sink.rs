@@ -25,9 +25,10 @@ const HOLD_SECONDS: f64 = 20.0;
 /// Mean square of a channel that counts as audible: -60 dB of full scale.
 const AUDIBLE_POWER: f64 = 1e-6;
 
-/// Shortest audio that can be called silent or constant, in seconds and frames: of less there is too little to tell.
+/// Shortest audio that can be called silent or constant, in seconds, and least frames for that and for channels that cancel each other
+/// out: of less there is too little to tell.
 const MIN_SILENT_SECONDS: f64 = 0.5;
-const MIN_SILENT_FRAMES: u64 = 1_000;
+const MIN_FRAMES: u64 = 1_000;
 
 /// Standard deviation of samples below which audio is silent: -80 dB of full scale, some three steps of 16 bits.
 const SILENT_DEVIATION: f64 = 1e-4;
@@ -305,7 +306,7 @@ impl<'p, 'f> Sink<'p, 'f> {
             Mix::Mean | Mix::Channel(_) => (),
         }
         if self.seconds() >= MIN_SILENT_SECONDS
-            && self.frames >= MIN_SILENT_FRAMES
+            && self.frames >= MIN_FRAMES
             && let Some(detail) = self.moments.silence(self.frames)
         {
             return Err(Error::Silent { detail });
@@ -337,7 +338,7 @@ impl Powers {
     fn cancel(&self) -> bool {
         let n = self.channels.len().max(1) as f64;
         let power = self.channels.iter().sum::<f64>() / n;
-        power > AUDIBLE_POWER * self.frames as f64 && self.mean < MIN_MIX_POWER * power
+        self.frames >= MIN_FRAMES && power > AUDIBLE_POWER * self.frames as f64 && self.mean < MIN_MIX_POWER * power
     }
 
     fn loudest(&self) -> usize {

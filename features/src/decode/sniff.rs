@@ -1,7 +1,7 @@
 //! Which container the bytes are of. File names are never asked.
 
 use super::{
-    containers::find_mpeg,
+    containers::{find_flac, find_mpeg},
     source::Source,
     warnings::{Log, WarningKind},
 };
@@ -92,7 +92,8 @@ pub(super) fn sniff(source: &mut Source<'_>, log: &mut Log) -> Result<Container>
         Some((at, container))
     });
     let named_mp4 = bytes.windows(8).position(|window| &window[4..] == b"ftyp").map(|at| (at, Container::Mp4));
-    let found = [named, named_mp4, find_mpeg(bytes)].into_iter().flatten().min_by_key(|(at, _)| *at);
+    let flac = find_flac(bytes).map(|at| (at, Container::Flac));
+    let found = [named, named_mp4, flac, find_mpeg(bytes)].into_iter().flatten().min_by_key(|(at, _)| *at);
     let Some((at, container)) = found else {
         let detail = if had_tag { "an ID3 tag without audio behind it".into() } else { describe(source, start)? };
         return Err(Error::NotAudio { detail });
@@ -100,7 +101,8 @@ pub(super) fn sniff(source: &mut Source<'_>, log: &mut Log) -> Result<Container>
     source.skip(at as u64)?;
     let junk = source.position() - start;
     // A cut from a broadcast begins within a frame.
-    if junk > 4096 || !matches!(container, Container::Mp1 | Container::Mp2 | Container::Mp3 | Container::Adts) {
+    let is_mpeg = matches!(container, Container::Mp1 | Container::Mp2 | Container::Mp3 | Container::Adts);
+    if junk > if is_mpeg { 4096 } else { 0 } {
         log.warn(WarningKind::LeadingData, format!("{junk} bytes stand before the audio"));
     }
     Ok(container)

@@ -18,7 +18,7 @@ pub struct Warning {
 }
 
 /// What is wrong with a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum WarningKind {
@@ -38,6 +38,35 @@ pub enum WarningKind {
     FormatChange,
     /// The channels cancel each other out; the loudest one was taken instead of their mean.
     Antiphase,
+}
+
+impl WarningKind {
+    /// All of them, in their order.
+    pub const ALL: [Self; 8] = [
+        Self::Truncated,
+        Self::Damaged,
+        Self::WrongSize,
+        Self::TrailingData,
+        Self::LeadingData,
+        Self::WrongHeader,
+        Self::FormatChange,
+        Self::Antiphase,
+    ];
+
+    /// The kind in words, such as `wrong size`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::Damaged => "damaged",
+            Self::WrongSize => "wrong size",
+            Self::TrailingData => "trailing data",
+            Self::LeadingData => "leading data",
+            Self::WrongHeader => "wrong header",
+            Self::FormatChange => "format change",
+            Self::Antiphase => "antiphase",
+        }
+    }
 }
 
 impl fmt::Display for Warning {

@@ -45,7 +45,7 @@ pub(crate) struct PredictQuery {
 #[schema(as = AudioForm)]
 #[expect(dead_code, reason = "it stands in the description of the API")]
 pub(crate) struct AudioForm {
-    /// The file: WAV, AU, FLAC, MP3, OGG, AIFF or M4A.
+    /// The file, in any format that is read, such as WAV, FLAC, MP3, AAC, Ogg, Opus, AIFF, M4A or WebM.
     #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
     audio_file: Vec<u8>,
 }

@@ -258,7 +258,7 @@ mod tests {
     use models::vgg19::Backend;
 
     use super::*;
-    use crate::repository::Repository;
+    use crate::{Limits, repository::Repository};
 
     fn registry(root: &Path, kinds: &'static [ModelKind], models: &[&str]) -> Registry {
         let repository = Arc::new(Repository::open(&root.to_string_lossy()).expect("a folder"));

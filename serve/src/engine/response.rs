@@ -153,7 +153,7 @@ pub(crate) fn base64_of<'a>(values: impl IntoIterator<Item = &'a f32>) -> String
 #[schema(as = Audio)]
 #[expect(dead_code, reason = "it stands for features::decode::AudioInfo in the description of the API")]
 pub(crate) struct AudioSchema {
-    /// `wav`, `au`, `flac`, `mp3`, `ogg`, `aiff`, `m4a` or `aac`.
+    /// Such as `wav`, `flac`, `mp3`, `m4a` or `webm`.
     container: String,
     /// Such as `pcm_s16le` or `vorbis`.
     codec: String,
@@ -243,6 +243,8 @@ struct TagsSchema {
 
 #[cfg(test)]
 mod tests {
+    use utoipa::PartialSchema as _;
+
     use super::*;
 
     #[test]
@@ -252,6 +254,14 @@ mod tests {
         assert_eq!(probabilities.best(), "blues");
         let json = serde_json::to_string(&probabilities).expect("an object");
         assert_eq!(json, r#"{"rock":0.2,"blues":0.4,"jazz":0.4}"#);
+    }
+
+    /// The description of the API has the kinds that there are, as JSON has them.
+    #[test]
+    fn every_kind_of_warning_is_described() {
+        let described = serde_json::to_value(WarningKindSchema::schema()).expect("JSON");
+        let kinds = serde_json::to_value(features::decode::WarningKind::ALL).expect("JSON");
+        assert_eq!(described["enum"], kinds);
     }
 
     #[test]

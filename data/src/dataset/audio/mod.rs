@@ -3,7 +3,6 @@
 mod fma;
 mod folders;
 mod manifest;
-mod tags;
 mod walk;
 
 use std::{
@@ -15,7 +14,7 @@ use std::{
 
 use features::{
     Clip,
-    decode::{Decoded, Limits, decode_file, stream_file},
+    decode::{Decoded, Limits, Tags, decode_file, stream_file, tags::read_tags},
 };
 use labels::Label;
 use rayon::prelude::*;
@@ -280,7 +279,7 @@ impl AudioDataset {
             .map(|(clip_id, Listed { path, row, folders, .. })| {
                 let stem = shown(path.file_stem().unwrap_or_default());
                 let own = rows.get(clip_id).or_else(|| rows.get(stem.as_str())).cloned().unwrap_or_default();
-                own.or(row.clone()).or(tags::read(path)).or(match folders.as_slice() {
+                own.or(row.clone()).or(tagged(path)).or(match folders.as_slice() {
                     [artist, album] => {
                         let (artist, album) = (Some(artist.clone()), Some(album.clone()));
                         MetadataRow { artist, album, ..MetadataRow::default() }
@@ -368,6 +367,12 @@ impl AudioDataset {
         });
         self.unused.sort();
     }
+}
+
+/// What the tags in a file say of it.
+fn tagged(path: &Path) -> MetadataRow {
+    let Tags { artist, album, title, .. } = read_tags(path);
+    MetadataRow { artist, album, title, ..MetadataRow::default() }
 }
 
 /// What is said of artists, where any file names one.

@@ -62,6 +62,23 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
     description.reader(source, size, packets, &cookie, log)
 }
 
+/// The fields of the `info` chunk: texts that end with 0, keys and values by turns.
+pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>> {
+    source.skip(8).ok()?;
+    while let Some([a, b, c, d, size @ ..]) = source.array::<12>().ok()? {
+        let (body, size) = (source.position(), u64::try_from(i64::from_be_bytes(size)).ok()?);
+        if [a, b, c, d] == *b"info" {
+            let bytes = source.take(size.min(MAX_COMMENTS) as usize).ok()?;
+            let texts: Vec<_> = bytes.get(4..)?.split(|&byte| byte == 0).map(String::from_utf8_lossy).collect();
+            return Some(
+                texts.as_chunks::<2>().0.iter().map(|[key, value]| (key.to_string(), value.to_string())).collect(),
+            );
+        }
+        source.seek(body.saturating_add(size)).ok()?;
+    }
+    Some(Vec::new())
+}
+
 impl Packets {
     fn parse(bytes: &[u8]) -> Self {
         let number = |at: usize| bytes.get(at..at + 8).and_then(|v| v.as_array()).map_or(0, |v| i64::from_be_bytes(*v));
@@ -128,7 +145,7 @@ impl Description {
                 return Ok(Box::new(Blocks { format, bytes, frames, header: 2 * channels, end }));
             }
             // The object of an elementary stream, or its configuration alone.
-            b"aac " => aac("caf", descriptor(cookie).and_then(|(_, config)| config).unwrap_or(cookie))?,
+            b"aac " => aac(descriptor(cookie).and_then(|(_, config)| config).unwrap_or(cookie)),
             b"alac" => mp4::alac(cookie, rate, channels)
                 .ok_or_else(|| Error::Corrupt { container: "caf", detail: "its header of ALAC is missing".into() })?,
             b".mp1" => Format::packets(CODEC_ID_MP1, rate, channels, |_| ()),

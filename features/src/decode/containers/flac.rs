@@ -10,6 +10,10 @@ use super::*;
 /// Bytes of STREAMINFO.
 pub(super) const STREAM_INFO: usize = 34;
 
+/// How far frames are searched for where there is no STREAMINFO, and how many headers are looked at.
+const SEARCH: usize = 256 << 10;
+const MAX_CANDIDATES: usize = 16;
+
 /// How often a byte may be looked at in search of frames, on average, before a file is called corrupt.
 const MAX_VISITS: u64 = 32;
 
@@ -176,7 +180,24 @@ const CRC_16: [u16; 256] = {
 
 /// A FLAC file.
 pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Reader>> {
-    let info = metadata(source, log)?;
+    let info = if source.peek(4)? == b"fLaC" { metadata(source, log)? } else { None };
+    let info = match info {
+        Some(info) => info,
+        None => {
+            log.warn(WarningKind::WrongHeader, "it has no STREAMINFO");
+            let first = first_frame(source.peek(SEARCH)?).map(|(_, header)| header);
+            let first =
+                first.ok_or_else(|| Error::Corrupt { container: "flac", detail: "it has no STREAMINFO".into() })?;
+            StreamInfo {
+                sample_rate: first.sample_rate,
+                channels: first.channels,
+                bits: first.bits,
+                samples: 0,
+                is_variable: false,
+                md5: [0; 16],
+            }
+        }
+    };
     Ok(Box::new(Flac {
         info,
         start: source.position(),
@@ -191,7 +212,7 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
 }
 
 /// Reads the marker and the metadata blocks, up to the first frame.
-fn metadata(source: &mut Source<'_>, log: &mut Log) -> Result<StreamInfo> {
+fn metadata(source: &mut Source<'_>, log: &mut Log) -> Result<Option<StreamInfo>> {
     source.skip(4)?;
     let mut info = None;
     loop {
@@ -214,7 +235,27 @@ fn metadata(source: &mut Source<'_>, log: &mut Log) -> Result<StreamInfo> {
             break;
         }
     }
-    info.ok_or_else(|| Error::Corrupt { container: "flac", detail: "it has no STREAMINFO".into() })
+    Ok(info)
+}
+
+/// Where frames begin in `bytes`.
+pub(in super::super) fn find(bytes: &[u8]) -> Option<usize> {
+    first_frame(bytes).map(|(at, _)| at)
+}
+
+/// Where in `bytes` a frame begins that says its own format and ends with a right checksum, before another one; and its header.
+fn first_frame(bytes: &[u8]) -> Option<(usize, FrameHeader)> {
+    let candidates = (0..bytes.len()).filter_map(|at| {
+        let header = FrameHeader::parse(bytes.get(at..)?)?;
+        (header.sample_rate > 0 && header.bits > 0).then_some((at, header))
+    });
+    candidates.take(MAX_CANDIDATES).find(|&(start, _)| {
+        let mut crc = 0u16;
+        bytes[start..].iter().enumerate().any(|(n, &byte)| {
+            crc = crc << 8 ^ CRC_16[usize::from((crc >> 8) as u8 ^ byte)];
+            crc == 0 && n >= 8 && FrameHeader::parse(&bytes[start + n + 1..]).is_some()
+        })
+    })
 }
 
 struct Flac {
@@ -302,13 +343,13 @@ impl Flac {
         self.end(0, log);
         let here = source.position();
         match metadata(source, log) {
-            Ok(info) => {
+            Ok(Some(info)) => {
                 (self.info, self.found, self.expected, self.block, self.first_number) = (info, 0, None, 0, 0);
                 Ok(())
             }
             Err(Error::Io { path, source }) => Err(Error::Io { path, source }),
             // Four bytes that are a marker by chance.
-            Err(_) => source.seek(here + 4),
+            Ok(None) | Err(_) => source.seek(here + 4),
         }
     }
 

@@ -43,6 +43,17 @@ mod id {
     pub(super) const BLOCK_GROUP: u32 = 0xa0;
     pub(super) const BLOCK: u32 = 0xa1;
     pub(super) const DISCARD_PADDING: u32 = 0x75a2;
+    pub(super) const TITLE: u32 = 0x7ba9;
+    pub(super) const TAGS: u32 = 0x1254_c367;
+    pub(super) const TAG: u32 = 0x7373;
+    pub(super) const TARGETS: u32 = 0x63c0;
+    pub(super) const TARGET_TYPE_VALUE: u32 = 0x68ca;
+    pub(super) const SIMPLE_TAG: u32 = 0x67c8;
+    pub(super) const TAG_NAME: u32 = 0x45a3;
+    pub(super) const TAG_STRING: u32 = 0x4487;
+    pub(super) const ATTACHMENTS: u32 = 0x1941_a469;
+    pub(super) const ATTACHED_FILE: u32 = 0x61a7;
+    pub(super) const FILE_MEDIA_TYPE: u32 = 0x4660;
 }
 
 /// A Matroska file.
@@ -151,6 +162,48 @@ fn elements(bytes: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     })
 }
 
+/// Whether `bytes` begin with a cluster, or with a block before another element or the end.
+fn is_element(bytes: &[u8], is_all: bool) -> bool {
+    if bytes.starts_with(&id::CLUSTER.to_be_bytes()) {
+        return true;
+    }
+    if !matches!(bytes.first(), Some(0xa3 | 0xa0)) {
+        return false;
+    }
+    let Some((_, length, Some(size))) = header(bytes) else { return false };
+    let Some(rest) = usize::try_from(size).ok().filter(|&size| size > 4).and_then(|size| bytes.get(length + size..))
+    else {
+        return false;
+    };
+    if rest.is_empty() { is_all } else { header(rest).is_some_and(|(id, ..)| KNOWN.contains(&id)) }
+}
+
+/// The elements of the levels that are read here.
+const KNOWN: [u32; 21] = [
+    id::EBML,
+    id::SEGMENT,
+    id::INFO,
+    id::TRACKS,
+    id::CLUSTER,
+    id::TIMESTAMP,
+    id::SIMPLE_BLOCK,
+    id::BLOCK_GROUP,
+    id::TAGS,
+    id::ATTACHMENTS,
+    // SeekHead, Cues, Chapters, Void, CRC-32, Position, PrevSize, SilentTracks, EncryptedBlock, and signatures.
+    0x114d_9b74,
+    0x1c53_bb6b,
+    0x1043_a770,
+    0xec,
+    0xbf,
+    0xa7,
+    0xab,
+    0x5854,
+    0xaf,
+    0x1b53_8667,
+    0x7e5b,
+];
+
 fn find(bytes: &[u8], wanted: u32) -> Option<&[u8]> {
     elements(bytes).find(|(id, _)| *id == wanted).map(|(_, body)| body)
 }
@@ -169,6 +222,62 @@ fn float(bytes: &[u8]) -> f64 {
         4 => bytes.as_array().map_or(0.0, |v| f64::from(f32::from_be_bytes(*v))),
         8 => bytes.as_array().map_or(0.0, |v| f64::from_be_bytes(*v)),
         _ => 0.0,
+    }
+}
+
+/// The fields of the tags, and the title of the segment.
+pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>> {
+    let (mut pairs, mut title) = (Vec::new(), None);
+    loop {
+        let bytes = source.peek(12).ok()?;
+        let Some((id, length, size)) = header(bytes) else { break };
+        // Clusters of unknown size have no tags behind them.
+        let Some(size) = size.filter(|_| id != id::SEGMENT) else {
+            if id != id::SEGMENT {
+                break;
+            }
+            source.skip(length as u64).ok()?;
+            continue;
+        };
+        source.skip(length as u64).ok()?;
+        let body = source.position();
+        if matches!(id, id::INFO | id::TAGS | id::ATTACHMENTS) {
+            let bytes = source.take(size.min(MAX_COMMENTS) as usize).ok()?;
+            match id {
+                id::INFO => title = find(&bytes, id::TITLE).map(text),
+                id::ATTACHMENTS => {
+                    let types = elements(&bytes)
+                        .filter(|(id, _)| *id == id::ATTACHED_FILE)
+                        .filter_map(|(_, file)| find(file, id::FILE_MEDIA_TYPE));
+                    let has_picture = types.into_iter().any(|kind| kind.starts_with(b"image/"));
+                    pairs.extend(has_picture.then(|| ("COVERART".to_owned(), "attached".to_owned())));
+                }
+                _ => elements(&bytes).filter(|(id, _)| *id == id::TAG).for_each(|(_, tag)| fields(tag, &mut pairs)),
+            }
+        }
+        if body.saturating_add(size) >= source.end() {
+            break;
+        }
+        source.seek(body.saturating_add(size)).ok()?;
+    }
+    pairs.extend(title.map(|title| ("TITLE".to_owned(), title)));
+    Some(pairs)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The fields of one `Tag`.
+fn fields(tag: &[u8], pairs: &mut Vec<(String, String)>) {
+    let target = find(tag, id::TARGETS).and_then(|targets| find(targets, id::TARGET_TYPE_VALUE)).map(unsigned);
+    for (_, field) in elements(tag).filter(|(id, _)| *id == id::SIMPLE_TAG) {
+        if let (Some(name), Some(value)) = (find(field, id::TAG_NAME), find(field, id::TAG_STRING)) {
+            // 50 is the album.
+            let name = text(name);
+            let name = if target == Some(50) && name.eq_ignore_ascii_case("TITLE") { "ALBUM".into() } else { name };
+            pairs.push((name, text(value)));
+        }
     }
 }
 
@@ -195,19 +304,13 @@ impl Matroska {
             _ => (),
         }
         let size = size.unwrap_or(0);
-        if size > left {
-            if size > MAX_ELEMENT || self.is_after_damage {
-                return self.resynchronise(source, log);
-            }
-            if self.track.is_some() && !log.is_incomplete {
-                log.truncated(None, "the file ends within an element");
-            }
-            source.seek(source.end())?;
-            return Ok(false);
+        let is_block = matches!(id, id::SIMPLE_BLOCK | id::BLOCK_GROUP);
+        // What is met in the middle of a file and is not called like an element of these levels is the beginning of damage.
+        if !KNOWN.contains(&id) || size > left || (is_block && size > MAX_ELEMENT) {
+            return self.resynchronise(source, log);
         }
         let is_read = matches!(id, id::INFO | id::TRACKS | id::TIMESTAMP | id::SIMPLE_BLOCK | id::BLOCK_GROUP);
         if !is_read || size > MAX_ELEMENT {
-            // What no element of this level is called is the beginning of damage, or of an element that nobody needs.
             source.seek(body.saturating_add(size))?;
             return Ok(true);
         }
@@ -232,29 +335,36 @@ impl Matroska {
         Ok(true)
     }
 
-    /// Goes to the next cluster behind damage; whether there is one.
+    /// Goes to the next element behind damage; whether there is one.
     fn resynchronise(&mut self, source: &mut Source<'_>, log: &mut Log) -> Result<bool> {
         let start = source.position();
         source.skip(1)?;
         loop {
-            let bytes = source.peek(BLOCK)?;
-            let at = bytes.windows(4).position(|window| window == id::CLUSTER.to_be_bytes());
-            if let Some(at) = at {
+            let end = source.end() - source.position();
+            let bytes = source.peek(2 * BLOCK)?;
+            let is_all = bytes.len() as u64 == end;
+            let scanned = if is_all { bytes.len() } else { BLOCK };
+            if let Some(at) = (0..scanned).find(|&at| is_element(&bytes[at..], is_all)) {
                 source.skip(at as u64)?;
                 self.is_after_damage = true;
                 return Ok(true);
             }
-            if bytes.len() < BLOCK {
-                let rest = source.end() - start;
-                source.seek(source.end())?;
-                if self.has_packets && rest > 0 {
-                    log.warn(WarningKind::TrailingData, format!("{rest} bytes follow its last element"));
-                }
-                return Ok(false);
+            source.skip(scanned as u64)?;
+            if is_all {
+                break;
             }
-            let step = bytes.len() as u64 - 3;
-            source.skip(step)?;
         }
+        let rest = source.end() - start;
+        // A block that is cut, or what is no element at all.
+        source.seek(start)?;
+        let is_cut = header(source.peek(12)?).is_some_and(|(id, ..)| KNOWN.contains(&id));
+        source.seek(source.end())?;
+        if is_cut && self.track.is_some() {
+            log.truncated(None, "the file ends within an element");
+        } else if self.has_packets {
+            log.warn(WarningKind::TrailingData, format!("{rest} bytes follow its last element"));
+        }
+        Ok(false)
     }
 
     /// Chooses the first audio track that can be read.
@@ -328,9 +438,7 @@ impl Matroska {
             },
             codec if codec.starts_with("A_AAC") => {
                 if private.len() >= 2 {
-                    aac(self.container, private)?
-                } else if codec.contains("SBR") {
-                    return Ok(Err("HE-AAC".into()));
+                    aac(private)
                 } else {
                     Format::packets(CODEC_ID_AAC, rate, channels, |_| ())
                 }

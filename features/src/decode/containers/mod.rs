@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{Error, Result};
 
+pub(super) use flac::find as find_flac;
 pub(super) use mpeg::find as find_mpeg;
 
 /// What a container gives.
@@ -63,10 +64,42 @@ pub(super) fn open(container: Container, source: &mut Source<'_>, log: &mut Log)
         Container::Caf => caf::open(source, log),
         Container::Flac => flac::open(source, log),
         Container::Ogg => Ok(ogg::open()),
-        Container::Mp4 => mp4::open(source, log),
+        Container::Mp4 => mp4::open(source),
         Container::Matroska | Container::Webm => matroska::open(container, source, log),
         Container::Mp1 | Container::Mp2 | Container::Mp3 | Container::Adts => Ok(mpeg::open(container.name())),
     }
+}
+
+/// The fields of the tags of a container that lofty does not read; `None` for the others.
+pub(super) fn comments(container: Container, source: &mut Source<'_>) -> Option<Vec<(String, String)>> {
+    match container {
+        Container::Matroska | Container::Webm => matroska::comments(source),
+        Container::Caf => caf::comments(source),
+        Container::Ogg => ogg::comments(source),
+        _ => None,
+    }
+}
+
+/// Most bytes of tags that are read.
+const MAX_COMMENTS: u64 = 16 << 20;
+
+/// The fields of Vorbis comments (Vorbis I, 5.2.1).
+fn vorbis_comments(bytes: &[u8]) -> Vec<(String, String)> {
+    fn text<'b>(rest: &mut &'b [u8]) -> Option<&'b [u8]> {
+        let (length, after) = rest.split_first_chunk::<4>()?;
+        let (text, after) = after.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        *rest = after;
+        Some(text)
+    }
+    let mut rest = bytes;
+    if text(&mut rest).is_none() {
+        return Vec::new();
+    }
+    rest = rest.get(4..).unwrap_or_default();
+    let fields = std::iter::from_fn(|| text(&mut rest));
+    let pairs = fields
+        .filter_map(|field| String::from_utf8_lossy(field).split_once('=').map(|(k, v)| (k.to_owned(), v.to_owned())));
+    pairs.collect()
 }
 
 /// Samples one after another from here to the end of the source.
@@ -251,9 +284,8 @@ impl<'b> Bits<'b> {
 const MPEG4_RATES: [u32; 13] =
     [96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350];
 
-/// What an AudioSpecificConfig says: object type, rate, channels (0 if the stream says it).
+/// What an AudioSpecificConfig says: the rate (of HE-AAC, the half), and channels (0 if the stream says it).
 struct AudioConfig {
-    object: u32,
     sample_rate: u32,
     channels: usize,
 }
@@ -262,15 +294,14 @@ impl AudioConfig {
     /// ISO/IEC 14496-3, 1.6.2.1.
     fn parse(bytes: &[u8]) -> Self {
         let mut bits = Bits::new(bytes);
-        let object = |bits: &mut Bits<'_>| match bits.take(5) {
-            31 => 32 + bits.take(6),
-            object => object,
-        };
         let rate = |bits: &mut Bits<'_>| match bits.take(4) {
             15 => bits.take(24),
             index => MPEG4_RATES.get(index as usize).copied().unwrap_or(0),
         };
-        let kind = object(&mut bits);
+        // The object type.
+        if bits.take(5) == 31 {
+            bits.take(6);
+        }
         let sample_rate = rate(&mut bits);
         let channels = match bits.take(4) {
             n @ 1..=6 => n as usize,
@@ -278,29 +309,15 @@ impl AudioConfig {
             11 => 7,
             _ => 0,
         };
-        Self { object: kind, sample_rate, channels }
+        Self { sample_rate, channels }
     }
 }
 
 /// The AAC of an AudioSpecificConfig.
-fn aac(container: &'static str, config: &[u8]) -> Result<Format> {
+fn aac(config: &[u8]) -> Format {
     use symphonia::core::codecs::audio::well_known::CODEC_ID_AAC;
     let parsed = AudioConfig::parse(config);
-    let name = match parsed.object {
-        5 | 29 => Some("HE-AAC"),
-        1 => Some("AAC Main"),
-        3 => Some("AAC SSR"),
-        4 => Some("AAC LTP"),
-        23 => Some("AAC-LD"),
-        39 => Some("AAC-ELD"),
-        42 => Some("xHE-AAC (USAC)"),
-        36 => Some("MPEG-4 ALS"),
-        _ => None,
-    };
-    if let Some(name) = name {
-        return Err(Error::Unsupported { container, detail: name.into() });
-    }
-    Ok(Format::packets(CODEC_ID_AAC, parsed.sample_rate, parsed.channels, |params| {
+    Format::packets(CODEC_ID_AAC, parsed.sample_rate, parsed.channels, |params| {
         params.with_extra_data(config.into());
-    }))
+    })
 }

@@ -20,9 +20,9 @@ const MAX_TABLE: u64 = 256 << 20;
 const MAX_SAMPLE: usize = 16 << 20;
 
 /// An MP4 file.
-pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Reader>> {
+pub(super) fn open(source: &mut Source<'_>) -> Result<Box<dyn Reader>> {
     let start = source.position();
-    let (moov, end) = find_moov(source, log)?;
+    let (moov, end) = find_moov(source)?;
     let mut other = None;
     let movie_scale = child(&moov, b"mvhd")
         .map_or(0, |header| u64::from(field(header, if header.first() == Some(&1) { 20 } else { 12 })));
@@ -33,7 +33,7 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
                 source.seek(if is_fragmented { end } else { start })?;
                 return Ok(Box::new(Mp4 {
                     format: Some(track.format()),
-                    next: Cursor::new(&track),
+                    next: Cursor::default(),
                     track,
                     is_fragmented,
                     queue: VecDeque::new(),
@@ -49,7 +49,7 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
 }
 
 /// The `moov` box, and where the one behind it begins.
-fn find_moov(source: &mut Source<'_>, log: &mut Log) -> Result<(Vec<u8>, u64)> {
+fn find_moov(source: &mut Source<'_>) -> Result<(Vec<u8>, u64)> {
     let missing = |detail: String| Error::Truncated { container: "m4a", detail };
     loop {
         let start = source.position();
@@ -80,7 +80,6 @@ fn find_moov(source: &mut Source<'_>, log: &mut Log) -> Result<(Vec<u8>, u64)> {
                 "its table of contents (moov) is missing: the file ends within the box \"{kind}\" of {size} bytes"
             )));
         }
-        let _ = &log;
         source.seek(end)?;
     }
 }
@@ -154,7 +153,6 @@ struct Track {
     durations: Vec<u8>,
     /// Size of a sample in fragments that do not say it.
     default_size: u32,
-    default_duration: u32,
 }
 
 impl Track {
@@ -196,7 +194,6 @@ impl Track {
             is_long,
             durations: own(b"stts"),
             default_size: defaults.map_or(0, |body| field(body, 16)),
-            default_duration: defaults.map_or(0, |body| field(body, 12)),
         };
         track.set_gaps(trak, moov, movie_scale);
         Ok(Ok(track))
@@ -232,9 +229,13 @@ impl Track {
         if delay == 0
             && let Some((delay, count)) = itunes_gaps(moov).filter(|&(delay, count)| delay < rate && count > 0)
         {
-            let known = frames(total, self.scale);
-            if total == 0 || delay + count <= known + 2048 {
-                (self.format.delay, self.format.length) = (delay, Some(count));
+            let most = if total == 0 { u64::MAX } else { frames(total, self.scale) + 2048 };
+            // With spectral band replication it counts samples of twice the rate.
+            for part in [1, 2] {
+                if (delay + count) / part <= most {
+                    (self.format.delay, self.format.length) = (delay / part, Some(count / part));
+                    break;
+                }
             }
         }
     }
@@ -334,11 +335,9 @@ impl<'b> Entry<'b> {
             rest: body.get(28..).unwrap_or_default(),
         };
         match version {
-            1 => {
-                // Of an MP4 the version may be wrong: then the boxes follow at once.
-                if boxes(entry.rest).next().is_none_or(|(kind, _)| !kind.is_ascii()) {
-                    entry.rest = body.get(44..).unwrap_or_default();
-                }
+            // Of an MP4 the version may be wrong: then the boxes follow at once.
+            1 if boxes(entry.rest).next().is_none_or(|(kind, _)| !kind.is_ascii()) => {
+                entry.rest = body.get(44..).unwrap_or_default();
             }
             2 => {
                 entry.sample_rate = f64::from_bits(long_field(body, 32)).round() as u32;
@@ -441,7 +440,7 @@ impl<'b> Entry<'b> {
             return Err(corrupt("its header of AAC is missing"));
         };
         Ok(match (kind, config) {
-            (0x40 | 0x66..=0x68, Some(config)) => Ok((aac("m4a", config)?, None)),
+            (0x40 | 0x66..=0x68, Some(config)) => Ok((aac(config), None)),
             (0x69 | 0x6b, _) => Ok((Format::packets(CODEC_ID_MP3, self.sample_rate, self.channels, |_| ()), None)),
             (0xa5, _) => Err("AC-3".into()),
             (0xa6, _) => Err("E-AC-3".into()),
@@ -514,6 +513,7 @@ fn opus_head(header: &[u8]) -> Vec<u8> {
 }
 
 /// Where the next sample of the table is.
+#[derive(Default)]
 struct Cursor {
     sample: u64,
     /// The chunk that it is in, counted from 0, and what is left of that: position, samples.
@@ -527,10 +527,6 @@ struct Cursor {
 }
 
 impl Cursor {
-    fn new(_: &Track) -> Self {
-        Self { sample: 0, chunk: 0, position: 0, left: 0, entry: 0, bytes: 0 }
-    }
-
     /// Goes to the next chunk.
     fn next_chunk(&mut self, track: &Track) -> bool {
         let Some(position) = track.chunk(self.chunk) else { return false };
@@ -661,6 +657,8 @@ impl Mp4 {
             } else if self.top > source.end() {
                 if self.is_fragmented && &kind == b"mdat" {
                     log.truncated(None, "the file ends within a fragment");
+                } else {
+                    log.warn(WarningKind::TrailingData, format!("{} bytes follow its last box", source.end() - start));
                 }
                 return Ok(None);
             }
@@ -683,7 +681,7 @@ impl Mp4 {
             };
             let base = optional(1, 8).map_or(start, |at| long_field(header, at));
             optional(2, 4);
-            let _duration = optional(8, 4).map_or(self.track.default_duration, |at| field(header, at));
+            optional(8, 4);
             let size = optional(0x10, 4).map_or(self.track.default_size, |at| field(header, at));
             for (_, run) in boxes(traf).filter(|(kind, _)| *kind == b"trun") {
                 let flags = field(run, 0) & 0xff_ffff;

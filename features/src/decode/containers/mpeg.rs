@@ -5,7 +5,10 @@
 
 use symphonia::core::{
     checksum::Crc16AnsiLe,
-    codecs::audio::well_known::{CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3},
+    codecs::audio::well_known::{
+        CODEC_ID_AAC, CODEC_ID_MP1, CODEC_ID_MP2, CODEC_ID_MP3,
+        profiles::{CODEC_PROFILE_AAC_LC, CODEC_PROFILE_AAC_LTP, CODEC_PROFILE_AAC_MAIN, CODEC_PROFILE_AAC_SSR},
+    },
     io::Monitor,
 };
 
@@ -319,7 +322,13 @@ fn frame_format(frame: &Frame) -> Format {
         Container::Mp3 => CODEC_ID_MP3,
         _ => CODEC_ID_AAC,
     };
-    Format::packets(id, frame.sample_rate, frame.channels, |_| ())
+    Format::packets(id, frame.sample_rate, frame.channels, |params| {
+        if frame.container == Container::Adts {
+            // The profile: the object type less 1.
+            let profile = [CODEC_PROFILE_AAC_MAIN, CODEC_PROFILE_AAC_LC, CODEC_PROFILE_AAC_SSR, CODEC_PROFILE_AAC_LTP];
+            params.with_profile(profile[(frame.word >> 14 & 3) as usize]);
+        }
+    })
 }
 
 impl Mpeg {

@@ -237,6 +237,48 @@ impl Ogg {
     }
 }
 
+/// The comments of FLAC in Ogg; `None` for another codec.
+pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>> {
+    let mut pages = Ogg {
+        stream: None,
+        events: VecDeque::new(),
+        other: None,
+        has_begun: false,
+        is_over: false,
+        skipped: 0,
+        has_audio: false,
+    };
+    let mut stream = None::<Stream>;
+    // The headers are at the beginning.
+    for _ in 0..256 {
+        let (page, body) = pages.next_page(source, &mut Log::default()).ok()??;
+        let Some(stream) = &mut stream else {
+            let Ok(codec @ Codec::Flac { .. }) = Codec::of(&body).ok()? else { return None };
+            let (serial, sequence) = (page.serial, Some(page.sequence));
+            stream = Some(Stream {
+                serial,
+                codec,
+                sequence,
+                partial: Vec::new(),
+                is_partial: false,
+                position: None,
+                has_ended: false,
+            });
+            continue;
+        };
+        let packets = if page.serial == stream.serial { stream.packets(&page, &body) } else { Vec::new() };
+        stream.sequence = Some(page.sequence);
+        for packet in packets {
+            match packet.first()? & 0x7f {
+                4 => return Some(vorbis_comments(packet.get(4..)?)),
+                0x7f => return Some(Vec::new()),
+                _ => (),
+            }
+        }
+    }
+    Some(Vec::new())
+}
+
 impl Page {
     /// The page that `bytes` begin with, and the lengths of its header and of all of it.
     fn parse(bytes: &[u8]) -> Option<(Self, usize, usize)> {

@@ -3,20 +3,22 @@
 use std::{
     collections::HashSet,
     fmt, fs,
-    io::{self, Read as _},
+    io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use axum::body::Bytes;
 use features::decode;
 
+use super::payload::AudioDigest;
 use crate::{
-    Error, Rejection, Result,
+    Error, Input, Rejection, Result,
     rejection::{AUDIO_TOO_LONG, BODY_TOO_LARGE, CORRUPT_AUDIO, EMPTY_AUDIO, NOT_AUDIO, Problem, TRUNCATED_AUDIO},
 };
 
-/// Bytes at the start of a file that say whether it is audio.
-const HEAD: usize = 64 << 10;
+/// Bytes that are read at once.
+const STEP: u64 = 1 << 20;
 
 /// A file to be classified.
 #[derive(Clone, Debug)]
@@ -122,37 +124,96 @@ impl File {
         }
     }
 
-    /// Whether it is skipped, not failed, when it is not audio.
-    pub(super) fn may_be_skipped(&self) -> bool {
+    /// The bytes of its name where they are not UTF-8, so that [`File::name`] does not tell it from others.
+    pub(super) fn raw_name(&self) -> Option<&[u8]> {
+        self.path.to_str().is_none().then(|| self.path.as_os_str().as_encoded_bytes())
+    }
+
+    /// Where it is, unless it is standard input.
+    pub(super) fn path(&self) -> Option<&Path> {
+        (self.origin != Origin::Stdin).then_some(&self.path)
+    }
+
+    /// Whether it is one of many, for which no audio is nothing wrong: standard input is there to be classified.
+    pub(super) fn may_be_no_audio(&self) -> bool {
+        self.origin != Origin::Stdin
+    }
+
+    /// Whether it was found in a folder: then there is no row for it if it is not audio.
+    pub(super) fn was_found(&self) -> bool {
         self.origin == Origin::Folder
     }
 
-    /// Its bytes, if there are no more than the limit.
-    pub(super) fn read(&self, limits: &decode::Limits) -> Result<Vec<u8>, Failure> {
+    /// Its audio and the digest of it, if there are no more bytes than the limit. `progress` is called with the bytes of each step.
+    pub(super) fn open(
+        &self,
+        limits: &decode::Limits,
+        progress: impl Fn(u64) + Send + Sync,
+    ) -> Result<(Audio, AudioDigest), Failure> {
         let unreadable = |error| Failure::Unreadable(Arc::new(error));
-        let mut bytes = Vec::new();
-        let most = limits.max_bytes.saturating_add(1);
-        match self.origin {
-            Origin::Stdin => io::stdin().lock().take(most).read_to_end(&mut bytes).map_err(unreadable)?,
-            _ => {
-                let file = fs::File::open(&self.path).map_err(unreadable)?;
-                file.take(most).read_to_end(&mut bytes).map_err(unreadable)?
+        if self.origin != Origin::Stdin {
+            let metadata = fs::metadata(&self.path).map_err(unreadable)?;
+            if metadata.is_file() {
+                // Nothing more is read of a file that is not audio, however large it is.
+                decode::container_of_file(&self.path).map_err(|error| match error {
+                    features::Error::Io { source, .. } => unreadable(source),
+                    error => Rejection::from(error).into(),
+                })?;
+                if metadata.len() > limits.max_bytes {
+                    return Err(Rejection::BodyTooLarge { limit: limits.max_bytes }.into());
+                }
+                let digest = AudioDigest::of_file(&self.path, progress).map_err(unreadable)?;
+                return Ok((Audio::File(self.path.clone()), digest));
             }
-        };
-        if bytes.len() as u64 <= limits.max_bytes {
-            return Ok(bytes);
         }
-        // A large file that is not audio is skipped rather than too large.
-        bytes.truncate(HEAD);
-        let refused = match decode::decode(&bytes, limits) {
-            Err(error @ features::Error::NotAudio { .. }) => error.into(),
-            _ => Rejection::BodyTooLarge { limit: limits.max_bytes },
+        let bytes = self.read(limits, progress)?;
+        let digest = AudioDigest::of(&bytes);
+        Ok((Audio::Bytes(bytes.into()), digest))
+    }
+
+    /// The bytes of what can be read only once: standard input, or a pipe.
+    fn read(&self, limits: &decode::Limits, progress: impl Fn(u64)) -> Result<Vec<u8>, Failure> {
+        let unreadable = |error| Failure::Unreadable(Arc::new(error));
+        let mut source: Box<dyn Read> = match self.origin {
+            Origin::Stdin => Box::new(io::stdin().lock()),
+            _ => Box::new(fs::File::open(&self.path).map_err(unreadable)?),
         };
-        Err(Failure::Refused(Arc::new(refused)))
+        let max_bytes = limits.max_bytes.min(decode::Limits::default().max_bytes);
+        let mut bytes = Vec::new();
+        loop {
+            let left = max_bytes.saturating_add(1) - bytes.len() as u64;
+            match (&mut source).take(left.min(STEP)).read_to_end(&mut bytes).map_err(unreadable)? {
+                0 => break,
+                read => progress(read as u64),
+            }
+        }
+        if bytes.len() as u64 > max_bytes {
+            return Err(Rejection::BodyTooLarge { limit: max_bytes }.into());
+        }
+        Ok(bytes)
     }
 }
 
-fn shown(path: &Path) -> String {
+/// The audio of a file.
+#[derive(Clone, Debug)]
+pub(super) enum Audio {
+    /// In memory.
+    Bytes(Bytes),
+    /// Where it is, to be decoded piece by piece.
+    File(PathBuf),
+}
+
+impl From<Audio> for Input {
+    fn from(audio: Audio) -> Self {
+        match audio {
+            Audio::Bytes(bytes) => Self::Audio { read: Box::new(|| Ok(bytes)), reservation: None },
+            Audio::File(path) => Self::File(path),
+        }
+    }
+}
+
+/// A path for a terminal, without control characters.
+pub(super) fn shown(path: &Path) -> String {
     path.to_string_lossy().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
@@ -243,7 +304,7 @@ mod tests {
         let found = find(&[root.path().to_owned(), root.path().join("a/.hidden.wav"), "-".into()]).expect("found");
         let (last, walked) = found.files.split_last().expect("not empty");
         assert!(last.origin == Origin::Stdin && found.failures.is_empty());
-        assert!(walked.iter().rev().skip(1).all(File::may_be_skipped));
+        assert!(walked.iter().rev().skip(1).all(File::was_found));
         let found = Found {
             files: walked.iter().map(|file| File { path: file.path.clone(), ..*file }).collect(),
             ..Found::default()

@@ -1,14 +1,29 @@
 //! `serve classify`: predicts the labels of files, without a server.
 //!
-//! Names on the command line lead to files (`files`) and to models; [`Engine::predict`] predicts them on several threads; predictions are
-//! written in the order of the files to standard output, progress and failures to standard error (`output`).
+//! | step | module |
+//! |---|---|
+//! | names on the command line → files, and models | [`files`], [`models`] |
+//! | what an earlier run has done, by the content of the audio | [`results`], [`payload`] |
+//! | bytes → prediction, on several threads | [`Engine::predict`] |
+//! | tags, on these threads too | [`tags`] |
+//! | rows, in the order of the files | [`row`], [`output`] |
+//! | progress and failures, on standard error | [`console`] |
+//! | playlists and counts, at the end | [`playlists`], [`summary`] |
 
+mod console;
 mod files;
+mod models;
+mod options;
 mod output;
+mod payload;
+mod playlists;
+mod results;
+mod row;
+mod summary;
+mod tags;
 
 use std::{
     io::{self, IsTerminal as _},
-    path::PathBuf,
     process::{self, ExitCode},
     sync::{
         Arc,
@@ -16,29 +31,30 @@ use std::{
     },
 };
 
-use axum::body::Bytes;
-use clap::Args;
 use features::decode;
 use futures_util::{StreamExt as _, stream};
-use models::vgg19::Backend;
 use tokio::{
     runtime, select,
     signal::unix::{SignalKind, signal},
 };
 
+pub use self::options::ClassifyArgs;
 use self::{
+    console::{AtHand, Console, Counts},
     files::{Failure, File},
-    output::{Console, Counts, Format, Output, Row},
+    options::{Format, Options},
+    output::{Output, Renderer},
+    payload::AudioDigest,
+    playlists::Playlists,
+    results::{Index, Results},
+    row::{Answer, FileResult, Key, Predicted, Row},
+    summary::Summary,
+    tags::{Done, TagError},
 };
-use super::{artifacts::ArtifactsArgs, config_file::ConfigArgs};
 use crate::{
-    Engine, Error, Input, Limits, PredictRequest, PredictResponse, Rejection, Result,
-    config::{Compute, ModelKind, ModelName, cores, seconds},
-    engine::{
-        model::Model,
-        slot::{self, Source},
-    },
-    repository::{Contents, Origin, Repository},
+    Engine, Error, PredictRequest, Rejection, Result,
+    engine::{model::Model, pool::Permit},
+    repository::Origin,
 };
 
 /// The exit code of a program that ctrl-c or SIGTERM ended.
@@ -46,69 +62,39 @@ const INTERRUPTED: u8 = 130;
 /// Files whose predictions may wait for that of an earlier file.
 const AHEAD: usize = 1024;
 
-/// Options of `serve classify`.
-#[derive(Clone, Debug, Args)]
-#[command(after_help = "Examples:\n  serve classify song.mp3\n  serve classify --csv ~/music > genres.csv\n  \
-                        curl -s https://example.org/song.ogg | serve classify --json -\n  serve classify --model dances song.mp3\n\
-                        Of a folder, what is audio by its content is classified, in the order of the names; other files are \
-                        skipped and named.\n\
-                        Exit codes: 0 every file was classified, 1 some were not, 2 wrong usage or no artifact, 130 ctrl-c.")]
-pub struct ClassifyArgs {
-    #[command(flatten)]
-    config: ConfigArgs,
-
-    /// Files; folders, with all that is below them; `-` for standard input
-    #[arg(required = true, value_name = "FILE|DIR")]
-    files: Vec<PathBuf>,
-
-    /// Name of the model that predicts, such as svm or vgg19, or `both` for these two; may be repeated [default: svm, or the only
-    /// model that there is]
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    model: Vec<ModelName>,
-
-    #[command(flatten)]
-    artifacts: ArtifactsArgs,
-
-    /// One JSON object on each line: the response of the server, or its problem, and the file
-    #[arg(long, conflicts_with = "csv")]
-    json: bool,
-
-    /// A table as CSV, with a column for each label
-    #[arg(long)]
-    csv: bool,
-
-    /// Add columns to the CSV that say which version of the model it is, what it was trained on, and how good it was found to be
-    #[arg(long, requires = "csv")]
-    provenance: bool,
-
-    /// Worker threads: files that are classified at once [default: one for each core]
-    #[arg(long, value_name = "N", env = "TONEARM_THREADS", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-
-    /// Device of the network: flex or ndarray, on the CPU; wgpu or cuda, on a GPU, in a program built with that feature
-    #[arg(long, value_name = "DEVICE", env = "TONEARM_DEVICE", default_value_t = Backend::default())]
-    device: Backend,
-
-    /// Largest file
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().max_body_bytes, value_parser = clap::value_parser!(u64).range(1..=1 << 32))]
-    max_bytes: u64,
-
-    /// Longest audio, decoded
-    #[arg(long, value_name = "SECONDS", env = "TONEARM_MAX_SECONDS", default_value_t = Limits::default().max_seconds, value_parser = seconds)]
-    max_seconds: f64,
+/// What predicts: shared by the files that are at hand.
+struct Job<'a> {
+    engine: Arc<Engine>,
+    models: &'a [Arc<Model>],
+    limits: decode::Limits,
+    min_probability: f64,
+    /// What an earlier run has done.
+    index: Index,
+    tags: Option<tags::Writer>,
+    console: &'a Console,
+    stop: Arc<AtomicBool>,
 }
 
-/// Stands for the models that have the names of the kinds.
-const BOTH: &str = "both";
+/// What is made of the results, in the order of the files.
+struct Report<'a> {
+    models: &'a [Arc<Model>],
+    renderer: Renderer,
+    output: Output,
+    playlists: Option<Playlists>,
+    summary: Summary,
+    console: &'a Console,
+    counts: Counts,
+    /// Files that were reported.
+    done: usize,
+    tag_field: String,
+}
 
-/// What each model predicted for a file, in the order of the models.
-type Predictions = Vec<Result<PredictResponse, Failure>>;
-
-/// Classifies files: predictions go to standard output, all else to standard error.
+/// Classifies files: predictions go to standard output or a file, all else to standard error.
 ///
 /// # Errors
-/// [`Error`], where no file could be tried: there is no artifact, or it cannot be used; or where standard output fails.
+/// [`Error`], where no file could be tried: there is no artifact, or it cannot be used; or where the output fails.
 pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
+    let options = args.options(io::stdout().is_terminal())?;
     // One thread watches for signals while this one writes.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build();
     let runtime = runtime.map_err(system("the async runtime"))?;
@@ -116,49 +102,55 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
         let _entered = runtime.enter();
         watch_signals().map_err(system("the handler of ctrl-c"))?
     };
-    let engine = load(args)?;
+    let engine = models::load(args)?;
     let models: Vec<_> = engine.slots().iter().filter_map(|slot| slot.get()).collect();
-    let limits = decode::Limits { max_bytes: args.max_bytes, max_seconds: args.max_seconds };
-    let found = files::find(&args.files)?;
+    let mut found = files::find(&args.files)?;
+    check(&options, &models, &found.files)?;
+    if options.sort == Some(options::Sort::Path) {
+        found.files.sort_by(|a, b| a.path().cmp(&b.path()));
+    }
 
-    let format = match (args.json, args.csv) {
-        (true, _) => Format::Json,
-        (_, true) => Format::Csv { provenance: args.provenance },
-        _ => Format::Table { narrow: io::stdout().is_terminal() },
-    };
     let console = Console::new(found.files.len());
     for model in &models {
-        say_provenance(model, format, &console);
+        say_provenance(model, options.format, &console);
     }
     for failure in &found.failures {
         console.say(failure);
     }
-    let mut counts = Counts { failed: found.failures.len(), ..Counts::default() };
-    let mut output = Output::new(format, &models, &found.files, io::stdout());
-    let written = output.begin().and_then(|()| {
-        runtime.block_on(async {
-            let (engine, models, stop) = (&engine, &models, &*stop);
-            let predict = |file| async move { (file, predict(engine, models, file, limits, stop).await) };
-            let mut predicted = stream::iter(&found.files).map(predict).buffered(AHEAD);
-            while let Some((file, predictions)) = predicted.next().await {
-                if let Some(predictions) = predictions {
-                    report(file, &predictions, models, &mut output, &console, &mut counts)?;
-                }
+    let (mut report, index) = open(&options, &models, &found.files, &console)?;
+    report.counts.failed = found.failures.len();
+    let limits = args.limits();
+    let tags = options.tags.clone().map(tags::Writer::new);
+    let (min_probability, console) = (options.min_probability, &console);
+    let job = Job { engine, models: &models, limits, min_probability, index, tags, console, stop };
+    let written = runtime.block_on(async {
+        let job = &job;
+        let predict = |file| async move { (file, job.predict(file).await) };
+        let mut results = stream::iter(&found.files).map(predict).buffered(AHEAD);
+        while let Some((file, result)) = results.next().await {
+            if let Some(result) = result {
+                report.add(file, &result)?;
             }
-            Ok(())
-        })
+        }
+        Ok(())
     });
     console.finish();
-    match written {
+    let interrupted = job.stop.load(Ordering::Relaxed) && report.done < found.files.len();
+    let ended = written.map_err(|source| report.failure(source)).and_then(|()| report.end(&options, interrupted));
+    match ended {
         Ok(()) => {}
         // The reader has enough, as `head` has.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
-        Err(source) => return Err(Error::System { what: "writing the predictions", source }),
+        Err(Error::Write { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+        Err(error) => {
+            console.say(&report.how_to_go_on(found.files.len()));
+            return Err(error);
+        }
     }
-    let done = counts.classified + counts.failed + counts.skipped - found.failures.len();
-    let interrupted = stop.load(Ordering::Relaxed) && done < found.files.len();
-    console.summarise(&counts, found.files.len(), interrupted);
-    Ok(match (interrupted, counts.failed) {
+    console.summarise(&report.counts, found.files.len(), interrupted);
+    if interrupted {
+        console.say(&report.how_to_go_on(found.files.len()));
+    }
+    Ok(match (interrupted, report.counts.failed + report.counts.tags.failed) {
         (true, _) => ExitCode::from(INTERRUPTED),
         (false, 0) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
@@ -185,7 +177,7 @@ fn watch_signals() -> io::Result<Arc<AtomicBool>> {
 }
 
 /// Says where a model comes from, unless the format of the predictions says it; and what a reader must know in any case: that it is
-/// part of the program, and that it was trained on synthetic audio.
+/// part of the program or a fallback, and that it was trained on synthetic audio.
 fn say_provenance(model: &Model, format: Format, console: &Console) {
     let info = model.info();
     match format {
@@ -200,155 +192,284 @@ fn say_provenance(model: &Model, format: Format, console: &Console) {
     }
 }
 
-/// The models that are named; without a name the SVM, or the only model that there is.
-fn named(args: &ClassifyArgs, repository: &Repository) -> Result<Vec<ModelName>> {
-    let of_kinds = || ModelKind::ALL.into_iter().map(ModelName::from);
-    if !args.model.is_empty() {
-        let all = args.model.iter().flat_map(|name| match &**name {
-            BOTH => of_kinds().collect(),
-            _ => vec![name.clone()],
-        });
-        return Ok(all.collect());
-    }
-    let svm = ModelName::from(ModelKind::Svm);
-    let there = models_in(repository);
-    match there.as_slice() {
-        [only] => Ok(vec![only.clone()]),
-        [] => Ok(vec![svm]),
-        several if several.contains(&svm) => Ok(vec![svm]),
-        several => Err(Error::Usage(format!(
-            "{} holds several models; name one with --model: {}",
-            repository.address(),
-            list(several)
-        ))),
-    }
-}
-
-/// The models of a repository that can tell, in the order of their names.
-fn models_in(repository: &Repository) -> Vec<ModelName> {
-    let Ok(Contents::Models(names)) = repository.contents() else { return Vec::new() };
-    let names = names.iter().filter_map(|name| name.parse::<ModelName>().ok());
-    names.filter(|name| repository.current(name).is_ok()).collect()
-}
-
-fn list(names: &[ModelName]) -> String {
-    names.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
-}
-
-/// An engine with the models that are named, each checked as the server checks it.
-fn load(args: &ClassifyArgs) -> Result<Arc<Engine>> {
-    let threads = args.threads.map_or_else(cores, usize::from);
-    let repository = args.artifacts.open()?;
-    let models = named(args, &repository)?;
-    let is_network = |name: &ModelName| match name.kind() {
-        Some(kind) => kind.batches(),
-        // What cannot be read is told below.
-        None => repository
-            .current(name)
-            .and_then(|version| repository.kind(name, &version))
-            .is_ok_and(|kind| ModelKind::named(&kind).is_some_and(ModelKind::batches)),
-    };
-    if models.iter().any(is_network) {
-        slot::open_network(args.device, threads)?;
-    }
-    let source = Source { repository: Arc::new(repository), device: args.device, models, pinned: None };
-    // Without a queue: a file waits for its permit before it is read.
-    let compute = Compute { device: args.device, threads, queue: 0, cache_bytes: 0, ..Compute::default() };
-    let limits = Limits { max_body_bytes: args.max_bytes, max_seconds: args.max_seconds, ..Limits::default() };
-    let engine = Engine::new(&ModelKind::ALL, &limits, &compute, Some(&source))?;
-    for slot in engine.slots() {
-        slot.refresh().map_err(|error| advise(error, &source.repository))?;
-    }
-    Ok(Arc::new(engine))
-}
-
-/// The advice of [`Error`] is for a server.
-fn advise(error: Error, repository: &Repository) -> Error {
-    match error {
-        Error::NoArtifact { name, artifacts, reason } => {
-            let there = models_in(repository);
-            let others = if there.is_empty() { String::new() } else { format!(" (there are: {})", list(&there)) };
-            Error::Usage(format!(
-                "no {name} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, name another folder \
-                 with --artifacts, or another model with --model{others}"
-            ))
+/// Refuses what takes one genre for each file of a path, where there are several models, or no path.
+fn check(options: &Options, models: &[Arc<Model>], files: &[File]) -> Result<()> {
+    let wants = [("--write-tags", options.tags.is_some()), ("--m3u", options.playlists.is_some())];
+    for (option, _) in wants.into_iter().filter(|(_, wanted)| *wanted) {
+        if models.len() > 1 {
+            return Err(Error::Usage(format!("{option} takes the genre of one model; name one with --model")));
         }
-        Error::WrongModel { name, artifacts, found, .. } => Error::Usage(format!(
-            "the artifact in {artifacts} holds the model `{found}`; expected `{name}`; name another folder with --artifacts, or \
-             another model with --model"
-        )),
-        error => error,
-    }
-}
-
-/// Reads a file and has every model predict it; nothing, if `stop` was set before it was begun.
-async fn predict(
-    engine: &Arc<Engine>,
-    models: &[Arc<Model>],
-    file: &File,
-    limits: decode::Limits,
-    stop: &AtomicBool,
-) -> Option<Predictions> {
-    let failed = |failure: Failure| Some(models.iter().map(|_| Err(failure.clone())).collect());
-    let permit = match engine.pool().acquire().await {
-        Ok(permit) => permit,
-        Err(error) => return failed(Rejection::from(error).into()),
-    };
-    if stop.load(Ordering::Relaxed) {
-        return None;
-    }
-    let reading = file.clone();
-    let bytes: Bytes = match permit.run(move |_| reading.read(&limits)).await {
-        Ok(Ok(bytes)) => bytes.into(),
-        Ok(Err(failure)) => return failed(failure),
-        Err(error) => return failed(Rejection::from(error).into()),
-    };
-    let mut predictions = Predictions::new();
-    for model in models {
-        let bytes = bytes.clone();
-        let input = Input::Audio { read: Box::new(|| Ok(bytes)), reservation: None };
-        let request = PredictRequest { model: Arc::clone(model), input, explain: None };
-        predictions.push(engine.predict(&permit, request).await.map_err(Failure::from));
-    }
-    Some(predictions)
-}
-
-/// Writes the predictions of a file, and counts it.
-fn report(
-    file: &File,
-    predictions: &Predictions,
-    models: &[Arc<Model>],
-    output: &mut Output<io::Stdout>,
-    console: &Console,
-    counts: &mut Counts,
-) -> io::Result<()> {
-    let rows = || {
-        let predictions = predictions.iter().zip(models);
-        predictions.map(|(prediction, model)| Row { file, model, prediction: prediction.as_ref() })
-    };
-    let failures: Vec<(&str, &Failure)> = rows()
-        .filter_map(|row| row.prediction.err().map(|failure| (row.model.info().name.as_str(), failure)))
-        .collect();
-    let (skippable, file) = (file.may_be_skipped(), file.shown());
-    console.step();
-    match *failures {
-        [] => counts.classified += 1,
-        [(_, failure), ..] if skippable && failure.is_not_audio() => {
-            counts.skipped += 1;
-            console.say(&format!("{file}: skipped: {failure}"));
-            return Ok(());
-        }
-        // What is wrong with the file itself is the same for every model.
-        [(_, failure), ..] if failures.len() == predictions.len() => {
-            counts.failed += 1;
-            console.say(&format!("{file}: {failure}"));
-        }
-        _ => {
-            counts.failed += 1;
-            failures.iter().for_each(|(model, failure)| console.say(&format!("{file}, {model}: {failure}")));
+        if files.iter().any(|file| file.path().is_none()) {
+            return Err(Error::Usage(format!("{option} takes files; standard input (`-`) is none")));
         }
     }
-    console.aside(|| rows().try_for_each(|row| output.write(&row)))
+    Ok(())
+}
+
+/// Opens the output, and says what is done already.
+fn open<'a>(
+    options: &Options,
+    models: &'a [Arc<Model>],
+    files: &[File],
+    console: &'a Console,
+) -> Result<(Report<'a>, Index)> {
+    let renderer = Renderer::new(options.format, models, files);
+    let of_stdout = |source| Error::Write { what: "standard output".to_owned(), source };
+    let header = renderer.header().map_err(of_stdout)?;
+    let labels = models.iter().flat_map(|model| model.labels()).map(|label| label.as_str());
+    let playlists =
+        options.playlists.as_ref().map(|(folder, paths)| Playlists::new(folder, *paths, labels)).transpose()?;
+    let (output, index) = match &options.output {
+        None => {
+            output::put(&header).map_err(of_stdout)?;
+            (Output::Stdout { sort: options.sort, held: Vec::new() }, Index::default())
+        }
+        Some(path) => {
+            let (results, index, opened) = Results::open(path, options.format, header, models)?;
+            let name = results.shown();
+            if opened.mended {
+                console.say(&format!("{name}: its last row was cut off, and was taken out"));
+            }
+            if opened.rows + opened.failed > 0 {
+                let again = if opened.failed > 0 {
+                    format!(", {} of files that failed are tried again", opened.failed)
+                } else {
+                    String::new()
+                };
+                console.say(&format!("{name}: goes on from {} rows{again}", opened.rows));
+            }
+            (Output::File { sort: options.sort, results: Box::new(results) }, index)
+        }
+    };
+    let summary = Summary::new(models);
+    let tag_field = options.tags.as_ref().map_or_else(String::new, |tags| tags.field.name().to_owned());
+    let report =
+        Report { models, renderer, output, playlists, summary, console, counts: Counts::default(), done: 0, tag_field };
+    Ok((report, index))
+}
+
+impl Job<'_> {
+    /// Reads a file and has every model predict it, unless it is done; writes its tags. Nothing, if it was to stop before that was begun.
+    async fn predict(&self, file: &File) -> Option<FileResult> {
+        let permit = match self.engine.pool().acquire().await {
+            Ok(permit) => permit,
+            Err(error) => return Some(FileResult::failed(&Rejection::from(error).into(), self.models.len())),
+        };
+        if self.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let at_hand = self.console.at_hand(file);
+        Some(match self.answers(&permit, file, &at_hand).await {
+            Ok((answers, digest)) => {
+                let tags = self.write_tags(&permit, file, &answers, digest, &at_hand).await;
+                FileResult { answers, digest: Some(digest), tags }
+            }
+            Err(failure) => FileResult::failed(&failure, self.models.len()),
+        })
+    }
+
+    async fn answers(
+        &self,
+        permit: &Permit,
+        file: &File,
+        at_hand: &AtHand<'_>,
+    ) -> Result<(Vec<Answer>, AudioDigest), Failure> {
+        let (reading, limits, progress) = (file.clone(), self.limits, at_hand.progress());
+        let opened = permit.run(move |_| reading.open(&limits, progress));
+        let (audio, digest) = opened.await.map_err(Rejection::from)??;
+        let mut answers = Vec::new();
+        for (number, model) in self.models.iter().enumerate() {
+            if let Some(stored) = self.index.find(digest, number, &file.name()) {
+                answers.push(stored);
+                continue;
+            }
+            at_hand.now(model.name());
+            let input = audio.clone().into();
+            let request = PredictRequest { model: Arc::clone(model), input, explain: None };
+            let response = self.engine.predict(permit, request).await.map_err(Failure::from);
+            answers
+                .push(Answer::New(response.map(|response| Box::new(Predicted::new(response, self.min_probability)))));
+        }
+        Ok((answers, digest))
+    }
+
+    /// Writes the genre into the tags, if that is wanted and there is one.
+    async fn write_tags(
+        &self,
+        permit: &Permit,
+        file: &File,
+        answers: &[Answer],
+        digest: AudioDigest,
+        at_hand: &AtHand<'_>,
+    ) -> Option<Result<Done, TagError>> {
+        let (writer, path) = (self.tags.clone()?, file.path()?.to_owned());
+        let top =
+            answers.first()?.top().filter(|top| !top.genre.is_empty() && top.probability >= self.min_probability)?;
+        let genre = top.genre.clone();
+        at_hand.now("tags of");
+        let written = permit.run(move |_| writer.write(&path, digest, &genre)).await;
+        Some(written.unwrap_or_else(|error| Err(TagError::Unsupported(error.to_string()))))
+    }
+}
+
+impl Report<'_> {
+    /// Counts a file and writes its rows.
+    fn add(&mut self, file: &File, result: &FileResult) -> io::Result<()> {
+        self.console.step();
+        self.done += 1;
+        let failures: Vec<(&str, &Failure)> = result
+            .answers
+            .iter()
+            .zip(self.models)
+            .filter_map(|(answer, model)| Some((&**model.name(), answer.failure()?)))
+            .collect();
+        let shown = file.shown();
+        match *failures {
+            [] => self.count(result),
+            [(_, failure), ..] if file.may_be_no_audio() && failure.is_not_audio() => {
+                self.counts.skipped += 1;
+                self.console.say(&format!("{shown}: skipped: {failure}"));
+                if file.was_found() {
+                    return Ok(());
+                }
+            }
+            // What is wrong with the file itself is the same for every model.
+            [(_, failure), ..] if failures.len() == result.answers.len() => {
+                self.counts.failed += 1;
+                self.console.say(&format!("{shown}: {failure}"));
+            }
+            _ => {
+                self.counts.failed += 1;
+                failures.iter().for_each(|(model, failure)| self.console.say(&format!("{shown}, {model}: {failure}")));
+            }
+        }
+        self.say_tags(&shown, result);
+        self.summary.add(result);
+        if let (Some(playlists), Some(path), Some(top)) =
+            (&mut self.playlists, file.path(), result.answers.first().and_then(Answer::top))
+            && !top.genre.is_empty()
+        {
+            playlists.add(&top.genre, path, top.seconds);
+        }
+        let rows = self.rows(file, result)?;
+        let key = Key::new(file.name(), result.answers.first().and_then(Answer::top));
+        self.console.aside(|| self.output.write(key, rows))
+    }
+
+    fn count(&mut self, result: &FileResult) {
+        self.counts.classified += 1;
+        let is_stored = |answer: &Answer| matches!(answer, Answer::Stored { .. });
+        self.counts.stored += usize::from(result.answers.iter().all(is_stored));
+        let is_unknown = |answer: &Answer| answer.top().is_some_and(|top| top.genre.is_empty());
+        self.counts.unknown += usize::from(result.answers.iter().any(is_unknown));
+    }
+
+    /// The rows of a file, but for those that are there.
+    fn rows(&self, file: &File, result: &FileResult) -> io::Result<Vec<u8>> {
+        let agree = result.agree();
+        let mut rows = Vec::new();
+        for (answer, model) in result.answers.iter().zip(self.models) {
+            match (answer, &self.output) {
+                (Answer::New(prediction), _) => {
+                    let prediction = prediction.as_ref().map(|predicted| &**predicted);
+                    let row = Row { file, model, prediction, digest: result.digest, agree };
+                    rows.extend(self.renderer.row(&row)?);
+                }
+                (Answer::Stored { elsewhere: Some(place), .. }, Output::File { results, .. }) => {
+                    rows.extend(results.renamed(place, file)?);
+                }
+                (Answer::Stored { .. }, _) => {}
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Counts what was done with the tags of a file, and says it unless it was what was wanted.
+    fn say_tags(&mut self, file: &str, result: &FileResult) {
+        let Some(done) = &result.tags else { return };
+        let genre = result.answers.first().and_then(Answer::top).map_or("", |top| top.genre.as_str());
+        let (counts, field) = (&mut self.counts.tags, &self.tag_field);
+        let instead = |before: &Option<String>| {
+            before.as_ref().map(|before| format!(" in place of `{before}`")).unwrap_or_default()
+        };
+        match done {
+            Ok(Done::Written { links, .. }) => {
+                counts.written += 1;
+                if *links > 1 {
+                    self.console.say(&format!(
+                        "{file}: its {} other names (hard links) keep the file without the tag",
+                        links - 1
+                    ));
+                }
+            }
+            Ok(Done::WouldWrite { before }) => {
+                counts.planned += 1;
+                self.console.say(&format!("{file}: would write {field} `{genre}`{}", instead(before)));
+            }
+            Ok(Done::Kept { value }) => {
+                counts.kept += 1;
+                self.console.say(&format!("{file}: keeps {field} `{value}` (`{genre}` with --overwrite)"));
+            }
+            Ok(Done::Same) => counts.same += 1,
+            Err(error) => {
+                counts.failed += 1;
+                self.console.say(&format!("{file}: {error}"));
+            }
+        }
+    }
+
+    /// What is made once all files are done: sorted rows, playlists, the summary.
+    fn end(&mut self, options: &Options, interrupted: bool) -> Result<()> {
+        self.output.finish(interrupted)?;
+        if let Some(playlists) = self.playlists.as_ref().filter(|_| !interrupted) {
+            self.console.say(&playlists.write()?);
+        }
+        let agreement = self.summary.agreement();
+        let mut lines = if options.summary { self.summary.table() } else { String::new() };
+        if let Some(agreement) = agreement {
+            lines += &agreement;
+            lines.push('\n');
+        }
+        // What a program reads from standard output has rows alone.
+        match (&self.output, options.format) {
+            (Output::Stdout { .. }, Format::Json | Format::Csv { .. }) => {
+                lines.lines().for_each(|line| self.console.say(line))
+            }
+            (Output::Stdout { .. }, Format::Table { .. }) if !lines.is_empty() => {
+                let written = output::put(format!("\n{lines}").as_bytes());
+                written.map_err(|source| Error::Write { what: "standard output".to_owned(), source })?;
+            }
+            _ => {
+                let written = output::put(lines.as_bytes());
+                written.map_err(|source| Error::Write { what: "standard output".to_owned(), source })?;
+            }
+        }
+        Ok(())
+    }
+
+    fn failure(&self, source: io::Error) -> Error {
+        let what = match &self.output {
+            Output::Stdout { .. } => "standard output".to_owned(),
+            Output::File { results, .. } => results.shown(),
+        };
+        Error::Write { what, source }
+    }
+
+    /// What to do after a run that did not come to its end.
+    fn how_to_go_on(&self, files: usize) -> String {
+        let left = files - self.done.min(files);
+        match &self.output {
+            Output::File { results, .. } => {
+                format!(
+                    "run the same command again to go on: {} has what is done, and {left} files are left",
+                    results.shown()
+                )
+            }
+            Output::Stdout { .. } => format!(
+                "{left} files are left; with --output FILE.csv (or .jsonl) a run keeps what is done, and the same command goes on from it"
+            ),
+        }
+    }
 }
 
 fn system(what: &'static str) -> impl FnOnce(io::Error) -> Error {

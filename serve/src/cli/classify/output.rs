@@ -1,17 +1,22 @@
-//! Standard output (a table for people, JSON or CSV for programs) and standard error.
+//! How rows are written: a table for people, JSON or CSV for programs.
 
 use std::{
-    io::{self, IsTerminal as _, Write},
+    io::{self, Write as _},
     sync::Arc,
 };
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use labels::display::{self, padded, width};
-use serde::Serialize;
+use serde::{Serialize, de::IgnoredAny};
 
-use super::files::{Failure, File};
+use super::{
+    files::{Failure, File},
+    options::{Format, Sort},
+    results::Results,
+    row::{Key, Predicted, Row},
+};
 use crate::{
-    PredictResponse,
+    Error, Result,
     engine::model::{Model, ModelInfo},
     rejection::Problem,
 };
@@ -20,9 +25,45 @@ use crate::{
 const NARROW: usize = 48;
 /// Columns of a label that are shown on a terminal.
 const NARROW_LABEL: usize = 28;
-/// Columns of a CSV that say where a model comes from.
-const PROVENANCE: [&str; 10] = [
+/// Between two columns.
+const GAP: &str = "  ";
+/// Stands in a table for a genre that is not probable enough.
+pub(super) const UNKNOWN: &str = "unknown";
+
+/// The first columns of a CSV, whatever the labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    File,
+    Model,
+    Version,
+    Genre,
+    Probability,
+    RunnerUp,
+    RunnerUpProbability,
+    Agree,
+    DurationSeconds,
+    Warnings,
+    Error,
+    AudioSha256,
+}
+
+/// The names of the [`Column`]s.
+const COLUMNS: [&str; 12] = [
+    "file",
+    "model",
     "version",
+    "genre",
+    "probability",
+    "runner_up",
+    "runner_up_probability",
+    "agree",
+    "duration_seconds",
+    "warnings",
+    "error",
+    "audio_sha256",
+];
+/// Columns of a CSV, behind those of the labels, that say where a model comes from.
+const PROVENANCE: [&str; 9] = [
     "kind",
     "trained_on",
     "trained_on_clips",
@@ -33,56 +74,54 @@ const PROVENANCE: [&str; 10] = [
     "accuracy_ci95_low",
     "accuracy_ci95_high",
 ];
-/// Between two columns.
-const GAP: &str = "  ";
 
-/// How predictions are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    /// In columns; long names cut, if narrow.
-    Table { narrow: bool },
-    /// An object a line.
-    Json,
-    /// RFC 4180, with a header; with the columns of [`PROVENANCE`] at the end, or without.
-    Csv { provenance: bool },
-}
-
-/// What a model predicted for a file.
+/// Writes rows in a format.
 #[derive(Debug)]
-pub(super) struct Row<'a> {
-    pub(super) file: &'a File,
-    pub(super) model: &'a Model,
-    pub(super) prediction: Result<&'a PredictResponse, &'a Failure>,
-}
-
-/// Writes rows.
-#[derive(Debug)]
-pub(super) struct Output<W> {
+pub(super) struct Renderer {
     format: Format,
-    writer: W,
     /// Every label of any model.
     labels: Vec<String>,
-    /// Widths of the columns of a table: file; model, unless there is one alone; genre.
-    widths: (usize, Option<usize>, usize),
+    widths: Widths,
+}
+
+/// Widths of the columns of a table.
+#[derive(Clone, Copy, Debug)]
+struct Widths {
+    file: usize,
+    /// Nothing, where there is one model alone: then there is no column `model`, nor `agree`.
+    model: Option<usize>,
+    genre: usize,
 }
 
 #[derive(Serialize)]
-struct Predicted<'a> {
-    file: &'a str,
+struct Object<'a, T: Serialize> {
     #[serde(flatten)]
-    prediction: &'a PredictResponse,
+    name: Name,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audio_sha256: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agree: Option<bool>,
+    #[serde(flatten)]
+    of: &'a T,
+}
+
+/// The name of a file; also its bytes, where these are not UTF-8.
+#[derive(Serialize)]
+struct Name {
+    file: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    file_base64: Option<String>,
 }
 
 #[derive(Serialize)]
 struct Failed<'a> {
-    file: &'a str,
     model: &'a ModelInfo,
     problem: Problem,
 }
 
-impl<W: Write> Output<W> {
-    /// For these models and files; nothing is written yet.
-    pub(super) fn new(format: Format, models: &[Arc<Model>], files: &[File], writer: W) -> Self {
+impl Renderer {
+    /// For these models and files.
+    pub(super) fn new(format: Format, models: &[Arc<Model>], files: &[File]) -> Self {
         let mut labels: Vec<String> = Vec::new();
         for label in models.iter().flat_map(|model| model.labels()) {
             if !labels.iter().any(|known| label == known.as_str()) {
@@ -94,81 +133,99 @@ impl<W: Write> Output<W> {
         let narrow = format == (Format::Table { narrow: true });
         let file = if narrow { file.min(NARROW) } else { file };
         let model = widest(&mut models.iter().map(|model| width(model.name()))).max(width("model"));
-        let genre = widest(&mut labels.iter().map(|label| width(&shown(label, narrow)))).max(width("genre"));
-        Self { format, writer, labels, widths: (file, (models.len() > 1).then_some(model), genre) }
+        let genres = labels.iter().map(|label| width(&short(label, narrow)));
+        let genre = widest(&mut genres.chain([width(UNKNOWN)]));
+        let widths = Widths { file, model: (models.len() > 1).then_some(model), genre };
+        Self { format, labels, widths }
     }
 
-    /// Writes what comes before the first row.
-    pub(super) fn begin(&mut self) -> io::Result<()> {
+    /// What comes before the first row.
+    pub(super) fn header(&self) -> io::Result<Vec<u8>> {
         match self.format {
-            Format::Table { .. } => self.line("file", "model", "genre", "probability", "second best"),
-            Format::Json => Ok(()),
+            Format::Table { .. } => {
+                Ok(self.line("file", "model", "genre", ["probability", "agree", "second best"]).into_bytes())
+            }
+            Format::Json => Ok(Vec::new()),
             Format::Csv { provenance } => {
-                let first = ["file", "model", "genre", "probability"].into_iter();
                 let last = PROVENANCE.into_iter().filter(|_| provenance);
-                let header = first.chain(self.labels.iter().map(String::as_str)).chain(["error"]).chain(last);
-                let header = record(header.map(str::to_owned))?;
-                self.put(&header)
+                let header = COLUMNS.into_iter().chain(self.labels.iter().map(String::as_str)).chain(last);
+                record(header.map(str::to_owned))
             }
         }
     }
 
-    /// Writes a row and flushes it. A table has no rows for failures: they are on standard error.
-    pub(super) fn write(&mut self, row: &Row<'_>) -> io::Result<()> {
+    /// A row. A table has none for failures: they are on standard error.
+    pub(super) fn row(&self, row: &Row<'_>) -> io::Result<Vec<u8>> {
         match (self.format, row.prediction) {
-            (Format::Table { narrow }, Ok(prediction)) => {
-                let mut ranked: Vec<(&str, f64)> = prediction.probabilities.iter().collect();
-                // Stable: of equals the first stays first, as in the response.
-                ranked.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-                let of = |rank: usize| ranked.get(rank).copied().unwrap_or_default();
-                let second = format!("{} {:.3}", shown(of(1).0, narrow), of(1).1);
-                let file = row.file.shown();
-                let file = if narrow { display::cut_start(&file, NARROW) } else { file };
-                let genre = shown(&prediction.predicted_genre, narrow);
-                self.line(&file, row.model.name(), &genre, &format!("{:.3}", of(0).1), &second)
-            }
-            (Format::Table { .. }, Err(_)) => Ok(()),
-            (Format::Json, Ok(prediction)) => self.object(&Predicted { file: &row.file.name(), prediction }),
+            (Format::Table { narrow }, Ok(predicted)) => Ok(self.table_row(row, predicted, narrow).into_bytes()),
+            (Format::Table { .. }, Err(_)) => Ok(Vec::new()),
+            (Format::Json, Ok(predicted)) => object(row, &predicted.response),
             (Format::Json, Err(failure)) => {
-                self.object(&Failed { file: &row.file.name(), model: row.model.info(), problem: failure.problem() })
+                object(row, &Failed { model: row.model.info(), problem: failure.problem() })
             }
             (Format::Csv { provenance }, prediction) => {
                 let last = if provenance { provenance_of(row.model.info()) } else { Vec::new() };
-                let record = record(self.cells(row, prediction).into_iter().chain(last))?;
-                self.put(&record)
+                record(self.cells(row, prediction).into_iter().chain(last))
             }
         }
     }
 
-    fn cells(&self, row: &Row<'_>, prediction: Result<&PredictResponse, &Failure>) -> Vec<String> {
-        let of = |label: &str| {
-            let mut found = prediction.iter().flat_map(|found| found.probabilities.iter());
-            found.find(|(name, _)| *name == label).map(|(_, probability)| probability.to_string()).unwrap_or_default()
+    fn table_row(&self, row: &Row<'_>, predicted: &Predicted, narrow: bool) -> String {
+        let [(_, first), (second, of_second)] = predicted.ranked();
+        let file = row.file.shown();
+        let file = if narrow { display::cut_start(&file, NARROW) } else { file };
+        let genre = match predicted.top.genre.as_str() {
+            "" => UNKNOWN.to_owned(),
+            genre => short(genre, narrow),
         };
-        let genre = prediction.map_or("", |found| found.predicted_genre.as_str());
-        let mut cells = vec![row.file.name(), row.model.name().to_string(), genre.to_owned(), of(genre)];
-        cells.extend(self.labels.iter().map(|label| of(label)));
-        cells.push(prediction.err().map(Failure::to_string).unwrap_or_default());
+        let second = format!("{} {of_second:.3}", short(second, narrow));
+        self.line(&file, row.model.name(), &genre, [&format!("{first:.3}"), yes_or_no(row.agree), &second])
+    }
+
+    fn line(&self, file: &str, model: &str, genre: &str, [probability, agree, second]: [&str; 3]) -> String {
+        let Widths { file: of_file, model: of_model, genre: of_genre } = self.widths;
+        let several = |cell: String| of_model.map(|_| cell + GAP).unwrap_or_default();
+        let model = several(padded(model, of_model.unwrap_or_default()));
+        let agree = several(format!("{agree:<5}"));
+        let (file, genre) = (padded(file, of_file), padded(genre, of_genre));
+        format!("{file}{GAP}{model}{genre}{GAP}{probability:>11}{GAP}{agree}{second}\n")
+    }
+
+    fn cells(&self, row: &Row<'_>, prediction: Result<&Predicted, &Failure>) -> Vec<String> {
+        let share = |probability: f64| format!("{probability:.4}");
+        let mut cells = vec![String::new(); COLUMNS.len()];
+        let mut set = |column: Column, cell: String| cells[column as usize] = cell;
+        set(Column::File, row.file.name());
+        set(Column::Model, row.model.name().to_string());
+        set(Column::Version, row.model.version().to_owned());
+        set(Column::Agree, yes_or_no(row.agree).to_owned());
+        set(Column::AudioSha256, row.digest.map(|digest| digest.to_string()).unwrap_or_default());
+        match prediction {
+            Ok(predicted) => {
+                let [(_, first), (second, of_second)] = predicted.ranked();
+                set(Column::Genre, predicted.top.genre.clone());
+                set(Column::Probability, share(first));
+                set(Column::RunnerUp, second.to_owned());
+                set(Column::RunnerUpProbability, share(of_second));
+                set(Column::DurationSeconds, format!("{:.3}", predicted.top.seconds));
+                set(Column::Warnings, predicted.warnings());
+            }
+            Err(failure) => set(Column::Error, failure.to_string()),
+        }
+        let of = |label: &String| {
+            let mut found = prediction.iter().flat_map(|predicted| predicted.response.probabilities.iter());
+            found.find(|(name, _)| name == label).map(|(_, probability)| share(probability)).unwrap_or_default()
+        };
+        cells.extend(self.labels.iter().map(of));
         cells
     }
+}
 
-    fn line(&mut self, file: &str, model: &str, genre: &str, probability: &str, second: &str) -> io::Result<()> {
-        let (of_file, of_model, of_genre) = self.widths;
-        let model = of_model.map(|of_model| padded(model, of_model) + GAP).unwrap_or_default();
-        let (file, genre) = (padded(file, of_file), padded(genre, of_genre));
-        let line = format!("{file}{GAP}{model}{genre}{GAP}{probability:>11}{GAP}{second}\n");
-        self.put(line.as_bytes())
-    }
-
-    fn object(&mut self, object: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(object)?;
-        line.push(b'\n');
-        self.put(&line)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.writer.write_all(bytes)?;
-        self.writer.flush()
+fn yes_or_no(agree: Option<bool>) -> &'static str {
+    match agree {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "",
     }
 }
 
@@ -177,7 +234,6 @@ fn provenance_of(info: &ModelInfo) -> Vec<String> {
     let (clips, found) = (info.provenance.trained_on.as_ref(), info.provenance.evaluated.as_ref());
     let ci95 = found.and_then(|found| found.ci95);
     let cells: [Option<String>; PROVENANCE.len()] = [
-        Some(info.version.clone()),
         Some(info.kind.to_owned()),
         clips.map(|clips| clips.description.clone()),
         clips.map(|clips| clips.clips.to_string()),
@@ -198,74 +254,102 @@ fn record(cells: impl Iterator<Item = String>) -> io::Result<Vec<u8>> {
     writer.into_inner().map_err(|error| io::Error::other(error.to_string()))
 }
 
+/// The cells of a line of CSV; nothing, if it is none.
+pub(super) fn cells(line: &[u8]) -> Option<csv::StringRecord> {
+    csv::ReaderBuilder::new().has_headers(false).from_reader(line).into_records().next()?.ok()
+}
+
+/// A line of CSV with the name of another file.
+pub(super) fn renamed_record(line: &[u8], to: &File) -> Option<Vec<u8>> {
+    let cells = cells(line)?;
+    let rest = cells.iter().skip(1).map(str::to_owned);
+    record(std::iter::once(to.name()).chain(rest)).ok()
+}
+
+/// A line of JSON with the name of another file.
+pub(super) fn renamed_object(line: &[u8], to: &File) -> Option<Vec<u8>> {
+    let mut rest = behind_value(line.strip_prefix(b"{\"file\":")?)?;
+    if let Some(raw) = rest.strip_prefix(b",\"file_base64\":") {
+        rest = behind_value(raw)?;
+    }
+    let mut renamed = serde_json::to_vec(&Name::of(to)).ok()?;
+    renamed.pop_if(|last| *last == b'}')?;
+    renamed.extend_from_slice(rest);
+    Some(renamed)
+}
+
+/// What is behind the first value of JSON.
+fn behind_value(json: &[u8]) -> Option<&[u8]> {
+    let mut values = serde_json::Deserializer::from_slice(json).into_iter::<IgnoredAny>();
+    values.next()?.ok()?;
+    json.get(values.byte_offset()..)
+}
+
+fn object(row: &Row<'_>, of: &impl Serialize) -> io::Result<Vec<u8>> {
+    let audio_sha256 = row.digest.map(|digest| digest.to_string());
+    let mut line = serde_json::to_vec(&Object { name: Name::of(row.file), audio_sha256, agree: row.agree, of })?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+impl Name {
+    fn of(file: &File) -> Self {
+        Self { file: file.name(), file_base64: file.raw_name().map(|raw| BASE64_STANDARD.encode(raw)) }
+    }
+}
+
 /// A label in a table: its beginning, where the table is narrow.
-fn shown(label: &str, narrow: bool) -> String {
+fn short(label: &str, narrow: bool) -> String {
     let label = display::unturned(label);
     if narrow { display::cut(&label, NARROW_LABEL) } else { label }
 }
 
-/// Standard error: a progress bar, if it is a terminal, and lines above it.
+/// Where rows go.
 #[derive(Debug)]
-pub(super) struct Console {
-    bar: ProgressBar,
+pub(super) enum Output {
+    /// Standard output; sorted at the end, if they are to be.
+    Stdout { sort: Option<Sort>, held: Vec<(Key, Vec<u8>)> },
+    /// The file of `--output`; sorted at the end, if they are to be.
+    File { sort: Option<Sort>, results: Box<Results> },
 }
 
-/// How many files were classified, failed or were skipped.
-#[derive(Debug, Default)]
-pub(super) struct Counts {
-    pub(super) classified: usize,
-    pub(super) failed: usize,
-    pub(super) skipped: usize,
+impl Output {
+    /// Writes the rows of a file, whole: whoever reads them along gets no half of one.
+    pub(super) fn write(&mut self, key: Key, rows: Vec<u8>) -> io::Result<()> {
+        match self {
+            Self::Stdout { sort: Some(_), held } => held.push((key, rows)),
+            Self::Stdout { sort: None, .. } => put(&rows)?,
+            Self::File { results, .. } => results.append(&rows)?,
+        }
+        Ok(())
+    }
+
+    /// Writes what was held back; sorts a file, unless more of it is to come in a later run.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub(super) fn finish(&mut self, interrupted: bool) -> Result<()> {
+        match self {
+            Self::Stdout { sort, held } => {
+                if let Some(sort) = sort {
+                    held.sort_by(|(a, _), (b, _)| a.compare(b, *sort));
+                }
+                let written = held.iter().try_for_each(|(_, rows)| put(rows));
+                written.map_err(|source| Error::Write { what: "standard output".to_owned(), source })
+            }
+            Self::File { sort, results } => match sort {
+                Some(sort) if !interrupted => results.sort(*sort),
+                _ => results.finish().map_err(|source| Error::Write { what: results.shown(), source }),
+            },
+        }
+    }
 }
 
-impl Console {
-    pub(super) fn new(files: usize) -> Self {
-        let bar = ProgressBar::with_draw_target(Some(files as u64), ProgressDrawTarget::stderr());
-        let style = ProgressStyle::with_template("{bar:32} {pos}/{len} {elapsed} (ETA {eta})");
-        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar }
-    }
-
-    /// Writes a line.
-    pub(super) fn say(&self, line: &str) {
-        // Standard error may be closed.
-        self.aside(|| drop(writeln!(io::stderr(), "serve classify: {line}")));
-    }
-
-    /// Writes elsewhere on the terminal, with the bar out of the way.
-    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
-        self.bar.suspend(write)
-    }
-
-    /// One file is done.
-    pub(super) fn step(&self) {
-        self.bar.inc(1);
-    }
-
-    pub(super) fn finish(&self) {
-        self.bar.finish_and_clear();
-    }
-
-    /// The last line: on a terminal, or where some files were not classified.
-    pub(super) fn summarise(&self, counts: &Counts, files: usize, interrupted: bool) {
-        let Counts { classified, failed, skipped } = counts;
-        let mut line = format!("{classified} of {files} files classified");
-        if *failed > 0 {
-            line += &format!(", {failed} failed");
-        }
-        if *skipped > 0 {
-            line += &format!(", {skipped} skipped");
-        }
-        if interrupted {
-            line += ", then interrupted";
-        }
-        if files == 0 {
-            "found no file to classify".clone_into(&mut line);
-        }
-        if interrupted || failed + skipped > 0 || files == 0 || (files > 1 && io::stderr().is_terminal()) {
-            self.say(&line);
-        }
-    }
+/// Writes to standard output.
+pub(super) fn put(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
 }
 
 #[cfg(test)]
@@ -276,20 +360,21 @@ mod tests {
     #[test]
     fn columns_are_those_of_a_terminal() {
         let files = files::find(&["a.wav".into(), "-".into()]).expect("found").files;
-        let mut output = Output::new(Format::Table { narrow: true }, &[], &files, Vec::new());
-        output.widths = (14, None, 6);
-        output.line("演歌.wav", "", "演歌", "0.500", "").expect("memory");
-        output.line("standard input", "", "blues", "0.500", "").expect("memory");
-        let text = String::from_utf8(output.writer).expect("text");
-        let places: Vec<usize> = text.lines().map(|line| width(line.split_once("0.500").expect("a share").0)).collect();
-        assert_eq!(places, [14 + 2 + 6 + 2 + 6; 2], "{text}");
+        let mut renderer = Renderer::new(Format::Table { narrow: true }, &[], &files);
+        renderer.widths = Widths { file: 14, model: None, genre: 6 };
+        let text = ["演歌.wav", "standard input"].map(|file| {
+            let genre = if file == "演歌.wav" { "演歌" } else { "blues" };
+            renderer.line(file, "", genre, ["0.500", "", ""])
+        });
+        let places = text.each_ref().map(|line| width(line.split_once("0.500").expect("a share").0));
+        assert_eq!(places, [14 + 2 + 6 + 2 + 6; 2], "{text:?}");
     }
 
     #[test]
     fn a_long_label_is_cut_on_a_terminal_alone() {
         let long = format!("{}\u{202e}", "演".repeat(200));
-        assert_eq!(width(&shown(&long, true)), NARROW_LABEL - 1);
-        assert_eq!(width(&shown(&long, false)), 400);
+        assert_eq!(width(&short(&long, true)), NARROW_LABEL - 1);
+        assert_eq!(width(&short(&long, false)), 400);
     }
 
     #[test]

@@ -219,14 +219,10 @@ fn description(
 fn tags(tags: &Tags) -> String {
     let Tags { artist, album, title, genre, track, year, cover } = tags;
     let texts = [("artist", artist), ("title", title), ("album", album), ("genre", genre)];
-    let texts = texts.into_iter().filter_map(|(name, text)| Some(format!("{name} {}", one_line(text.as_deref()?))));
+    let texts =
+        texts.into_iter().filter_map(|(name, text)| Some(format!("{name} {}", display::isolated(text.as_deref()?))));
     let numbers = [("track", track), ("year", year)];
     let numbers = numbers.into_iter().filter_map(|(name, number)| Some(format!("{name} {}", (*number)?)));
     let cover = cover.then(|| "with a cover".to_owned());
     texts.chain(numbers).chain(cover).collect::<Vec<_>>().join("; ")
-}
-
-/// A text of a stranger as it may be written to a terminal.
-fn one_line(text: &str) -> String {
-    display::isolated(&text.replace(char::is_control, " "))
 }

@@ -1,19 +1,9 @@
-//! `serve classify` as it is run: what it writes, and what it exits with.
-
-#[path = "http/model.rs"]
-#[expect(dead_code, reason = "the tests over HTTP use the rest")]
-mod model;
-#[path = "http/network.rs"]
-mod network;
-#[path = "http/wav.rs"]
-#[expect(dead_code, reason = "the tests over HTTP use the rest")]
-mod wav;
+//! What is written, and what it exits with.
 
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    path::Path,
-    process::{Command, Output, Stdio},
+    process::Stdio,
     sync::Arc,
 };
 
@@ -24,92 +14,8 @@ use serve::{
     config::{Compute, ModelKind},
     engine::model::SYNTHETIC_WARNING,
 };
-use tempfile::TempDir;
 
-use wav::Sound;
-
-/// A folder with artifacts of both models in `artifacts`, and with tracks in `tracks`.
-struct Workdir(TempDir);
-
-impl Workdir {
-    fn new() -> Self {
-        let workdir = Self(tempfile::tempdir().expect("a folder"));
-        for kind in ModelKind::ALL {
-            model::write(&workdir.0.path().join("artifacts"), kind);
-        }
-        fs::create_dir(workdir.0.path().join("tracks")).expect("makes a folder");
-        workdir
-    }
-
-    /// With six tracks.
-    fn with_tracks() -> Self {
-        let workdir = Self::new();
-        workdir.write("tracks/a.wav", &Sound::Low.wav(3.0, 1));
-        workdir.write("tracks/b/c, \"d\"\n.wav", &Sound::High.wav(9.0, 2));
-        workdir.write("tracks/b/e.flac", &Sound::Noise.flac(2.5, 3));
-        workdir.write("tracks/f.wav", &Sound::High.wav(2.5, 4));
-        workdir.write("tracks/named as a track.txt", &Sound::Low.wav(5.0, 5));
-        workdir.write("tracks/z.wav", &Sound::Noise.wav(4.0, 6));
-        workdir
-    }
-
-    fn write(&self, name: &str, bytes: &[u8]) {
-        let path = self.0.path().join(name);
-        fs::create_dir_all(path.parent().expect("below a folder")).expect("makes a folder");
-        fs::write(path, bytes).expect("writes");
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_serve"));
-        for variable in ["ARTIFACTS", "FALLBACK_ARTIFACTS", "CONFIG", "DEVICE", "THREADS", "MAX_SECONDS"] {
-            command.env_remove(format!("TONEARM_{variable}"));
-        }
-        // Neither settings nor models of the person who runs the tests.
-        command.env("XDG_CONFIG_HOME", self.0.path().join("none")).env("XDG_DATA_HOME", self.0.path().join("none"));
-        command.current_dir(self.0.path()).stdin(Stdio::null()).arg("classify").args(args);
-        command
-    }
-
-    fn run(&self, args: &[&str]) -> Ran {
-        Ran::new(self.command(args).output().expect("runs"))
-    }
-}
-
-/// What came of a run.
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn new(Output { status, stdout, stderr }: Output) -> Self {
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
-        Self { code: status.code(), stdout: text(stdout), stderr: text(stderr) }
-    }
-
-    fn assert(&self, code: i32, words: &[&str]) -> &Self {
-        assert_eq!(self.code, Some(code), "{}", self.stderr);
-        for word in words {
-            assert!(self.stderr.contains(word), "{word} is not in\n{}", self.stderr);
-        }
-        assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
-        self
-    }
-
-    fn json(&self) -> Vec<Value> {
-        self.stdout.lines().map(|line| serde_json::from_str(line).expect("an object")).collect()
-    }
-}
-
-const TRACKS: [(&str, Sound); 6] = [
-    ("tracks/a.wav", Sound::Low),
-    ("tracks/b/c, \"d\"\n.wav", Sound::High),
-    ("tracks/b/e.flac", Sound::Noise),
-    ("tracks/f.wav", Sound::High),
-    ("tracks/named as a track.txt", Sound::Low),
-    ("tracks/z.wav", Sound::Noise),
-];
+use crate::{Ran, TRACKS, Workdir, csv, many_tracks, model, signal, wav::Sound};
 
 #[test]
 fn a_table_has_a_line_for_each_track() {
@@ -132,14 +38,17 @@ fn a_table_has_a_line_for_each_track() {
     let both = workdir.run(&["--model", "both", "tracks/a.wav", "tracks/z.wav"]);
     let words: Vec<Vec<&str>> = both.stdout.lines().map(|line| line.split_whitespace().take(2).collect()).collect();
     let [a, z] = ["tracks/a.wav", "tracks/z.wav"];
-    assert_eq!(words, [["file", "model"], [a, "svm"], [a, "vgg19"], [z, "svm"], [z, "vgg19"]]);
+    assert_eq!(words[..5], [["file", "model"], [a, "svm"], [a, "vgg19"], [z, "svm"], [z, "vgg19"]]);
+    assert!(both.stdout.ends_with("\n\nsvm and vgg19 agree on 2 of 2 files (100.0 %)\n"), "{}", both.stdout);
 }
 
 #[test]
 fn json_is_the_response_of_the_server_with_the_file() {
     let workdir = Workdir::with_tracks();
     let ran = workdir.run(&["--json", "--model", "both", "tracks"]);
-    assert_eq!(ran.assert(0, &[]).stderr, "");
+    let agreement =
+        ran.assert(0, &[]).stderr.strip_prefix("serve classify: svm and vgg19 agree on ").expect("no more than that");
+    assert!(agreement.contains(" of 6 files ("), "{agreement}");
     let lines = ran.json();
     assert_eq!(lines.len(), 2 * TRACKS.len());
     let models = ModelKind::ALL.map(model::of);
@@ -148,7 +57,7 @@ fn json_is_the_response_of_the_server_with_the_file() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
     for (line, number) in lines.into_iter().zip(0..) {
         let ((name, sound), model) = (TRACKS[number / 2], &models[number % 2]);
-        let bytes = fs::read(workdir.0.path().join(name)).expect("is there");
+        let bytes = fs::read(workdir.path(name)).expect("is there");
         let input = Input::Audio { read: Box::new(|| Ok(bytes.into())), reservation: None };
         let request = PredictRequest { model: Arc::clone(model), input, explain: None };
         let answer = runtime.block_on(async {
@@ -160,6 +69,10 @@ fn json_is_the_response_of_the_server_with_the_file() {
             assert_eq!(expected["predicted_genre"], sound.label());
         }
         expected["file"] = name.into();
+        expected["audio_sha256"] = line["audio_sha256"].clone();
+        assert_eq!(line["audio_sha256"].as_str().map(str::len), Some(64));
+        expected["agree"] = line["agree"].clone();
+        assert!(line["agree"].is_boolean());
         assert_eq!(line, expected);
     }
 }
@@ -168,7 +81,7 @@ fn json_is_the_response_of_the_server_with_the_file() {
 #[test]
 fn a_model_is_named_and_says_where_it_comes_from() {
     let workdir = Workdir::with_tracks();
-    let artifacts = workdir.0.path().join("artifacts");
+    let artifacts = workdir.path("artifacts");
     let mut synthetic = model::draft(ModelKind::Svm, 3);
     synthetic.training = serde_json::json!({"warning": "Synthetic music: …"});
     synthetic.metrics = vec![artifact::SplitMetrics {
@@ -224,22 +137,34 @@ fn csv_has_a_column_for_each_label_and_quotes_what_it_must() {
     workdir.write("tracks/broken.wav", &Sound::Low.wav(3.0, 1)[..10_000]);
     let ran = workdir.run(&["--csv", "tracks"]);
     ran.assert(1, &["tracks/broken.wav: truncated", "6 of 7 files classified, 1 failed"]);
-    let mut reader = csv::Reader::from_reader(ran.stdout.as_bytes());
-    let header: Vec<String> = reader.headers().expect("a header").iter().map(str::to_owned).collect();
-    assert_eq!(header, ["file", "model", "genre", "probability", "blues", "classical", "metal", "error"]);
-    let rows: Vec<Vec<String>> =
-        reader.records().map(|row| row.expect("a row").iter().map(str::to_owned).collect()).collect();
-    let (broken, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row[0] == "tracks/broken.wav");
-    assert_eq!(broken[0][1..7], ["svm", "", "", "", "", ""]);
-    assert!(broken[0][7].contains("truncated"), "{broken:?}");
-    for (row, (name, sound)) in rows.iter().zip(TRACKS) {
-        assert_eq!(row[..3], [name, "svm", sound.label()]);
-        let probabilities: Vec<f64> = row[4..7].iter().map(|cell| cell.parse().expect("a number")).collect();
-        assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-9, "{row:?}");
-        let best = header[4..7].iter().position(|label| label == sound.label()).expect("a label");
-        assert_eq!(row[3], row[4 + best]);
-        assert_eq!(row[7], "");
+    let columns = "file,model,version,genre,probability,runner_up,runner_up_probability,agree,duration_seconds,warnings,error,\
+                   audio_sha256,blues,classical,metal";
+    assert_eq!(ran.stdout.lines().next(), Some(columns));
+    let (broken, rows): (Vec<_>, Vec<_>) =
+        csv(&ran.stdout).into_iter().partition(|row| row["file"] == "tracks/broken.wav");
+    assert!(broken[0]["error"].contains("truncated"), "{broken:?}");
+    let empty = ["genre", "probability", "runner_up", "duration_seconds", "audio_sha256", "blues"];
+    assert!(empty.iter().all(|column| broken[0][*column].is_empty()), "{broken:?}");
+    let seconds = [3.0, 9.0, 2.5, 2.5, 5.0, 4.0];
+    for ((row, (name, sound)), seconds) in rows.iter().zip(TRACKS).zip(seconds) {
+        assert_eq!([&row["file"], &row["model"], &row["genre"]], [name, "svm", sound.label()]);
+        assert_eq!([&row["error"], &row["warnings"], &row["agree"]], ["", "", ""]);
+        assert_eq!(row["version"], model::of(ModelKind::Svm).version());
+        assert_eq!(row["duration_seconds"].parse(), Ok(seconds), "{row:?}");
+        let labels = ["blues", "classical", "metal"];
+        let mut probabilities = labels.map(|label| (row[label].clone(), label));
+        assert!(probabilities.iter().all(|(share, _)| share.len() == 6), "four decimals: {row:?}");
+        let sum: f64 = probabilities.iter().map(|(share, _)| share.parse::<f64>().expect("a number")).sum();
+        assert!((sum - 1.0).abs() < 2e-4, "{row:?}");
+        probabilities.sort_by(|a, b| b.cmp(a));
+        let [(first, of_first), (second, of_second), _] = &probabilities;
+        assert_eq!([&row["genre"], &row["probability"]], [*of_first, first]);
+        assert_eq!([&row["runner_up_probability"]], [second]);
+        assert!(row["runner_up"] == *of_second || row[&row["runner_up"]] == *second, "{row:?}");
     }
+    // The same sound of another length, or another pitch, is other audio.
+    let digests: std::collections::HashSet<&String> = rows.iter().map(|row| &row["audio_sha256"]).collect();
+    assert_eq!(digests.len(), rows.len());
 }
 
 #[test]
@@ -265,7 +190,7 @@ fn the_order_of_output_is_that_of_input_whatever_the_threads() {
 }
 
 #[test]
-fn of_a_folder_what_is_no_audio_is_skipped_and_of_names_it_is_a_failure() {
+fn what_is_no_audio_is_skipped_and_what_cannot_be_read_is_a_failure() {
     let workdir = Workdir::with_tracks();
     workdir.write("tracks/cover.jpg", b"\xff\xd8\xff\xe0 an image");
     workdir.write("tracks/b/notes.txt", b"not a track");
@@ -274,14 +199,18 @@ fn of_a_folder_what_is_no_audio_is_skipped_and_of_names_it_is_a_failure() {
     workdir.write("tracks/.git/x.wav", b"hidden");
     let ran = workdir.run(&["--json", "tracks"]);
     let words = ["tracks/cover.jpg: skipped: not audio", "tracks/b/notes.txt: skipped", "tracks/empty.wav: skipped"];
-    ran.assert(0, &words).assert(0, &["6 of 9 files classified, 3 skipped"]);
+    ran.assert(0, &words).assert(0, &["6 of 9 files classified, 3 skipped as no audio"]);
     assert!(!ran.stderr.contains("hidden") && !ran.stderr.contains(".git"), "{}", ran.stderr);
     assert_eq!(ran.json().len(), TRACKS.len());
 
     let ran = workdir.run(&["--json", "tracks/cover.jpg", "tracks/a.wav", "nowhere.wav", "tracks/.hidden.wav"]);
     ran.assert(
         1,
-        &["tracks/cover.jpg: not audio", "nowhere.wav: failed to read it", "1 of 4 files classified, 3 failed"],
+        &[
+            "tracks/cover.jpg: skipped: not audio",
+            "nowhere.wav: failed to read it",
+            "1 of 4 files classified, 1 failed, 2 skipped",
+        ],
     );
     let lines = ran.json();
     let problem = |line: &Value| (line["problem"]["type"].clone(), line["problem"]["status"].clone());
@@ -291,7 +220,12 @@ fn of_a_folder_what_is_no_audio_is_skipped_and_of_names_it_is_a_failure() {
     assert_eq!((&lines[2]["file"], &lines[2]["model"]["name"]), (&"nowhere.wav".into(), &"svm".into()));
     assert_eq!(problem(&lines[3]), ("/problems/not-audio".into(), 415.into()));
 
-    fs::create_dir(workdir.0.path().join("nothing")).expect("makes a folder");
+    // What is no audio changes no exit code, named or not; it is listed and counted, and has a row where it was named.
+    let ran = workdir.run(&["--json", "tracks/cover.jpg", "tracks/a.wav"]);
+    ran.assert(0, &["tracks/cover.jpg: skipped: not audio", "1 of 2 files classified, 1 skipped"]);
+    assert_eq!(ran.json().len(), 2);
+
+    fs::create_dir(workdir.path("nothing")).expect("makes a folder");
     workdir.run(&["nothing"]).assert(0, &["no file to classify"]);
 }
 
@@ -337,7 +271,7 @@ fn without_a_model_it_says_what_makes_one() {
     ran.assert(2, &["holds the model `vgg19`", "--model"]);
     workdir.run(&["--artifacts", "artifacts/vgg19", "--model", "vgg19", "tracks/a.wav"]).assert(0, &[]);
     // One version, and by a URL.
-    let version = artifact::resolve(&workdir.0.path().join("artifacts"), Some("svm")).expect("in use");
+    let version = artifact::resolve(&workdir.path("artifacts"), Some("svm")).expect("in use");
     let url = format!("file://{}", version.display());
     workdir.run(&["--artifacts", &url, "tracks/a.wav"]).assert(0, &[]);
     workdir.run(&["--artifacts", "http://me:hush@127.0.0.1:1/x?y", "tracks"]).assert(2, &["--artifacts", "http://…"]);
@@ -348,7 +282,7 @@ fn without_a_model_it_says_what_makes_one() {
 #[test]
 fn wrong_usage_is_refused() {
     let workdir = Workdir::with_tracks();
-    workdir.run(&[]).assert(2, &["FILE"]);
+    workdir.run::<&str>(&[]).assert(2, &["FILE"]);
     workdir.run(&["--json", "--csv", "tracks"]).assert(2, &["--csv"]);
     workdir.run(&["--model", "resnet", "tracks"]).assert(2, &["no resnet artifact", "there are: svm, vgg19"]);
     for name in ["../svm", "SVM", ".svm", "a/b", "", &"x".repeat(65)] {
@@ -374,18 +308,6 @@ fn wrong_usage_is_refused() {
     }
 }
 
-#[cfg(unix)]
-fn many_tracks(workdir: &Workdir) -> usize {
-    const TRACKS: usize = 500;
-    workdir.write("track.wav", &Sound::High.wav(60.0, 1));
-    for number in 0..TRACKS {
-        let link = workdir.0.path().join(format!("tracks/{number:03}.wav"));
-        std::os::unix::fs::symlink(workdir.0.path().join("track.wav"), link).expect("links");
-    }
-    TRACKS
-}
-
-#[cfg(unix)]
 #[test]
 fn ctrl_c_finishes_what_was_begun() {
     let workdir = Workdir::new();
@@ -399,11 +321,11 @@ fn ctrl_c_finishes_what_was_begun() {
     let mut stdout = BufReader::new(child.stdout.take().expect("piped"));
     let mut lines = String::new();
     stdout.read_line(&mut lines).expect("text");
-    assert!(interrupt(&child).success());
+    signal(&child, "-INT");
     stdout.read_to_string(&mut lines).expect("text");
     let rest = child.wait_with_output().expect("ends");
     let ran = Ran { stdout: lines, ..Ran::new(rest) };
-    ran.assert(130, &["interrupted"]);
+    ran.assert(130, &["interrupted", "files are left", "--output FILE.csv"]);
     let done = ran.json();
     assert!(done.len() < tracks, "all {tracks} were done");
     for (number, line) in done.iter().enumerate() {
@@ -411,12 +333,6 @@ fn ctrl_c_finishes_what_was_begun() {
     }
 }
 
-#[cfg(unix)]
-fn interrupt(child: &std::process::Child) -> std::process::ExitStatus {
-    Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("runs")
-}
-
-#[cfg(unix)]
 #[test]
 fn a_reader_that_has_enough_ends_it() {
     let workdir = Workdir::new();
@@ -429,14 +345,12 @@ fn a_reader_that_has_enough_ends_it() {
     Ran::new(child.wait_with_output().expect("ends")).assert(0, &[]);
 }
 
-#[cfg(unix)]
 #[test]
 fn folders_that_lead_round_end() {
     let workdir = Workdir::with_tracks();
-    std::os::unix::fs::symlink("..", workdir.0.path().join("tracks/b/up")).expect("links");
+    std::os::unix::fs::symlink("..", workdir.path("tracks/b/up")).expect("links");
     assert_eq!(workdir.run(&["--json", "tracks"]).assert(0, &[]).json().len(), TRACKS.len());
-    let link = Path::new("tracks/nowhere.wav");
-    std::os::unix::fs::symlink("gone", workdir.0.path().join(link)).expect("links");
+    std::os::unix::fs::symlink("gone", workdir.path("tracks/nowhere.wav")).expect("links");
     assert_eq!(workdir.run(&["--json", "tracks"]).assert(0, &[]).json().len(), TRACKS.len());
     workdir.run(&["tracks/nowhere.wav"]).assert(1, &["tracks/nowhere.wav: failed to read it"]);
 }
