@@ -2,7 +2,7 @@
 //! HE-AAC (spectral band replication, SBR, and parametric stereo), more channels, program configurations, AAC Main, LTP and LD.
 //!
 //! Most files of HE-AAC look like AAC-LC of half the rate: SBR is said behind the configuration, or not at all and found in the packets
-//! (ISO/IEC 14496-3, 1.6.5). So both decode the first packets of what looks plain. `docs/decisions/0021-decoders.md` has the reasons.
+//! (ISO/IEC 14496-3, 1.6.5). So both decode the first packets of what looks plain. `docs/decisions/0023-decoders.md` has the reasons.
 
 use rusty_aac::config::{self, StreamConfig, aot};
 use symphonia::{

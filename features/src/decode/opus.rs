@@ -2,7 +2,7 @@
 //! joins the streams of surround sound (RFC 7845, 5.1.1).
 //!
 //! The output is at 48 kHz whatever was encoded, in float and beyond ±1 where the codec overshoots, as libopus has it.
-//! `docs/decisions/0021-decoders.md` has the reasons and the figures.
+//! `docs/decisions/0023-decoders.md` has the reasons and the figures.
 
 use opus_pure::{MAX_PACKET_SAMPLES, packet::samples_48k};
 use symphonia::core::{

@@ -601,7 +601,7 @@ mod tests {
             Ok::<_, String>(format!("{task:?}"))
         };
         let classify = said(&["classify", "--", "-a.wav"]).expect("valid");
-        for part in ["csv: true", "max_bytes: 5", "threads: Some(3)", "files: [\"-a.wav\"]"] {
+        for part in ["csv: true", "max_bytes: Some(5)", "threads: Some(3)", "files: [\"-a.wav\"]"] {
             assert!(classify.contains(part), "{part} is not in {classify}");
         }
         // A flag stands against what excludes it in the file.

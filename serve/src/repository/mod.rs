@@ -247,6 +247,16 @@ impl Repository {
         Ok(Fetched { files, origin, address: self.address() })
     }
 
+    /// Whether the version of `model` in use is the one that is part of the program. Blocks.
+    #[must_use]
+    pub fn is_embedded(&self, model: &str) -> bool {
+        match &self.0 {
+            Source::Embedded => embedded::current(model).is_ok(),
+            Source::Search(search) => search.is_embedded(model),
+            _ => false,
+        }
+    }
+
     /// Whether something says that a version of `model` is in use, even if there is no such version.
     fn names_a_version(&self, model: &str) -> bool {
         match &self.0 {

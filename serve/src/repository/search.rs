@@ -46,10 +46,20 @@ impl Search {
     }
 
     pub(super) fn current(&self, model: &str) -> Result<String> {
-        for Layer { repository, .. } in &self.layers {
+        self.holder(model).map(|(_, version)| version)
+    }
+
+    pub(super) fn is_embedded(&self, model: &str) -> bool {
+        self.holder(model).is_ok_and(|(layer, _)| layer.repository.is_embedded(model))
+    }
+
+    /// The first that has a version of `model` in use, and that version.
+    fn holder(&self, model: &str) -> Result<(&Layer, String)> {
+        for layer in &self.layers {
+            let Layer { repository, .. } = layer;
             match repository.current(model) {
                 Err(error) if error.kind() == RepositoryErrorKind::NotFound && !repository.names_a_version(model) => {}
-                current => return current,
+                current => return current.map(|version| (layer, version)),
             }
         }
         let detail = format!("no version of {model} is in use in any of these");

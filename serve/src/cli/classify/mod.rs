@@ -52,7 +52,9 @@ use self::{
     tags::{Done, TagError},
 };
 use crate::{
-    Engine, Error, PredictRequest, Rejection, Result, engine::model::Model, engine::pool::Permit, repository::Origin,
+    Engine, Error, PredictRequest, Rejection, Result,
+    engine::{model::Model, pool::Permit},
+    repository::Origin,
 };
 
 /// The exit code of a program that ctrl-c or SIGTERM ended.
@@ -175,7 +177,7 @@ fn watch_signals() -> io::Result<Arc<AtomicBool>> {
 }
 
 /// Says where a model comes from, unless the format of the predictions says it; and what a reader must know in any case: that it is
-/// part of the program, and that it was trained on synthetic audio.
+/// part of the program or a fallback, and that it was trained on synthetic audio.
 fn say_provenance(model: &Model, format: Format, console: &Console) {
     let info = model.info();
     match format {

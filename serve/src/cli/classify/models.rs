@@ -15,7 +15,7 @@ use crate::{
 /// Stands for the models that have the names of the kinds.
 const BOTH: &str = "both";
 
-/// The models that are named; without a name the SVM, or the only model that there is.
+/// The models that are named; without a name the SVM, or the only model that there is beside the one that is part of the program.
 fn named(args: &ClassifyArgs, repository: &Repository) -> Result<Vec<ModelName>> {
     let of_kinds = || ModelKind::ALL.into_iter().map(ModelName::from);
     if !args.model.is_empty() {
@@ -26,7 +26,7 @@ fn named(args: &ClassifyArgs, repository: &Repository) -> Result<Vec<ModelName>>
         return Ok(all.collect());
     }
     let svm = ModelName::from(ModelKind::Svm);
-    let there = models_in(repository);
+    let there: Vec<_> = models_in(repository).into_iter().filter(|name| !repository.is_embedded(name)).collect();
     match there.as_slice() {
         [only] => Ok(vec![only.clone()]),
         [] => Ok(vec![svm]),

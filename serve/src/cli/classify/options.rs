@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    cli::{ArtifactsArgs, ConfigArgs},
     config::{ModelName, seconds},
 };
 
@@ -35,7 +36,7 @@ pub struct ClassifyArgs {
     pub(super) files: Vec<PathBuf>,
 
     /// Name of the model that predicts, such as svm or vgg19, or `both` for these two; may be repeated. With several it is also said
-    /// where they agree [default: svm, or the only model that there is]
+    /// where they agree [default: svm, or the only model that is found; the SVM of the program where there is none]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(super) model: Vec<ModelName>,
 
