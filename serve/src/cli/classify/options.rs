@@ -13,7 +13,6 @@ use super::{
 };
 use crate::{
     Error, Result,
-    cli::{ArtifactsArgs, ConfigArgs},
     config::{ModelName, seconds},
 };
 
