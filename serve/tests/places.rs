@@ -423,7 +423,7 @@ fn the_manual_renders_and_has_a_page_for_each_command() {
         .map(|entry| entry.expect("a page").file_name().into_string().expect("text"))
         .collect();
     names.sort();
-    let expected = ["", "-all", "-classify", "-completions", "-health", "-man", "-svm", "-vgg", "-web"];
+    let expected = ["-all", "-classify", "-completions", "-health", "-man", "-svm", "-vgg", "-web", ""];
     assert_eq!(names, expected.map(|command| format!("serve{command}.1")));
     assert_eq!(fs::read_to_string(out.join("serve.1")).expect("reads"), page.stdout);
     for name in &names {

@@ -118,7 +118,9 @@ impl Log {
     /// The file ends here, `lost` seconds too early if that is known.
     pub(super) fn truncated(&mut self, lost: Option<f64>, detail: impl Into<String>) {
         self.is_incomplete = true;
-        self.add(WarningKind::Truncated, Some(self.now), lost, detail.into());
+        // Told by a header before anything is decoded, it is where the audio will end.
+        let at = (self.now > 0.0).then_some(self.now);
+        self.add(WarningKind::Truncated, at, lost, detail.into());
     }
 
     /// A part of about `lost` seconds that should follow here cannot be decoded.
@@ -152,7 +154,11 @@ impl Log {
 
     /// All warnings, in the order in which they were first met.
     pub(super) fn finish(self) -> Vec<Warning> {
+        let end = self.now;
         let with_count = |(mut warning, count): (Warning, u64)| {
+            if warning.kind == WarningKind::Truncated {
+                warning.at_seconds = warning.at_seconds.or(Some(end));
+            }
             if count > 1 {
                 warning.detail = format!("{}; {count} places", warning.detail);
             }

@@ -271,7 +271,11 @@ impl Cli {
             Err(error) => return Ok(Err(error)),
         };
         let Some((role, given)) = first.subcommand() else { return Err(Error::Usage("expected a role".into())) };
-        let file = ConfigFile::read(&Self::command(), role, given, default_file)?;
+        let file = match role {
+            // What the program tells of itself needs no settings.
+            "completions" | "man" => None,
+            _ => ConfigFile::read(&Self::command(), role, given, default_file)?,
+        };
         // After the name of the command, and before what may be no option: `classify -- -a.wav`.
         args.splice(2..2, file.iter().flat_map(ConfigFile::flags));
         let matches = match (Self::command().try_get_matches_from(args), &file) {

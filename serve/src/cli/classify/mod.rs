@@ -262,7 +262,8 @@ impl Job<'_> {
         Some(match self.answers(&permit, file, &at_hand).await {
             Ok((answers, digest)) => {
                 let tags = self.write_tags(&permit, file, &answers, digest, &at_hand).await;
-                FileResult { answers, digest: Some(digest), tags }
+                let predicted = answers.iter().any(|answer| answer.failure().is_none());
+                FileResult { answers, digest: predicted.then_some(digest), tags }
             }
             Err(failure) => FileResult::failed(&failure, self.models.len()),
         })
