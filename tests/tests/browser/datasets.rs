@@ -1,6 +1,9 @@
 //! The page with models that were trained on datasets of every form: 2, 3, 26 and 300 labels.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
 
 use tests::{
     Server,
@@ -19,7 +22,9 @@ async fn visit(at: &Path, data: &Path, track: PathBuf, n_labels: usize) {
     write_search(at);
     let data = data.to_str().expect("UTF-8");
     let report = trained(at, &["svm", "--data", data, "--search", "search.json"]);
-    let server = Server::start("svm", &at.join("artifacts"));
+    // The page is that of `serve all`, which has a network too.
+    symlink(world().artifacts.join("vgg19"), at.join("artifacts/vgg19")).expect("a link");
+    let server = Server::start("all", &at.join("artifacts"));
     let (content_type, form) = multipart("audio_file", "track.wav", &std::fs::read(&track).expect("a track"));
     let answer = request(server.address, "POST", "/predict", Some(&content_type), &form).expect("an answer").json();
     let probabilities = answer["probabilities"].as_object().expect("probabilities");
@@ -28,7 +33,7 @@ async fn visit(at: &Path, data: &Path, track: PathBuf, n_labels: usize) {
     let origin = format!("http://{}/", server.address);
     let browser = Browser::open(&world().driver, &origin, &Setup::default()).await;
     browser.choose(&[track]).await;
-    browser.until_predicted(&["svm"]).await;
+    browser.until_predicted(&["svm", "vgg19"]).await;
     assert_eq!(browser.value("by('genre-svm').dataset.genre").await, answer["predicted_genre"]);
     let bars = "[...by('bars-svm').children].map(({ dataset }) => dataset.genre)";
     let shown = browser.value(bars).await;
