@@ -2,13 +2,13 @@
 //!
 //! | step | module |
 //! |---|---|
-//! | names on the command line → files, and models | [`files`], [`models`] |
-//! | what an earlier run has done, by the content of the audio | [`results`], [`payload`] |
+//! | names on the command line → files, and models | `files`, `models` |
+//! | what an earlier run has done, by the content of the audio | `results`, `payload` |
 //! | bytes → prediction, on several threads | [`Engine::predict`] |
-//! | tags, on these threads too | [`tags`] |
-//! | rows, in the order of the files | [`row`], [`output`] |
-//! | progress and failures, on standard error | [`console`] |
-//! | playlists and counts, at the end | [`playlists`], [`summary`] |
+//! | tags, on these threads too | `tags` |
+//! | rows, in the order of the files | `row`, `output` |
+//! | progress and failures, on standard error | `console` |
+//! | playlists and counts, at the end | `playlists`, `summary` |
 
 mod console;
 mod files;

@@ -59,7 +59,7 @@ impl Embedder {
         })
     }
 
-    /// All statistics of all blocks of one clip, see [`chosen`]. A clip whose embeddings are in the cache is not computed again.
+    /// All statistics of all blocks of one clip, before any is chosen. A clip whose embeddings are in the cache is not computed again.
     ///
     /// # Errors
     /// When the clip is too short, or the cache cannot be written.
