@@ -188,7 +188,7 @@ fn they_predict_the_labels_of_clips_that_they_were_fitted_on() {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         let said = String::from_utf8(output.stdout).expect("UTF-8");
         let rows: Vec<_> = said.lines().skip(1).collect();
-        let metal = rows.iter().filter(|row| row.split(',').nth(2) == Some("metal")).count();
+        let metal = rows.iter().filter(|row| row.split(',').nth(3) == Some("metal")).count();
         assert!(!rows.is_empty() && metal * 10 >= rows.len() * 7, "{model}: {metal} of {}: {said}", rows.len());
     }
 }
