@@ -434,5 +434,5 @@ fn the_manual_renders_and_has_a_page_for_each_command() {
     assert_eq!(of_command.stdout, fs::read_to_string(out.join("serve-classify.1")).expect("reads"));
     machine.run(&["man", "sing"]).assert(2, &["sing", "classify"]);
     fs::write(machine.at("here/file"), "").expect("writes");
-    machine.run(&["man", "--out", "file/below"]).assert(1, &["manual"]);
+    machine.run(&["man", "--out", "file/below"]).assert(1, &["file/below"]);
 }

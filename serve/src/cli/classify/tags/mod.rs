@@ -118,7 +118,7 @@ impl Writer {
         let values = tags.values(field);
         let before = (!values.is_empty()).then(|| values.join("; "));
         match before {
-            Some(_) if values == [genre] => Ok(Done::Same),
+            Some(_) if says(&values, genre) => Ok(Done::Same),
             Some(value) if !overwrite => Ok(Done::Kept { value }),
             before if *dry_run => Ok(Done::WouldWrite { before }),
             before => {
@@ -186,7 +186,7 @@ impl Writer {
         let tags = guarded(|| FileTags::read(new.container, &mut written));
         let tags = tags.map_err(|what| TagError::WouldChange(format!("its tags ({what})")))?;
         let values = tags.map(|tags| tags.values(field)).unwrap_or_default();
-        if values != [genre] {
+        if !says(&values, genre) {
             return Err(TagError::WouldChange(format!("`{genre}` to `{}`", values.join("; "))));
         }
         Ok(())
@@ -227,6 +227,12 @@ impl Writer {
             }
         }
     }
+}
+
+/// Whether all values are this genre: that of ID3v1, beside another tag, has a capital of its own.
+fn says(values: &[String], genre: &str) -> bool {
+    let is_alike = |value: &String| value.to_lowercase() == genre.to_lowercase();
+    values.iter().any(|value| value == genre) && values.iter().all(is_alike)
 }
 
 /// What is in a file, wherever it was read to before.
