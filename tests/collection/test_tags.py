@@ -140,6 +140,9 @@ def test_every_format_gets_its_genre_and_keeps_all_else(originals, tmp_path):
         version = tags.pop("version", None)
         if path.name.startswith("tags.") and version:
             assert version == "(2, 3, 0)", "ID3v2.3 stays what it is"
+        if "ape" in tags:
+            # An MP3 with two kinds of tags has its genre in both.
+            tags["ape"] = tags["ape"].replace(f"('Genre', APETextValue({wanted[path.name]!r}, 0)), ", "")
         if path in before:
             tags_before, packets_before = before[path]
             _ = tags_before.pop("version", None)
