@@ -3,7 +3,7 @@
 #
 #     features/fuzz/run.sh [SECONDS [TARGET...]]
 #
-# The targets (any bytes, and one for each family of containers) share the seconds. Ends with a failure if an input panics, takes over 10 s or over 2 GiB;
+# The targets (any bytes, and one for each family of containers) share the seconds. Ends with a failure if an input panics, takes over 10 s or over 768 MiB (of which the fuzzer itself has some 200);
 # the input is then in features/fuzz/artifacts. Put it into features/tests/fixtures/fuzz once it is mended: the hostile tests read all
 # that is there. With TONEARM_FUZZ_CORPUS a folder is kept from run to run, and with TONEARM_FUZZ_RUNS that many inputs are tried of each
 # target, however long it takes.
@@ -40,6 +40,6 @@ limit="-max_total_time=$(((seconds + $# - 1) / $#))"
 for name; do
     mkdir -p "$corpora/$name"
     # Fixtures are only read: new inputs go to the first folder.
-    "$target/$host/release/$name" "$limit" -rss_limit_mb=2048 -timeout=10 -max_len=16384 -print_final_stats=1 \
+    "$target/$host/release/$name" "$limit" -rss_limit_mb=768 -timeout=10 -max_len=16384 -print_final_stats=1 \
         -artifact_prefix="$here/artifacts/$name-" "$corpora/$name" "$fixtures" ${regressions:+"$regressions"}
 done

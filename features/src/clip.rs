@@ -49,8 +49,17 @@ impl Clip {
     }
 }
 
+/// Whether no sample is beyond ±`limit` or not a number.
+pub(crate) fn are_within(samples: &[f32], limit: f32) -> bool {
+    // Without an early end, so that many are compared at once.
+    samples.iter().fold(true, |within, sample| within & (sample.abs() <= limit))
+}
+
 /// Refuses what is no sample.
 pub(crate) fn check_samples(samples: &[f32]) -> Result<()> {
+    if are_within(samples, MAX_AMPLITUDE) {
+        return Ok(());
+    }
     match samples.iter().position(|s| !s.is_finite() || s.abs() > MAX_AMPLITUDE) {
         Some(index) => Err(Error::BadSample { index, value: samples[index] }),
         None => Ok(()),

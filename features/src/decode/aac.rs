@@ -27,6 +27,8 @@ use symphonia::{
     default::codecs::AacDecoder as PlainDecoder,
 };
 
+use crate::clip::are_within;
+
 /// Packets in which SBR may turn up that nothing announces: a fifth of a second. Encoders write it into each packet.
 const UNDECIDED: usize = 8;
 
@@ -221,8 +223,7 @@ impl FullDecoder {
         };
         self.failures = 0;
         let channels = usize::from(audio.channels);
-        // Not a number is not within either.
-        let is_sound = audio.samples.iter().all(|sample| sample.abs() <= LOUDEST);
+        let is_sound = are_within(&audio.samples, LOUDEST);
         let Some(positions) = layout(channels).filter(|_| is_sound && audio.frames() <= MAX_FRAMES) else {
             // What is heard beyond the packet's end would be as wrong.
             self.reset();

@@ -1,6 +1,6 @@
 //! The decoders of packets, and the codecs that are known but not read.
 //!
-//! Symphonia's SIMD features are off: they would choose a transform by CPU. Its lossless codecs are exact. MP3, AAC and Vorbis make
+//! Symphonia's SIMD features are off: they would choose a transform by CPU. Its lossless codecs are exact. AAC and Vorbis make
 //! tables by the `sin`, `cos` and `powf` of the platform's C library, which may choose a kernel by CPU: the samples were found equal
 //! with glibc's FMA, AVX2 and AVX-512 kernels on and off (50 files and 30 s of audio in each codec), but another C library may
 //! differ in a last bit.
@@ -22,6 +22,7 @@ use symphonia::core::{
 
 use super::{
     aac::AacDecoder,
+    mp3::Mp3Decoder,
     opus::OpusDecoder,
     pcm::{Encoding, Endian},
 };
@@ -34,6 +35,7 @@ fn codecs() -> &'static CodecRegistry {
         symphonia::default::register_enabled_codecs(&mut registry);
         // In the place of symphonia's own, which it uses for what that can.
         registry.register_audio_decoder::<AacDecoder>();
+        registry.register_audio_decoder::<Mp3Decoder>();
         registry.register_audio_decoder::<OpusDecoder>();
         registry
     });

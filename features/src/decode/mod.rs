@@ -8,6 +8,7 @@
 mod aac;
 mod codecs;
 mod containers;
+mod mp3;
 mod opus;
 mod pcm;
 mod pipeline;

@@ -18,6 +18,8 @@ use symphonia::core::{
     packet::PacketRef,
 };
 
+use crate::clip::are_within;
+
 /// Samples a second that every Opus stream is decoded at.
 const SAMPLE_RATE: u32 = 48_000;
 
@@ -286,7 +288,7 @@ impl AudioDecoder for OpusDecoder {
     fn decode_ref(&mut self, packet: &PacketRef<'_>) -> Result<GenericAudioBufferRef<'_>> {
         self.buffer.clear();
         let mut decoded = self.decode_streams(packet.data);
-        if decoded.is_ok() && self.buffer.iter_planes().flatten().any(|sample| sample.abs() > LOUDEST) {
+        if decoded.is_ok() && !self.buffer.iter_planes().all(|plane| are_within(plane, LOUDEST)) {
             // What is heard beyond the packet's end would be as wrong.
             self.reset();
             decoded = Err(Error::DecodeError("opus: the packet is damaged"));

@@ -11,7 +11,7 @@ use super::{
     tags::Tags,
     warnings::{Log, WarningKind},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, clip::are_within};
 
 /// Seconds that must be left of audio of which a part is missing.
 const MIN_SECONDS_LEFT: f64 = 2.0;
@@ -196,7 +196,7 @@ impl Track {
                     decoder.reset();
                 }
                 match decoder.decode(&packet.data, packet.frames) {
-                    Ok((_, _, samples)) if format.bits.is_none() && samples.iter().any(|v| v.abs() > LOUDEST) => {
+                    Ok((_, _, samples)) if format.bits.is_none() && !are_within(samples, LOUDEST) => {
                         // What it holds for the next packet is as wrong.
                         decoder.reset();
                         return Ok(self.failed(packet, "its samples are far louder than any music", log));

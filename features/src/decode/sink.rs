@@ -3,6 +3,7 @@
 use super::{Limits, warnings::Log, warnings::WarningKind};
 use crate::{
     Error, Result,
+    clip::check_samples,
     dsp::resample::{Resampler, SAMPLE_RATES},
 };
 
@@ -33,8 +34,8 @@ const MIN_FRAMES: u64 = 1_000;
 /// Standard deviation of samples below which audio is silent: -80 dB of full scale, some three steps of 16 bits.
 const SILENT_DEVIATION: f64 = 1e-4;
 
-/// Largest sample that is audio; see [`Clip`](crate::Clip).
-const MAX_AMPLITUDE: f32 = 1e10;
+/// Sums side by side.
+const LANES: usize = 8;
 
 /// How the channels become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -252,9 +253,8 @@ impl<'p, 'f> Sink<'p, 'f> {
 
     /// Takes mono samples of the first rate.
     fn give(&mut self, samples: &[f32]) -> Result<()> {
-        let bad = |sample: &f32| !sample.is_finite() || sample.abs() > MAX_AMPLITUDE;
-        if let Some(at) = samples.iter().position(bad) {
-            return Err(Error::BadSample { index: self.frames as usize + at, value: samples[at] });
+        if let Err(Error::BadSample { index, value }) = check_samples(samples) {
+            return Err(Error::BadSample { index: self.frames as usize + index, value });
         }
         self.refuse_over_limit(self.frames.saturating_add(samples.len() as u64))?;
         self.frames += samples.len() as u64;
@@ -349,12 +349,29 @@ impl Powers {
 
 impl Moments {
     fn add(&mut self, samples: &[f32]) {
-        for &sample in samples {
-            self.low = self.low.min(sample);
-            self.high = self.high.max(sample);
+        // Side by side, so that no addition waits for the one before.
+        let (mut low, mut high) = ([self.low; LANES], [self.high; LANES]);
+        let (mut sums, mut squares) = ([0.0; LANES], [0.0; LANES]);
+        let (chunks, rest) = samples.as_chunks::<LANES>();
+        for chunk in chunks {
+            for (lane, &sample) in chunk.iter().enumerate() {
+                low[lane] = if sample < low[lane] { sample } else { low[lane] };
+                high[lane] = if sample > high[lane] { sample } else { high[lane] };
+                let wide = f64::from(sample);
+                sums[lane] += wide;
+                squares[lane] += wide * wide;
+            }
         }
-        self.sum += samples.iter().map(|&v| f64::from(v)).sum::<f64>();
-        self.squares += samples.iter().map(|&v| f64::from(v) * f64::from(v)).sum::<f64>();
+        for (lane, &sample) in rest.iter().enumerate() {
+            low[lane] = low[lane].min(sample);
+            high[lane] = high[lane].max(sample);
+            sums[lane] += f64::from(sample);
+            squares[lane] += f64::from(sample) * f64::from(sample);
+        }
+        self.low = low.into_iter().fold(self.low, f32::min);
+        self.high = high.into_iter().fold(self.high, f32::max);
+        self.sum += sums.iter().sum::<f64>();
+        self.squares += squares.iter().sum::<f64>();
     }
 
     /// Why `frames` samples are no sound.

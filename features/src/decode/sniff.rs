@@ -1,7 +1,7 @@
 //! Which container the bytes are of. File names are never asked.
 
 use super::{
-    containers::{find_flac, find_mpeg},
+    containers::{find_flac, find_mpeg, mpeg_at_start},
     source::Source,
     warnings::{Log, WarningKind},
 };
@@ -84,17 +84,9 @@ pub(super) fn sniff(source: &mut Source<'_>, log: &mut Log) -> Result<Container>
     }
     skip_zeros(source)?;
     let bytes = source.peek(MAX_JUNK)?;
-    let named = (0..bytes.len()).find_map(|at| {
-        let rest = &bytes[at..];
-        // What four letters by chance would be must have more to show.
-        let container = container_of(rest)
-            .filter(|container| !matches!(container, Container::Au | Container::Mp4 | Container::Voc))?;
-        Some((at, container))
-    });
-    let named_mp4 = bytes.windows(8).position(|window| &window[4..] == b"ftyp").map(|at| (at, Container::Mp4));
-    let flac = find_flac(bytes).map(|at| (at, Container::Flac));
-    let found = [named, named_mp4, flac, find_mpeg(bytes)].into_iter().flatten().min_by_key(|(at, _)| *at);
-    let Some((at, container)) = found else {
+    // Most files begin with what is searched for.
+    let found = named(bytes).or_else(|| mpeg_at_start(bytes)).map(|container| (0, container));
+    let Some((at, container)) = found.or_else(|| search(bytes)) else {
         let detail = if had_tag { "an ID3 tag without audio behind it".into() } else { describe(source, start)? };
         return Err(Error::NotAudio { detail });
     };
@@ -106,6 +98,19 @@ pub(super) fn sniff(source: &mut Source<'_>, log: &mut Log) -> Result<Container>
         log.warn(WarningKind::LeadingData, format!("{junk} bytes stand before the audio"));
     }
     Ok(container)
+}
+
+/// The first container in `bytes`, and where it begins.
+fn search(bytes: &[u8]) -> Option<(usize, Container)> {
+    let by_name = (0..bytes.len()).find_map(|at| Some((at, named(&bytes[at..])?)));
+    let mp4 = bytes.windows(8).position(|window| &window[4..] == b"ftyp").map(|at| (at, Container::Mp4));
+    let flac = find_flac(bytes).map(|at| (at, Container::Flac));
+    [by_name, mp4, flac, find_mpeg(bytes)].into_iter().flatten().min_by_key(|(at, _)| *at)
+}
+
+/// The container that `bytes` begin with, if more than four letters say so, which may stand anywhere by chance.
+fn named(bytes: &[u8]) -> Option<Container> {
+    container_of(bytes).filter(|container| !matches!(container, Container::Au | Container::Mp4 | Container::Voc))
 }
 
 /// The container that `bytes` begin with.

@@ -10,6 +10,9 @@ use super::{
 /// Largest table of packets: 32 MiB are some days of AAC.
 const MAX_TABLE: u64 = 32 << 20;
 
+/// Largest packet where all have the same size; real ones have some kilobytes at most.
+const MAX_PACKET: u32 = 1 << 20;
+
 /// The `desc` chunk.
 #[derive(Clone)]
 struct Description {
@@ -132,6 +135,10 @@ impl Description {
         if let Some(pcm) = self.pcm() {
             let Some((encoding, endian)) = pcm else { return unsupported(format!("PCM of {} bits", self.bits)) };
             return Ok(Box::new(Samples::new(encoding, endian, rate, channels, end)));
+        }
+        if self.bytes_per_packet > MAX_PACKET {
+            let detail = format!("its header says {} bytes a packet", self.bytes_per_packet);
+            return Err(Error::Corrupt { container: "caf", detail });
         }
         let format = match &self.kind {
             b"ima4" if channels > 0 => {

@@ -21,7 +21,7 @@ use super::{
 use crate::{Error, Result};
 
 pub(super) use flac::find as find_flac;
-pub(super) use mpeg::find as find_mpeg;
+pub(super) use mpeg::{at_start as mpeg_at_start, find as find_mpeg, frame_length};
 
 /// What a container gives.
 pub(super) enum Event {

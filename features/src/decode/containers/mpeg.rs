@@ -63,10 +63,6 @@ impl Frame {
         let kbit = KBIT[usize::from(!is_mpeg1)][3 - layer as usize][rate_index] as usize;
         let sample_rate = [44_100, 48_000, 32_000][rate as usize] >> [2, 0, 1, 0][version as usize];
         let channels = if (word >> 6) & 3 == 3 { 1 } else { 2 };
-        // Layer II allows low rates for mono and high ones for stereo alone (table 3-B.2).
-        if layer == 2 && is_mpeg1 && if channels == 1 { kbit >= 224 } else { matches!(kbit, 32 | 48 | 56 | 80) } {
-            return None;
-        }
         let (samples, slot) = match (layer, is_mpeg1) {
             (3, _) => (384, 4),
             (2, _) | (_, true) => (1152, 1),
@@ -164,26 +160,37 @@ fn free_length(bytes: &[u8], frame: &Frame) -> Option<usize> {
         .map(|at| at - padding(frame))
 }
 
+/// The length of the frame of MPEG audio that `bytes` begin with; `None` for a free bit rate.
+pub(in super::super) fn frame_length(bytes: &[u8]) -> Option<usize> {
+    Frame::parse(bytes).filter(|frame| frame.container != Container::Adts)?.length
+}
+
 /// Where frames begin in `bytes`, and of which container.
 pub(in super::super) fn find(bytes: &[u8]) -> Option<(usize, Container)> {
-    (0..bytes.len().min(MAX_JUNK)).find_map(|start| {
-        if bytes[start] != 0xff {
-            return None;
+    let mut starts = (0..bytes.len().min(MAX_JUNK)).filter(|&start| bytes[start] == 0xff);
+    starts.find_map(|start| Some((start, frames_from(bytes, start)?)))
+}
+
+/// The container whose frames `bytes` begin with.
+pub(in super::super) fn at_start(bytes: &[u8]) -> Option<Container> {
+    frames_from(bytes, 0)
+}
+
+/// The container of the frames that follow each other from `start` on.
+fn frames_from(bytes: &[u8], start: usize) -> Option<Container> {
+    let first = Frame::parse(&bytes[start..])?;
+    let free = if first.length.is_none() { Some(free_length(&bytes[start..], &first)?) } else { None };
+    let mut position = start;
+    for count in 0..FRAMES_IN_A_ROW {
+        let rest = bytes.get(position..).unwrap_or_default();
+        match Frame::parse(rest).filter(|frame| frame.is_like(&first)) {
+            Some(frame) => position += frame.length.or(free.map(|free| free + usize::from(frame.has_padding)))?,
+            // A short file that begins with a frame may end after it, but not go on with something else.
+            _ if start == 0 && count > 0 && rest.len() < 7 => break,
+            _ => return None,
         }
-        let first = Frame::parse(&bytes[start..])?;
-        let free = if first.length.is_none() { Some(free_length(&bytes[start..], &first)?) } else { None };
-        let mut position = start;
-        for count in 0..FRAMES_IN_A_ROW {
-            let rest = bytes.get(position..).unwrap_or_default();
-            match Frame::parse(rest).filter(|frame| frame.is_like(&first)) {
-                Some(frame) => position += frame.length.or(free.map(|free| free + usize::from(frame.has_padding)))?,
-                // A short file that begins with a frame may end after it, but not go on with something else.
-                _ if start == 0 && count > 0 && rest.len() < 7 => break,
-                _ => return None,
-            }
-        }
-        Some((start, first.container))
-    })
+    }
+    Some(first.container)
 }
 
 /// What a Xing, Info or VBRI frame says of the stream that it begins.
@@ -305,7 +312,9 @@ impl Reader for Mpeg {
             }
             let packet = self.packet(data, &frame, source)?;
             self.n_frames += 1;
-            let is_same = |format: Frame| format.is_like(&frame) && format.channels == frame.channels;
+            // A decoder of MPEG audio goes on where the channels change: what it has of the frames before is needed.
+            let has_channels = |format: Frame| frame.container != Container::Adts || format.channels == frame.channels;
+            let is_same = |format: Frame| format.is_like(&frame) && has_channels(format);
             if !self.format.is_some_and(is_same) {
                 self.format = Some(frame);
                 self.pending = Some(packet);
