@@ -40,6 +40,6 @@ limit="-max_total_time=$(((seconds + $# - 1) / $#))"
 for name; do
     mkdir -p "$corpora/$name"
     # Fixtures are only read: new inputs go to the first folder.
-    "$target/$host/release/$name" "$limit" -rss_limit_mb=768 -timeout=10 -max_len=16384 -print_final_stats=1 \
+    "$target/$host/release/$name" "$limit" -rss_limit_mb=768 -timeout=10 -max_len=8192 -print_final_stats=1 \
         -artifact_prefix="$here/artifacts/$name-" "$corpora/$name" "$fixtures" ${regressions:+"$regressions"}
 done

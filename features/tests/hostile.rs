@@ -372,20 +372,24 @@ fn silent_flac(sample_rate: u32, n_frames: u32, announced: u64) -> Vec<u8> {
     let word = u64::from(sample_rate) << 44 | 15 << 36 | announced;
     out.extend_from_slice(&word.to_be_bytes());
     out.extend_from_slice(&[0; 16]);
-    for frame in 0..n_frames {
-        // Sync, block size in 16 bits at the end of the header, rate and width of STREAMINFO, mono.
-        let mut bytes = vec![0xff, 0xf8, 0x70, 0x00];
-        let mut buffer = [0; 4];
-        bytes.extend_from_slice(char::from_u32(frame).unwrap().encode_utf8(&mut buffer).as_bytes());
-        bytes.extend_from_slice(&(BLOCK as u16 - 1).to_be_bytes());
-        bytes.push(crc(&bytes, 8, 0x07) as u8);
-        // A constant subframe of value 0.
-        bytes.extend_from_slice(&[0, 0, 0]);
-        let check = crc(&bytes, 16, 0x8005);
-        bytes.extend_from_slice(&check.to_be_bytes());
-        out.extend_from_slice(&bytes);
-    }
+    out.extend((0..n_frames).flat_map(|frame| silent_frame(BLOCK as u16, None, frame)));
     out
+}
+
+/// A frame of FLAC with `block` samples of silence, one channel, with the width of STREAMINFO, and its rate where none is given.
+fn silent_frame(block: u16, rate: Option<u16>, number: u32) -> Vec<u8> {
+    // Sync, block size in 16 bits at the end of the header, and the rate in Hz behind it.
+    let mut bytes = vec![0xff, 0xf8, if rate.is_some() { 0x7d } else { 0x70 }, 0x00];
+    let mut buffer = [0; 4];
+    bytes.extend_from_slice(char::from_u32(number).unwrap().encode_utf8(&mut buffer).as_bytes());
+    bytes.extend_from_slice(&(block - 1).to_be_bytes());
+    bytes.extend(rate.iter().flat_map(|rate| rate.to_be_bytes()));
+    bytes.push(crc(&bytes, 8, 0x07) as u8);
+    // A constant subframe of value 0.
+    bytes.extend_from_slice(&[0, 0, 0]);
+    let check = crc(&bytes, 16, 0x8005);
+    bytes.extend_from_slice(&check.to_be_bytes());
+    bytes
 }
 
 fn crc(bytes: &[u8], width: u32, polynomial: u16) -> u16 {
@@ -411,6 +415,26 @@ fn a_bomb_of_silence_is_stopped_at_the_limit() {
     // What is announced is not believed, so that only the samples that are there count.
     let error = decode(silent_flac(655_350, 30, (1 << 36) - 1), &Limits::default()).unwrap_err();
     assert!(matches!(error, Error::Silent { .. }), "{error}");
+}
+
+#[test]
+fn headers_that_lead_nowhere_are_not_followed_for_ever() {
+    // Each says that its page has some 20 KB, of which the checksum is wrong.
+    let page = [b"OggS\0\0".as_slice(), &[0; 20], &[255], b"OggS"].concat();
+    let error = read(&page.repeat(20_000)).unwrap_err();
+    assert!(
+        matches!(&error, Error::Corrupt { container: "ogg", detail } if detail.contains("many headers")),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_rate_that_changes_all_the_time_is_refused() {
+    // Frames of FLAC that say their own rates, in Hz.
+    let mut flac = silent_flac(44_100, 0, 0);
+    flac.extend((0..40).flat_map(|n| silent_frame(576, Some(2_000 + 100 * n), n.into())));
+    let error = read(&flac).unwrap_err();
+    assert!(matches!(&error, Error::Corrupt { detail, .. } if detail.contains("its sample rate changes")), "{error}");
 }
 
 #[test]

@@ -20,7 +20,7 @@ use symphonia::core::{
     packet::PacketRef,
 };
 
-use super::containers::frame_length;
+use super::containers::{frame_length, has_mixed_blocks_of_8_khz};
 
 const CODECS: &[SupportedAudioCodec] = &[
     SupportedAudioCodec {
@@ -85,6 +85,9 @@ impl AudioDecoder for Mp3Decoder {
         self.buffer.clear();
         // The decoder takes a single frame for one where nothing stands behind it.
         let frame = frame_length(packet.data).and_then(|length| packet.data.get(..length)).unwrap_or(packet.data);
+        if has_mixed_blocks_of_8_khz(frame) {
+            return Err(Error::DecodeError("mpa: it has mixed blocks at 8 kHz"));
+        }
         let info = match self.decoder.decode(frame, &mut self.interleaved[..]).1 {
             Ok(info) => info,
             Err(DecodeError::ReservoirUnavailable(_)) => {

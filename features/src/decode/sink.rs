@@ -1,5 +1,7 @@
 //! Where decoded frames go: mixed to mono as they come, counted, checked, and stopped at the limit.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use super::{Limits, warnings::Log, warnings::WarningKind};
 use crate::{
     Error, Result,
@@ -34,6 +36,9 @@ const MIN_FRAMES: u64 = 1_000;
 /// Standard deviation of samples below which audio is silent: -80 dB of full scale, some three steps of 16 bits.
 const SILENT_DEVIATION: f64 = 1e-4;
 
+/// Most other rates that a file may change to: MPEG audio has nine in all.
+const MAX_RATES: usize = 16;
+
 /// Sums side by side.
 const LANES: usize = 8;
 
@@ -63,6 +68,9 @@ pub(super) struct Sink<'p, 'f> {
     /// Rate and channels of what comes in.
     current: (u32, usize),
     resampler: Option<Resampler>,
+    /// For each rate that was converted so far, one that took nothing yet: a filter takes milliseconds to compute, and a rate may change with
+    /// every packet.
+    resamplers: BTreeMap<u32, Resampler>,
     limits: Limits,
     is_stream: bool,
     max_frames: u64,
@@ -102,6 +110,7 @@ impl<'p, 'f> Sink<'p, 'f> {
             channels: 0,
             current: (0, 0),
             resampler: None,
+            resamplers: BTreeMap::new(),
             limits: *limits,
             is_stream,
             max_frames: 0,
@@ -165,7 +174,15 @@ impl<'p, 'f> Sink<'p, 'f> {
                     let detail = format!("its sample rate changes, and {rate} Hz cannot be converted");
                     return Err(Error::Corrupt { container, detail });
                 }
-                self.resampler = Some(Resampler::new(sample_rate, self.sample_rate)?);
+                if self.resamplers.len() == MAX_RATES && !self.resamplers.contains_key(&sample_rate) {
+                    let detail = format!("its sample rate changes to more than {MAX_RATES} others");
+                    return Err(Error::Corrupt { container, detail });
+                }
+                let resampler = match self.resamplers.entry(sample_rate) {
+                    Entry::Occupied(entry) => entry.into_mut(),
+                    Entry::Vacant(entry) => entry.insert(Resampler::new(sample_rate, self.sample_rate)?),
+                };
+                self.resampler = Some(resampler.restarted());
             }
         }
         self.current = (sample_rate, channels);

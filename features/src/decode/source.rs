@@ -95,7 +95,8 @@ impl<'a> Source<'a> {
         self.window.drain(..self.at);
         self.start += self.at as u64;
         self.at = 0;
-        let wanted = n.max(BLOCK) as u64;
+        // More than is asked for, so that small steps do not move the window each time.
+        let wanted = n.saturating_add(BLOCK) as u64;
         let available = self.end.saturating_sub(self.start).min(wanted);
         let missing = available.saturating_sub(self.window.len() as u64);
         let read = self.input.by_ref().take(missing).read_to_end(&mut self.window).map_err(|e| self.io(e))?;

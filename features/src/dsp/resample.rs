@@ -11,7 +11,7 @@
 //! The filter is computed in `f64` and stored as `f32`. Where the ratio has few phases each has its own row of taps; where it
 //! has many (44 099 → 22 050 Hz) the output is interpolated between two of 1024 rows for each zero crossing of the sinc.
 
-use std::{borrow::Cow, f64::consts::PI};
+use std::{borrow::Cow, f64::consts::PI, sync::Arc};
 
 use simd::{Simd, WithSimd};
 
@@ -53,7 +53,7 @@ impl Clip {
 /// A change of the sample rate piece by piece: what it gives out, joined, has the bits of [`Clip::resampled`] of the joined pieces.
 #[derive(Debug)]
 pub struct Resampler {
-    kernel: Kernel,
+    kernel: Arc<Kernel>,
     /// Input samples that outputs to come still need, with the silence before the first.
     pending: Vec<f32>,
     /// Where the next output sample lies: at `start + phase / to` of `pending`.
@@ -75,9 +75,18 @@ impl Resampler {
             let problem = format!("of {rate} Hz is outside {low} to {high} Hz");
             return Err(Error::Spec { field: "sample_rate", problem });
         }
-        let kernel = Kernel::new(from, to);
+        Ok(Self::by(Arc::new(Kernel::new(from, to))))
+    }
+
+    /// Another one between the same rates, as it was before the first sample: the filter is not computed again.
+    #[must_use]
+    pub fn restarted(&self) -> Self {
+        Self::by(Arc::clone(&self.kernel))
+    }
+
+    fn by(kernel: Arc<Kernel>) -> Self {
         let pending = vec![0.0; kernel.before];
-        Ok(Self { kernel, pending, start: 0, phase: 0, taken: 0, given: 0 })
+        Self { kernel, pending, start: 0, phase: 0, taken: 0, given: 0 }
     }
 
     /// Takes the next samples, and gives those at the new rate that they suffice for.

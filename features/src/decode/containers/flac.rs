@@ -14,9 +14,6 @@ pub(super) const STREAM_INFO: usize = 34;
 const SEARCH: usize = 256 << 10;
 const MAX_CANDIDATES: usize = 16;
 
-/// How often a byte may be looked at in search of frames, on average, before a file is called corrupt.
-const MAX_VISITS: u64 = 32;
-
 /// What STREAMINFO says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StreamInfo {
@@ -200,8 +197,7 @@ pub(super) fn open(source: &mut Source<'_>, log: &mut Log) -> Result<Box<dyn Rea
     };
     Ok(Box::new(Flac {
         info,
-        start: source.position(),
-        visits: 0,
+        visits: Visits::default(),
         current: None,
         pending: None,
         found: 0,
@@ -260,9 +256,7 @@ fn first_frame(bytes: &[u8]) -> Option<(usize, FrameHeader)> {
 
 struct Flac {
     info: StreamInfo,
-    start: u64,
-    /// Bytes looked at.
-    visits: u64,
+    visits: Visits,
     /// Rate, channels and bits of the last frame.
     current: Option<(u32, usize, u32)>,
     pending: Option<Packet>,
@@ -319,13 +313,13 @@ impl Flac {
             let Some(at) = bytes.windows(4).position(sync) else {
                 let step = bytes.len() - 3;
                 *skipped += step as u64;
-                self.visit(step, source)?;
+                self.visits.add(step, source, "flac")?;
                 source.skip(step as u64)?;
                 continue;
             };
             *skipped += at as u64;
             source.skip(at as u64)?;
-            self.visit(at, source)?;
+            self.visits.add(at, source, "flac")?;
             let bytes = source.peek(16)?;
             if let Some(header) = FrameHeader::parse(bytes) {
                 return Ok(Some(header));
@@ -351,15 +345,6 @@ impl Flac {
             // Four bytes that are a marker by chance.
             Ok(None) | Err(_) => source.seek(here + 4),
         }
-    }
-
-    fn visit(&mut self, bytes: usize, source: &Source<'_>) -> Result<()> {
-        self.visits += bytes as u64;
-        if self.visits > MAX_VISITS * (source.end() - self.start) + (1 << 22) {
-            let detail = "it has many headers of frames, and few frames".into();
-            return Err(Error::Corrupt { container: "flac", detail });
-        }
-        Ok(())
     }
 
     /// Bytes of the frame that is next; `None` if it is damaged.
@@ -388,7 +373,7 @@ impl Flac {
                 }
             }
         }
-        self.visit(visited, source)?;
+        self.visits.add(visited, source, "flac")?;
         Ok(whole.or(last.filter(|_| !is_followed)))
     }
 

@@ -21,7 +21,7 @@ use super::{
 use crate::{Error, Result};
 
 pub(super) use flac::find as find_flac;
-pub(super) use mpeg::{at_start as mpeg_at_start, find as find_mpeg, frame_length};
+pub(super) use mpeg::{at_start as mpeg_at_start, find as find_mpeg, frame_length, has_mixed_blocks_of_8_khz};
 
 /// What a container gives.
 pub(super) enum Event {
@@ -133,6 +133,28 @@ impl Reader for Samples {
         data.truncate(whole);
         Ok((!data.is_empty())
             .then(|| Event::Packet(Packet { frames: (whole / self.frame) as u64, data, ..Packet::default() })))
+    }
+}
+
+/// How often a byte may be looked at in search of frames or pages, on average, before a file is called corrupt.
+const MAX_VISITS: u64 = 32;
+
+/// Bytes that were looked at in search of frames or pages, so that the time for a file does not grow faster than the file.
+#[derive(Default)]
+struct Visits(u64);
+
+impl Visits {
+    /// Counts `bytes`.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] if bytes were looked at more than [`MAX_VISITS`] times each.
+    fn add(&mut self, bytes: usize, source: &Source<'_>, container: &'static str) -> Result<()> {
+        self.0 += bytes as u64;
+        if self.0 > MAX_VISITS * source.end() + (1 << 22) {
+            let detail = "it has many headers, and little behind them".into();
+            return Err(Error::Corrupt { container, detail });
+        }
+        Ok(())
     }
 }
 

@@ -165,6 +165,21 @@ pub(in super::super) fn frame_length(bytes: &[u8]) -> Option<usize> {
     Frame::parse(bytes).filter(|frame| frame.container != Container::Adts)?.length
 }
 
+/// Whether the frame that `bytes` begin with has mixed blocks at 8 kHz (ISO/IEC 13818-3, 2.4.1.7), for which the standard has no bands:
+/// neither FFmpeg nor our decoder knows them.
+pub(in super::super) fn has_mixed_blocks_of_8_khz(bytes: &[u8]) -> bool {
+    let Some(frame) = Frame::parse(bytes).filter(|frame| frame.container == Container::Mp3) else { return false };
+    let Some(side) = bytes.get(frame.header..).filter(|_| frame.sample_rate == 8_000) else { return false };
+    let mut bits = Bits::new(side);
+    bits.at += 8 + frame.channels;
+    (0..frame.channels).any(|_| {
+        bits.at += 12 + 9 + 8 + 9;
+        let (is_switched, kind, is_mixed) = (bits.take(1) == 1, bits.take(2), bits.take(1) == 1);
+        bits.at += 63 - 38 - 4;
+        is_switched && kind == 2 && is_mixed
+    })
+}
+
 /// Where frames begin in `bytes`, and of which container.
 pub(in super::super) fn find(bytes: &[u8]) -> Option<(usize, Container)> {
     let mut starts = (0..bytes.len().min(MAX_JUNK)).filter(|&start| bytes[start] == 0xff);

@@ -21,6 +21,7 @@ pub(super) fn open() -> Box<dyn Reader> {
         is_over: false,
         skipped: 0,
         has_audio: false,
+        visits: Visits::default(),
     })
 }
 
@@ -36,6 +37,7 @@ struct Ogg {
     /// Bytes that are no pages, since the last one.
     skipped: u64,
     has_audio: bool,
+    visits: Visits,
 }
 
 /// One logical stream.
@@ -104,6 +106,7 @@ impl Ogg {
             if bytes.is_empty() {
                 return Ok(None);
             }
+            let mut visited = 0;
             if let Some((page, header, length)) = Page::parse(bytes) {
                 if bytes.len() < length {
                     // A page at the end that is cut; otherwise four letters by chance.
@@ -116,10 +119,13 @@ impl Ogg {
                     let body = bytes[header..length].to_vec();
                     source.skip(length as u64)?;
                     return Ok(Some((page, body)));
+                } else {
+                    visited = length;
                 }
             }
             let next = bytes[1..].windows(4).position(|window| window == b"OggS");
             let step = next.map_or(bytes.len().saturating_sub(3).max(1), |at| at + 1);
+            self.visits.add(visited, source, "ogg")?;
             self.skipped += step as u64;
             source.skip(step as u64)?;
         }
@@ -247,6 +253,7 @@ pub(super) fn comments(source: &mut Source<'_>) -> Option<Vec<(String, String)>>
         is_over: false,
         skipped: 0,
         has_audio: false,
+        visits: Visits::default(),
     };
     let mut stream = None::<Stream>;
     // The headers are at the beginning.
