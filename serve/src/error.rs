@@ -48,6 +48,21 @@ pub enum Error {
         /// What the artifact holds.
         found: String,
     },
+    /// A member of an ensemble is not there.
+    #[error(
+        "the {name} artifact in {artifacts} joins {member}, which is not there ({reason}); copy it there, or train the ensemble again \
+         with `cargo run --release -p train -- ensemble`"
+    )]
+    Member {
+        /// The ensemble.
+        name: ModelName,
+        /// Where it was looked for.
+        artifacts: String,
+        /// Name and version of the member.
+        member: String,
+        /// What is missing.
+        reason: String,
+    },
     /// A new version of a model is of another kind than the one in use.
     #[error(
         "the artifact in {artifacts} holds a model of the kind `{found}`, and the version of {name} in use is of the kind `{}`; \
@@ -116,6 +131,7 @@ impl Error {
             | Self::NoArtifact { .. }
             | Self::WrongModel { .. }
             | Self::OtherKind { .. }
+            | Self::Member { .. }
             | Self::Device { .. }
             | Self::Upstream(_) => 2,
             Self::Artifact { .. }
@@ -141,6 +157,9 @@ impl Error {
             Self::NoArtifact { name, .. } => format!("there is no {name} artifact yet"),
             Self::WrongModel { name, .. } | Self::OtherKind { name, .. } | Self::Artifact { name, .. } => {
                 format!("failed to load the next {name} artifact; the log says why")
+            }
+            Self::Member { name, member, .. } => {
+                format!("{name} joins {member}, which is not among the artifacts of this server")
             }
             Self::Warm { model, .. } => format!("{model} failed to predict a test tone, so it is not served"),
             _ => "the log says what is wrong".to_owned(),
