@@ -12,7 +12,7 @@ use labels::LabelSet;
 use models::{
     Error, Explain, PredictRequest,
     artifact::{DataDescription, Draft, Written, set_current},
-    ensemble::{EnsembleParameters, Member, pooled},
+    ensemble::{EnsembleParameters, LEAST_PROBABILITY, Member, pooled},
     svm::{Svm, SvmParameters, pairs},
     vgg19::{BackboneWeights, Channels, HeadParameters, Statistic, Vgg19Config, Vgg19Parameters, no_normalisation},
 };
@@ -142,7 +142,8 @@ fn an_ensemble_predicts_by_the_formula_over_its_members() {
         let [of_a, of_b] = [&a, &b].map(|member| member.predict(&features).expect("a prediction"));
         let pool = |a: &[f64], b: &[f64]| {
             // The definition, beside the function.
-            let powers: Vec<f64> = a.iter().zip(b).map(|(a, b)| a.powf(0.375) * b.powf(0.625)).collect();
+            let power = |p: &f64, weight: f64| p.max(LEAST_PROBABILITY).powf(weight);
+            let powers: Vec<f64> = a.iter().zip(b).map(|(a, b)| power(a, 0.375) * power(b, 0.625)).collect();
             let total: f64 = powers.iter().sum();
             let pooled = pooled([(a, 0.375), (b, 0.625)]);
             assert!(pooled.iter().zip(&powers).all(|(pooled, power)| (pooled - power / total).abs() < 1e-12));

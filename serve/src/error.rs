@@ -171,7 +171,11 @@ impl Error {
 fn serves(kinds: &[ModelKind]) -> String {
     let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name())).collect();
     let role = if let [kind] = kinds { kind.role() } else { Role::All };
-    format!("`serve {}` serves {}", role.name(), names.join(" and "))
+    let names = match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.concat(),
+    };
+    format!("`serve {}` serves {names}", role.name())
 }
 
 /// Names the role that serves `model`, if there is one.
