@@ -190,9 +190,9 @@ fn what_cannot_be_joined_is_named() {
     // Other labels, other clips, other folds, another label of a clip.
     write(&root, "labels", &machine(["metal", "blues"], training(1)), &predictions(1));
     refused(at, &["ensemble", "--members", "one,labels"], &["labels", "order"]);
-    let mut fewer = predictions(1);
-    fewer.cross_validated.pop();
-    write(&root, "fewer", &machine(LABELS, training(2)), &fewer);
+    let mut fewer = training(2);
+    fewer["clip_ids"] = json!(["mine.0"]);
+    write(&root, "fewer", &machine(LABELS, fewer), &predictions(1));
     refused(at, &["ensemble", "--members", "one,fewer"], &["not fitted on the same clips"]);
     let mut folds = predictions(1);
     folds.folds.reverse();
@@ -206,6 +206,10 @@ fn what_cannot_be_joined_is_named() {
     other.cross_validated[5].truth = 0;
     write(&root, "other", &machine(LABELS, training(5)), &other);
     refused(at, &["ensemble", "--members", "one,other"], &["mine.5", "another label"]);
+    let nothing =
+        HeldOutPredictions { cross_validated: predictions(1).cross_validated[..1].to_vec(), ..predictions(1) };
+    write(&root, "nothing", &machine(LABELS, training(8)), &nothing);
+    refused(at, &["ensemble", "--members", "one,nothing"], &["fold 1", "no clip is left"]);
     // Predictions that no training writes.
     let cut = machine(LABELS, training(6)).write_with(&root, "cut", &[(PREDICTIONS, b"no tensors")]).expect("written");
     set_current(&root.join("cut"), &cut.version).expect("in use");

@@ -154,8 +154,8 @@ struct Learnt {
     of_folds: BTreeMap<usize, Vec<f64>>,
 }
 
-/// Refuses members that cannot be joined, or compared: they must have the same labels, in the same order, and have been evaluated on
-/// the same clips, in the same folds.
+/// Refuses members that cannot be joined, or compared: they must have the same labels, in the same order, and have been fitted and
+/// evaluated on the same clips, in the same folds.
 fn check(members: &[TrainedMember]) -> Result<()> {
     let [first, others @ ..] = members else { bail!("an ensemble has two members or more") };
     for other in others {
@@ -179,6 +179,13 @@ fn check(members: &[TrainedMember]) -> Result<()> {
                 held_out(other)
             );
         }
+        if first.training()["clip_ids"] != other.training()["clip_ids"] {
+            bail!(
+                "{} and {} were not fitted on the same clips; train both on the same dataset",
+                first.called(),
+                other.called()
+            );
+        }
     }
     Ok(())
 }
@@ -193,15 +200,12 @@ fn held_out(member: &TrainedMember) -> String {
 fn learn(members: &[TrainedMember], seed: u64) -> Result<Learnt> {
     check(members)?;
     let labels: Vec<String> = members[0].artifact.manifest().labels.iter().map(ToString::to_string).collect();
-    let cross_validated: Vec<&[Scored]> =
-        members.iter().map(|member| &member.predictions.cross_validated[..]).collect();
-    let same =
-        "the members were not fitted on the same clips; train them on the same dataset, with the same --held-out";
-    let weights = weights(&cross_validated).context(same)?;
-    let together = predictions(&cross_validated, &weights)?;
+    let all = cross_validated(members, &BTreeSet::new());
+    let all: Vec<&[Scored]> = all.iter().map(Vec::as_slice).collect();
+    let weights = learn_from(&all)?;
+    let together = predictions(&all, &weights)?;
     let (mut scored, mut of_folds) = (Vec::new(), BTreeMap::new());
-    let folds = &members[0].predictions.folds;
-    for (clip, &fold) in folds.iter().enumerate() {
+    for (clip, &(_, fold)) in members[0].dealt().iter().enumerate() {
         let weights = match of_folds.entry(fold) {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(new) => {
@@ -214,27 +218,38 @@ fn learn(members: &[TrainedMember], seed: u64) -> Result<Learnt> {
     Ok(Learnt {
         weights,
         cross_validated: Evaluation::new(&labels, &together, seed),
-        of_members: cross_validated.iter().map(|clips| Evaluation::new(&labels, clips, seed)).collect(),
+        of_members: all.iter().map(|clips| Evaluation::new(&labels, clips, seed)).collect(),
         scored,
         of_folds,
         labels,
     })
 }
 
-/// The weights from the clips that were fitted on and are not held out in that fold.
+/// What each member predicted in cross-validation, of the clips that all of them predicted so and that are not `left_out`.
+fn cross_validated(members: &[TrainedMember], left_out: &BTreeSet<&str>) -> Vec<Vec<Scored>> {
+    let ids = |member: &TrainedMember| -> BTreeSet<String> {
+        member.predictions.cross_validated.iter().map(|clip| clip.clip_id.clone()).collect()
+    };
+    let each: Vec<BTreeSet<String>> = members.iter().map(ids).collect();
+    let is_wanted = |clip: &&Scored| {
+        !left_out.contains(clip.clip_id.as_str()) && each.iter().all(|ids| ids.contains(&clip.clip_id))
+    };
+    let of_member =
+        |member: &TrainedMember| member.predictions.cross_validated.iter().filter(is_wanted).cloned().collect();
+    members.iter().map(of_member).collect()
+}
+
+/// The weights from what the members predicted in cross-validation of the clips that are not held out in that fold.
 fn weights_without(members: &[TrainedMember], fold: usize) -> Result<Vec<f64>> {
-    let HeldOutPredictions { held_out, folds, .. } = &members[0].predictions;
-    let in_fold: Vec<&Scored> =
-        held_out.iter().zip(folds).filter(|(_, of)| **of == fold).map(|(clip, _)| clip).collect();
-    let ids: BTreeSet<&str> = in_fold.iter().map(|clip| clip.clip_id.as_str()).collect();
-    let others = members.iter().map(|member| {
-        let clips = member.predictions.cross_validated.iter().filter(|clip| !ids.contains(clip.clip_id.as_str()));
-        clips.cloned().collect::<Vec<_>>()
-    });
-    let others: Vec<Vec<Scored>> = others.collect();
-    let others: Vec<&[Scored]> = others.iter().map(Vec::as_slice).collect();
-    ensure!(!others[0].is_empty(), "no clip is left to learn the weights from");
-    weights(&others)
+    let in_fold = members[0].dealt().into_iter().filter(|(_, of)| *of == fold).map(|(clip, _)| clip);
+    let others = cross_validated(members, &in_fold.collect());
+    learn_from(&others.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+/// [`weights`], from at least one clip.
+fn learn_from(members: &[&[Scored]]) -> Result<Vec<f64>> {
+    ensure!(members.iter().all(|clips| !clips.is_empty()), "no clip is left to learn the weights of the ensemble from");
+    weights(members)
 }
 
 /// Learns the weights of an ensemble of members, writes its artifact into the folder of `target`, and puts it in use by the rules of
