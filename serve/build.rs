@@ -4,7 +4,6 @@ use std::{env, fmt::Write as _, fs, path::Path};
 
 /// The folder of the SVM's versions, from that of this crate.
 const SVM: &str = "../artifacts/svm";
-const FILES: [&str; 4] = ["artifact.json", "metrics.json", "report.html", "weights.safetensors"];
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -25,10 +24,17 @@ fn embed() -> Result<(), String> {
     let heading = text.lines().find(|line| line.starts_with("# "));
     let version = heading.and_then(|heading| heading.split('`').nth(1));
     let version = version.ok_or_else(|| format!("{}: its heading names no version", card.display()))?;
+    let folder = root.join(version);
+    println!("cargo::rerun-if-changed={}", folder.display());
+    // Every file of the version: one that is left out would be missing when the artifact is checked.
+    let listed = fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let mut names: Vec<String> =
+        listed.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    names.sort_unstable();
     let mut source =
-        format!("const VERSION: &str = {version:?};\nstatic FILES: [(&str, &[u8]); {}] = [\n", FILES.len());
-    for name in FILES {
-        let path = root.join(version).join(name);
+        format!("const VERSION: &str = {version:?};\nstatic FILES: [(&str, &[u8]); {}] = [\n", names.len());
+    for name in names {
+        let path = folder.join(&name);
         println!("cargo::rerun-if-changed={}", path.display());
         let path = fs::canonicalize(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         let path = path.to_str().ok_or_else(|| format!("{}: its path is not Unicode", path.display()))?;

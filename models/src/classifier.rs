@@ -17,6 +17,11 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
     /// Computes the features that this model was trained on.
     fn extractor(&self) -> &Extractor;
 
+    /// Whether it can explain a label: [`PredictRequest::explain`] of another model is answered without an explanation.
+    fn explains(&self) -> bool {
+        false
+    }
+
     /// Predicts the labels of several clips.
     ///
     /// There is a result for each request, in their order, and it is the one that the request would get alone: to the bit on

@@ -207,6 +207,22 @@ pub enum Error {
         /// What is wrong.
         detail: String,
     },
+    /// An ensemble whose members cannot be joined.
+    #[error("the ensemble cannot be used: {detail}")]
+    Ensemble {
+        /// What is wrong.
+        detail: String,
+    },
+    /// A member of an ensemble that is not there, or is none that can be joined.
+    #[error("the ensemble cannot be used: its member {name} {version} {detail}")]
+    Member {
+        /// Name of the member.
+        name: String,
+        /// Its version.
+        version: String,
+        /// What is wrong, and what to do.
+        detail: String,
+    },
     /// A device that this program or this machine does not have.
     #[error("device {backend}: {detail}")]
     Device {

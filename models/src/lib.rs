@@ -19,6 +19,7 @@
 
 pub mod artifact;
 mod classifier;
+pub mod ensemble;
 mod error;
 mod format;
 mod load;

@@ -25,8 +25,10 @@ const EN = {
   "model-both": "Both",
   "model-svm": "SVM",
   "model-vgg19": "VGG19",
+  "model-ensemble": "Ensemble",
   "about-svm": "support vector machine on audio descriptors",
   "about-vgg19": "convolutional network on the log-mel spectrogram",
+  "about-ensemble": "several models as one, each by its weight",
   "state-ready": "ready",
   "state-unavailable": "down",
   "state-unknown": "connecting…",
@@ -77,6 +79,7 @@ const EN = {
   "labels-none": "No label contains “{query}”.",
   "legend-of": "Labels in the plot, {model}",
   "trained": "trained on {clips}",
+  "joins": "joins {members}",
   "origin-embedded": "part of the program",
   "origin-fallback": "came with the program",
   "trained-described": "trained on {clips} ({description})",
@@ -219,8 +222,10 @@ const FR = {
   "model-both": "Les deux",
   "model-svm": "SVM",
   "model-vgg19": "VGG19",
+  "model-ensemble": "Ensemble",
   "about-svm": "machine à vecteurs de support sur des descripteurs audio",
   "about-vgg19": "réseau convolutif sur le spectrogramme log-mel",
+  "about-ensemble": "plusieurs modèles en un, chacun selon son poids",
   "state-ready": "prêt",
   "state-unavailable": "en panne",
   "state-unknown": "connexion…",
@@ -271,6 +276,7 @@ const FR = {
   "labels-none": "Aucune étiquette ne contient « {query} ».",
   "legend-of": "Étiquettes du graphique, {model}",
   "trained": "entraîné sur {clips}",
+  "joins": "réunit {members}",
   "origin-embedded": "intégré au programme",
   "origin-fallback": "fourni avec le programme",
   "trained-described": "entraîné sur {clips} ({description})",
@@ -461,8 +467,8 @@ export function genre(label) {
   return RIGHT_TO_LEFT.test(name) ? `\u2068${name}\u2069` : name;
 }
 
-/** The display name of a model: the usual two have one, any other is named as it is. */
-export const modelName = (name) => (["svm", "vgg19"].includes(name) ? t(`model-${name}`) : name);
+/** The display name of a model: those that have the name of a kind have one, any other is named as it is. */
+export const modelName = (name) => (["svm", "vgg19", "ensemble"].includes(name) ? t(`model-${name}`) : name);
 
 /** What a kind of model is, or nothing for one that is not known. */
 export const about = (kind) => (has(`about-${kind}`) ? t(`about-${kind}`) : "");

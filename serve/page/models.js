@@ -9,6 +9,9 @@ const USUAL = [
   { name: "vgg19", kind: "vgg19", predict: "/vgg" },
 ];
 
+/** The model that is chosen where it is ready, unless the user chooses others: the usual two as one. */
+const ENSEMBLE = "ensemble";
+
 /** Between two polls, in milliseconds: while all models are ready, and while one is down. */
 const READY_INTERVAL = 20_000;
 const DOWN_INTERVAL = 3_000;
@@ -19,7 +22,8 @@ const DOWN_INTERVAL = 3_000;
  *
  * A model of the server. What it was trained on and how it was evaluated is `null` where the server does not say.
  * @typedef {{name: string, kind: string | null, predict: string, state: "ready" | "unavailable", version: string | null,
- *            origin: "artifacts" | "fallback" | "embedded" | null, problem: string | null, labels: string[], trained_on: any, evaluated: any, warning: string | null, limits: Limits}} Model
+ *            origin: "artifacts" | "fallback" | "embedded" | null, problem: string | null, labels: string[], trained_on: any, evaluated: any, warning: string | null,
+ *            members: {name: string, version: string, kind: string, weight: number}[], limits: Limits}} Model
  *
  * @param {any} model as `GET /v1/models` describes it
  * @returns {Model}
@@ -40,11 +44,14 @@ function read(model) {
     trained_on: model.trained_on ?? null,
     evaluated: model.evaluated ?? null,
     warning: model.warning ?? null,
+    members: model.members ?? [],
     limits: { bytes: model.limits?.max_body_bytes ?? Infinity, seconds: model.limits?.max_seconds ?? Infinity },
   };
 }
 
+/** The ensemble first, then the usual models, then the others as the server lists them. */
 const rank = ({ name }) => {
+  if (name === ENSEMBLE) return -1;
   const at = USUAL.findIndex((usual) => usual.name === name);
   return at < 0 ? USUAL.length : at;
 };
@@ -53,7 +60,7 @@ const rank = ({ name }) => {
 class Watch extends EventTarget {
   constructor() {
     super();
-    /** @type {Model[]} every model that the server last reported, `svm` and `vgg19` first, in the order of their columns */
+    /** @type {Model[]} every model that the server last reported, in the order of their columns: see `rank` */
     this.models = USUAL.map(read);
     /** @type {Map<string, Model>} those of the last poll; empty after one that failed */
     this.status = new Map();
@@ -73,7 +80,8 @@ class Watch extends EventTarget {
 
   /** Names of the models that requests are sent to unless the user chooses others. */
   get preselected() {
-    const usual = this.models.filter((model) => rank(model) < USUAL.length);
+    if (this.model(ENSEMBLE)?.state === "ready") return [ENSEMBLE];
+    const usual = this.models.filter(({ name }) => USUAL.some((usual) => usual.name === name));
     const ready = this.models.filter(({ state }) => state === "ready");
     const chosen = usual.length > 0 ? usual : (ready.length > 0 ? ready : this.models).slice(0, USUAL.length);
     return chosen.map(({ name }) => name);
@@ -100,9 +108,10 @@ class Watch extends EventTarget {
     return this.state(name) === "unavailable";
   }
 
-  /** Whether the model is a network, which can explain its prediction. */
+  /** Whether the model can explain its prediction: it is a network, or an ensemble with one. */
   explains(name) {
-    return this.model(name)?.kind === "vgg19";
+    const model = this.model(name);
+    return model?.kind === "vgg19" || Boolean(model?.members.some(({ kind }) => kind === "vgg19"));
   }
 
   /** Polls now, and then at an interval. */

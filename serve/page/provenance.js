@@ -1,11 +1,11 @@
 // Where a prediction comes from: the model, what it was trained on, and how good it was.
 
 import { make } from "./dom.js";
-import { decimals, number, t } from "./i18n.js";
+import { decimals, listed as together, modelName, number, t } from "./i18n.js";
 import { watch } from "./models.js";
 
 /** Fields of a description that say where its predictions come from. */
-const FIELDS = ["origin", "trained_on", "evaluated", "warning"];
+const FIELDS = ["origin", "trained_on", "evaluated", "warning", "members"];
 
 /** What is known of the version that predicted: by the response, else by the list of models if that means the same version. */
 function describe(name, model) {
@@ -27,6 +27,12 @@ function training({ trained_on: data }) {
   return data.description ? t("trained-described", { clips, description: data.description }) : t("trained", { clips });
 }
 
+/** Which models an ensemble joins, each with the share that it counts; nothing of another model. */
+function members({ members: joined }) {
+  if (!joined?.length) return null;
+  return t("joins", { members: together(joined.map(({ name, weight }) => `${modelName(name)} (${decimals(weight, 2)})`)) });
+}
+
 /** How good it was, or nothing where that is not known. */
 function accuracy({ evaluated }) {
   if (!evaluated) return null;
@@ -43,7 +49,7 @@ function accuracy({ evaluated }) {
  */
 export function provenance(name, { model, labels }) {
   const known = describe(name, model);
-  const parts = [origin(known), training(known), t("labels-n", { n: number(labels.length) }), accuracy(known)].filter(Boolean);
+  const parts = [origin(known), members(known), training(known), t("labels-n", { n: number(labels.length) }), accuracy(known)].filter(Boolean);
   const line = make("p", { class: "version soft", "data-testid": `provenance-${name}` },
     `${model.name} `, make("code", {}, model.version), ...parts.map((part) => ` · ${part}`));
   const isInBanner = known.trained_on?.synthetic;

@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, num::NonZero, ops::Deref, path::PathBuf, str::FromSt
 use axum::http::{HeaderValue, Uri};
 use models::{
     artifact::names,
+    ensemble::EnsembleClassifier,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
 };
@@ -17,11 +18,15 @@ pub enum ModelKind {
     Svm,
     /// The network.
     Vgg19,
+    /// Several models of the other kinds as one.
+    Ensemble,
 }
 
 impl ModelKind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Svm, Self::Vgg19];
+    pub const ALL: [Self; 3] = [Self::Svm, Self::Vgg19, Self::Ensemble];
+    /// The kinds that predict by themselves, and so may be members of an ensemble. Each has a role and a short route of its own.
+    pub const MEMBERS: [Self; 2] = [Self::Svm, Self::Vgg19];
 
     /// Its name, and that of the model of this kind that has no name of its own.
     #[must_use]
@@ -29,6 +34,7 @@ impl ModelKind {
         match self {
             Self::Svm => SvmClassifier::NAME,
             Self::Vgg19 => Vgg19Classifier::NAME,
+            Self::Ensemble => EnsembleClassifier::NAME,
         }
     }
 
@@ -44,28 +50,41 @@ impl ModelKind {
         match self {
             Self::Svm => "/predict",
             Self::Vgg19 => "/vgg",
+            Self::Ensemble => "/v1/models/ensemble/predict",
         }
     }
 
-    /// The role that serves it alone.
+    /// The role that serves it with the fewest others. An ensemble needs its members.
     #[must_use]
     pub fn role(self) -> Role {
         match self {
             Self::Svm => Role::Svm,
             Self::Vgg19 => Role::Vgg,
+            Self::Ensemble => Role::All,
         }
     }
 
-    /// Whether it can explain a label.
+    /// It alone.
     #[must_use]
-    pub fn explains(self) -> bool {
-        self == Self::Vgg19
+    pub fn alone(self) -> &'static [Self] {
+        match self {
+            Self::Svm => &[Self::Svm],
+            Self::Vgg19 => &[Self::Vgg19],
+            Self::Ensemble => &[Self::Ensemble],
+        }
     }
 
-    /// Whether clips of several requests are predicted in one batch. The SVM's time is in its features, clip by clip.
+    /// Whether clips of several requests are predicted in one batch. The SVM's time is in its features, clip by clip; of an
+    /// ensemble, those of its networks are.
     #[must_use]
     pub fn batches(self) -> bool {
         self == Self::Vgg19
+    }
+
+    /// Whether it computes on the device of a network, or may have a member that does.
+    #[must_use]
+    pub fn uses_device(self) -> bool {
+        self != Self::Svm
     }
 }
 
@@ -134,7 +153,7 @@ pub enum Role {
     Svm,
     /// VGG19 behind `POST /vgg`, on port 8082.
     Vgg,
-    /// Both, and the page, on port 8083: everything on one machine.
+    /// Both, ensembles of them, and the page, on port 8083: everything on one machine.
     All,
     /// The page, on port 8083, in front of the servers of the two, which it is given by URL.
     Web,

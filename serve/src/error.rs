@@ -48,6 +48,21 @@ pub enum Error {
         /// What the artifact holds.
         found: String,
     },
+    /// A member of an ensemble is not there.
+    #[error(
+        "the {name} artifact in {artifacts} joins {member}, which is not there ({reason}); copy it there, or train the ensemble again \
+         with `cargo run --release -p train -- ensemble`"
+    )]
+    Member {
+        /// The ensemble.
+        name: ModelName,
+        /// Where it was looked for.
+        artifacts: String,
+        /// Name and version of the member.
+        member: String,
+        /// What is missing.
+        reason: String,
+    },
     /// A new version of a model is of another kind than the one in use.
     #[error(
         "the artifact in {artifacts} holds a model of the kind `{found}`, and the version of {name} in use is of the kind `{}`; \
@@ -116,6 +131,7 @@ impl Error {
             | Self::NoArtifact { .. }
             | Self::WrongModel { .. }
             | Self::OtherKind { .. }
+            | Self::Member { .. }
             | Self::Device { .. }
             | Self::Upstream(_) => 2,
             Self::Artifact { .. }
@@ -142,6 +158,9 @@ impl Error {
             Self::WrongModel { name, .. } | Self::OtherKind { name, .. } | Self::Artifact { name, .. } => {
                 format!("failed to load the next {name} artifact; the log says why")
             }
+            Self::Member { name, member, .. } => {
+                format!("{name} joins {member}, which is not among the artifacts of this server")
+            }
             Self::Warm { model, .. } => format!("{model} failed to predict a test tone, so it is not served"),
             _ => "the log says what is wrong".to_owned(),
         }
@@ -152,7 +171,11 @@ impl Error {
 fn serves(kinds: &[ModelKind]) -> String {
     let names: Vec<String> = kinds.iter().map(|kind| format!("`{}`", kind.name())).collect();
     let role = if let [kind] = kinds { kind.role() } else { Role::All };
-    format!("`serve {}` serves {}", role.name(), names.join(" and "))
+    let names = match names.as_slice() {
+        [first @ .., last] if !first.is_empty() => format!("{} and {last}", first.join(", ")),
+        names => names.concat(),
+    };
+    format!("`serve {}` serves {names}", role.name())
 }
 
 /// Names the role that serves `model`, if there is one.

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         None => commands::train::both(&cli.fit),
         Some(Command::Svm(args)) => commands::train::svm(args),
         Some(Command::Vgg19(args)) => commands::train::vgg19(args),
+        Some(Command::Ensemble(args)) => commands::ensemble::run(args),
         Some(Command::Weights { command: WeightsCommand::Fetch(args) }) => commands::models::fetch_weights(args),
         Some(Command::Promote(args)) => commands::models::promote(args),
         Some(Command::Extract(args)) => commands::datasets::extract(args),

@@ -243,8 +243,16 @@ impl Draft {
     /// [`Error::Labels`], [`Error::Name`], [`Error::Features`] for a draft that would be refused when read;
     /// [`Error::Exists`] when the version is there but damaged; [`Error::Io`].
     pub fn write_as(&self, root: &Path, name: &str) -> Result<Written> {
-        let files =
-            BTreeMap::from([(WEIGHTS, &self.weights), (METRICS, &self.metrics_json), (REPORT, &self.report_html)]);
+        self.write_with(root, name, &[])
+    }
+
+    /// [`Draft::write_as`] with further files, each with its name, which is none of those that every artifact has.
+    ///
+    /// # Errors
+    /// Those of [`Draft::write_as`].
+    pub fn write_with(&self, root: &Path, name: &str, further: &[(&str, &[u8])]) -> Result<Written> {
+        let mut files: BTreeMap<&str, &[u8]> = further.iter().copied().collect();
+        files.extend([(WEIGHTS, self.weights.as_slice()), (METRICS, &self.metrics_json), (REPORT, &self.report_html)]);
         let manifest = Manifest {
             format: Svm::format_of(&self.weights),
             program: PROGRAM.to_owned(),
@@ -275,7 +283,7 @@ impl Draft {
         let staging = readable(tempfile::Builder::new().prefix(".writing-"), 0o777)
             .tempdir_in(&parent)
             .map_err(Error::io("create a temporary folder in", &parent))?;
-        for (name, bytes) in files.into_iter().chain([(MANIFEST, &manifest_json)]) {
+        for (name, bytes) in files.into_iter().chain([(MANIFEST, manifest_json.as_slice())]) {
             let path = staging.path().join(name);
             let mut file = File::create_new(&path).map_err(Error::io("create", &path))?;
             file.write_all(bytes).map_err(Error::io("write", &path))?;

@@ -8,9 +8,10 @@
 //!                           /weights.safetensors
 //!                           /metrics.json
 //!                           /report.html
+//!                           /predictions.safetensors   what its training predicted of clips that it held out
 //! ```
 //!
-//! `<name>` is the model's name: `svm` or `vgg19`, unless it was trained under another. The manifest says its kind.
+//! `<name>` is the model's name: `svm`, `vgg19` or `ensemble`, unless it was trained under another. The manifest says its kind.
 //! `<version>` is the first 12 hexadecimal digits of the SHA-256 of `artifact.json`, so a name stands for every byte of
 //! the folder. Nothing in it depends on time, host or path: the same training gives the same bytes.
 
@@ -36,6 +37,8 @@ pub const WEIGHTS: &str = "weights.safetensors";
 pub const METRICS: &str = "metrics.json";
 /// The full evaluation, for people.
 pub const REPORT: &str = "report.html";
+/// What the training of a member of an ensemble predicted of clips that were held out; not in every artifact.
+pub const PREDICTIONS: &str = "predictions.safetensors";
 /// Names the version in use, in the folder of a model.
 pub const CURRENT: &str = "CURRENT";
 /// Names the versions that were in use before, there too.

@@ -309,6 +309,10 @@ impl Classifier for Vgg19Classifier {
         &self.extractor
     }
 
+    fn explains(&self) -> bool {
+        true
+    }
+
     fn predict_batch(&self, requests: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
         self.infer(requests).into_iter().map(|progress| Ok(self.finish(progress?))).collect()
     }

@@ -35,7 +35,7 @@ const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PredictQuery {
-    /// Of a network: the label to explain, `predicted` or the name of one.
+    /// Of a network, or an ensemble with one: the label to explain, `predicted` or the name of one.
     #[param(example = "predicted")]
     explain: Option<String>,
 }
@@ -209,9 +209,9 @@ async fn predict_one(app: &App, name: &str, version: Option<String>, request: Re
 
 /// The label that `explain` names.
 fn explained(label: &str, model: &Model) -> Result<Explain, Rejection> {
-    if !model.kind().explains() {
+    if !model.explains() {
         return Err(Rejection::BadQuery {
-            problem: "`explain` is for the network; the SVM has no such map".to_owned(),
+            problem: "`explain` is for a network, or an ensemble with one; the SVM has no such map".to_owned(),
         });
     }
     if label == "predicted" {

@@ -222,8 +222,11 @@ fn announce(app: &App, address: &str, config: &Config) {
             Some(model) => {
                 let fingerprint = &model.info().fingerprint;
                 let prefix = fingerprint.get(..12).unwrap_or(fingerprint);
-                let device =
-                    if model.kind().batches() { format!(", device {}", config.compute.device) } else { String::new() };
+                let device = if model.kind().uses_device() {
+                    format!(", device {}", config.compute.device)
+                } else {
+                    String::new()
+                };
                 format!("model {model} {}, features {prefix}{device}", model.place())
             }
             None => format!("waiting for an artifact of {}", slot.name()),

@@ -44,7 +44,7 @@ struct BatchQueue {
 #[derive(Debug)]
 struct QueuedRequest {
     model: Arc<Model>,
-    features: ClipFeatures,
+    features: Arc<ClipFeatures>,
     explain: Option<Explain>,
     since: Instant,
     result: oneshot::Sender<Result<PredictOutput, Rejection>>,
@@ -73,7 +73,7 @@ impl Batcher {
     pub async fn predict(
         &self,
         model: Arc<Model>,
-        features: ClipFeatures,
+        features: Arc<ClipFeatures>,
         explain: Option<Explain>,
     ) -> Result<PredictOutput, Rejection> {
         let (result, received) = oneshot::channel();

@@ -7,12 +7,13 @@
 //! |---|---|---|
 //! | the response of before, for a file that is sent again | [`cache`] | [`pool`] |
 //! | audio → clip → features | `features` | [`pool`] |
-//! | features → prediction | the version of a [`model`] in its [`slot`] | [`pool`], or the thread of the [`batcher`] for a network |
+//! | features → prediction | the version of a [`model`] in its [`slot`] | [`pool`], or the thread of the [`batcher`] for a network; each member of an ensemble as it is predicted by alone |
 //! | prediction → JSON | [`response`] | async |
 
 pub mod batcher;
 pub mod budget;
 pub mod cache;
+pub mod loaded;
 pub mod model;
 pub mod pool;
 pub mod registry;
@@ -31,6 +32,7 @@ use features::{
     decode::{self, AudioInfo},
     dsp::resample::SAMPLE_RATES,
 };
+use futures_util::future;
 use models::{Explain, PredictOutput};
 use prometheus_client::metrics::histogram::Histogram;
 use sha2::{Digest as _, Sha256};
@@ -145,7 +147,7 @@ impl Engine {
         &self.registry
     }
 
-    /// The slots of all models: `svm` and `vgg19` first, then the others in the order of their names.
+    /// The slots of all models: `svm`, `vgg19` and `ensemble` first, then the others in the order of their names.
     #[must_use]
     pub fn slots(&self) -> Vec<Arc<ModelSlot>> {
         self.registry.slots()
@@ -281,7 +283,6 @@ impl Engine {
         use_cache: bool,
     ) -> Result<PredictResult, Rejection> {
         let PredictRequest { model, input, explain } = request;
-        let batches = model.kind().batches();
         let (step, audio, key) = match input {
             Input::Features(features) => (Step::Extracted(features), None, None),
             Input::Audio { read, reservation } => {
@@ -320,20 +321,57 @@ impl Engine {
         let output = match step {
             Step::Cached(json) => return Ok(PredictResult::Cached(json)),
             Step::Predicted(output) => output,
-            Step::Extracted(features) if batches => {
-                let predict = self.batcher.predict(Arc::clone(&model), features, explain);
-                predict.instrument(telemetry::step("infer")).await?
-            }
-            Step::Extracted(features) => {
-                let (engine, model) = (Arc::clone(self), Arc::clone(&model));
-                permit.run(move |token| engine.infer(token, &model, &features, explain)).await??
-            }
+            Step::Extracted(features) => self.predict_features(permit, &model, Arc::new(features), explain).await?,
         };
         model::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
         Ok(PredictResult::Predicted(Box::new(PredictResponse::new(&output, model, audio)), key))
     }
 
-    /// Has a model predict on this worker, unless it does so in batches.
+    /// Has a model predict from features that are extracted. The members of an ensemble predict at the same time.
+    async fn predict_features(
+        self: &Arc<Self>,
+        permit: &Permit,
+        model: &Arc<Model>,
+        features: Arc<ClipFeatures>,
+        explain: Option<Explain>,
+    ) -> Result<PredictOutput, Rejection> {
+        let Some(ensemble) = model.ensemble() else {
+            return self.predict_alone(permit, model, features, explain).await;
+        };
+        let start = Instant::now();
+        let of_member = |(at, member): (usize, &Arc<Model>)| {
+            let (member, features) = (Arc::clone(member), Arc::clone(&features));
+            let explain = ensemble.explain_of_member(at, explain);
+            async move { self.predict_alone(permit, &member, features, explain).await }
+        };
+        let outputs = future::try_join_all(ensemble.members().iter().enumerate().map(of_member)).await?;
+        let mut output = ensemble.combine(outputs)?;
+        if let Some((at, label)) = ensemble.unexplained(explain, &output) {
+            let explain = Some(Explain::Label(label));
+            let explained = self.predict_alone(permit, &ensemble.members()[at], features, explain).await?;
+            output.explanation = explained.explanation;
+        }
+        self.metrics.inference(model.name(), start.elapsed());
+        Ok(output)
+    }
+
+    /// Has a model that is no ensemble predict: in a batch with the clips of other requests, or on a worker.
+    async fn predict_alone(
+        self: &Arc<Self>,
+        permit: &Permit,
+        model: &Arc<Model>,
+        features: Arc<ClipFeatures>,
+        explain: Option<Explain>,
+    ) -> Result<PredictOutput, Rejection> {
+        if model.kind().batches() {
+            let predict = self.batcher.predict(Arc::clone(model), features, explain);
+            return predict.instrument(telemetry::step("infer")).await;
+        }
+        let (engine, model) = (Arc::clone(self), Arc::clone(model));
+        permit.run(move |token| engine.infer(token, &model, &features, explain)).await?
+    }
+
+    /// Has a model predict on this worker, unless it does so in batches, or has members.
     fn step(
         &self,
         token: &CancellationToken,
@@ -341,7 +379,7 @@ impl Engine {
         features: ClipFeatures,
         explain: Option<Explain>,
     ) -> Result<Step, Rejection> {
-        if model.kind().batches() {
+        if model.kind().batches() || model.ensemble().is_some() {
             return Ok(Step::Extracted(features));
         }
         self.infer(token, model, &features, explain).map(Step::Predicted)

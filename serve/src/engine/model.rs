@@ -3,7 +3,12 @@
 use std::{fmt, ops::Deref, sync::Arc};
 
 use features::Clip;
-use models::{Classifier, Identity, Prediction, artifact::Manifest, vgg19::Backend};
+use models::{
+    Classifier, Identity, Prediction,
+    artifact::{Artifact, Manifest},
+    ensemble::{EnsembleClassifier, EnsembleParameters, Member},
+    vgg19::Backend,
+};
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -29,6 +34,30 @@ pub struct Model {
     info: ModelInfo,
     parameters: Arc<ModelParameters>,
     found: Option<Place>,
+    ensemble: Option<Ensemble>,
+}
+
+/// An ensemble, and its members as they are served.
+#[derive(Debug)]
+pub struct Ensemble {
+    classifier: Arc<EnsembleClassifier>,
+    members: Vec<Arc<Model>>,
+}
+
+impl Ensemble {
+    /// The members, in the order of [`EnsembleClassifier::combine`].
+    #[must_use]
+    pub fn members(&self) -> &[Arc<Model>] {
+        &self.members
+    }
+}
+
+impl Deref for Ensemble {
+    type Target = EnsembleClassifier;
+
+    fn deref(&self) -> &Self::Target {
+        &self.classifier
+    }
 }
 
 /// Where a model was found.
@@ -42,7 +71,7 @@ struct Place {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = Model)]
 pub struct ModelInfo {
-    /// Its name: `svm`, `vgg19`, or that of the folder of its artifacts.
+    /// Its name: `svm`, `vgg19`, `ensemble`, or that of the folder of its artifacts.
     #[schema(example = "svm")]
     pub name: String,
     /// 12 hexadecimal digits that name the content of its artifact.
@@ -50,7 +79,7 @@ pub struct ModelInfo {
     pub version: String,
     /// Fingerprint of the features that it takes.
     pub fingerprint: String,
-    /// Its kind: `svm` or `vgg19`.
+    /// Its kind: `svm`, `vgg19` or `ensemble`.
     #[schema(example = "svm")]
     pub kind: &'static str,
     /// How many labels it has; `GET /v1/models/{name}` lists them.
@@ -76,6 +105,33 @@ pub struct Provenance {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub initialised_from: Option<InitialisedFrom>,
+    /// The models that it joins; only of an ensemble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<MemberInfo>,
+}
+
+/// A model that an ensemble joins.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = EnsembleMember)]
+pub struct MemberInfo {
+    /// Its name.
+    #[schema(example = "svm")]
+    pub name: String,
+    /// 12 hexadecimal digits that name the content of its artifact.
+    #[schema(example = "0123456789ab")]
+    pub version: String,
+    /// Its kind: `svm` or `vgg19`.
+    #[schema(example = "svm")]
+    pub kind: String,
+    /// The power of its probabilities in their product, 0 to 1; those of all members sum to 1.
+    pub weight: f64,
+}
+
+impl fmt::Display for MemberInfo {
+    /// In words, for people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} (weight {:.3})", self.name, self.version, self.weight)
+    }
 }
 
 /// A network that the training of another started from.
@@ -135,6 +191,7 @@ impl Provenance {
             evaluated,
             warning: synthetic.then(|| SYNTHETIC_WARNING.to_owned()),
             initialised_from: InitialisedFrom::of(&manifest.training["init"]),
+            members: Vec::new(),
         }
     }
 }
@@ -179,6 +236,9 @@ impl fmt::Display for Provenance {
         if let Some(network) = &self.initialised_from {
             write!(f, ", initialised from {network}")?;
         }
+        if !self.members.is_empty() {
+            write!(f, ", joins {}", joined(&self.members))?;
+        }
         match &self.evaluated {
             Some(Evaluated { split, accuracy, ci95, n }) => {
                 write!(f, ", accuracy {accuracy:.3}")?;
@@ -192,6 +252,11 @@ impl fmt::Display for Provenance {
     }
 }
 
+/// The members of an ensemble in words.
+fn joined(members: &[MemberInfo]) -> String {
+    members.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
+}
+
 /// The beginning of a text that an artifact holds, which may be of any length, without control characters.
 fn cut(text: &str) -> String {
     let mut words: String = text.chars().filter(|c| !c.is_control()).take(MAX_WORDS).collect();
@@ -203,11 +268,17 @@ fn cut(text: &str) -> String {
 
 impl Model {
     /// Loads a version as the model `name`, onto `device` if it is a network; checks it, and has it predict a test tone. `kinds` are
-    /// those that it may have.
+    /// those that it may have; `find` gives the members of an ensemble.
     ///
     /// # Errors
-    /// [`Error::NoArtifact`], [`Error::Artifact`], [`Error::WrongModel`], [`Error::Warm`].
-    pub fn load(fetched: &Fetched, name: &ModelName, kinds: &'static [ModelKind], device: Backend) -> Result<Self> {
+    /// [`Error::NoArtifact`], [`Error::Artifact`], [`Error::WrongModel`], [`Error::Warm`]; those of `find`.
+    pub fn load(
+        fetched: &Fetched,
+        name: &ModelName,
+        kinds: &'static [ModelKind],
+        device: Backend,
+        find: &dyn Fn(&Member) -> Result<Arc<Self>>,
+    ) -> Result<Self> {
         let fail = |source: models::Error| Error::of_artifact(name.clone(), fetched.to_string(), source);
         let artifact = fetched.artifact().map_err(fail)?;
         let found = &artifact.manifest().model;
@@ -215,11 +286,30 @@ impl Model {
             let (artifacts, found) = (fetched.to_string(), found.clone());
             return Err(Error::WrongModel { name: name.clone(), kinds, artifacts, found });
         };
-        let classifier = models::from_artifact(&artifact, device).map_err(fail)?;
+        let (classifier, ensemble): (Arc<dyn Classifier>, Option<Ensemble>) = match kind {
+            ModelKind::Ensemble => {
+                let named = members_of(&artifact).map_err(fail)?;
+                let members = named.iter().map(find).collect::<Result<Vec<_>>>()?;
+                let classifiers = members.iter().map(|member| Arc::clone(&member.classifier)).collect();
+                let classifier = Arc::new(EnsembleClassifier::from_artifact(&artifact, classifiers).map_err(fail)?);
+                (Arc::clone(&classifier) as _, Some(Ensemble { classifier, members }))
+            }
+            _ => (models::from_artifact(&artifact, device).map_err(fail)?.into(), None),
+        };
         warm(&*classifier)
             .map_err(|problem| Error::Warm { model: format!("{name} {}", classifier.identity().version), problem })?;
         let place = Place { origin: fetched.origin(), address: fetched.address().to_owned() };
-        Ok(Self::with(classifier.into(), name.clone(), kind, Provenance::of(artifact.manifest()), Some(place)))
+        let members = ensemble.iter().flat_map(|ensemble| {
+            let with_weights = ensemble.members.iter().zip(ensemble.classifier.members());
+            with_weights.map(|(member, (_, weight))| MemberInfo {
+                name: member.name.to_string(),
+                version: member.version().to_owned(),
+                kind: member.kind.name().to_owned(),
+                weight,
+            })
+        });
+        let provenance = Provenance { members: members.collect(), ..Provenance::of(artifact.manifest()) };
+        Ok(Self { ensemble, ..Self::with(classifier, name.clone(), kind, provenance, Some(place)) })
     }
 
     /// A classifier that comes from no artifact, as the model `name`; what it was trained on is unknown.
@@ -245,7 +335,7 @@ impl Model {
             provenance,
         };
         let parameters = Arc::new(ModelParameters::of(&info));
-        Self { classifier, name, kind, identity, info, parameters, found }
+        Self { classifier, name, kind, identity, info, parameters, found, ensemble: None }
     }
 
     /// Where it comes from; `None` of one that comes from no artifact.
@@ -277,6 +367,12 @@ impl Model {
         self.kind
     }
 
+    /// What it is made of, if it is an ensemble.
+    #[must_use]
+    pub fn ensemble(&self) -> Option<&Ensemble> {
+        self.ensemble.as_ref()
+    }
+
     /// Its version: 12 hexadecimal digits that name the content of its artifact.
     #[must_use]
     pub fn version(&self) -> &str {
@@ -305,7 +401,7 @@ impl Model {
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[schema(as = InferenceModelParameters)]
 pub struct ModelParameters {
-    /// Its kind: `svm` or `vgg19`.
+    /// Its kind: `svm`, `vgg19` or `ensemble`.
     #[schema(example = "svm")]
     pub(crate) kind: &'static str,
     /// How many labels it has.
@@ -350,6 +446,10 @@ pub struct ModelParameters {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     initialised_from: Option<String>,
+    /// The models that an ensemble joins, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    members: Option<String>,
 }
 
 impl ModelParameters {
@@ -375,6 +475,7 @@ impl ModelParameters {
             accuracy_ci95_high: ci95.map(|[_, high]| high),
             warning: info.provenance.warning.clone(),
             initialised_from: info.provenance.initialised_from.as_ref().map(ToString::to_string),
+            members: Some(joined(&info.provenance.members)).filter(|members| !members.is_empty()),
         }
     }
 }
@@ -399,6 +500,11 @@ impl fmt::Display for Model {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.identity)
     }
+}
+
+/// The members that the artifact of an ensemble names.
+pub(crate) fn members_of(artifact: &Artifact) -> models::Result<Vec<Member>> {
+    EnsembleParameters::from_tensors(artifact.weights()?).map(|parameters| parameters.members)
 }
 
 /// Serialises what an answer says of its model.

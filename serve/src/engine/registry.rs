@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    loaded::LoadedModels,
     pool::lock,
     slot::{ModelSlot, Refreshed, Source},
 };
@@ -22,7 +23,8 @@ pub const MAX_MODELS: usize = 256;
 /// The slots of the models of a process.
 ///
 /// Where models are named, they are those. Else they are all that the repository holds of the kinds of the role: [`find`]
-/// adds what is new and retires what is gone. Until there is any model, those are waited for that have the names of the kinds.
+/// adds what is new and retires what is gone. Until there is any model, those are waited for that have the names of the kinds that
+/// predict by themselves.
 ///
 /// [`find`]: Registry::find
 #[derive(Debug)]
@@ -33,6 +35,7 @@ pub struct Registry {
     /// The models that are named, or else those that have the names of the kinds.
     expected: BTreeSet<ModelName>,
     source: Option<Source>,
+    loaded: Arc<LoadedModels>,
     metrics: Arc<Metrics>,
     /// Models of other kinds, and the version of which that is known. Locked while the repository is searched.
     others: Mutex<BTreeMap<ModelName, String>>,
@@ -49,7 +52,7 @@ pub struct Found {
     pub problems: Vec<String>,
 }
 
-/// `svm` and `vgg19` first, then by name.
+/// `svm`, `vgg19` and `ensemble` first, then by name.
 fn rank(name: &ModelName) -> (usize, &str) {
     (name.kind().map_or(usize::MAX, |kind| kind as usize), name)
 }
@@ -59,10 +62,10 @@ impl Registry {
         let named = source.as_ref().map(|source| source.models.clone()).filter(|named| !named.is_empty());
         let expected: BTreeSet<ModelName> = match named {
             Some(named) => named.into_iter().collect(),
-            None => kinds.iter().copied().map(ModelName::from).collect(),
+            None => by_themselves(kinds).map(ModelName::from).collect(),
         };
-        let mut registry =
-            Self { kinds, slots: RwLock::default(), expected, source, metrics, others: Mutex::default() };
+        let (slots, loaded, others) = Default::default();
+        let mut registry = Self { kinds, slots, expected, source, loaded, metrics, others };
         let slots: Vec<_> = registry.expected.iter().map(|name| registry.waited_for(name)).collect();
         registry.slots = RwLock::new(sorted(slots));
         registry
@@ -70,7 +73,8 @@ impl Registry {
 
     /// The slot of a model that is found.
     fn slot(&self, name: &ModelName) -> ModelSlot {
-        ModelSlot::new(name.clone(), self.kinds, self.source.clone(), Arc::clone(&self.metrics))
+        let slot = ModelSlot::new(name.clone(), self.kinds, self.source.clone(), Arc::clone(&self.metrics));
+        slot.sharing(Arc::clone(&self.loaded))
     }
 
     /// The slot of a model without which the process is not ready.
@@ -78,7 +82,7 @@ impl Registry {
         Arc::new(self.slot(name).required())
     }
 
-    /// The slots of all models: `svm` and `vgg19` first, then the others in the order of their names.
+    /// The slots of all models: `svm`, `vgg19` and `ensemble` first, then the others in the order of their names.
     #[must_use]
     pub fn slots(&self) -> Vec<Arc<ModelSlot>> {
         self.slots.read().unwrap_or_else(PoisonError::into_inner).clone()
@@ -119,7 +123,7 @@ impl Registry {
         let Some(source) = self.source.as_ref().filter(|_| self.is_open()) else { return Vec::new() };
         let slots = self.slots();
         let has = |kind: ModelKind| slots.iter().any(|slot| slot.kind() == Some(kind) || *slot.name() == kind.into());
-        let absent = self.kinds.iter().copied().filter(|kind| !has(*kind)).map(|kind| (kind, ModelName::from(kind)));
+        let absent = by_themselves(self.kinds).filter(|kind| !has(*kind)).map(|kind| (kind, ModelName::from(kind)));
         absent.filter_map(|(kind, name)| Some((kind, source.repository.current(&name).err()?.of(&name)))).collect()
     }
 
@@ -244,6 +248,11 @@ impl Registry {
         }
         serves
     }
+}
+
+/// Those of these kinds that need no members.
+fn by_themselves(kinds: &[ModelKind]) -> impl Iterator<Item = ModelKind> {
+    kinds.iter().copied().filter(|kind| ModelKind::MEMBERS.contains(kind))
 }
 
 fn sorted(mut slots: Vec<Arc<ModelSlot>>) -> Vec<Arc<ModelSlot>> {

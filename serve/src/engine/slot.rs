@@ -9,18 +9,19 @@ use std::{
     },
 };
 
-use models::{Identity, vgg19::Backend};
+use models::{Identity, ensemble::Member, vgg19::Backend};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
+    loaded::LoadedModels,
     model::{Model, Provenance},
     pool::lock,
 };
 use crate::{
     Error, Limits, Rejection, Result,
     config::{ModelKind, ModelName},
-    repository::{Fetched, Origin, Repository},
+    repository::{Fetched, Origin, Repository, RepositoryErrorKind},
     telemetry::Metrics,
 };
 
@@ -43,6 +44,7 @@ pub struct ModelSlot {
     current: RwLock<Current>,
     named: Mutex<VecDeque<Arc<Model>>>,
     source: Option<Source>,
+    loaded: Arc<LoadedModels>,
     /// Locked while `CURRENT` is read, by one thread at a time.
     broken: Mutex<Broken>,
     retired: AtomicBool,
@@ -51,10 +53,10 @@ pub struct ModelSlot {
 /// A model and the state of its slot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ModelStatus {
-    /// Its name: `svm`, `vgg19`, or that of the folder of its artifacts.
+    /// Its name: `svm`, `vgg19`, `ensemble`, or that of the folder of its artifacts.
     #[schema(example = "svm")]
     pub(crate) name: String,
-    /// Its kind, `svm` or `vgg19`, once it is known.
+    /// Its kind, `svm`, `vgg19` or `ensemble`, once it is known.
     #[serde(default)]
     #[schema(example = "svm")]
     pub(crate) kind: Option<String>,
@@ -131,7 +133,7 @@ pub(crate) enum Availability {
 /// Every model.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
 pub(crate) struct ModelList {
-    /// `svm` and `vgg19` first, then the others in the order of their names.
+    /// `svm`, `vgg19` and `ensemble` first, then the others in the order of their names.
     pub(crate) models: Vec<ModelStatus>,
 }
 
@@ -198,7 +200,7 @@ impl ModelSlot {
     /// one of `kinds`; one whose name is that of a kind has that kind, if it is among them.
     #[must_use]
     pub fn new(name: ModelName, kinds: &'static [ModelKind], source: Option<Source>, metrics: Arc<Metrics>) -> Self {
-        let kinds = name.kind().filter(|kind| kinds.contains(kind)).map_or(kinds, |kind| kind.role().kinds());
+        let kinds = name.kind().filter(|kind| kinds.contains(kind)).map_or(kinds, |kind| kind.alone());
         Self {
             name,
             kinds,
@@ -207,6 +209,7 @@ impl ModelSlot {
             current: RwLock::default(),
             named: Mutex::default(),
             source,
+            loaded: Arc::default(),
             broken: Mutex::default(),
             retired: AtomicBool::new(false),
         }
@@ -216,6 +219,12 @@ impl ModelSlot {
     #[must_use]
     pub(super) fn required(self) -> Self {
         Self { required: true, ..self }
+    }
+
+    /// The same, where other slots load models too: what one of them has in memory is not loaded again.
+    #[must_use]
+    pub(super) fn sharing(self, loaded: Arc<LoadedModels>) -> Self {
+        Self { loaded, ..self }
     }
 
     /// Whether the process is not ready without the model: it was named, or waited for from the start.
@@ -305,6 +314,15 @@ impl ModelSlot {
         self.metrics.retired(&self.name, current.model.as_ref().map(|model| model.version()));
     }
 
+    /// Takes the version out of use, since it lacks what it needs. Requests under way end with it, and it may come back.
+    fn withdraw(&self, problem: &Error) {
+        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
+        current.problem = Some(problem.public());
+        if let Some(model) = current.model.take() {
+            self.metrics.retired(&self.name, Some(model.version()));
+        }
+    }
+
     /// Whether the slot has ended.
     #[must_use]
     pub fn is_retired(&self) -> bool {
@@ -315,10 +333,14 @@ impl ModelSlot {
     /// replaces the old one. Blocks.
     ///
     /// # Errors
-    /// [`Error`], once for each version that cannot be used; the old one stays in use.
+    /// [`Error`], once for each version that cannot be used; the old one stays in use, unless it is an ensemble of which a member is
+    /// not in the repository any more.
     pub fn refresh(&self) -> Result<Refreshed> {
         let Some(source) = &self.source else { return Ok(Refreshed::Unchanged) };
         let mut broken = lock(&self.broken);
+        if let Some(gone) = self.get().and_then(|model| self.gone_member(source, &model)) {
+            self.withdraw(&gone);
+        }
         let refreshed = self.wanted_version(source).and_then(|version| {
             if self.get().is_some_and(|model| model.version() == version) {
                 *broken = Broken::default();
@@ -367,17 +389,58 @@ impl ModelSlot {
 
     /// Loads a version, checks every byte of it, and has it predict a test tone.
     fn load(&self, source: &Source, version: &str) -> Result<Arc<Model>> {
-        let fetched = source.repository.fetch(&self.name, version).map_err(|error| error.of(&self.name))?;
-        let model = Model::load(&fetched, &self.name, self.kinds, source.device)?;
-        match self.get().map(|before| before.kind()).filter(|before| *before != model.kind()) {
-            None => Ok(Arc::new(model)),
-            Some(kind) => Err(Error::OtherKind {
-                name: self.name.clone(),
-                kind,
-                artifacts: fetched.to_string(),
-                found: model.kind().name().to_owned(),
-            }),
+        let model = self.loaded.get(&self.name, version, || {
+            let fetched = source.repository.fetch(&self.name, version).map_err(|error| error.of(&self.name))?;
+            Model::load(&fetched, &self.name, self.kinds, source.device, &|member| self.member(source, member))
+        })?;
+        let (name, artifacts) = (self.name.clone(), source.repository.address());
+        let found = model.kind().name().to_owned();
+        // An ensemble may have loaded it.
+        if !self.kinds.contains(&model.kind()) {
+            return Err(Error::WrongModel { name, kinds: self.kinds, artifacts, found });
         }
+        // What is in memory may outlive the artifact of a member.
+        if let Some(gone) = self.gone_member(source, &model) {
+            return Err(gone);
+        }
+        match self.get().map(|before| before.kind()).filter(|before| *before != model.kind()) {
+            None => Ok(model),
+            Some(kind) => Err(Error::OtherKind { name, kind, artifacts, found }),
+        }
+    }
+
+    /// A member of an ensemble of this name: the model that is in memory, or one that is loaded now.
+    fn member(&self, source: &Source, member: &Member) -> Result<Arc<Model>> {
+        let name: ModelName = member.name.parse().map_err(|problem| self.missing(source, member, problem))?;
+        let kind = source.repository.kind(&name, &member.version).map_err(|error| match error.kind() {
+            RepositoryErrorKind::NotFound => self.missing(source, member, error.to_string()),
+            _ => error.of(&name),
+        })?;
+        if !ModelKind::named(&kind).is_some_and(|kind| ModelKind::MEMBERS.contains(&kind)) {
+            let reason = format!("that version is of the kind `{kind}`, of which none is a member");
+            return Err(self.missing(source, member, reason));
+        }
+        self.loaded.get(&name, &member.version, || {
+            let fetched = source.repository.fetch(&name, &member.version).map_err(|error| error.of(&name))?;
+            // Members have none themselves.
+            let member = |of: &Member| self.member(source, of);
+            Model::load(&fetched, &name, &ModelKind::MEMBERS, source.device, &member)
+        })
+    }
+
+    /// What is wrong where the repository holds a member of the ensemble no longer. A repository that gives no answer may hold it.
+    fn gone_member(&self, source: &Source, model: &Model) -> Option<Error> {
+        model.info().provenance.members.iter().find_map(|member| {
+            let error = source.repository.kind(&member.name, &member.version).err()?;
+            let (name, version) = (member.name.clone(), member.version.clone());
+            let gone = Member { name, version, weight: member.weight };
+            (error.kind() == RepositoryErrorKind::NotFound).then(|| self.missing(source, &gone, error.to_string()))
+        })
+    }
+
+    fn missing(&self, source: &Source, member: &Member, reason: String) -> Error {
+        let (name, artifacts) = (self.name.clone(), source.repository.address());
+        Error::Member { name, artifacts, member: member.to_string(), reason }
     }
 
     /// A version by name: the one in use, one that was named before, or one that is loaded now. Blocks.
@@ -443,12 +506,26 @@ pub fn open_network(device: Backend, threads: usize) -> Result<()> {
     device.open().map(drop).map_err(|source| Error::Device { source: Box::new(source) })
 }
 
-/// Loads the artifact in `folder`, the folder of a version, as the model that has the name of its kind. See [`Model::load`].
+/// Loads the artifact in `folder`, the folder of a version, as the model that has the name of its kind. The members of an ensemble
+/// are those in the folder of artifacts that it lies in. See [`Model::load`].
 ///
 /// # Errors
 /// As [`Model::load`].
 pub fn load(folder: &Path, kind: ModelKind, device: Backend) -> Result<Arc<Model>> {
-    Model::load(&Fetched::in_folder(folder), &kind.into(), kind.role().kinds(), device).map(Arc::new)
+    let root = folder.ancestors().nth(2).unwrap_or(folder);
+    let missing = |member: &Member, reason: &str| Error::Member {
+        name: kind.into(),
+        artifacts: root.display().to_string(),
+        member: member.to_string(),
+        reason: reason.to_owned(),
+    };
+    let nested = |member: &Member| Err(missing(member, "an ensemble is no member of another"));
+    let member = |member: &Member| -> Result<Arc<Model>> {
+        let name: ModelName = member.name.parse().map_err(|problem: String| missing(member, &problem))?;
+        let fetched = Fetched::in_folder(&root.join(&member.name).join(&member.version));
+        Model::load(&fetched, &name, &ModelKind::MEMBERS, device, &nested).map(Arc::new)
+    };
+    Model::load(&Fetched::in_folder(folder), &kind.into(), kind.alone(), device, &member).map(Arc::new)
 }
 
 #[cfg(test)]

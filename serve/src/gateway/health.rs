@@ -93,7 +93,8 @@ impl Gateway {
     }
 }
 
-/// The problem of the server of the models of `kind`, if any, and the status of each, by its `/v1/models`.
+/// The problem of the server of the models of `kind`, if any, and the status of each, by its `/v1/models`. One that serves ensembles
+/// beside them is the server of these too.
 fn listed(kind: ModelKind, models: &[u8]) -> (Option<String>, Vec<ModelStatus>) {
     let mut models = serde_json::from_slice::<ModelList>(models).map_or_else(|_| Vec::new(), |list| list.models);
     // The list of a server of an earlier release has neither kinds nor routes by name.
@@ -103,14 +104,15 @@ fn listed(kind: ModelKind, models: &[u8]) -> (Option<String>, Vec<ModelStatus>) 
         model.ready = model.state == Availability::Ready;
         model.predict = format!("/v1/models/{}/predict", model.name);
     }
-    models.retain(|model| model.kind.as_deref() == Some(kind.name()) && model.name.parse::<ModelName>().is_ok());
-    let Some(first) = models.first() else {
-        return (Some(format!("the server that was named for {0} does not serve {0}", kind.name())), models);
-    };
-    let problem = if models.iter().any(|model| model.ready) {
-        None
-    } else {
-        Some(first.problem.clone().unwrap_or_else(|| "no model is loaded yet".to_owned()))
+    let is_of = |model: &ModelStatus, kind: ModelKind| model.kind.as_deref() == Some(kind.name());
+    models.retain(|model| {
+        (is_of(model, kind) || is_of(model, ModelKind::Ensemble)) && model.name.parse::<ModelName>().is_ok()
+    });
+    let own: Vec<&ModelStatus> = models.iter().filter(|model| is_of(model, kind)).collect();
+    let problem = match own.first() {
+        None => Some(format!("the server that was named for {0} does not serve {0}", kind.name())),
+        Some(_) if own.iter().any(|model| model.ready) => None,
+        Some(first) => Some(first.problem.clone().unwrap_or_else(|| "no model is loaded yet".to_owned())),
     };
     (problem, models)
 }
@@ -163,6 +165,21 @@ mod tests {
         assert_eq!((problem, models.len()), (None, 2));
         let list = json!({"models": [of("dances", "unavailable")]});
         assert_eq!(listed(ModelKind::Svm, list.to_string().as_bytes()).0.as_deref(), Some("why"));
+    }
+
+    #[test]
+    fn a_server_of_ensembles_too_is_asked_for_them_and_is_ready_by_its_own_kind() {
+        let of = |name: &str, kind: &str, state: &str| json!({"name": name, "kind": kind, "route": "/x", "state": state, "labels": []});
+        let members = json!([{"name": "svm", "version": "0123456789ab", "kind": "svm", "weight": 0.25}]);
+        let mut ensemble = of("ensemble", "ensemble", "ready");
+        ensemble["members"] = members.clone();
+        let list = json!({"models": [of("svm", "svm", "unavailable"), of("vgg19", "vgg19", "ready"), ensemble]});
+        let (problem, models) = listed(ModelKind::Svm, list.to_string().as_bytes());
+        assert_eq!(models.iter().map(|model| &*model.name).collect::<Vec<_>>(), ["svm", "ensemble"]);
+        assert_eq!(problem.as_deref(), Some("no model is loaded yet"));
+        assert_eq!(serde_json::to_value(&models[1]).expect("JSON")["members"], members, "told as it was told");
+        let alone = json!({"models": [of("ensemble", "ensemble", "ready")]});
+        assert!(listed(ModelKind::Vgg19, alone.to_string().as_bytes()).0.is_some());
     }
 
     #[test]

@@ -124,8 +124,8 @@ impl Gateway {
                 all.push(status);
             }
         }
-        // `svm` and `vgg19` first, as every server lists them; the sort is stable.
-        all.sort_by_key(|status| ModelKind::named(&status.name).is_none());
+        // Those that have the name of a kind first, as every server lists them; the sort is stable.
+        all.sort_by_key(|status| ModelKind::named(&status.name).map_or(usize::MAX, |kind| kind as usize));
         all
     }
 }

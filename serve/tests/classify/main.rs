@@ -9,6 +9,7 @@ mod network;
 #[expect(dead_code, reason = "the tests over HTTP use the rest")]
 mod wav;
 
+mod ensemble;
 mod names;
 mod options;
 mod output_file;
@@ -34,7 +35,7 @@ struct Workdir(TempDir);
 impl Workdir {
     fn new() -> Self {
         let workdir = Self(tempfile::tempdir().expect("a folder"));
-        for kind in ModelKind::ALL {
+        for kind in ModelKind::MEMBERS {
             model::write(&workdir.0.path().join("artifacts"), kind);
         }
         fs::create_dir(workdir.0.path().join("tracks")).expect("makes a folder");

@@ -98,13 +98,13 @@ impl Drop for Running {
 
 #[test]
 fn help_names_every_option_and_the_route() {
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         names_its_options(kind);
     }
     let (_, stdout, _) = run(serve().args(["svm", "--help"]));
     assert!(!stdout.contains("--device"), "an SVM computes on the CPU alone\n{stdout}");
     let (_, stdout, _) = run(serve().arg("--help"));
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         assert!(stdout.contains(kind.role().name()) && stdout.contains(kind.route()), "{stdout}");
     }
 }
@@ -140,7 +140,7 @@ fn names_its_options(kind: ModelKind) {
 #[test]
 fn without_an_artifact_it_says_what_makes_one() {
     let folder = tempfile::tempdir().expect("a folder");
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         for artifacts in [folder.path().to_owned(), folder.path().join("nothing")] {
             let (code, stdout, stderr) = run(serve().arg(kind.role().name()).env("TONEARM_ARTIFACTS", &artifacts));
             assert_eq!(code, Some(2), "{stderr}");
@@ -156,7 +156,7 @@ fn without_an_artifact_it_says_what_makes_one() {
 /// Whichever way a kind comes to the model of the other, it says which is which.
 #[test]
 fn the_artifact_of_another_role_is_refused() {
-    for [kind, other] in [ModelKind::ALL, [ModelKind::ALL[1], ModelKind::ALL[0]]] {
+    for [kind, other] in [ModelKind::MEMBERS, [ModelKind::MEMBERS[1], ModelKind::MEMBERS[0]]] {
         let root = tempfile::tempdir().expect("a folder");
         let version = model::write(root.path(), other).dir;
         let folder = root.path().join(other.name());
@@ -231,7 +231,7 @@ fn a_taken_port_is_named() {
 
 #[test]
 fn it_announces_itself_answers_logs_and_stops_on_sigterm() {
-    ModelKind::ALL.into_iter().for_each(runs_and_stops);
+    ModelKind::MEMBERS.into_iter().for_each(runs_and_stops);
 }
 
 fn runs_and_stops(kind: ModelKind) {
@@ -332,7 +332,7 @@ fn a_network_computes_on_the_device_that_is_named() {
 
 #[test]
 fn it_can_wait_for_an_artifact() {
-    ModelKind::ALL.into_iter().for_each(waits);
+    ModelKind::MEMBERS.into_iter().for_each(waits);
 }
 
 fn waits(kind: ModelKind) {

@@ -3,6 +3,7 @@
 
 mod binary;
 mod client;
+mod ensemble;
 mod health;
 mod hostile;
 mod load;

@@ -10,6 +10,7 @@ use labels::LabelSet;
 use models::{
     Classifier, Identity, PredictOutput, PredictRequest, Prediction, WindowPrediction,
     artifact::{self, DataDescription, Draft, Written},
+    ensemble::{EnsembleParameters, Member},
     svm::{Svm, SvmParameters, pairs},
     vgg19::Backend,
 };
@@ -109,6 +110,7 @@ pub(crate) fn draft(kind: ModelKind, variant: usize) -> Draft {
     let (spec, weights) = match kind {
         ModelKind::Svm => (spec(), machine(&Extractor::new(spec()).expect("valid"), 1.0 + variant as f64).to_tensors()),
         ModelKind::Vgg19 => (network::spec(), network::parts().to_tensors()),
+        ModelKind::Ensemble => unreachable!("an ensemble is one of members: see `ensemble`"),
     };
     Draft {
         model: kind.name().to_owned(),
@@ -123,10 +125,26 @@ pub(crate) fn draft(kind: ModelKind, variant: usize) -> Draft {
     }
 }
 
+/// An ensemble of those versions of models, each with its weight.
+pub(crate) fn ensemble(members: &[(&str, &str, f64)]) -> Draft {
+    let member = |&(name, version, weight): &(&str, &str, f64)| Member {
+        name: name.to_owned(),
+        version: version.to_owned(),
+        weight,
+    };
+    let parameters = EnsembleParameters { members: members.iter().map(member).collect() };
+    Draft {
+        model: ModelKind::Ensemble.name().to_owned(),
+        weights: parameters.to_tensors().expect("weights that sum to 1"),
+        ..draft(ModelKind::Svm, 0)
+    }
+}
+
 /// The model of that artifact, loaded as the server loads it.
 pub(crate) fn of(kind: ModelKind) -> Arc<Model> {
-    static MODELS: [OnceLock<Arc<Model>>; ModelKind::ALL.len()] = [const { OnceLock::new() }; ModelKind::ALL.len()];
-    let index = ModelKind::ALL.iter().position(|known| *known == kind).expect("every model is known");
+    static MODELS: [OnceLock<Arc<Model>>; ModelKind::MEMBERS.len()] =
+        [const { OnceLock::new() }; ModelKind::MEMBERS.len()];
+    let index = ModelKind::MEMBERS.iter().position(|known| *known == kind).expect("every model is known");
     Arc::clone(MODELS[index].get_or_init(|| {
         let root = tempfile::tempdir().expect("a folder");
         let written = write(root.path(), kind);

@@ -50,7 +50,7 @@ fn synthetic(variant: usize) -> Draft {
 #[test]
 fn every_model_that_is_there_is_served_by_its_name() {
     let root = tempfile::tempdir().expect("a folder");
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         model::write(root.path(), kind);
     }
     let dances = model::write_as(root.path(), "dances", &model::draft(ModelKind::Svm, 1)).version;
@@ -329,7 +329,7 @@ fn a_hostile_name_is_unknown() {
 #[test]
 fn the_gateway_forwards_to_the_server_that_has_a_model() {
     let root = tempfile::tempdir().expect("a folder");
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         model::write(root.path(), kind);
     }
     model::write_as(root.path(), "dances", &synthetic(1));

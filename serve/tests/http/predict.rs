@@ -15,7 +15,7 @@ use serve::config::ModelKind;
 
 #[test]
 fn the_response_has_a_label_its_probabilities_segments_model_and_audio() {
-    ModelKind::ALL.into_iter().for_each(responds_in_full);
+    ModelKind::MEMBERS.into_iter().for_each(responds_in_full);
 }
 
 fn responds_in_full(kind: ModelKind) {
@@ -64,7 +64,7 @@ fn responds_in_full(kind: ModelKind) {
 /// The server predicts what the library does for the same bytes, to the last bit.
 #[test]
 fn the_probabilities_are_those_of_the_library() {
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         let server = Server::start(Options::of(kind));
         let model = model::of(kind);
         // 2.5 s are shorter than a window.
@@ -77,7 +77,7 @@ fn the_probabilities_are_those_of_the_library() {
 /// A lossless copy gives the same prediction.
 #[test]
 fn a_flac_is_predicted_as_its_wav_is() {
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         let server = Server::start(Options::of(kind));
         let [flac, wav] = [Sound::High.flac(4.0, 8), Sound::High.wav(4.0, 8)].map(|a| server.send(&predict(&a)).json());
         assert_eq!(flac["audio"]["codec"], "flac");
@@ -88,7 +88,7 @@ fn a_flac_is_predicted_as_its_wav_is() {
 /// What is there of a file that was cut short is predicted, and the response says so, in each way of asking.
 #[test]
 fn what_is_wrong_with_a_file_is_told() {
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         let server = Server::start(Options::of(kind));
         let whole = Sound::High.wav(6.0, 9);
         let cut = &whole[..44 + (whole.len() - 44) / 2];
@@ -130,7 +130,7 @@ pub(crate) fn mp3() -> Vec<u8> {
 
 #[test]
 fn every_way_of_sending_a_track_gives_the_same_response() {
-    ModelKind::ALL.into_iter().for_each(predicts_alike);
+    ModelKind::MEMBERS.into_iter().for_each(predicts_alike);
 }
 
 fn predicts_alike(kind: ModelKind) {
@@ -212,7 +212,7 @@ fn one_connection_carries_many_requests() {
 
 #[test]
 fn health_readiness_and_the_index_are_told_apart() {
-    for kind in ModelKind::ALL {
+    for kind in ModelKind::MEMBERS {
         let server = Server::start(Options { model: None, ..Options::of(kind) });
         assert_eq!(get(server.address, "/healthz").json(), json!({"status": "alive"}));
         let response = get(server.address, "/readyz");
@@ -239,7 +239,7 @@ fn health_readiness_and_the_index_are_told_apart() {
 /// A client that has mixed up the ports is told which is right, also when it sends a whole track first.
 #[test]
 fn the_route_of_another_role_is_not_found_and_its_server_named() {
-    for [kind, other] in [ModelKind::ALL, [ModelKind::ALL[1], ModelKind::ALL[0]]] {
+    for [kind, other] in [ModelKind::MEMBERS, [ModelKind::MEMBERS[1], ModelKind::MEMBERS[0]]] {
         let server = Server::start(Options::of(kind));
         let request = client::to(other, &predict(&Sound::Low.wav(60.0, 1)));
         let mut stream = client::connect(server.address);

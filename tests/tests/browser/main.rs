@@ -8,6 +8,7 @@ mod browser;
 mod datasets;
 mod down;
 mod driver;
+mod ensemble;
 mod key;
 mod labels;
 mod many;

@@ -1,10 +1,11 @@
 //! The command line: what a person types, and nothing of what it does.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use models::{
     artifact::names,
+    ensemble::EnsembleClassifier,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
 };
@@ -37,6 +38,11 @@ pub enum Command {
     Svm(SvmArgs),
     /// Train VGG19: a head on frozen convolutions, or the last blocks too.
     Vgg19(Vgg19Args),
+    /// Join trained models into an ensemble: learn how much each counts, without fitting any of them again.
+    ///
+    /// Learns from what the trainings of the members predicted of clips that they held out, which their artifacts keep, and names the
+    /// members in an artifact of its own. It is served, and predicts, as long as these versions of its members are there.
+    Ensemble(EnsembleArgs),
     /// Get public weights of VGG19.
     Weights {
         /// What to do.
@@ -181,6 +187,55 @@ impl Vgg19Args {
             no_cache: false,
         }
     }
+}
+
+/// Options of `ensemble`.
+#[derive(Args, Clone, Debug)]
+pub struct EnsembleArgs {
+    /// The models that it joins, two or more, separated by commas: the version in use of each, or another as NAME@VERSION. They must have
+    /// been trained on the same dataset with the same --held-out, --refit and --seed.
+    #[arg(long, value_name = "NAME[@VERSION]", value_delimiter = ',', value_parser = member_name, default_values_t = default_members())]
+    pub members: Vec<MemberName>,
+    /// Name of the ensemble, the folder of its artifacts: 1 to 64 of a-z, 0-9, `-`, `_` and `.`.
+    #[arg(long, value_name = "NAME", default_value = EnsembleClassifier::NAME, value_parser = model_name)]
+    pub name: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub artifacts: ArtifactsArgs,
+    /// Seed of the bootstrap of the interval, and of the plot of the clips.
+    #[arg(long, value_name = "N", default_value_t = 42, allow_negative_numbers = true)]
+    pub seed: u64,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// A model that is to be a member of an ensemble.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberName {
+    /// Its name.
+    pub name: String,
+    /// The version, if it is not to be the one in use.
+    pub version: Option<String>,
+}
+
+impl fmt::Display for MemberName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)?;
+        self.version.as_ref().map_or(Ok(()), |version| write!(f, "@{version}"))
+    }
+}
+
+fn default_members() -> [MemberName; 2] {
+    [SvmClassifier::NAME, Vgg19Classifier::NAME].map(|name| MemberName { name: name.to_owned(), version: None })
+}
+
+/// Parses NAME or NAME@VERSION.
+fn member_name(text: &str) -> Result<MemberName, String> {
+    let (name, version) = text.split_once('@').map_or((text, None), |(name, version)| (name, Some(version)));
+    let name = model_name(name)?;
+    let version = version.map(names::check_version).transpose().map_err(|error| error.to_string())?;
+    Ok(MemberName { name, version: version.map(str::to_owned) })
 }
 
 /// What can be done about weights.

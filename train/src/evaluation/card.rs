@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use data::{Split, labels::display};
 use models::{
     artifact::{self, Artifact, Manifest},
+    ensemble::EnsembleClassifier,
     svm::SvmClassifier,
     vgg19::Normalisation,
 };
@@ -109,14 +110,42 @@ fn is_svm(manifest: &Manifest) -> bool {
     manifest.model == SvmClassifier::NAME
 }
 
+fn is_ensemble(manifest: &Manifest) -> bool {
+    manifest.model == EnsembleClassifier::NAME
+}
+
 fn title(manifest: &Manifest) -> &'static str {
-    if is_svm(manifest) { "Support vector machine for music" } else { "VGG19 for music" }
+    match manifest.model.as_str() {
+        SvmClassifier::NAME => "Support vector machine for music",
+        EnsembleClassifier::NAME => "Ensemble for music",
+        _ => "VGG19 for music",
+    }
+}
+
+/// The members of an ensemble, each with its version and its weight, as its training says them.
+fn members(training: &Value) -> String {
+    let members = training["members"].as_array().into_iter().flatten().map(|member| {
+        let text = |field: &str| plain(member[field].as_str().unwrap_or_default());
+        format!(
+            "{} `{}` to the power of {:.3}",
+            text("name"),
+            text("version"),
+            member["weight"].as_f64().unwrap_or(0.0)
+        )
+    });
+    members.collect::<Vec<_>>().join(", ")
 }
 
 fn what_it_is(manifest: &Manifest, TrainingSet { kind, .. }: &TrainingSet) -> String {
     let training = &manifest.training;
     let spec = &manifest.spec;
-    let model = if is_svm(manifest) {
+    let model = if is_ensemble(manifest) {
+        format!(
+            "The probabilities of several models multiplied: {}, normalised. The artifact names its members and holds none of them; it predicts \
+             as long as these versions are there.",
+            members(training)
+        )
+    } else if is_svm(manifest) {
         let counts = &training["counts"];
         let low_rank = &training["fit"]["low_rank"];
         let machines = match low_rank["scheme"].as_str() {
@@ -241,7 +270,12 @@ fn figures(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, Trai
         );
     }
     card.push('\n');
-    if manifest.training["refit"] == true {
+    if is_ensemble(manifest) {
+        card.push_str(
+            "Each clip was predicted by the models that evaluated the members, which were not fitted on it, with weights that were learnt on clips \
+             of other folds.\n\n",
+        );
+    } else if manifest.training["refit"] == true {
         card.push_str(
             "Each clip was predicted by a model that was fitted on the clips of the other folds with the same hyperparameters. This model was \
              fitted on all of them, so none of these clips can evaluate it.\n\n",
@@ -333,6 +367,9 @@ fn data_section(card: &mut String, manifest: &Manifest, training_set: &TrainingS
              that were computed from it. Whether those may be used commercially is for its users to find out.\n",
         );
     }
+    if is_ensemble(manifest) {
+        card.push_str("The cards of its members say what they are made of, and under which licences.\n");
+    }
     if !is_svm(manifest) && manifest.training["weights"] == "pretrained" {
         card.push_str(
             "The convolutions are those of K. Simonyan and A. Zisserman, \"Very deep convolutional networks for large-scale image recognition\" \
@@ -347,6 +384,28 @@ fn how_it_was_made(card: &mut String, artifact: &Artifact) -> Result<()> {
     let manifest = artifact.manifest();
     let training = &manifest.training;
     card.push_str("## How it was made\n\n");
+    if is_ensemble(manifest) {
+        let named: Vec<String> = training["members"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|member| {
+                let text = |field: &str| member[field].as_str().unwrap_or_default();
+                format!("{}@{}", text("name"), text("version"))
+            })
+            .collect();
+        let _ = writeln!(
+            card,
+            "The weights make the log-loss least of the clips that the members were fitted on, each predicted in cross-validation by models \
+             that did not see its artist.\n\n\
+             ```sh\ncargo run --release -p train -- ensemble --members {} --seed {}\n```\n\n\
+             gives these weights again from the artifacts of its members.\n\n| | SHA-256 |\n|---|---|\n| features | `{}` |",
+            named.join(","),
+            training["seed"],
+            manifest.fingerprint,
+        );
+        return files(card, artifact);
+    }
     let (hyperparameters, flag) = if is_svm(manifest) {
         let chosen = &training["chosen"];
         let _ = writeln!(
@@ -381,7 +440,12 @@ fn how_it_was_made(card: &mut String, artifact: &Artifact) -> Result<()> {
         serde_json::to_string_pretty(hyperparameters)?,
         manifest.fingerprint,
     );
-    for (file, digest) in &manifest.files {
+    files(card, artifact)
+}
+
+/// The rows of the files, with their digests.
+fn files(card: &mut String, artifact: &Artifact) -> Result<()> {
+    for (file, digest) in &artifact.manifest().files {
         let _ = writeln!(card, "| {file} ({} bytes) | `{digest}` |", artifact.file(file)?.len());
     }
     Ok(())

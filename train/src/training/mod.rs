@@ -2,9 +2,11 @@
 
 pub mod cached_file;
 pub mod dataset;
+pub mod ensemble;
 pub mod golden;
 pub mod learner;
 pub mod plan;
+pub mod predictions;
 pub mod pretrained;
 pub mod publish;
 pub mod svm;

@@ -129,6 +129,13 @@ impl TrainingPlan {
         Ok((fitted, ScoredClips { scored, embeddings: Vec::new() }))
     }
 
+    /// The number of the fold of each clip that evaluates, in the order of `test`.
+    #[must_use]
+    pub fn folds_of_test(&self) -> Vec<usize> {
+        let fold_of = |clip: &usize| self.folds.iter().position(|fold| fold.test.contains(clip)).unwrap_or(0);
+        self.test.iter().map(fold_of).collect()
+    }
+
     /// What more clips to fit on are worth to a fitted model, by the clips that evaluate it.
     ///
     /// # Errors

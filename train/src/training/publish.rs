@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use data::labels::LabelSet;
 use models::{
-    artifact::{self, Artifact, DataDescription, Draft, SplitMetrics, Written, names, places},
+    artifact::{self, Artifact, DataDescription, Draft, PREDICTIONS, SplitMetrics, Written, names, places},
+    ensemble::EnsembleClassifier,
     svm::SvmClassifier,
     vgg19::Vgg19Classifier,
 };
 use serde_json::{Value, json};
 
-use super::{dataset::TrainingData, learner::Fitted, plan::TrainingPlan, transfer, vgg19::Epoch};
+use super::{
+    dataset::TrainingData, learner::Fitted, plan::TrainingPlan, predictions::HeldOutPredictions, transfer, vgg19::Epoch,
+};
 use crate::{
     console::{interrupt, output},
     evaluation::{documents::Documents, metrics::Evaluation, report::Curve, scoring::ScoredClips},
@@ -19,9 +22,10 @@ use crate::{
 };
 
 /// Names that stand for models of one kind, or for several models, and so are not for others.
-const RESERVED: [(&str, &str); 3] = [
+const RESERVED: [(&str, &str); 4] = [
     (SvmClassifier::NAME, "the SVM of `POST /predict`"),
     (Vgg19Classifier::NAME, "the VGG19 of `POST /vgg`"),
+    (EnsembleClassifier::NAME, "the ensemble that `train ensemble` makes"),
     ("both", "the SVM and the VGG19 in `serve classify --model both`"),
 ];
 /// Labels that a message names.
@@ -121,18 +125,7 @@ pub fn publish(
         description: dataset.description().to_string(),
         clips: train.len(),
     };
-    let more = [
-        ("macro_f1", json!(evaluation.macro_f1)),
-        ("log_loss", json!(evaluation.log_loss)),
-        ("ece", json!(evaluation.ece)),
-        ("ci95", json!(evaluation.ci95)),
-    ];
-    let summary = SplitMetrics {
-        split: split.to_string(),
-        n: evaluation.n,
-        accuracy: evaluation.accuracy,
-        more: more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
-    };
+    let summary = split_metrics(&split.to_string(), &evaluation);
     let documents = Documents {
         model: &kind,
         split: &split.to_string(),
@@ -151,6 +144,19 @@ pub fn publish(
         learning: Some(&learning),
         curves: &curves(&fitted.history),
     };
+    let predictions = HeldOutPredictions {
+        cross_validated: fitted.cross_validated,
+        held_out: scored_clips.scored.clone(),
+        folds: plan.folds_of_test(),
+    };
+    let predictions = predictions.to_tensors()?;
+    let mut remarks = fitted.remarks;
+    if predictions.is_none() {
+        remarks.push(
+            "The predictions of held-out clips are not kept, since they are too many or none: it cannot be a member of an ensemble.".into(),
+        );
+    }
+    let further: Vec<(&str, &[u8])> = predictions.iter().map(|bytes| (PREDICTIONS, bytes.as_slice())).collect();
     let (metrics_json, report_html) = (serde_json::to_vec_pretty(&documents.metrics())?, documents.page());
     let draft = Draft {
         model: kind,
@@ -163,13 +169,49 @@ pub fn publish(
         metrics_json,
         report_html: report_html.into_bytes(),
     };
+    let (artifact, in_use) = write(target, &draft, &further, warning.is_some())?;
+    Ok(Published {
+        artifact,
+        in_use,
+        name: target.name.to_owned(),
+        evaluation,
+        cross_validated_accuracy: fitted.cross_validated_accuracy,
+        fingerprint: fingerprint.to_string(),
+        remarks,
+        init: draft.training.get(transfer::FIELD).cloned(),
+    })
+}
+
+/// How good a model is on a split, as its manifest says it.
+pub(super) fn split_metrics(split: &str, evaluation: &Evaluation) -> SplitMetrics {
+    let more = [
+        ("macro_f1", json!(evaluation.macro_f1)),
+        ("log_loss", json!(evaluation.log_loss)),
+        ("ece", json!(evaluation.ece)),
+        ("ci95", json!(evaluation.ci95)),
+    ];
+    SplitMetrics {
+        split: split.to_owned(),
+        n: evaluation.n,
+        accuracy: evaluation.accuracy,
+        more: more.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+/// Writes an artifact with further files, and puts it in use unless another version is to stay; see [`publish`].
+pub(super) fn write(
+    target: Target<'_>,
+    draft: &Draft,
+    further: &[(&str, &[u8])],
+    is_synthetic: bool,
+) -> Result<(Written, InUse)> {
     let model_dir = target.artifacts.join(target.name);
-    let (artifact, in_use) = interrupt::uninterrupted(|| -> Result<_> {
-        let artifact = draft.write_as(target.artifacts, target.name)?;
+    interrupt::uninterrupted(|| -> Result<_> {
+        let artifact = draft.write_with(target.artifacts, target.name, further)?;
         // A pin is the stronger reason, and what to do about it is another thing.
         if artifact::pinned(&model_dir)?.is_none()
-            && let Some(kept) = kept_in_use(&model_dir, &draft.labels, warning.is_some())
-                .or_else(|| kept_elsewhere(target, warning.is_some()))
+            && let Some(kept) =
+                kept_in_use(&model_dir, &draft.labels, is_synthetic).or_else(|| kept_elsewhere(target, is_synthetic))
         {
             return Ok((artifact, kept));
         }
@@ -178,16 +220,6 @@ pub fn publish(
             Err(models::Error::Pinned { pinned, .. }) => Ok((artifact, InUse::Pinned(pinned))),
             Err(error) => Err(error.into()),
         }
-    })?;
-    Ok(Published {
-        artifact,
-        in_use,
-        name: target.name.to_owned(),
-        evaluation,
-        cross_validated_accuracy: fitted.cross_validated_accuracy,
-        fingerprint: fingerprint.to_string(),
-        remarks: fitted.remarks,
-        init: draft.training.get(transfer::FIELD).cloned(),
     })
 }
 
@@ -199,7 +231,7 @@ impl Published {
     }
 
     /// Why it is not the version in use, and what puts it in use: of the object of `train --json`; null where it is.
-    fn not_in_use(&self) -> Value {
+    pub(super) fn not_in_use(&self) -> Value {
         let (reason, in_use, missing) = match &self.in_use {
             InUse::This => return Value::Null,
             InUse::Pinned(version) => ("pinned", version, None),

@@ -102,7 +102,7 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
         let _entered = runtime.enter();
         watch_signals().map_err(system("the handler of ctrl-c"))?
     };
-    let engine = models::load(args)?;
+    let (engine, left_out) = models::load(args)?;
     let models: Vec<_> = engine.slots().iter().filter_map(|slot| slot.get()).collect();
     let mut found = files::find(&args.files)?;
     check(&options, &models, &found.files)?;
@@ -111,6 +111,9 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
     }
 
     let console = Console::new(found.files.len());
+    if let Some(left_out) = &left_out {
+        console.say(left_out);
+    }
     for model in &models {
         say_provenance(model, options.format, &console);
     }

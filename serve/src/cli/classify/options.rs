@@ -34,8 +34,9 @@ pub struct ClassifyArgs {
     #[arg(required = true, value_name = "FILE|DIR")]
     pub(super) files: Vec<PathBuf>,
 
-    /// Name of the model that predicts, such as svm or vgg19, or `both` for these two; may be repeated. With several it is also said
-    /// where they agree [default: svm, or the only model that is found; the SVM of the program where there is none]
+    /// Name of the model that predicts, such as ensemble, svm or vgg19, or `both` for the last two; may be repeated. With several it is
+    /// also said where they agree [default: ensemble, where it and its members are found; else svm, or the only model that is found;
+    /// the SVM of the program where there is none]
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(super) model: Vec<ModelName>,
 

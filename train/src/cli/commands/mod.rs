@@ -1,6 +1,7 @@
 //! The commands of `train`.
 
 pub mod datasets;
+pub mod ensemble;
 pub mod evaluate;
 pub mod models;
 pub mod train;

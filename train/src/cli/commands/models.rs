@@ -5,6 +5,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result, bail};
 use models::{
     artifact::{self, Artifact, SplitMetrics},
+    ensemble::EnsembleClassifier,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
 };
@@ -123,7 +124,7 @@ fn check(model: &str, model_dir: &Path, version: &str, there: &[String]) -> Resu
     let found = &artifact.manifest().model;
     // A name that is that of a kind is for that kind; any other keeps the kind that it has.
     let expected = match model {
-        SvmClassifier::NAME | Vgg19Classifier::NAME => Some(model.to_owned()),
+        SvmClassifier::NAME | Vgg19Classifier::NAME | EnsembleClassifier::NAME => Some(model.to_owned()),
         _ => in_use(model_dir).map(|in_use| in_use.manifest().model.clone()),
     };
     if let Some(expected) = expected.filter(|expected| expected != found) {
