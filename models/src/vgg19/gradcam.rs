@@ -50,7 +50,7 @@ enum Gradients {
     /// `Z · α`.
     Mean(Tensor<2>),
     /// What each position has by itself.
-    Positions(PositionGradients),
+    Positions(Box<PositionGradients>),
 }
 
 #[derive(Debug)]
@@ -106,7 +106,7 @@ impl GradCam {
                     let weights = &head.weight[class * dim + end - n..class * dim + end];
                     weights.iter().zip(&head.scale[end - n..end]).map(|(w, s)| f64::from(*w) * f64::from(*s)).collect()
                 };
-                Gradients::Positions(PositionGradients {
+                Gradients::Positions(Box::new(PositionGradients {
                     average: weights_of(Statistic::Average),
                     maximum: weights_of(Statistic::Maximum),
                     deviation: weights_of(Statistic::Deviation),
@@ -114,7 +114,7 @@ impl GradCam {
                     log_covariance: (0..normalisations)
                         .map(|normalisation| (0..n_classes).map(|class| of_class(normalisation, class)).collect())
                         .collect(),
-                })
+                }))
             }
             _ => Gradients::Mean(weights_of(&[Statistic::Average, Statistic::Maximum])),
         };
