@@ -48,7 +48,7 @@ pub(super) struct GradCam {
 #[derive(Debug)]
 enum Gradients {
     /// `Z · α`.
-    Mean(Tensor<2>),
+    Mean(Box<Tensor<2>>),
     /// What each position has by itself.
     Positions(Box<PositionGradients>),
 }
@@ -116,7 +116,7 @@ impl GradCam {
                         .collect(),
                 }))
             }
-            _ => Gradients::Mean(weights_of(&[Statistic::Average, Statistic::Maximum])),
+            _ => Gradients::Mean(Box::new(weights_of(&[Statistic::Average, Statistic::Maximum]))),
         };
         Self { block, n_classes, gradients }
     }
@@ -133,7 +133,7 @@ impl GradCam {
         let positions = activations.clone().permute([2, 3, 0, 1]).reshape([rows * columns, normalisations * channels]);
         let n_positions = (rows * columns) as f32;
         let maps = match &self.gradients {
-            Gradients::Mean(weights) => positions.matmul(weights.clone()).div_scalar(n_positions),
+            Gradients::Mean(weights) => positions.matmul(weights.as_ref().clone()).div_scalar(n_positions),
             Gradients::Positions(gradients) => {
                 gradients.statistics(positions, n_positions) + gradients.log_covariance(activations, self.n_classes)
             }
