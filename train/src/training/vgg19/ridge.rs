@@ -15,8 +15,8 @@ use rayon::prelude::*;
 use super::{config::RidgeConfig, embeddings::Rows};
 use crate::training::svm::{BLOCK, cholesky, products, solve};
 
-/// Most rows that are fitted on. The time of a solution grows with their square and in the end with their cube: 2 s of one core for 640, 20 s for 2048.
-pub(super) const MAX_ROWS: usize = 2048;
+/// Most rows that are fitted on. The time of a solution grows with the square of the rows, and in the end with their cube.
+pub(super) const MAX_ROWS: usize = 3072;
 /// Dimensions whose products are computed at once.
 const DIMENSIONS: usize = 1024;
 
