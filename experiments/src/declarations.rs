@@ -327,7 +327,16 @@ fn with_defaults(mut declaration: Table, init: Option<&Experiment>) -> Result<Ta
                 bail!("`model.training.seed` is that of each job; `seeds` lists them");
             }
             let tunes = sets("finetune");
+            let head = model.remove("head");
+            let logistic = match head.as_ref().map(Value::as_str) {
+                None | Some(Some("ridge")) => false,
+                Some(Some("logistic")) => true,
+                Some(_) => bail!("`model.head`: expected `ridge` or `logistic`, found {}", serde_json::json!(head)),
+            };
             let defaults = match model.remove("regime") {
+                Some(Value::String(regime)) if regime == "finetune" && head.is_some() && !logistic => {
+                    bail!("`model.head`: fine-tuning tunes the `logistic` head; leave it out")
+                }
                 Some(Value::String(regime)) if regime == "finetune" => TrainingConfig::finetune(0),
                 Some(Value::String(regime)) if regime != "frozen" => {
                     bail!("`model.regime`: unknown regime `{regime}`, expected `frozen` or `finetune`")
@@ -335,6 +344,7 @@ fn with_defaults(mut declaration: Table, init: Option<&Experiment>) -> Result<Ta
                 None | Some(Value::String(_)) if tunes => {
                     bail!("`model.training.finetune` needs `model.regime` = \"finetune\"")
                 }
+                None | Some(Value::String(_)) if logistic => TrainingConfig::logistic(0),
                 None | Some(Value::String(_)) => TrainingConfig::frozen(0),
                 Some(other) => bail!("`model.regime`: expected `frozen` or `finetune`, found {other}"),
             };
@@ -518,6 +528,8 @@ mod tests {
         for (regime, expected) in [
             ("", TrainingConfig::frozen(0)),
             ("regime = \"frozen\"", TrainingConfig::frozen(0)),
+            ("head = \"ridge\"", TrainingConfig::frozen(0)),
+            ("head = \"logistic\"", TrainingConfig::logistic(0)),
             ("regime = \"finetune\"", TrainingConfig::finetune(0)),
         ] {
             let (_folder, path) = file(&format!("{NETWORK}{regime}"));
@@ -576,6 +588,8 @@ mod tests {
             (model(""), "`model.kind`"),
             (model("kind = \"tree\""), "unknown variant `tree`, expected one of `svm`, `vgg19`, `ensemble` in `model`"),
             (model("kind = \"vgg19\"\nregime = \"hot\""), "unknown regime `hot`, expected `frozen` or `finetune`"),
+            (model("kind = \"vgg19\"\nhead = \"svm\""), "`model.head`: expected `ridge` or `logistic`, found \"svm\""),
+            (model("kind = \"vgg19\"\nhead = \"ridge\"\nregime = \"finetune\""), "tunes the `logistic` head"),
             (model("kind = \"vgg19\"\ndevice = \"abacus\""), "abacus"),
             (model("kind = \"vgg19\"\ndevice = \"abacus\""), "in `model.device`"),
             (model("kind = \"vgg19\"\ntraining.folds = 1"), "`model.training`: the folds"),

@@ -41,6 +41,7 @@ fn random_parts_of(normalisations: Vec<Normalisation>, blocks: usize) -> Vgg19Pa
         normalisations,
         pooled_blocks: (1..=blocks).collect(),
         statistics: vec![Statistic::Average, Statistic::Deviation],
+        log_covariance: None,
         n_classes: 3,
     };
     let dim = config.embedding_dim();
@@ -50,6 +51,7 @@ fn random_parts_of(normalisations: Vec<Normalisation>, blocks: usize) -> Vgg19Pa
         band_upsampling: 2,
         mean: vec![-40.0; 128],
         deviation: vec![12.0; 128],
+        axes: Vec::new(),
         head: HeadParameters {
             mean: vec![0.0; dim],
             scale: vec![0.05; dim],
@@ -164,7 +166,13 @@ fn parts_of_one_channel(statistics: Vec<Statistic>) -> Vgg19Parameters {
         weight[4] = 1.0;
         ConvWeights { weight, bias: vec![0.0; conv.bias.len()], ..conv.clone() }
     };
-    let config = Vgg19Config { normalisations: no_normalisation(), pooled_blocks: vec![1], statistics, n_classes: 3 };
+    let config = Vgg19Config {
+        normalisations: no_normalisation(),
+        pooled_blocks: vec![1],
+        statistics,
+        log_covariance: None,
+        n_classes: 3,
+    };
     let dim = config.embedding_dim();
     let mut weight = vec![0.0; 3 * dim];
     for first in (0..dim).step_by(64) {
@@ -176,6 +184,7 @@ fn parts_of_one_channel(statistics: Vec<Statistic>) -> Vgg19Parameters {
         band_upsampling: 2,
         mean: vec![-40.0; 128],
         deviation: vec![10.0; 128],
+        axes: Vec::new(),
         head: HeadParameters { mean: vec![0.0; dim], scale: vec![1.0; dim], weight, bias: vec![0.0; 3] },
         config,
         temperature: 1.0,

@@ -34,6 +34,7 @@ fn parts() -> Vgg19Parameters {
         normalisations: vec![Normalisation::None, Normalisation::Cmn],
         pooled_blocks: vec![1],
         statistics: vec![Statistic::Average, Statistic::Deviation],
+        log_covariance: None,
         n_classes: N_CLASSES,
     };
     let dim = config.embedding_dim();
@@ -44,6 +45,7 @@ fn parts() -> Vgg19Parameters {
         mean: noise(2, 128).into_iter().map(|value| value * 10.0 - 40.0).collect(),
         deviation: noise(3, 128).into_iter().map(|value| value * 2.0 + 10.0).collect(),
         weights: weights.with(vec![second]),
+        axes: Vec::new(),
         head: HeadParameters {
             mean: noise(4, dim),
             scale: noise(5, dim),

@@ -101,6 +101,7 @@ fn golden_config() -> Vgg19Config {
         normalisations: no_normalisation(),
         pooled_blocks: vec![1, 2],
         statistics: vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation],
+        log_covariance: None,
         n_classes: N_CLASSES,
     }
 }
@@ -270,6 +271,7 @@ fn the_imagenet_weights_give_the_reference_activations() {
         normalisations: no_normalisation(),
         pooled_blocks: vec![5],
         statistics: vec![Statistic::Average],
+        log_covariance: None,
         n_classes: 2,
     };
     for (backend, device) in devices() {
@@ -317,6 +319,7 @@ fn embeddings_have_the_same_bits_for_any_number_of_threads() {
         normalisations: no_normalisation(),
         pooled_blocks: vec![3, 4],
         statistics: vec![Statistic::Average, Statistic::Maximum, Statistic::Deviation],
+        log_covariance: None,
         n_classes: 2,
     };
     let device = Backend::Flex.open().expect("the CPU");
@@ -342,6 +345,7 @@ fn gradients_have_the_same_bits_for_any_number_of_threads() {
         normalisations: no_normalisation(),
         pooled_blocks: vec![4],
         statistics: vec![Statistic::Deviation],
+        log_covariance: None,
         n_classes: N_CLASSES,
     };
     let dim = config.embedding_dim();

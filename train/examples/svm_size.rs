@@ -39,7 +39,7 @@ fn main() -> Result<()> {
         ["fit", folder, threads, search] => fitted(Path::new(folder), threads, search),
         ["head", folder, threads] => head(Path::new(folder), threads),
         ["head-dimensions"] => {
-            println!("{}", TrainingConfig::frozen(0).network(2).embedding_dim());
+            println!("{}", TrainingConfig::logistic(0).network(2).embedding_dim());
             Ok(())
         }
         _ => bail!(
@@ -119,7 +119,7 @@ fn fitted(folder: &Path, threads: &str, search: &str) -> Result<()> {
 }
 
 fn head(folder: &Path, threads: &str) -> Result<()> {
-    let config = TrainingConfig::frozen(0);
+    let config = TrainingConfig::logistic(0);
     let dim = config.network(2).embedding_dim();
     // Row by row, so that the peak of the memory is that of the fit: each vector as a clip of its own, of the class of its clip.
     let mut file = BufReader::new(fs::File::open(folder.join("vectors.safetensors"))?);

@@ -39,6 +39,15 @@ fn main() -> Result<()> {
         band_upsampling: training.band_upsampling,
         mean: vec![-40.0; spec.mel.n_mels],
         deviation: vec![12.0; spec.mel.n_mels],
+        axes: config
+            .pooled_blocks
+            .iter()
+            .map(|&block| {
+                let axes = config.log_covariance.map_or(0, |log_covariance| log_covariance.axes_of(block));
+                let n = config.normalisations.len() * models::vgg19::channels(block) * axes;
+                (0..n).map(|_| 0.1 * rng.normal() as f32).collect()
+            })
+            .collect(),
         head: HeadParameters {
             mean: vec![0.0; dim],
             scale: vec![0.05; dim],

@@ -60,7 +60,7 @@ const CHANGES: &[Change] = &[
         (r.head.dropout, r.head.heads) = (0.0, 1);
     }),
     ("the same, both normalisations, dropout 0.65, by the line of music (the default)", |r| {
-        *r = TrainingConfig::frozen(r.seed)
+        *r = TrainingConfig::logistic(r.seed)
     }),
     ("normalised by CMN", |r| r.normalisations = vec![Normalisation::Cmn]),
     ("both normalisations", |r| r.normalisations = vec![Normalisation::None, Normalisation::Cmn]),
@@ -84,7 +84,7 @@ const CHANGES: &[Change] = &[
 
 /// The default, but for bands that are standardised by the clips that are fitted on.
 fn by_band(seed: u64) -> TrainingConfig {
-    TrainingConfig { standardisation: Standardisation::Band, ..TrainingConfig::frozen(seed) }
+    TrainingConfig { standardisation: Standardisation::Band, ..TrainingConfig::logistic(seed) }
 }
 
 fn main() -> Result<()> {

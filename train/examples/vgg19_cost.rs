@@ -55,6 +55,7 @@ fn config() -> Vgg19Config {
         normalisations: no_normalisation(),
         pooled_blocks: vec![5],
         statistics: vec![Statistic::Average],
+        log_covariance: None,
         n_classes: 10,
     }
 }

@@ -7,6 +7,7 @@ use labels::LabelSet;
 use super::{
     device::Backend,
     gradcam::{GradCam, Map},
+    log_covariance::Axes,
     network::{Columns, Vgg19, Vgg19Config},
     parameters::Vgg19Parameters,
     preprocessing::Preprocessor,
@@ -30,6 +31,8 @@ pub struct Vgg19Classifier {
     config: Vgg19Config,
     preprocessor: Preprocessor,
     network: Vgg19,
+    /// Of a head that takes log-covariances.
+    axes: Option<Axes>,
     grad_cam: GradCam,
     temperature: f64,
     device: Device,
@@ -114,7 +117,8 @@ impl Vgg19Classifier {
             config: parameters.config.clone(),
             preprocessor,
             network,
-            grad_cam: GradCam::new(&parameters.config, &parameters.head, device),
+            axes: parameters.axes_on(device),
+            grad_cam: GradCam::new(parameters, device),
             temperature: parameters.temperature,
             device: device.clone(),
         })
@@ -199,7 +203,7 @@ impl Vgg19Classifier {
         let segment = next.span();
         let here = next.progress.windows.iter().filter(|(home, _)| *home == next.index);
         let windows: Vec<_> = here.map(|(_, window)| window).collect();
-        let columns = Columns::new(&self.config, activations);
+        let columns = Columns::new(&self.config, self.axes.as_ref(), activations);
         let mut embeddings = vec![columns.embed(None)];
         embeddings.extend(windows.iter().map(|window| {
             let part = window.start - segment.start..window.end - segment.start;
@@ -324,7 +328,8 @@ impl Classifier for Vgg19Classifier {
         let embed = |span: Span| {
             let standardised = self.preprocessor.standardise_part(log_mel, span.start..span.end);
             let activations = self.network.activations(self.preprocessor.planes(&[standardised], &self.device));
-            values(Columns::new(&self.config, &activations).embed(None), "embeddings")
+            let columns = Columns::new(&self.config, self.axes.as_ref(), &activations);
+            values(columns.embed(None), "embeddings")
         };
         spans.into_iter().map(embed).collect()
     }

@@ -10,7 +10,10 @@ use burn::{
 use convolution::burn::Conv3x3;
 use serde::{Deserialize, Serialize};
 
-use super::weights::{BLOCKS, BackboneWeights, ConvLayer, ConvWeights};
+use super::{
+    log_covariance::{Axes, CovarianceColumns, LogCovariance},
+    weights::{BLOCKS, BackboneWeights, ConvLayer, ConvWeights},
+};
 use crate::{Error, Result};
 
 /// Channels that a block, 1 to 5, gives.
@@ -61,6 +64,9 @@ pub struct Vgg19Config {
     pub pooled_blocks: Vec<usize>,
     /// What it takes of their channels; each at most once, at least one.
     pub statistics: Vec<Statistic>,
+    /// The log-covariances that it takes beside the statistics; none where left out, as in networks of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_covariance: Option<LogCovariance>,
     /// Classes; at least 2.
     pub n_classes: usize,
 }
@@ -87,7 +93,7 @@ impl Vgg19Config {
         if !(2..=65_536).contains(&self.n_classes) {
             return wrong(format!("there are {} classes, not 2 to 65536", self.n_classes));
         }
-        Ok(())
+        self.log_covariance.map_or(Ok(()), LogCovariance::check)
     }
 
     /// Blocks that the network has.
@@ -102,9 +108,24 @@ impl Vgg19Config {
         self.normalisations.len() * self.dim_per_normalisation()
     }
 
-    /// Dimensions of the input of the head that are of one normalisation.
+    /// Dimensions of the input of the head that are of one normalisation: the statistics of the blocks, then their log-covariances.
     #[must_use]
     pub fn dim_per_normalisation(&self) -> usize {
+        let log_covariances = |of: LogCovariance| self.pooled_blocks.iter().map(|block| of.dim_of(*block)).sum();
+        self.statistics_dim() + self.log_covariance.map_or(0, log_covariances)
+    }
+
+    /// How many numbers the axes of each pooled block are, of all normalisations; none of a head that takes no log-covariance.
+    #[must_use]
+    pub fn axes_lengths(&self) -> Vec<usize> {
+        let of_block =
+            |of: LogCovariance, block: usize| self.normalisations.len() * channels(block) * of.axes_of(block);
+        let lengths = |of: LogCovariance| self.pooled_blocks.iter().map(|&block| of_block(of, block)).collect();
+        self.log_covariance.map(lengths).unwrap_or_default()
+    }
+
+    /// Dimensions of the statistics of one normalisation.
+    pub(super) fn statistics_dim(&self) -> usize {
         self.pooled_blocks.iter().map(|block| channels(*block) * self.statistics.len()).sum()
     }
 
@@ -222,7 +243,8 @@ impl Head {
 ///   block 3  4 × conv 256, pool   →  [n, 256, bands/8,  frames/8]
 ///   block 4  4 × conv 512, pool   →  [n, 512, bands/16, frames/16]
 ///   block 5  4 × conv 512, pool   →  [n, 512, bands/32, frames/32]
-/// head: statistics of each channel of the chosen blocks, of all normalisations of a segment → standardised → linear → logits
+/// head: statistics of each channel of the chosen blocks, and log-covariances of these blocks where the configuration has them,
+///       of all normalisations of a segment → standardised → linear → logits
 /// ```
 ///
 /// Fully convolutional: it takes any number of bands and frames that leaves one of each.
@@ -259,7 +281,7 @@ pub fn activations(blocks: &[Block], x: Tensor<4>) -> Vec<Tensor<4>> {
 }
 
 /// Added to a variance before its root is taken.
-const EPSILON: f32 = 1e-5;
+pub(super) const EPSILON: f32 = 1e-5;
 
 /// Statistics of every column of time of the pooled blocks, from which those of any part follow.
 ///
@@ -268,6 +290,8 @@ const EPSILON: f32 = 1e-5;
 #[derive(Debug)]
 pub struct Columns {
     blocks: Vec<BlockColumns>,
+    /// Of a head that takes log-covariances.
+    covariances: Option<CovarianceColumns>,
     /// Normalisations of each segment.
     normalisations: usize,
 }
@@ -293,13 +317,13 @@ enum OfColumns {
 }
 
 impl Columns {
-    /// Of the activations of the blocks of a network.
+    /// Of the activations of the blocks of a network; `axes` are those of a head that takes log-covariances.
     ///
     /// # Shapes
     /// - `activations`: as of [`Vgg19::activations`](super::Vgg19::activations), one for each block; the normalisations of a segment lie
     ///   together, as [`Preprocessor::planes`](super::Preprocessor::planes) gives them
     #[must_use]
-    pub fn new(config: &Vgg19Config, activations: &[Tensor<4>]) -> Self {
+    pub fn new(config: &Vgg19Config, axes: Option<&Axes>, activations: &[Tensor<4>]) -> Self {
         let of_block = |&block: &usize| {
             // Channels last, as flex keeps them: rows are added to each other as they lie in memory.
             let x = activations[block - 1].clone().permute([0, 2, 3, 1]);
@@ -313,12 +337,13 @@ impl Columns {
         };
         Self {
             blocks: config.pooled_blocks.iter().map(of_block).collect(),
+            covariances: axes.map(|axes| CovarianceColumns::new(&axes.project(activations))),
             normalisations: config.normalisations.len(),
         }
     }
 
-    /// The embedding of the part `frames` of the input, or of all of it: the statistics of each pooled block of each normalisation, in their
-    /// order.
+    /// The embedding of the part `frames` of the input, or of all of it: of each normalisation in turn the statistics of each pooled block,
+    /// in their order, then the log-covariance of each, through which no gradient goes.
     /// Of a block, those columns count that lie in the part, at least one.
     ///
     /// # Shapes
@@ -328,14 +353,8 @@ impl Columns {
         let mut parts = Vec::new();
         for BlockColumns { block, mean, statistics } in &self.blocks {
             let [n, _, columns, channels] = mean.dims();
-            let (start, end) = match &frames {
-                None => (0, columns),
-                Some(frames) => {
-                    let start = (frames.start >> block).min(columns - 1);
-                    (start, (frames.end >> block).clamp(start + 1, columns))
-                }
-            };
-            let part_of = |of_columns: &Tensor<4>| of_columns.clone().narrow(2, start, end - start);
+            let part = columns_of(*block, frames.as_ref(), columns);
+            let part_of = |of_columns: &Tensor<4>| of_columns.clone().narrow(2, part.start, part.len());
             let means = part_of(mean);
             let mean = means.clone().mean_dim(2);
             for statistic in statistics {
@@ -350,20 +369,32 @@ impl Columns {
                 parts.push(part.reshape([n, channels]));
             }
         }
+        if let (Some(covariances), Some(statistics)) = (&self.covariances, parts.first()) {
+            let (n, logarithms) = (statistics.dims()[0], covariances.logarithms(frames.as_ref()));
+            let shape = [n, logarithms.len() / n];
+            parts.push(Tensor::from_data(TensorData::new(logarithms, shape), &statistics.device()));
+        }
         let concatenated = Tensor::cat(parts, 1);
         let [n, dim] = concatenated.dims();
         concatenated.reshape([n / self.normalisations, self.normalisations * dim])
     }
 }
 
-/// The embedding of what the blocks of a network gave; of several parts of one input, [`Columns`] are quicker.
+/// The columns of a block, 1 to 5, that lie in the part `frames` of the input, or all of them; at least one.
+pub(super) fn columns_of(block: usize, frames: Option<&Range<usize>>, columns: usize) -> Range<usize> {
+    let Some(frames) = frames else { return 0..columns };
+    let start = (frames.start >> block).min(columns - 1);
+    start..(frames.end >> block).clamp(start + 1, columns)
+}
+
+/// The embedding of what the blocks of a network without log-covariances gave; of several parts of one input, [`Columns`] are quicker.
 ///
 /// # Shapes
 /// - `activations`: as of [`Columns::new`]
 /// - result: `[n, embedding_dim]`
 #[must_use]
 pub fn embed(config: &Vgg19Config, activations: &[Tensor<4>], frames: Option<Range<usize>>) -> Tensor<2> {
-    Columns::new(config, activations).embed(frames)
+    Columns::new(config, None, activations).embed(frames)
 }
 
 #[cfg(test)]

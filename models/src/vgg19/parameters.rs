@@ -16,11 +16,12 @@ use safetensors::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    network::{Head, Vgg19, Vgg19Config},
+    log_covariance::Axes,
+    network::{Head, Vgg19, Vgg19Config, channels},
     preprocessing::{Channels, MAX_BAND_UPSAMPLING, Preprocessor},
     weights::{BackboneWeights, ConvLayer},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, format::FormatVersion};
 
 const CONFIG: &str = "tonearm.vgg19";
 const INPUT_MEAN: &str = "input.mean";
@@ -47,6 +48,9 @@ pub struct Vgg19Parameters {
     pub deviation: Vec<f32>,
     /// The convolutions.
     pub weights: BackboneWeights,
+    /// Of each pooled block the axes of its log-covariance, each as long as makes the projections of a typical segment on it deviate by
+    /// 1; row-major `[normalisations, channels, axes]`. Empty of a head that takes no log-covariance.
+    pub axes: Vec<Vec<f32>>,
     /// See [`Head`].
     pub head: HeadParameters,
     /// Over 1 flattens the probabilities, under 1 sharpens them; over 0.
@@ -104,6 +108,12 @@ impl Vgg19Parameters {
         Ok(network)
     }
 
+    /// The axes on a device; none of a head that takes no log-covariance.
+    #[must_use]
+    pub fn axes_on(&self, device: &Device) -> Option<Axes> {
+        Axes::new(&self.config, &self.axes, device)
+    }
+
     /// What makes the network's input of the log-mels of `spec`: clips shorter than a window are repeated.
     #[must_use]
     pub fn preprocessor(&self, spec: &FeatureSpec) -> Preprocessor {
@@ -123,6 +133,7 @@ impl Vgg19Parameters {
     /// - `features.<i>.weight`: `[out, in, 3, 3]`, `features.<i>.bias`: `[out]`, with torchvision's `<i>`; F16 where that
     ///   holds every value of the tensor exactly, else F32
     /// - `input.mean`, `input.deviation`: F32 `[n_mels]`
+    /// - `axes.<block>`, of a head that takes log-covariances: F32 `[normalisations, channels, axes]` for each pooled block
     /// - `head.mean`, `head.scale`: F32 `[dim]`; `head.weight`: F32 `[n_classes, dim]`; `head.bias`: F32 `[n_classes]`
     /// - `temperature`: F64 `[1]`
     ///
@@ -140,6 +151,9 @@ impl Vgg19Parameters {
             (HEAD_BIAS.to_owned(), Dtype::F32, vec![n_classes], f32s(&self.head.bias)),
             (TEMPERATURE.to_owned(), Dtype::F64, vec![1], self.temperature.to_le_bytes().to_vec()),
         ];
+        for (block, values) in self.config.pooled_blocks.iter().zip(&self.axes) {
+            tensors.push((axes_name(*block), Dtype::F32, axes_shape(&self.config, *block).to_vec(), f32s(values)));
+        }
         for conv in self.weights.convs() {
             let ConvLayer { index, in_channels, out_channels } = conv.layer;
             let shape = vec![out_channels, in_channels, 3, 3];
@@ -166,6 +180,19 @@ impl Vgg19Parameters {
         serialize(views, Some(HashMap::from([(CONFIG.to_owned(), header)]))).map_err(weights)
     }
 
+    /// The oldest format of artifacts that has a place for these weights, whatever model they are of.
+    pub(crate) fn format_of(bytes: &[u8]) -> FormatVersion {
+        let header = || -> Option<Header> {
+            let (_, metadata) = SafeTensors::read_metadata(bytes).ok()?;
+            serde_json::from_str(metadata.metadata().as_ref()?.get(CONFIG)?).ok()
+        };
+        match header() {
+            Some(header) if header.network.log_covariance.is_some() => FormatVersion::LOG_COVARIANCE,
+            // Bytes that are no network are those of a machine, or are refused by whoever reads them.
+            Some(_) | None => FormatVersion::FIRST,
+        }
+    }
+
     /// Reads a safetensors file of [`Vgg19Parameters::to_tensors`].
     ///
     /// # Errors
@@ -188,8 +215,10 @@ impl Vgg19Parameters {
             return Err(Error::Network { detail });
         }
         let convolutions = BackboneWeights::from_bytes(bytes, config.n_blocks())?;
+        let blocks_with_axes = if config.log_covariance.is_some() { config.pooled_blocks.as_slice() } else { &[] };
         let known = |name: &str| {
             OWN.contains(&name)
+                || blocks_with_axes.iter().any(|block| name == axes_name(*block))
                 || convolutions.convs().iter().any(|conv| {
                     name.strip_prefix("features.")
                         .and_then(|rest| rest.strip_suffix(".weight").or(rest.strip_suffix(".bias")))
@@ -207,9 +236,11 @@ impl Vgg19Parameters {
             return Err(Error::tensor(INPUT_DEVIATION, format!("holds {value}, which is not over 0")));
         }
         let temperature = temperature(&file)?;
+        let axes_of = |block: &usize| f32s(&file, &axes_name(*block), &axes_shape(&config, *block));
         Ok(Self {
             mean,
             deviation,
+            axes: blocks_with_axes.iter().map(axes_of).collect::<Result<_>>()?,
             head: HeadParameters {
                 mean: f32s(&file, HEAD_MEAN, &[dim])?,
                 scale: f32s(&file, HEAD_SCALE, &[dim])?,
@@ -223,6 +254,17 @@ impl Vgg19Parameters {
             temperature,
         })
     }
+}
+
+/// The tensor of the axes of a block, 1 to 5.
+fn axes_name(block: usize) -> String {
+    format!("axes.{block}")
+}
+
+/// Its shape.
+fn axes_shape(config: &Vgg19Config, block: usize) -> [usize; 3] {
+    let axes = config.log_covariance.map_or(0, |log_covariance| log_covariance.axes_of(block));
+    [config.normalisations.len(), channels(block), axes]
 }
 
 fn view<'a>(file: &SafeTensors<'a>, name: &str, dtype: Dtype, shape: &[usize]) -> Result<&'a [u8]> {

@@ -47,6 +47,7 @@ pub(crate) fn parts() -> Vgg19Parameters {
         normalisations: no_normalisation(),
         pooled_blocks: vec![1, 2],
         statistics: vec![Statistic::Average, Statistic::Deviation],
+        log_covariance: None,
         n_classes,
     };
     let mut parts = Vgg19Parameters {
@@ -57,6 +58,7 @@ pub(crate) fn parts() -> Vgg19Parameters {
         mean: (0..n_mels).map(|band| -70.0 + 60.0 * band as f32 / n_mels as f32).collect(),
         deviation: vec![20.0; n_mels],
         weights: BackboneWeights::random(2, normal()),
+        axes: Vec::new(),
         head: HeadParameters { mean: vec![], scale: vec![], weight: vec![], bias: vec![] },
         temperature: 1.5,
     };

@@ -128,6 +128,15 @@ pub enum Regime {
     Finetune,
 }
 
+/// What the head of the network is, and how it is fitted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum HeadKind {
+    /// Statistics and log-covariances of the channels, ridge regression.
+    Ridge,
+    /// Statistics alone, logistic regression.
+    Logistic,
+}
+
 /// Options of `vgg19`.
 #[derive(Args, Clone, Debug)]
 pub struct Vgg19Args {
@@ -151,8 +160,12 @@ pub struct Vgg19Args {
     /// What is trained.
     #[arg(long, value_enum, default_value_t)]
     pub regime: Regime,
+    /// What the head takes, and how it is fitted [default: ridge with frozen convolutions, logistic with --regime finetune, which tunes no
+    /// other].
+    #[arg(long, value_enum, value_name = "KIND")]
+    pub head: Option<HeadKind>,
     /// The hyperparameters of the training, as a JSON file of the form of `training.fit.config` in artifact.json.
-    #[arg(long, alias = "recipe", value_name = "FILE", conflicts_with = "regime")]
+    #[arg(long, alias = "recipe", value_name = "FILE", conflicts_with_all = ["regime", "head"])]
     pub config: Option<PathBuf>,
     /// Epochs of the tuning, instead of those of the configuration.
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
@@ -180,6 +193,7 @@ impl Vgg19Args {
             weights: std::env::var_os("TONEARM_WEIGHTS").map(PathBuf::from),
             init: None,
             regime: Regime::Frozen,
+            head: None,
             config: None,
             epochs: None,
             device: Backend::default(),

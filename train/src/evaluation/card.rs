@@ -190,8 +190,9 @@ fn what_it_is(manifest: &Manifest, TrainingSet { kind, .. }: &TrainingSet) -> St
             (_, false, false) => "pretrained on ImageNet",
         };
         let start = init.map_or_else(String::new, |init| started_from(&init));
+        let taken = if config["log_covariance"].is_null() { "statistics" } else { "statistics and log-covariances" };
         format!(
-            "The convolutions of VGG19 up to block {blocks}, {convolutions}, over the log-mel {input}; a linear head on statistics of \
+            "The convolutions of VGG19 up to block {blocks}, {convolutions}, over the log-mel {input}; a linear head on {taken} of \
              their channels.{start}"
         )
     };

@@ -232,6 +232,13 @@ impl Learner for Vgg19Learner {
         );
         let mut said = json!({ "weights": self.weights.description(), "fit": report });
         let mut remarks: Vec<String> = self.weights.remark().into_iter().chain([temperature]).collect();
+        if report.too_many_for_ridge {
+            remarks.push(
+                "The clips are too many for ridge regression, which solves for all of them at once; logistic regression fitted the head, \
+                 on the same embeddings."
+                    .to_owned(),
+            );
+        }
         if let Some(init) = init {
             let clip_ids = train.iter().chain(held_out).map(|&clip| dataset.clips()[clip].clip_id.as_str());
             let before = self.weights.tuned_on_before(clip_ids);

@@ -66,7 +66,7 @@ pub fn small_config() -> TrainingConfig {
         evaluate_every: 1,
         patience: 5,
     };
-    let whole = TrainingConfig::frozen(SEED);
+    let whole = TrainingConfig::logistic(SEED);
     let head = HeadConfig { steps: 40, dropout: 0.5, heads: 2, ..whole.head };
     TrainingConfig { band_upsampling: 1, pooled_blocks: vec![1, 2], head, finetune: Some(finetune), folds: 2, ..whole }
 }

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::{models::known, read_spec};
 use crate::{
-    cli::args::{FitArgs, Regime, SvmArgs, Vgg19Args},
+    cli::args::{FitArgs, HeadKind, Regime, SvmArgs, Vgg19Args},
     console::output::{self, print_json},
     evaluation::text,
     places::Places,
@@ -292,17 +292,26 @@ fn flags(args: &Vgg19Args, config: &TrainingConfig) -> String {
         Some(_) => "--config CONFIG".to_owned(),
         None => format!("--regime {}", config.regime()),
     };
+    let head = match args.head {
+        Some(HeadKind::Logistic) if config.finetune.is_none() => " --head logistic",
+        // The default of the regime.
+        Some(HeadKind::Ridge | HeadKind::Logistic) | None => "",
+    };
     let epochs = args.epochs.map(|epochs| format!(" --epochs {epochs}")).unwrap_or_default();
     let device = if args.device == Backend::default() { String::new() } else { format!(" --device {}", args.device) };
-    how + &epochs + &device
+    how + head + &epochs + &device
 }
 
 /// The configuration that the arguments make, of the network to start from where there is one.
 fn config(args: &Vgg19Args, initial: Option<&InitialNetwork>) -> Result<TrainingConfig> {
     let seed = args.fit.seed;
-    let mut config = match args.regime {
-        Regime::Frozen => TrainingConfig::frozen(seed),
-        Regime::Finetune => TrainingConfig::finetune(seed),
+    let mut config = match (args.regime, args.head) {
+        (Regime::Frozen, None | Some(HeadKind::Ridge)) => TrainingConfig::frozen(seed),
+        (Regime::Frozen, Some(HeadKind::Logistic)) => TrainingConfig::logistic(seed),
+        (Regime::Finetune, None | Some(HeadKind::Logistic)) => TrainingConfig::finetune(seed),
+        (Regime::Finetune, Some(HeadKind::Ridge)) => {
+            bail!("--regime finetune tunes the head of --head logistic; leave out --head, or take --regime frozen")
+        }
     };
     if let Some(initial) = initial {
         config = config.with_network_of(&initial.config);

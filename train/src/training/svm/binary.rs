@@ -55,7 +55,7 @@ fn converged(description: &str) -> bool {
 }
 
 /// The lower factor of `K + RIDGE · I`, row by row, so that inner products run over contiguous memory.
-pub(super) fn cholesky(n: usize, kernel: impl Fn(usize, usize) -> f64) -> Array2<f64> {
+pub(in crate::training) fn cholesky(n: usize, kernel: impl Fn(usize, usize) -> f64) -> Array2<f64> {
     let mut factor = vec![0.0; n * n];
     for i in 0..n {
         let (above, row) = factor.split_at_mut(i * n);

@@ -265,10 +265,10 @@ pub(super) fn least_squares(rows: Classified<'_>, penalties: &[f64]) -> Vec<Vec<
 }
 
 /// Rows of a result that a thread computes at once; a multiple of what a product computes together.
-pub(super) const BLOCK: usize = 96;
+pub(in crate::training) const BLOCK: usize = 96;
 
 /// `x` of `L · Lᵀ · x = right`.
-fn solve(factor: &[f64], n: usize, right: Vec<f64>) -> Vec<f64> {
+pub(in crate::training) fn solve(factor: &[f64], n: usize, right: Vec<f64>) -> Vec<f64> {
     let mut x = right;
     for (i, row) in factor.chunks_exact(n).enumerate() {
         x[i] = (x[i] - models::svm::kernel::dot(&row[..i], &x[..i])) / row[i];

@@ -19,7 +19,7 @@ mod cross_validation;
 mod error;
 mod linear;
 mod low_rank;
-mod products;
+pub(super) mod products;
 mod search;
 mod solver;
 mod training_set;
@@ -40,6 +40,12 @@ use self::{
         Space, accuracy_and_log_loss, distances, fit_pair, held_out_probabilities, probabilities_of_clips, sigmoids,
     },
     solver::Plan,
+};
+
+// The head of the network is fitted by them too.
+pub(super) use self::{
+    binary::cholesky,
+    linear::{BLOCK, solve},
 };
 
 /// A fitted machine and how it was chosen.

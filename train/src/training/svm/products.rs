@@ -12,7 +12,7 @@ const ROWS: usize = 6;
 
 /// The right-hand side of a product, in groups of [`PANEL`] rows that lie side by side.
 #[derive(Debug)]
-pub(super) struct Panels {
+pub(in crate::training) struct Panels {
     /// Of each panel `[depth][PANEL]`.
     panels: Vec<Vec<f64>>,
     rows: usize,
@@ -20,7 +20,7 @@ pub(super) struct Panels {
 
 impl Panels {
     /// Of a matrix `[n, depth]`, row-major.
-    pub(super) fn new(matrix: &[f64], depth: usize) -> Self {
+    pub(in crate::training) fn new(matrix: &[f64], depth: usize) -> Self {
         Self::of(matrix, depth, |_| depth)
     }
 
@@ -46,7 +46,7 @@ impl Panels {
 }
 
 /// Adds `a · bᵀ` to `sums`: `sums[i, j] += Σ_k a[i, k] · b[j, k]`. `a` is `[n, depth]`, `sums` `[n, b.rows()]`, row-major.
-pub(super) fn add(a: &[f64], depth: usize, b: &Panels, sums: &mut [f64]) {
+pub(in crate::training) fn add(a: &[f64], depth: usize, b: &Panels, sums: &mut [f64]) {
     debug_assert_eq!(a.len() / depth * b.rows, sums.len());
     simd::dispatch(Product { a, depth, b, sums });
 }

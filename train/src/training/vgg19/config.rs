@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
-use models::vgg19::{Backend, Channels, MAX_BAND_UPSAMPLING, Normalisation, Statistic, Vgg19Config, no_normalisation};
+use models::vgg19::{
+    Backend, Channels, LogCovariance, MAX_BAND_UPSAMPLING, Normalisation, Statistic, Vgg19Config, no_normalisation,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -69,17 +71,33 @@ pub struct TrainingConfig {
     pub pooled_blocks: Vec<usize>,
     /// What it takes of their channels.
     pub statistics: Vec<Statistic>,
-    /// Whether the head is fitted on the shorter windows of the clips too, and not on their segments alone.
+    /// The log-covariances that it takes beside them; none where left out. They belong to the head: a training that starts from another network
+    /// takes them or not, whatever that one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_covariance: Option<LogCovariance>,
+    /// Whether the head is fitted on the shorter windows of the clips too, and not on their segments alone. Ridge regression takes segments alone.
     pub windows: bool,
-    /// How the head is fitted on frozen embeddings.
+    /// How the head is fitted on frozen embeddings by logistic regression.
     pub head: HeadConfig,
+    /// How it is fitted by ridge regression, as long as the clips are not too many for it; none for logistic regression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ridge: Option<RidgeConfig>,
     /// How the network is tuned after that; `None` leaves it frozen.
     pub finetune: Option<FinetuneConfig>,
     /// Folds, by artist, of the cross-validation that fits the temperature.
     pub folds: usize,
 }
 
-/// How a head is fitted: AdamW on all embeddings at once, cosine schedule.
+/// How a head is fitted by ridge regression on the classes as numbers, 1 for that of a clip and 0 for the others.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RidgeConfig {
+    /// What the squares of the weights count against the mean square of the errors of a clip; over 0. Embeddings are scaled so that what a typical clip has of
+    /// each kind (statistics, log-covariances) and normalisation has a length of 1.
+    pub penalty: f64,
+}
+
+/// How a head is fitted by logistic regression: AdamW on all embeddings at once, cosine schedule.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct HeadConfig {
@@ -159,9 +177,20 @@ impl Augment {
 }
 
 impl TrainingConfig {
-    /// The frozen regime.
+    /// The frozen regime: a head on statistics and log-covariances by ridge regression.
     #[must_use]
     pub fn frozen(seed: u64) -> Self {
+        Self {
+            log_covariance: Some(LogCovariance { axes: 48 }),
+            windows: false,
+            ridge: Some(RidgeConfig { penalty: 0.3 }),
+            ..Self::logistic(seed)
+        }
+    }
+
+    /// The frozen regime with a head on statistics alone by logistic regression.
+    #[must_use]
+    pub fn logistic(seed: u64) -> Self {
         Self {
             seed,
             normalisations: vec![Normalisation::None, Normalisation::Cmn],
@@ -170,6 +199,7 @@ impl TrainingConfig {
             standardisation: Standardisation::MUSIC,
             pooled_blocks: vec![1, 2, 3, 4],
             statistics: vec![Statistic::Average, Statistic::Deviation],
+            log_covariance: None,
             windows: true,
             head: HeadConfig {
                 steps: 200,
@@ -179,12 +209,13 @@ impl TrainingConfig {
                 label_smoothing: 0.0,
                 heads: 8,
             },
+            ridge: None,
             finetune: None,
             folds: 5,
         }
     }
 
-    /// The regime that tunes the last blocks after that.
+    /// The regime that tunes the last blocks after that, with the head of [`TrainingConfig::logistic`].
     #[must_use]
     pub fn finetune(seed: u64) -> Self {
         let finetune = FinetuneConfig {
@@ -205,7 +236,7 @@ impl TrainingConfig {
             evaluate_every: 2,
             patience: 3,
         };
-        Self { finetune: Some(finetune), ..Self::frozen(seed) }
+        Self { finetune: Some(finetune), ..Self::logistic(seed) }
     }
 
     /// What network it needs.
@@ -215,11 +246,12 @@ impl TrainingConfig {
             normalisations: self.normalisations.clone(),
             pooled_blocks: self.pooled_blocks.clone(),
             statistics: self.statistics.clone(),
+            log_covariance: self.log_covariance,
             n_classes,
         }
     }
 
-    /// The same training of the network of `other`: its inputs, their standardisation, and what its head takes.
+    /// The same training of the network of `other`: its inputs, their standardisation, and the statistics that its head takes.
     #[must_use]
     pub fn with_network_of(self, other: &Self) -> Self {
         Self {
@@ -275,7 +307,15 @@ impl TrainingConfig {
         )?;
         must((1..=1000).contains(&self.head.heads), "the heads must be 1 to 1000")?;
         must(share(self.head.dropout), "the dropout must be 0 to below 1")?;
+        must(
+            self.ridge.is_none_or(|ridge| ridge.penalty > 0.0 && ridge.penalty.is_finite()),
+            "the penalty of the ridge regression must be over 0",
+        )?;
         let Some(tune) = &self.finetune else { return Ok(()) };
+        must(
+            self.log_covariance.is_none() && self.ridge.is_none(),
+            "fine-tuning tunes a head on statistics that logistic regression fitted; leave out `log_covariance` and `ridge`",
+        )?;
         let blocks = self.pooled_blocks.iter().copied().max().unwrap_or(1);
         must(
             (1..=blocks).contains(&tune.unfreeze_from),

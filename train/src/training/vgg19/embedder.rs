@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result};
 use burn::tensor::{Device, Tensor};
 use features::{Extractor, FeatureSpec, Fingerprint, LogMel};
-use models::vgg19::{Columns, Preprocessor, Vgg19, Vgg19Config, Vgg19Parameters};
+use models::vgg19::{Axes, Columns, LogCovariance, Preprocessor, Vgg19, Vgg19Config, Vgg19Parameters};
 
 use super::config::FitContext;
 use crate::training::cached_file;
@@ -28,6 +28,8 @@ pub struct Embedder {
     network: Vgg19,
     /// What the head takes.
     config: Vgg19Config,
+    /// Of a head that takes log-covariances.
+    axes: Option<Axes>,
     input: Preprocessor,
     cache: Cache,
     device: Device,
@@ -39,7 +41,7 @@ impl Embedder {
     /// # Errors
     /// When the parts make no network.
     pub fn new(parts: &Vgg19Parameters, spec: &FeatureSpec, context: &FitContext) -> Result<Self> {
-        let key = serde_json::to_string(&(
+        let mut key = serde_json::to_string(&(
             parts.weights.digest(),
             parts.config.n_blocks(),
             &parts.config.normalisations,
@@ -50,22 +52,29 @@ impl Embedder {
             spec.segmentation,
             context.backend.name(),
         ))?;
+        if parts.config.log_covariance.is_some() {
+            // The axes are numbers of the network: all of them count.
+            let axes: Vec<u8> = parts.axes.iter().flatten().flat_map(|value| value.to_le_bytes()).collect();
+            key += &format!(" {:?} {}", parts.config.pooled_blocks, Fingerprint::of(&axes));
+        }
         Ok(Self {
             network: parts.network(&context.device)?,
             config: parts.config.clone(),
+            axes: parts.axes_on(&context.device),
             input: parts.preprocessor(spec),
             cache: Cache::new(context.embeddings.clone(), &key),
             device: context.device.clone(),
         })
     }
 
-    /// All statistics of all blocks of one clip, before any is chosen. A clip whose embeddings are in the cache is not computed again.
+    /// All statistics of all blocks of one clip, before any is chosen, and the log-covariances that the head takes. A clip whose embeddings are in
+    /// the cache is not computed again.
     ///
     /// # Errors
     /// When the clip is too short, or the cache cannot be written.
     pub fn embed(&self, log_mel: &LogMel, extractor: &Extractor) -> Result<Embedded> {
-        let config = everything(&self.config);
-        self.cache.get_or(log_mel, config.embedding_dim(), || self.compute(log_mel, &config, extractor))
+        let dim = self.config.normalisations.len() * stored_dim(&self.config);
+        self.cache.get_or(log_mel, dim, || self.compute(log_mel, dim, extractor))
     }
 
     /// What the head takes of each segment of a clip, `[segment][dimension]`.
@@ -94,10 +103,11 @@ impl Embedder {
         self.config.embedding_dim()
     }
 
-    fn compute(&self, log_mel: &LogMel, config: &Vgg19Config, extractor: &Extractor) -> Result<Embedded> {
+    fn compute(&self, log_mel: &LogMel, dim: usize, extractor: &Extractor) -> Result<Embedded> {
+        let config = everything(&self.config);
         let rows = |tensor: Tensor<2>| -> Result<Vec<Vec<f32>>> {
             let values = values(tensor)?;
-            Ok(values.chunks(config.embedding_dim()).map(<[f32]>::to_vec).collect())
+            Ok(values.chunks(dim).map(<[f32]>::to_vec).collect())
         };
         let n_frames = log_mel.n_frames();
         let window = extractor.spec().segmentation.window;
@@ -105,7 +115,7 @@ impl Embedder {
         for span in extractor.segment_spans(n_frames)? {
             let z = self.input.standardise(&log_mel.frames(span.start, span.end)?);
             let activations = self.network.activations(self.input.planes(&[z], &self.device));
-            let columns = Columns::new(config, &activations);
+            let columns = Columns::new(&config, self.axes.as_ref(), &activations);
             embedded.segments.append(&mut rows(columns.embed(None))?);
             let length = span.end - span.start;
             if length > window.frames {
@@ -127,22 +137,34 @@ pub(super) fn values<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
     tensor.into_data().try_to_vec::<f32>().map_err(|error| anyhow::anyhow!("the device does not give f32: {error:?}"))
 }
 
-/// The configuration of the largest embedding of a network: every statistic of every block that it has.
+/// The configuration of all statistics of a network, of every block that it has; without log-covariances.
 pub(super) fn everything(config: &Vgg19Config) -> Vgg19Config {
     use models::vgg19::Statistic::{Average, Deviation, Maximum};
     Vgg19Config {
         normalisations: config.normalisations.clone(),
         pooled_blocks: (1..=config.n_blocks()).collect(),
         statistics: vec![Average, Maximum, Deviation],
+        log_covariance: None,
         n_classes: config.n_classes,
     }
 }
 
-/// Takes from the largest embedding (every statistic of every block) what `config` asks for.
-fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
+/// Dimensions of what is stored of one normalisation: every statistic of every block, then the log-covariances that the head takes.
+fn stored_dim(config: &Vgg19Config) -> usize {
+    everything(config).dim_per_normalisation() + log_covariance_dim(config)
+}
+
+/// Dimensions of the log-covariances that the head takes of one normalisation.
+fn log_covariance_dim(config: &Vgg19Config) -> usize {
+    let dim = |of: LogCovariance| config.pooled_blocks.iter().map(|&block| of.dim_of(block)).sum();
+    config.log_covariance.map_or(0, dim)
+}
+
+/// Takes from what is stored what `config` asks for: some statistics, and all log-covariances.
+fn chosen(config: &Vgg19Config, stored: &[f32]) -> Vec<f32> {
     let all = everything(config);
     let mut chosen = Vec::with_capacity(config.embedding_dim());
-    for normalisation in largest.chunks(all.dim_per_normalisation()) {
+    for normalisation in stored.chunks(stored_dim(config)) {
         for block in &config.pooled_blocks {
             for statistic in &config.statistics {
                 let mut offset = 0;
@@ -157,6 +179,7 @@ fn chosen(config: &Vgg19Config, largest: &[f32]) -> Vec<f32> {
                 }
             }
         }
+        chosen.extend_from_slice(&normalisation[all.dim_per_normalisation()..]);
     }
     chosen
 }

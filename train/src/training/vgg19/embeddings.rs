@@ -113,8 +113,13 @@ impl Embeddings {
     }
 
     /// Rows of all clips.
-    fn n_rows(&self) -> usize {
+    pub(super) fn n_rows(&self) -> usize {
         self.clips.last().map_or(0, |clip| clip.first + clip.segments + clip.windows)
+    }
+
+    /// Rows of a clip.
+    pub(super) fn rows_of(&self, clip: usize) -> usize {
+        self.clips[clip].segments + self.clips[clip].windows
     }
 
     /// Clips.

@@ -1,6 +1,6 @@
 //! Fitting the head on frozen embeddings.
 
-use std::ops::Range;
+use std::{collections::BTreeMap, ops::Range};
 
 use anyhow::Result;
 use burn::{
@@ -13,9 +13,11 @@ use optimiser::{AdamW, Gradient, GradientSum, Regression};
 use rayon::prelude::*;
 
 use super::{
-    config::HeadConfig,
+    config::{HeadConfig, RidgeConfig, TrainingConfig},
     embedder::values,
     embeddings::{Embeddings, RawBlock, Rows},
+    prepared::PreparedDataset,
+    ridge,
 };
 
 /// Mean of each dimension, and 1 / deviation, so scaled that what a typical embedding holds of each normalisation has a length of 1.
@@ -65,14 +67,17 @@ pub(super) fn cross_entropy(logits: Tensor<2>, targets: Tensor<2>) -> Tensor<1> 
     -(log_softmax(logits, 1) * targets).sum_dim(1).mean()
 }
 
-/// What a head was fitted on: to fit others, on some of the clips.
+/// What heads are fitted on, and how: one on all clips, others on some of them.
 #[derive(Debug)]
 pub struct Heads {
     embeddings: Embeddings,
     /// Class of each clip.
     labels: Vec<usize>,
-    config: Vgg19Config,
+    /// Clips that may share an artist have the same.
+    groups: Vec<String>,
+    network: Vgg19Config,
     hyperparameters: HeadConfig,
+    ridge: Option<RidgeConfig>,
     seed: u64,
     device: Device,
 }
@@ -80,23 +85,26 @@ pub struct Heads {
 impl Heads {
     pub(super) fn new(
         embeddings: Embeddings,
-        labels: Vec<usize>,
-        config: &Vgg19Config,
-        hyperparameters: &HeadConfig,
-        seed: u64,
+        clips: &PreparedDataset<'_>,
+        network: &Vgg19Config,
+        config: &TrainingConfig,
         device: &Device,
     ) -> Self {
+        // Ridge regression solves for every row at once; the steps of logistic regression go past any number of them. All fits of a training go the same way.
+        let ridge = config.ridge.filter(|_| embeddings.n_rows() <= ridge::MAX_ROWS);
         Self {
             embeddings,
-            labels,
-            config: config.clone(),
-            hyperparameters: hyperparameters.clone(),
-            seed,
+            labels: clips.labels.clone(),
+            groups: clips.groups.clone(),
+            network: network.clone(),
+            hyperparameters: config.head.clone(),
+            ridge,
+            seed: config.seed,
             device: device.clone(),
         }
     }
 
-    /// Fits a head on these clips, as [`fit`] does.
+    /// Fits a head on these clips: by ridge regression where the configuration says so and the rows of all clips are few enough, else by [`fit`].
     ///
     /// # Errors
     /// Those of [`fit`].
@@ -105,7 +113,37 @@ impl Heads {
     /// When one is not below the number of clips.
     pub fn fit(&self, clips: &[usize]) -> Result<HeadParameters> {
         let rows = Rows::new(&self.embeddings, clips, &self.labels);
-        fit(&rows, &self.config, &self.hyperparameters, self.seed, &self.device)
+        match self.ridge {
+            Some(ridge) => ridge::fit(&rows, &self.weights(clips), &self.network, ridge),
+            None => fit(&rows, &self.network, &self.hyperparameters, self.seed, &self.device),
+        }
+    }
+
+    /// How much each row of these clips counts. A clip counts 1 / √n where its artist has n of these clips, shared among its rows, and
+    /// every class as much as another. The sum is the number of clips.
+    fn weights(&self, clips: &[usize]) -> Vec<f64> {
+        let mut of_artist = BTreeMap::<&str, usize>::new();
+        clips.iter().for_each(|&clip| *of_artist.entry(&self.groups[clip]).or_default() += 1);
+        let of_clip = |&clip: &usize| 1.0 / libm::sqrt(of_artist[self.groups[clip].as_str()] as f64);
+        let mut of_class = BTreeMap::<usize, f64>::new();
+        clips.iter().for_each(|clip| *of_class.entry(self.labels[*clip]).or_default() += of_clip(clip));
+        let of_each_class = clips.len() as f64 / of_class.len().max(1) as f64;
+        let of_rows = |clip: &usize| {
+            let n = self.embeddings.rows_of(*clip);
+            let weight = of_clip(clip) * of_each_class / of_class[&self.labels[*clip]] / n.max(1) as f64;
+            std::iter::repeat_n(weight, n)
+        };
+        clips.iter().flat_map(of_rows).collect()
+    }
+
+    /// What the heads are fitted on.
+    pub(super) fn embeddings(&self) -> &Embeddings {
+        &self.embeddings
+    }
+
+    /// Whether the clips are too many for the ridge regression that the configuration asks for.
+    pub(super) fn too_many_for(&self, config: &TrainingConfig) -> bool {
+        config.ridge.is_some() && self.ridge.is_none()
     }
 }
 
@@ -333,7 +371,8 @@ mod tests {
         let hyperparameters =
             HeadConfig { steps: 20, learning_rate: 0.5, weight_decay: 0.01, dropout: 0.5, label_smoothing: 0.0, heads };
         let (normalisations, statistics) = (normalisations.to_vec(), vec![Statistic::Average]);
-        let config = Vgg19Config { normalisations, pooled_blocks: vec![1], statistics, n_classes: 3 };
+        let config =
+            Vgg19Config { normalisations, pooled_blocks: vec![1], statistics, log_covariance: None, n_classes: 3 };
         fit(&rows, &config, &hyperparameters, 1, &device).unwrap()
     }
 

@@ -2,13 +2,15 @@
 //!
 //! 1. Bands are standardised, by a line or by the clips that are fitted on ([`PreparedDataset::standardisation`]); or as the network has
 //!    it that the training starts from.
-//! 2. The frozen network embeds every clip ([`PreparedDataset::embeddings`]), and a head is fitted on the embeddings ([`fit_head`]).
+//! 2. The frozen network embeds every clip ([`PreparedDataset::embeddings`]), and a head is fitted on the embeddings ([`Heads::fit`]): by ridge or by
+//!    logistic regression.
 //! 3. The last blocks and the head are tuned together from there (linear probing first, then fine-tuning: Kumar et al.
 //!    2022), on random crops, with the weights averaged over the steps.
 //! 4. The same is done on folds of the clips that are fitted on; a temperature is fitted on what models of the folds
 //!    give for the clips that they did not see.
 
 mod augment;
+mod axes;
 mod calibration;
 mod checkpoint;
 mod config;
@@ -17,6 +19,7 @@ mod embeddings;
 mod finetune;
 mod head;
 mod prepared;
+mod ridge;
 
 use anyhow::{Context as _, Result};
 use data::grouped_kfold;
@@ -66,6 +69,9 @@ pub struct FitReport {
     pub epochs: usize,
     /// Every epoch of the tuning.
     pub history: Vec<Epoch>,
+    /// Whether logistic regression fitted the head in place of ridge regression, since the clips are too many for that.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub too_many_for_ridge: bool,
 }
 
 /// Fits a network on `training`, beginning with the convolutions of `start`, and with the standardisation of its input where it is a
@@ -103,21 +109,22 @@ pub fn fit(
         mean,
         deviation,
         weights: weights.clone(),
+        axes: Vec::new(),
         head: blank,
         temperature: 1.0,
     };
+    if parts.config.log_covariance.is_some() {
+        parts.axes = axes::axes(&parts, spec, context)?;
+    }
     let preprocessor = parts.preprocessor(spec);
 
     let embedder = Embedder::new(&parts, spec, context)?;
     let embeddings = training.embeddings(&embedder, config.windows, context.embeddings.as_deref())?;
     let embedder = (config.finetune.is_none() && context.embeddings.is_some()).then_some(embedder);
-    let head_of = |members: &[usize], seed: u64| -> Result<HeadParameters> {
-        let rows = Rows::new(&embeddings, members, &training.labels);
-        fit_head(&rows, &parts.config, &config.head, seed, device)
-    };
+    let heads = Heads::new(embeddings, training, &parts.config, config, device);
     let everyone: Vec<usize> = (0..training.len()).collect();
     let folds = grouped_kfold(&training.labels, &training.groups, config.folds, config.seed);
-    let head = head_of(&everyone, config.seed)?;
+    let head = heads.fit(&everyone)?;
 
     // Of all clips (0), or of the training part of a fold (from 1 on).
     let finetune =
@@ -151,7 +158,7 @@ pub fn fit(
         if train.is_empty() || test.is_empty() {
             continue;
         }
-        let head = head_of(&train, config.seed)?;
+        let head = heads.fit(&train)?;
         let given = match (&config.finetune, &tuned) {
             (Some(hyperparameters), Some(tuned)) => {
                 let on = training.some(&train);
@@ -161,7 +168,7 @@ pub fn fit(
             }
             _ => {
                 let of_clip = |&member: &usize| -> Result<Vec<Vec<f32>>> {
-                    Ok(embeddings.segments(member)?.iter().map(|row| logits(&head, row)).collect())
+                    Ok(heads.embeddings().segments(member)?.iter().map(|row| logits(&head, row)).collect())
                 };
                 test.iter().map(of_clip).collect::<Result<_>>()?
             }
@@ -193,10 +200,8 @@ pub fn fit(
     if let Some(folder) = context.checkpoints.as_ref().filter(|folder| folder.is_dir()) {
         std::fs::remove_dir_all(folder).with_context(|| format!("failed to remove {}", folder.display()))?;
     }
-    let heads = config
-        .finetune
-        .is_none()
-        .then(|| Heads::new(embeddings, training.labels.clone(), &parts.config, &config.head, config.seed, device));
+    let too_many_for_ridge = heads.too_many_for(config);
+    let heads = config.finetune.is_none().then_some(heads);
     let report = FitReport {
         config: config.clone(),
         began_with: weights.digest().to_owned(),
@@ -204,6 +209,7 @@ pub fn fit(
         calibration,
         epochs,
         history,
+        too_many_for_ridge,
     };
     Ok(FittedVgg19 { parts, report, cross_validated, heads, embedder })
 }
