@@ -27,13 +27,16 @@ pub struct MinorVersion(pub u32);
 
 impl FormatVersion {
     /// The newest that this program reads and writes.
-    pub const CURRENT: Self = Self { major: MajorVersion(1), minor: MinorVersion(1) };
+    pub const CURRENT: Self = Self { major: MajorVersion(1), minor: MinorVersion(2) };
 
     /// What is written where nothing in the artifact is newer, so that older programs read it too.
     pub(crate) const FIRST: Self = Self { major: MajorVersion(1), minor: MinorVersion(0) };
 
     /// Machines of one class against the rest ([`Scheme::OneVsRest`](crate::svm::Scheme::OneVsRest)).
     pub(crate) const ONE_VS_REST: Self = Self { major: MajorVersion(1), minor: MinorVersion(1) };
+
+    /// What is calibrated on clips of held-out artists ([`Conformal`](crate::conformal::Conformal)).
+    pub(crate) const CONFORMAL: Self = Self { major: MajorVersion(1), minor: MinorVersion(2) };
 
     /// Whether a program that writes `reader` can read this: the same major version, and no later minor one.
     ///

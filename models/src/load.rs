@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::{
     Classifier, Error, Result,
     artifact::{self, Artifact},
+    conformal::Conformal,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
 };
@@ -23,9 +24,10 @@ pub fn load(path: &Path) -> Result<Box<dyn Classifier>> {
 /// [`Error::UnknownModel`] for a kind that this program does not have; [`Error::Tensor`] and its like for weights that
 /// do not fit the labels, or the features; [`Error::Device`].
 pub fn from_artifact(artifact: &Artifact, backend: Backend) -> Result<Box<dyn Classifier>> {
-    match artifact.manifest().model.as_str() {
-        SvmClassifier::NAME => Ok(Box::new(SvmClassifier::from_artifact(artifact)?)),
-        Vgg19Classifier::NAME => Ok(Box::new(Vgg19Classifier::from_artifact(artifact, backend)?)),
-        other => Err(Error::UnknownModel { model: other.to_owned(), known: "`svm` and `vgg19`" }),
-    }
+    let classifier: Box<dyn Classifier> = match artifact.manifest().model.as_str() {
+        SvmClassifier::NAME => Box::new(SvmClassifier::from_artifact(artifact)?),
+        Vgg19Classifier::NAME => Box::new(Vgg19Classifier::from_artifact(artifact, backend)?),
+        other => return Err(Error::UnknownModel { model: other.to_owned(), known: "`svm` and `vgg19`" }),
+    };
+    Ok(Conformal::from_tensors(artifact.weights()?)?.with(classifier))
 }

@@ -295,7 +295,7 @@ fn a_newer_format_is_refused_before_anything_else_is_read() {
         let manifest = json!({"format": {"major": major, "minor": minor}, "program": "tonearm 9.1.0", "novel": [1, 2]});
         fs::write(written.dir.join(MANIFEST), manifest.to_string()).expect("written");
         let message = refusal(&written.dir);
-        for part in [&format!("format {major}.{minor}"), "reads format 1.1", "tonearm 9.1.0", "newer one"] {
+        for part in [&format!("format {major}.{minor}"), "reads format 1.2", "tonearm 9.1.0", "newer one"] {
             assert!(message.contains(part), "{message}");
         }
     }

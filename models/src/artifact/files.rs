@@ -17,7 +17,7 @@ use super::{
     manifest::{DataDescription, Manifest, PROGRAM, SplitMetrics},
     names, version_of,
 };
-use crate::{Error, Result, svm::Svm};
+use crate::{Error, Result, conformal::Conformal, svm::Svm};
 
 /// Largest `artifact.json` in bytes; ours have some ten thousand.
 pub const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -246,7 +246,7 @@ impl Draft {
         let files =
             BTreeMap::from([(WEIGHTS, &self.weights), (METRICS, &self.metrics_json), (REPORT, &self.report_html)]);
         let manifest = Manifest {
-            format: Svm::format_of(&self.weights),
+            format: Svm::format_of(&self.weights).max(Conformal::format_of(&self.weights)),
             program: PROGRAM.to_owned(),
             model: self.model.clone(),
             labels: self.labels.clone(),

@@ -20,7 +20,7 @@ use super::{
     preprocessing::{Channels, MAX_BAND_UPSAMPLING, Preprocessor},
     weights::{BackboneWeights, ConvLayer},
 };
-use crate::{Error, Result};
+use crate::{Error, Result, conformal::Conformal};
 
 const CONFIG: &str = "tonearm.vgg19";
 const INPUT_MEAN: &str = "input.mean";
@@ -190,6 +190,7 @@ impl Vgg19Parameters {
         let convolutions = BackboneWeights::from_bytes(bytes, config.n_blocks())?;
         let known = |name: &str| {
             OWN.contains(&name)
+                || Conformal::has_tensor(name)
                 || convolutions.convs().iter().any(|conv| {
                     name.strip_prefix("features.")
                         .and_then(|rest| rest.strip_suffix(".weight").or(rest.strip_suffix(".bias")))
