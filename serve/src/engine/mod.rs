@@ -62,6 +62,7 @@ pub struct Engine {
     budget: Arc<Budget>,
     metrics: Arc<Metrics>,
     limits: decode::Limits,
+    reject_novel: bool,
     threads: usize,
 }
 
@@ -135,6 +136,7 @@ impl Engine {
             budget: Arc::new(Budget::new(limits.max_held_bytes)),
             metrics,
             limits: limits.decode(),
+            reject_novel: limits.reject_novel,
             threads,
         })
     }
@@ -330,6 +332,11 @@ impl Engine {
             }
         };
         model::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
+        if self.reject_novel
+            && let Some(note) = output.prediction.novelty.and_then(|novelty| novelty.note())
+        {
+            return Err(Rejection::OutOfDistribution { note });
+        }
         Ok(PredictResult::Predicted(Box::new(PredictResponse::new(&output, model, audio)), key))
     }
 
