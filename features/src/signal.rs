@@ -201,12 +201,12 @@ impl SignalStatistics {
 }
 
 // Fitted by `experiments/bench/novelty.py signal`.
-const SPEECH_BIAS: f64 = -8.2;
-const SPEECH_RANGE: f64 = 0.19;
-const SPEECH_FLATNESS: f64 = 1.58;
-const SPEECH_FLUX: f64 = 0.15;
-const SPEECH_INDEPENDENCE: f64 = 4.47;
-const SPEECH_CONCENTRATION: f64 = -15.7;
+const SPEECH_BIAS: f64 = -8.4;
+const SPEECH_RANGE: f64 = 0.18;
+const SPEECH_FLATNESS: f64 = 1.59;
+const SPEECH_FLUX: f64 = 0.11;
+const SPEECH_INDEPENDENCE: f64 = 4.51;
+const SPEECH_CONCENTRATION: f64 = -15.27;
 
 /// Keeps logarithms and quotients finite.
 const LEAST_POWER: f64 = 1e-10;
