@@ -161,7 +161,7 @@ impl Classifier for ConformalClassifier {
     }
 
     fn predict_batch(&self, requests: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
-        let complete = |(output, request): (Result<PredictOutput>, &PredictRequest<'_>)| {
+        let complete = |(output, request): (Result<PredictOutput>, &PredictRequest<'_>)| -> Result<PredictOutput> {
             let mut output = output?;
             self.conformal.complete(&mut output, request, self.classifier.extractor())?;
             Ok(output)

@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn too_few_clips_calibrate_nothing() {
-        let clip = ([0.7, 0.3].as_slice(), 0);
+        let probabilities = [0.7, 0.3];
+        let clip = (probabilities.as_slice(), 0);
         assert_eq!(PredictionSets::calibrate([clip; 8]), None);
         assert!(PredictionSets::calibrate([clip; 9]).is_some());
     }

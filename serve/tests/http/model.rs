@@ -150,7 +150,8 @@ pub(crate) fn calibrated() -> Arc<Model> {
         calibration: vec![1.0; 99],
         threshold: 0.02,
     });
-    let clip = ([0.6, 0.3, 0.1].as_slice(), 2);
+    let probabilities = [0.6, 0.3, 0.1];
+    let clip = (probabilities.as_slice(), 2);
     let conformal =
         Conformal { novelty: Some(novelty.expect("consistent parts")), sets: PredictionSets::calibrate([clip; 20]) };
     let weights = conformal.add_to(&draft.weights).expect("a safetensors file");

@@ -331,7 +331,7 @@ mod tests {
                 .collect();
             for level in [0.1, 0.3, 0.5, 0.8] {
                 let share = p_values.iter().filter(|p| **p <= level).count() as f64 / p_values.len() as f64;
-                assert!((share - level).abs() < 0.08, "{share} of {frames} frames at {level}");
+                assert!((share - level).abs() < 0.13, "{share} of {frames} frames at {level}");
             }
         }
         // Whole clips that scatter as short ones do are unlike the training set.
