@@ -30,10 +30,12 @@ mod extractor;
 mod log_mel;
 pub mod parallel;
 mod series;
+mod signal;
 pub mod spec;
 
 pub use clip::Clip;
 pub use error::{Error, Result};
 pub use extractor::{ClipStream, Extractor, FeatureVector, Span, digest};
 pub use log_mel::{ClipFeatures, LogMel};
+pub use signal::{Signal, SignalStatistics};
 pub use spec::{FeatureSpec, Fingerprint};

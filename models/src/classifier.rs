@@ -4,7 +4,7 @@ use features::{Clip, ClipFeatures, Extractor, Fingerprint};
 use labels::LabelSet;
 use serde::Serialize;
 
-use crate::{Error, Explain, Explanation, Prediction, Result};
+use crate::{Error, Explain, Explanation, Prediction, Result, conformal::Conformal};
 
 /// A model that predicts the label of a clip. Used from any number of threads at once.
 pub trait Classifier: Send + Sync + std::fmt::Debug {
@@ -79,6 +79,12 @@ pub trait Classifier: Send + Sync + std::fmt::Debug {
         Err(Error::Vector { detail: format!("is nothing that {} decides by", self.identity().name) })
     }
 
+    /// What its predictions are worth was calibrated on, where it was: what [`Classifier::predict_batch`] adds to predictions, for those
+    /// who have vectors and probabilities alone.
+    fn conformal(&self) -> Option<&Conformal> {
+        None
+    }
+
     /// Explains which places of a clip speak for the class of index `label`; `None` from a model that cannot say.
     ///
     /// # Errors
@@ -138,6 +144,8 @@ pub struct PredictOutput {
     pub prediction: Prediction,
     /// Which places of the clip speak for a class, if that was asked for and the model can say.
     pub explanation: Option<Explanation>,
+    /// The vectors of the segments that it was predicted by, as [`Classifier::embed`] gives them; empty from a model that decides by none.
+    pub vectors: Vec<Vec<f32>>,
 }
 
 /// Which model made a prediction.

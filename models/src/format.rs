@@ -38,6 +38,9 @@ impl FormatVersion {
     /// Networks whose head takes log-covariances ([`LogCovariance`](crate::vgg19::LogCovariance)).
     pub(crate) const LOG_COVARIANCE: Self = Self { major: MajorVersion(1), minor: MinorVersion(2) };
 
+    /// What is calibrated on clips of held-out artists ([`Conformal`](crate::conformal::Conformal)).
+    pub(crate) const CONFORMAL: Self = Self { major: MajorVersion(1), minor: MinorVersion(2) };
+
     /// Whether a program that writes `reader` can read this: the same major version, and no later minor one.
     ///
     /// # Errors

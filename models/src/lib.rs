@@ -19,6 +19,7 @@
 
 pub mod artifact;
 mod classifier;
+pub mod conformal;
 pub mod ensemble;
 mod error;
 mod format;
@@ -30,4 +31,4 @@ pub mod vgg19;
 pub use classifier::{Classifier, Identity, PredictOutput, PredictRequest};
 pub use error::{Error, Result};
 pub use load::{from_artifact, load};
-pub use prediction::{Explain, Explanation, Prediction, WindowPrediction, most_probable, pool};
+pub use prediction::{Explain, Explanation, Novelty, Prediction, WindowPrediction, most_probable, pool};

@@ -5,6 +5,7 @@ use std::{fs, path::Path, sync::Arc};
 use crate::{
     Classifier, Error, Result,
     artifact::{self, Artifact},
+    conformal::Conformal,
     ensemble::{EnsembleClassifier, EnsembleParameters, Member},
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
@@ -38,11 +39,14 @@ pub fn from_artifact(artifact: &Artifact, backend: Backend) -> Result<Box<dyn Cl
 
 /// Makes the model that an opened artifact holds, unless that is an ensemble.
 fn single(artifact: &Artifact, backend: Backend) -> Result<Box<dyn Classifier>> {
-    match artifact.manifest().model.as_str() {
-        SvmClassifier::NAME => Ok(Box::new(SvmClassifier::from_artifact(artifact)?)),
-        Vgg19Classifier::NAME => Ok(Box::new(Vgg19Classifier::from_artifact(artifact, backend)?)),
-        other => Err(Error::UnknownModel { model: other.to_owned(), known: "`svm`, `vgg19` and `ensemble`" }),
-    }
+    let classifier: Box<dyn Classifier> = match artifact.manifest().model.as_str() {
+        SvmClassifier::NAME => Box::new(SvmClassifier::from_artifact(artifact)?),
+        Vgg19Classifier::NAME => Box::new(Vgg19Classifier::from_artifact(artifact, backend)?),
+        other => {
+            return Err(Error::UnknownModel { model: other.to_owned(), known: "`svm`, `vgg19` and `ensemble`" });
+        }
+    };
+    Ok(Conformal::from_tensors(artifact.weights()?)?.with(classifier))
 }
 
 /// The member of an ensemble in the folder of artifacts that the ensemble lies in.

@@ -1,6 +1,6 @@
 //! [`Prediction`] and [`Explanation`]: what a classifier returns for a clip.
 
-use features::Fingerprint;
+use features::{Fingerprint, Signal};
 use serde::Serialize;
 
 /// Calibrated probabilities of a clip, and of each of its windows in time.
@@ -13,6 +13,42 @@ pub struct Prediction {
     pub windows: Vec<WindowPrediction>,
     /// [`features::digest`] of the features: training and serving give the same for the same file.
     pub features_digest: Fingerprint,
+    /// How unlike the training set the clip is; `None` of a model that was not calibrated for it.
+    pub novelty: Option<Novelty>,
+    /// Indices of the labels that hold the true one for nine tracks in ten ([`PredictionSets`](crate::conformal::PredictionSets)), the most
+    /// probable first; `None` of a model that was not calibrated for it.
+    pub labels_90: Option<Vec<usize>>,
+}
+
+/// How unlike the training set of a model a clip is, and what kind of sound.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Novelty {
+    /// Share of clips of new artists that are at least as unlike the training set, over 0 to 1: calibrated on clips whose artist was held
+    /// out ([`NoveltyDetector`](crate::conformal::NoveltyDetector)).
+    pub p_value: f64,
+    /// A clip is unlike the training set from this p-value on down.
+    pub threshold: f64,
+    /// What kind of sound it is.
+    pub signal: Signal,
+}
+
+impl Novelty {
+    /// Whether what is predicted for the clip says little: it is unlike the training set, or no music.
+    #[must_use]
+    pub fn is_out_of_distribution(&self) -> bool {
+        self.p_value <= self.threshold || !self.signal.is_music()
+    }
+
+    /// That in plain words; `None` of a clip that is like the training set.
+    #[must_use]
+    pub fn note(&self) -> Option<String> {
+        const UNLIKE: &str = "This does not resemble the music that the model was trained on.";
+        match (self.is_out_of_distribution(), self.signal.sentence()) {
+            (false, _) => None,
+            (true, None) => Some(UNLIKE.to_owned()),
+            (true, Some(sentence)) => Some(format!("{UNLIKE} {sentence}")),
+        }
+    }
 }
 
 /// Calibrated probabilities of one window.
@@ -97,6 +133,17 @@ mod tests {
     fn a_clip_is_the_mean_of_its_segments() {
         assert_eq!(pool([[0.5, 0.25, 0.25].as_slice(), &[0.0, 0.75, 0.25]]), [0.25, 0.5, 0.25]);
         assert_eq!(pool(std::iter::empty()), Vec::<f64>::new());
+    }
+
+    #[test]
+    fn a_clip_is_novel_by_its_p_value_or_by_its_kind_of_sound() {
+        let novelty = |p_value, signal| Novelty { p_value, threshold: 0.05, signal };
+        assert_eq!(novelty(0.051, Signal::Music).note(), None);
+        let unlike = "This does not resemble the music that the model was trained on.";
+        assert_eq!(novelty(0.05, Signal::Music).note().as_deref(), Some(unlike));
+        let speech = novelty(0.9, Signal::SpeechLike);
+        assert!(speech.is_out_of_distribution());
+        assert_eq!(speech.note(), Some(format!("{unlike} It sounds like speech.")));
     }
 
     #[test]

@@ -69,6 +69,13 @@ const EN = {
   "disagree": "The models disagree: {predictions}.",
   "predicts": "{model} predicts {genre}",
   "one-predicts": "{model} predicts {genre}, {percent}.",
+  "novel": "This does not resemble the music that the model was trained on.",
+  "signal-constant": "It sounds like a constant hum or tone.",
+  "signal-tonal": "It sounds like plain tones.",
+  "signal-noise-like": "It sounds like noise.",
+  "signal-speech-like": "It sounds like speech.",
+  "likely": "Most likely {genres}",
+  "likely-many": "It may be any of {n} genres",
   "probability-of": "Probability of each genre, {model}",
   "labels-n": "{n} labels",
   "labels-more": "and {n} more",
@@ -190,6 +197,7 @@ const EN = {
   "problem-corrupt-audio": "The file is damaged and cannot be decoded.",
   "problem-audio-too-short": "The track is too short to classify. Use a track that is a few seconds longer.",
   "problem-silent": "The track is silent, so there is nothing to classify. Check the file, or the microphone if it was recorded.",
+  "problem-out-of-distribution": "This does not resemble the music that the model was trained on, and the server refuses it.",
   "problem-internal": "Internal server error. See the server's log.",
   "problem-backend-unavailable": "The server of this model is down.",
   "problem-backend-timeout": "The server of this model did not respond in time.",
@@ -266,6 +274,13 @@ const FR = {
   "disagree": "Les modèles ne sont pas d’accord : {predictions}.",
   "predicts": "{model} prédit {genre}",
   "one-predicts": "{model} prédit {genre}, {percent}.",
+  "novel": "Cela ne ressemble pas à la musique sur laquelle le modèle a été entraîné.",
+  "signal-constant": "On dirait un bourdonnement ou un son constant.",
+  "signal-tonal": "On dirait de simples sons purs.",
+  "signal-noise-like": "On dirait du bruit.",
+  "signal-speech-like": "On dirait de la parole.",
+  "likely": "Très probablement {genres}",
+  "likely-many": "Cela peut être n’importe lequel de {n} genres",
   "probability-of": "Probabilité de chaque genre, {model}",
   "labels-n": "{n} étiquettes",
   "labels-more": "et {n} de plus",
@@ -387,6 +402,7 @@ const FR = {
   "problem-corrupt-audio": "Le fichier est abîmé et ne peut pas être décodé.",
   "problem-audio-too-short": "Le morceau est trop court pour être classé. Utilisez un morceau plus long de quelques secondes.",
   "problem-silent": "Le morceau est silencieux : il n’y a rien à classer. Vérifiez le fichier, ou le micro s’il a été enregistré.",
+  "problem-out-of-distribution": "Cela ne ressemble pas à la musique sur laquelle le modèle a été entraîné, et le serveur le refuse.",
   "problem-internal": "Erreur interne du serveur. Voir son journal.",
   "problem-backend-unavailable": "Le serveur de ce modèle est en panne.",
   "problem-backend-timeout": "Le serveur de ce modèle n’a pas répondu à temps.",
@@ -475,6 +491,9 @@ export const about = (kind) => (has(`about-${kind}`) ? t(`about-${kind}`) : "");
 
 /** Names as a list, such as “a, b, and c”. */
 export const listed = (names) => new Intl.ListFormat(language).format(names);
+
+/** Names of which one is meant, such as “a, b, or c”. */
+export const alternatives = (names) => new Intl.ListFormat(language, { type: "disjunction" }).format(names);
 
 /** A text of at most that many characters as a reader counts them, with an ellipsis where it is cut. */
 export function cut(text, length) {

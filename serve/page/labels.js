@@ -33,7 +33,8 @@ export function indexOf(label) {
 /**
  * A prediction: `values` are the probabilities of `labels`, of the track and of each segment.
  * @typedef {{start: number, end: number, values: Float64Array}} Segment in seconds
- * @typedef {{labels: string[], values: Float64Array, segments: Segment[], model: any, audio: any, features_digest: string}} Prediction
+ * @typedef {{labels: string[], values: Float64Array, segments: Segment[], model: any, audio: any, features_digest: string,
+ *   labels_90?: string[], novelty?: {out_of_distribution: boolean, signal: string} | null}} Prediction
  *
  * @param {any} response of `POST /predict`
  * @param {string[]} known the labels of the model in its own order, which an object of JSON does not keep where a label is a number

@@ -1,7 +1,7 @@
 // The predictions of the models, side by side.
 
 import { byId, make } from "./dom.js";
-import { about, current, genre, modelName, number, percent, t } from "./i18n.js";
+import { about, alternatives, current, genre, has, modelName, number, percent, t } from "./i18n.js";
 import { ALL_SHOWN, SHOWN_FIRST, UNSEARCHED, best, matches, predicted, ranked } from "./labels.js";
 import { watch } from "./models.js";
 import { labelColour } from "./palette.js";
@@ -9,6 +9,9 @@ import { explain } from "./problems.js";
 import { provenance } from "./provenance.js";
 import { canRetry, tracks } from "./tracks.js";
 import { isDark } from "./theme.js";
+
+/** A set of more labels than this is not spelled out. */
+const FEW_LIKELY = 4;
 
 /** From so many characters on, the predicted label is set smaller. */
 const LONG = 20;
@@ -112,10 +115,26 @@ function prediction(name, value, order) {
     make("p", { class: "predicted" },
       make("strong", { "data-testid": `genre-${name}`, "data-genre": label, class: genre(label).length > LONG ? "long" : null }, genre(label)),
       make("span", { class: "soft" }, percent(share))),
+    ...worth(name, value),
     ...bars(name, value, order),
     ...provenance(name, value),
     details,
   ];
+}
+
+/**
+ * What the labels are worth, in words: that they say little, or which of them it may well be. Nothing of a model that does not say.
+ * @param {string} name of the model
+ * @param {import("./labels.js").Prediction} value
+ */
+function worth(name, { novelty, labels_90: likely }) {
+  if (novelty?.out_of_distribution) {
+    const kind = `signal-${novelty.signal}`;
+    return [make("p", { class: "note", "data-testid": `novelty-${name}` }, [t("novel"), has(kind) && t(kind)].filter(Boolean).join(" "))];
+  }
+  if (!(likely?.length > 1)) return [];
+  const words = likely.length > FEW_LIKELY ? t("likely-many", { n: number(likely.length) }) : t("likely", { genres: alternatives(likely.map(genre)) });
+  return [make("p", { class: "soft", "data-testid": `likely-${name}` }, words)];
 }
 
 /**

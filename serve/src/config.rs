@@ -219,11 +219,13 @@ pub struct Limits {
     pub body_deadline: Duration,
     /// How long a prediction may take, from the end of the body on: waiting and computing.
     pub answer_deadline: Duration,
+    /// Whether audio that is unlike the training set of a model is refused.
+    pub reject_novel: bool,
 }
 
 impl Default for Limits {
     /// 64 MiB a body and 256 MiB of many files, 512 MiB together; 15 minutes of audio; 30 s of silence, 10 minutes for the
-    /// upload, a minute for the prediction.
+    /// upload, a minute for the prediction; audio of any kind.
     fn default() -> Self {
         Self {
             max_body_bytes: 64 << 20,
@@ -233,6 +235,7 @@ impl Default for Limits {
             body_silence: Duration::from_secs(30),
             body_deadline: Duration::from_secs(600),
             answer_deadline: Duration::from_secs(60),
+            reject_novel: false,
         }
     }
 }

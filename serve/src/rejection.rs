@@ -95,6 +95,12 @@ pub enum Rejection {
     /// The audio cannot be decoded, or no features can be computed from it.
     #[error("{0}")]
     Audio(#[source] AudioError),
+    /// The audio is unlike the training set of the model, and the server is to refuse such audio.
+    #[error("{note}")]
+    OutOfDistribution {
+        /// What it is, in plain words.
+        note: String,
+    },
     /// The sample rate is out of range.
     #[error(
         "the sample rate is {rate} Hz; expected {} to {} Hz",
@@ -215,6 +221,7 @@ impl Rejection {
             Self::UnsupportedContentType { .. } => &UNSUPPORTED_CONTENT_TYPE,
             Self::UnsupportedContentEncoding => &UNSUPPORTED_CONTENT_ENCODING,
             Self::Audio(error) => error.kind,
+            Self::OutOfDistribution { .. } => &OUT_OF_DISTRIBUTION,
             Self::SampleRate { .. } => &UNSUPPORTED_AUDIO,
             Self::BadQuery { .. } => &BAD_QUERY,
             Self::Unauthorized => &UNAUTHORIZED,
@@ -383,6 +390,8 @@ kinds! {
         "The audio is shorter than the shortest segment of the model.";
     SILENT = 422 "silent" "The audio is silent"
         "The audio is silence or one constant level, so that no model can tell anything of it.";
+    OUT_OF_DISTRIBUTION = 422 "out-of-distribution" "The audio is unlike the training set"
+        "The audio does not resemble the music that the model was trained on, or is no music, and the server has `--reject-novel`.";
     INTERNAL = 500 "internal" "Internal error"
         "The server failed; its log says why.";
     BACKEND_UNAVAILABLE = 502 "backend-unavailable" "The model's server is not reachable"

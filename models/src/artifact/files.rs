@@ -17,7 +17,7 @@ use super::{
     manifest::{DataDescription, Manifest, PROGRAM, SplitMetrics},
     names, version_of,
 };
-use crate::{Error, Result, svm::Svm, vgg19::Vgg19Parameters};
+use crate::{Error, Result, conformal::Conformal, svm::Svm, vgg19::Vgg19Parameters};
 
 /// Largest `artifact.json` in bytes; ours have some ten thousand.
 pub const MANIFEST_LIMIT: u64 = 4 << 20;
@@ -254,7 +254,9 @@ impl Draft {
         let mut files: BTreeMap<&str, &[u8]> = further.iter().copied().collect();
         files.extend([(WEIGHTS, self.weights.as_slice()), (METRICS, &self.metrics_json), (REPORT, &self.report_html)]);
         let manifest = Manifest {
-            format: Svm::format_of(&self.weights).max(Vgg19Parameters::format_of(&self.weights)),
+            format: Svm::format_of(&self.weights)
+                .max(Vgg19Parameters::format_of(&self.weights))
+                .max(Conformal::format_of(&self.weights)),
             program: PROGRAM.to_owned(),
             model: self.model.clone(),
             labels: self.labels.clone(),

@@ -90,8 +90,9 @@ impl SvmClassifier {
             _ => self.classify(&self.vectors(request, self.extractor.window_spans(n_frames)?)?)?,
         };
         let probabilities = pool(segments.iter().map(|segment| segment.probabilities.as_slice()));
-        let prediction = Prediction { probabilities, windows, features_digest };
-        Ok(PredictOutput { prediction, explanation: None })
+        let prediction = Prediction { probabilities, windows, features_digest, novelty: None, labels_90: None };
+        let vectors = vectors.into_iter().map(|vector| vector.vector).collect();
+        Ok(PredictOutput { prediction, explanation: None, vectors })
     }
 
     /// The machine.

@@ -9,7 +9,7 @@ use super::{
     kernel,
     probability::{Sigmoid, couple, normalised_odds, tempered},
 };
-use crate::{Error, Result, format::FormatVersion};
+use crate::{Error, Result, conformal::Conformal, format::FormatVersion};
 
 /// Every number of an [`Svm`], not yet checked.
 #[derive(Clone, Debug, PartialEq)]
@@ -328,7 +328,8 @@ impl Svm {
     /// of another type or shape, or holds a value that no fit gives, such as a NaN.
     pub fn from_tensors(bytes: &[u8]) -> Result<Self> {
         let file = SafeTensors::deserialize(bytes).map_err(weights)?;
-        if let Some(name) = file.names().into_iter().filter(|name| !NAMES.contains(name)).min() {
+        let known = |name: &&str| NAMES.contains(name) || Conformal::has_tensor(name);
+        if let Some(name) = file.names().into_iter().filter(|name| !known(name)).min() {
             return Err(Error::tensor(name, "is not one of a support vector machine"));
         }
         let scheme = Scheme::from_file(&file)?;
@@ -357,7 +358,7 @@ fn weights(error: safetensors::SafeTensorError) -> Error {
     Error::Weights { detail: error.to_string() }
 }
 
-fn f64s<const N: usize>(
+pub(crate) fn f64s<const N: usize>(
     file: &SafeTensors<'_>,
     name: &str,
     shape: [Option<usize>; N],
@@ -366,7 +367,7 @@ fn f64s<const N: usize>(
 }
 
 /// The values of a tensor, and its shape; `None` in `shape` allows any number.
-fn tensor<T, const N: usize, const BYTES: usize>(
+pub(crate) fn tensor<T, const N: usize, const BYTES: usize>(
     file: &SafeTensors<'_>,
     name: &str,
     dtype: Dtype,

@@ -25,4 +25,5 @@ mod probability;
 
 pub use classifier::SvmClassifier;
 pub use machine::{Scheme, Svm, SvmParameters, standardise};
+pub(crate) use machine::{f64s, tensor};
 pub use probability::{Sigmoid, couple, normalised_odds, pairs, tempered};

@@ -51,6 +51,8 @@ struct Progress<'a> {
 
 /// What the network gives for one segment.
 struct SegmentOutput {
+    /// The embedding that the head decides by.
+    embedding: Vec<f32>,
     probabilities: Vec<f64>,
     /// Of the windows that are predicted in it.
     windows: Vec<WindowPrediction>,
@@ -209,6 +211,7 @@ impl Vgg19Classifier {
             let part = window.start - segment.start..window.end - segment.start;
             columns.embed(Some(part))
         }));
+        let embedding = values(embeddings[0].clone(), "embeddings")?;
         let logits = values(self.network.head.forward(Tensor::cat(embeddings, 0)), "logits")?;
         Self::check_finite(&logits)?;
         let mut rows = logits.chunks(self.labels.len()).map(|row| softmax(row, self.temperature));
@@ -222,7 +225,7 @@ impl Vgg19Classifier {
             (Some(_), Some(last)) => Some(self.grad_cam.map(segment, last)?),
             _ => None,
         };
-        Ok(SegmentOutput { probabilities, windows: windows.collect(), map })
+        Ok(SegmentOutput { embedding, probabilities, windows: windows.collect(), map })
     }
 
     fn check_finite(logits: &[f32]) -> Result<()> {
@@ -259,13 +262,14 @@ impl Vgg19Classifier {
     fn finish(&self, progress: Progress<'_>) -> PredictOutput {
         let Progress { request, outputs, .. } = progress;
         let probabilities = pool(outputs.iter().map(|output| output.probabilities.as_slice()));
-        let (mut windows, mut maps) = (Vec::new(), Vec::new());
+        let (mut windows, mut maps, mut vectors) = (Vec::new(), Vec::new(), Vec::new());
         for output in outputs {
+            vectors.push(output.embedding);
             windows.extend(output.windows);
             maps.extend(output.map);
         }
         let features_digest = features::digest(request.features, &[]);
-        let prediction = Prediction { probabilities, windows, features_digest };
+        let prediction = Prediction { probabilities, windows, features_digest, novelty: None, labels_90: None };
         let explanation = request.explain.map(|explain| {
             let label = match explain {
                 Explain::Predicted => prediction.best(),
@@ -274,7 +278,7 @@ impl Vgg19Classifier {
             let n_frames = request.features.log_mel().n_frames();
             self.grad_cam.explain(&maps, label, n_frames, &self.preprocessor, self.extractor.spec())
         });
-        PredictOutput { prediction, explanation }
+        PredictOutput { prediction, explanation, vectors }
     }
 }
 

@@ -21,7 +21,7 @@ use super::{
     preprocessing::{Channels, MAX_BAND_UPSAMPLING, Preprocessor},
     weights::{BackboneWeights, ConvLayer},
 };
-use crate::{Error, Result, format::FormatVersion};
+use crate::{Error, Result, conformal::Conformal, format::FormatVersion};
 
 const CONFIG: &str = "tonearm.vgg19";
 const INPUT_MEAN: &str = "input.mean";
@@ -219,6 +219,7 @@ impl Vgg19Parameters {
         let known = |name: &str| {
             OWN.contains(&name)
                 || blocks_with_axes.iter().any(|block| name == axes_name(*block))
+                || Conformal::has_tensor(name)
                 || convolutions.convs().iter().any(|conv| {
                     name.strip_prefix("features.")
                         .and_then(|rest| rest.strip_suffix(".weight").or(rest.strip_suffix(".bias")))

@@ -203,6 +203,11 @@ struct ModelArgs {
     #[arg(long, env = "TONEARM_WAIT_FOR_ARTIFACT")]
     wait_for_artifact: bool,
 
+    /// Refuse audio that does not resemble the music that the model was trained on, or is no music, with 422; without it the response
+    /// says so beside the labels
+    #[arg(long, env = "TONEARM_REJECT_NOVEL")]
+    reject_novel: bool,
+
     /// Longest audio, decoded
     #[arg(long, value_name = "SECONDS", env = "TONEARM_MAX_SECONDS", default_value_t = Limits::default().max_seconds, value_parser = seconds)]
     max_seconds: f64,
@@ -356,6 +361,7 @@ fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
 impl ModelArgs {
     fn into_config(self, config: &mut Config) {
         config.limits.max_seconds = self.max_seconds;
+        config.limits.reject_novel = self.reject_novel;
         // One whole body must fit.
         config.limits.max_batch_bytes = self.max_batch_bytes.max(config.limits.max_body_bytes);
         config.limits.max_held_bytes = self.max_held_bytes.max(config.limits.max_body_bytes);

@@ -64,6 +64,7 @@ pub struct Engine {
     budget: Arc<Budget>,
     metrics: Arc<Metrics>,
     limits: decode::Limits,
+    reject_novel: bool,
     threads: usize,
 }
 
@@ -137,6 +138,7 @@ impl Engine {
             budget: Arc::new(Budget::new(limits.max_held_bytes)),
             metrics,
             limits: limits.decode(),
+            reject_novel: limits.reject_novel,
             threads,
         })
     }
@@ -324,6 +326,11 @@ impl Engine {
             Step::Extracted(features) => self.predict_features(permit, &model, Arc::new(features), explain).await?,
         };
         model::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
+        if self.reject_novel
+            && let Some(note) = output.prediction.novelty.and_then(|novelty| novelty.note())
+        {
+            return Err(Rejection::OutOfDistribution { note });
+        }
         Ok(PredictResult::Predicted(Box::new(PredictResponse::new(&output, model, audio)), key))
     }
 

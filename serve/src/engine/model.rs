@@ -578,7 +578,13 @@ mod tests {
     fn prediction(probabilities: &[f64]) -> Prediction {
         let window = WindowPrediction { start_seconds: 0.0, end_seconds: 1.0, probabilities: probabilities.to_vec() };
         let features_digest = Fingerprint::of(b"a test");
-        Prediction { probabilities: probabilities.to_vec(), windows: vec![window], features_digest }
+        Prediction {
+            probabilities: probabilities.to_vec(),
+            windows: vec![window],
+            features_digest,
+            novelty: None,
+            labels_90: None,
+        }
     }
 
     #[test]

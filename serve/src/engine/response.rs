@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use features::{Fingerprint, decode::AudioInfo};
+use features::{Fingerprint, Signal, decode::AudioInfo};
 use labels::LabelSet;
-use models::{Explanation, PredictOutput};
+use models::{Explanation, Novelty, PredictOutput};
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
@@ -20,6 +20,14 @@ pub struct PredictResponse {
     /// Of every label; they sum to 1.
     #[schema(value_type = std::collections::BTreeMap<String, f64>)]
     pub probabilities: Probabilities,
+    /// The labels that hold the true one for nine tracks in ten by new artists, the most probable first; only of a model that was
+    /// calibrated for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = json!(["blues", "rock"]))]
+    pub labels_90: Option<Vec<String>>,
+    /// How unlike the training set the audio is; null of a model that was not calibrated for it.
+    #[schema(required = true)]
+    pub novelty: Option<NoveltyResponse>,
     /// The same for each texture window, in the order of time.
     #[serde(rename = "segments")]
     pub windows: Vec<WindowResponse>,
@@ -37,6 +45,53 @@ pub struct PredictResponse {
     /// Where in the log-mel the network found its label, if that was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub explanation: Option<ExplanationResponse>,
+}
+
+/// How unlike the training set of the model the audio is, and what kind of sound.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[schema(as = Novelty)]
+pub struct NoveltyResponse {
+    /// Share of tracks by new artists that are at least as unlike the training set.
+    #[schema(exclusive_minimum = 0.0, maximum = 1.0, example = 0.42)]
+    pub p_value: f64,
+    /// The audio is unlike the training set from this `p_value` on down.
+    #[schema(minimum = 0.0, maximum = 1.0, example = 0.02)]
+    pub threshold: f64,
+    /// Whether it is unlike the training set, or no music: the labels say little then.
+    pub out_of_distribution: bool,
+    /// What kind of sound it is.
+    #[schema(value_type = SignalSchema)]
+    pub signal: Signal,
+    /// Why it is out of distribution, in plain words; null where it is not.
+    #[schema(
+        required = true,
+        example = "This does not resemble the music that the model was trained on. It sounds like speech."
+    )]
+    pub note: Option<String>,
+}
+
+impl From<Novelty> for NoveltyResponse {
+    fn from(novelty: Novelty) -> Self {
+        let Novelty { p_value, threshold, signal } = novelty;
+        Self { p_value, threshold, out_of_distribution: novelty.is_out_of_distribution(), signal, note: novelty.note() }
+    }
+}
+
+/// What kind of sound audio is.
+#[derive(ToSchema)]
+#[schema(as = Signal, rename_all = "kebab-case")]
+#[expect(dead_code, reason = "it stands for features::Signal in the description of the API")]
+enum SignalSchema {
+    /// A hum or a tone that does not change.
+    Constant,
+    /// Tones alone: beeps, a sweep.
+    Tonal,
+    /// Noise, rain, applause, clicks.
+    NoiseLike,
+    /// Speech.
+    SpeechLike,
+    /// None of these.
+    Music,
 }
 
 /// The prediction for a texture window of a clip.
@@ -116,8 +171,14 @@ impl PredictResponse {
                 probabilities,
             }
         });
+        let labels_90 = prediction
+            .labels_90
+            .as_ref()
+            .map(|indices| indices.iter().filter_map(|&index| labels.get(index)).map(ToString::to_string).collect());
         Self {
             predicted_genre: probabilities.best(),
+            labels_90,
+            novelty: prediction.novelty.map(NoveltyResponse::from),
             windows: windows.collect(),
             probabilities,
             features_digest: prediction.features_digest.clone(),
@@ -262,6 +323,15 @@ mod tests {
         let described = serde_json::to_value(WarningKindSchema::schema()).expect("JSON");
         let kinds = serde_json::to_value(features::decode::WarningKind::ALL).expect("JSON");
         assert_eq!(described["enum"], kinds);
+    }
+
+    /// The description of the API has the kinds of sound that there are, as JSON has them.
+    #[test]
+    fn every_kind_of_sound_is_described() {
+        let described = serde_json::to_value(SignalSchema::schema()).expect("JSON");
+        assert_eq!(described["enum"], serde_json::to_value(Signal::ALL).expect("JSON"));
+        let names: Vec<&str> = Signal::ALL.iter().map(|signal| signal.name()).collect();
+        assert_eq!(described["enum"], serde_json::to_value(names).expect("JSON"));
     }
 
     #[test]

@@ -138,7 +138,7 @@ fn csv_has_a_column_for_each_label_and_quotes_what_it_must() {
     let ran = workdir.run(&["--csv", "tracks"]);
     ran.assert(1, &["tracks/broken.wav: truncated", "6 of 7 files classified, 1 failed"]);
     let columns = "file,model,version,genre,probability,runner_up,runner_up_probability,agree,duration_seconds,warnings,error,\
-                   audio_sha256,blues,classical,metal";
+                   labels_90,novelty,signal,note,audio_sha256,blues,classical,metal";
     assert_eq!(ran.stdout.lines().next(), Some(columns));
     let (broken, rows): (Vec<_>, Vec<_>) =
         csv(&ran.stdout).into_iter().partition(|row| row["file"] == "tracks/broken.wav");

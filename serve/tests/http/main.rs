@@ -10,6 +10,7 @@ mod load;
 mod model;
 mod named;
 mod network;
+mod novelty;
 mod predict;
 mod rejections;
 mod reload;

@@ -10,6 +10,7 @@ use labels::LabelSet;
 use models::{
     Classifier, Identity, PredictOutput, PredictRequest, Prediction, WindowPrediction,
     artifact::{self, DataDescription, Draft, Written},
+    conformal::{Conformal, NoveltyDetector, NoveltyParameters, PredictionSets},
     ensemble::{EnsembleParameters, Member},
     svm::{Svm, SvmParameters, pairs},
     vgg19::Backend,
@@ -152,6 +153,31 @@ pub(crate) fn of(kind: ModelKind) -> Arc<Model> {
     }))
 }
 
+/// That SVM with a detector to which every clip is as those of its training set, so that the kind of sound decides, and with sets of labels.
+pub(crate) fn calibrated() -> Arc<Model> {
+    let draft = draft(ModelKind::Svm, 0);
+    let dim = Extractor::new(draft.spec.clone()).expect("valid").names().len();
+    let novelty = NoveltyDetector::new(NoveltyParameters {
+        mean: vec![0.0; dim],
+        axes: vec![0.0; dim],
+        centres: vec![0.0],
+        precision: vec![0.0],
+        nearest: vec![0.0, 1.0],
+        relative: [0.0, 1.0],
+        frames: vec![60.0],
+        calibration: vec![1.0; 99],
+        threshold: 0.02,
+    });
+    let probabilities = [0.6, 0.3, 0.1];
+    let clip = (probabilities.as_slice(), 2);
+    let conformal =
+        Conformal { novelty: Some(novelty.expect("consistent parts")), sets: PredictionSets::calibrate([clip; 20]) };
+    let weights = conformal.add_to(&draft.weights).expect("a safetensors file");
+    let root = tempfile::tempdir().expect("a folder");
+    let written = Draft { weights, ..draft }.write(root.path()).expect("writes");
+    serve::engine::slot::load(&written.dir, ModelKind::Svm, Backend::default()).expect("loads")
+}
+
 /// What a [`Scripted`] model does instead of an inference.
 #[derive(Debug)]
 pub(crate) enum Script {
@@ -196,7 +222,11 @@ impl Classifier for Scripted {
     }
 
     fn predict_batch(&self, jobs: &[PredictRequest<'_>]) -> Vec<models::Result<PredictOutput>> {
-        jobs.iter().map(|job| Ok(PredictOutput { prediction: self.script(job.features), explanation: None })).collect()
+        jobs.iter()
+            .map(|job| {
+                Ok(PredictOutput { prediction: self.script(job.features), explanation: None, vectors: Vec::new() })
+            })
+            .collect()
     }
 }
 
@@ -211,7 +241,7 @@ impl Scripted {
         }
         let segment = WindowPrediction { start_seconds: 0.0, end_seconds, probabilities: probabilities.clone() };
         let features_digest = features::digest(analysis, &[]);
-        Prediction { probabilities, windows: vec![segment], features_digest }
+        Prediction { probabilities, windows: vec![segment], features_digest, novelty: None, labels_90: None }
     }
 }
 

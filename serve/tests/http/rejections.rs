@@ -104,6 +104,7 @@ fn every_problem_of_the_table_is_answered() {
         ("unauthorized", unauthorized),
         ("backend-unavailable", backend_unavailable),
         ("backend-timeout", backend_timeout),
+        ("out-of-distribution", crate::novelty::refused),
     ] {
         println!("{slug}: {}", provoke());
         seen.insert(slug);

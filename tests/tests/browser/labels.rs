@@ -159,6 +159,8 @@ fn other_models() -> String {
                 const shares = (turn) => Object.fromEntries(model.labels.map((label, at) => [label, 1 / (((at + turn) % model.labels.length) + 1) / sum]));
                 const segments = Array.from({{ length: 30 }}, (_, at) => ({{ start_seconds: at, end_seconds: at + 1, predicted_genre: model.labels[0], probabilities: shares(at % 3) }}));
                 return answer({{ predicted_genre: model.labels[0], probabilities: shares(0), segments, features_digest: 'abc',
+                    labels_90: model.labels.slice(0, 2),
+                    novelty: {{ p_value: 0.5, threshold: 0.02, out_of_distribution: model.name === 'everything', signal: 'speech-like', note: 'a note' }},
                     model: {{ name: model.name, version: model.version, fingerprint: 'def' }},
                     audio: {{ container: 'wav', codec: 'pcm_s16le', sample_rate: 22050, channels: 1, seconds: 30 }} }});
             }};
@@ -188,6 +190,13 @@ async fn models_by_name_are_chosen_and_say_where_they_come_from() {
     let warning = "dances was trained on synthetic audio. What it predicts of real music means nothing.";
     assert_eq!(browser.text("by('synthetic').textContent").await, warning);
     assert_eq!(browser.text("by('summary').textContent").await, "Both models predict 演歌.");
+    let likely = browser.text("by('likely-dances').textContent").await;
+    assert!(likely.starts_with("Most likely 演歌 or "), "{likely}");
+    assert_eq!(browser.value("Boolean(by('novelty-dances') || by('likely-everything'))").await, false);
+    assert_eq!(
+        browser.text("by('novelty-everything').textContent").await,
+        "This does not resemble the music that the model was trained on. It sounds like speech."
+    );
     browser.screenshot("models-by-name").await;
 
     browser.click("more-everything").await;

@@ -34,6 +34,10 @@ pub fn markdown(artifact: &Artifact) -> Result<String> {
     let manifest = artifact.manifest();
     let evaluation: Evaluation = serde_json::from_slice(artifact.file(artifact::METRICS)?)
         .with_context(|| format!("{} holds no metrics as `train` writes them", artifact.dir().display()))?;
+    let conformal: Value = serde_json::from_slice::<Value>(artifact.file(artifact::METRICS)?)
+        .ok()
+        .and_then(|mut metrics| Some(metrics.get_mut("conformal")?.take()))
+        .unwrap_or_default();
     let training_set = TrainingSet::of(manifest);
     let mut card = String::new();
     let _ = writeln!(
@@ -50,6 +54,7 @@ pub fn markdown(artifact: &Artifact) -> Result<String> {
     card.push_str(&what_it_is(manifest, &training_set));
     use_section(&mut card, &training_set);
     figures(&mut card, manifest, &evaluation, &training_set);
+    worth(&mut card, &conformal, &training_set);
     limits(&mut card, manifest, &evaluation, &training_set);
     data_section(&mut card, manifest, &training_set);
     how_it_was_made(&mut card, artifact)?;
@@ -313,6 +318,70 @@ fn figures(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, Trai
         }
     }
     card.push('\n');
+}
+
+/// What is said of sets of labels and of novelty; nothing of an artifact of an earlier program.
+fn worth(card: &mut String, conformal: &Value, TrainingSet { kind, .. }: &TrainingSet) {
+    let of_sets = [("sets_cross_validated", "by cross-validation"), ("sets", "on the clips that evaluate")];
+    let number = |of: &Value, name: &str| of[name].as_f64().unwrap_or_default();
+    let sets: Vec<_> = of_sets.into_iter().filter(|(name, _)| conformal[*name].is_object()).collect();
+    if !sets.is_empty() {
+        let _ = writeln!(
+            card,
+            "## Sets of {kind}s\n\n`labels_90` is to hold the true {kind} of nine tracks in ten by new artists.\n"
+        );
+    }
+    for (name, how) in &sets {
+        let figures = &conformal[*name];
+        let _ = writeln!(
+            card,
+            "- {how}: {:.3} of {} clips have it, {:.2} {kind}s on average; of {} sets of one {kind} {:.3} are right.",
+            number(figures, "coverage"),
+            figures["n"],
+            number(figures, "mean_size"),
+            figures["singletons"],
+            number(figures, "singletons_right")
+        );
+    }
+    if let Some((name, how)) = sets.first() {
+        let labels = conformal[*name]["per_label"].as_object();
+        if labels.is_some_and(|labels| labels.len() <= NAMED) {
+            let _ = writeln!(card, "\n| {kind} ({how}) | clips | have it | {kind}s in a set |\n|---|---|---|---|");
+            for (label, figures) in labels.into_iter().flatten() {
+                let (coverage, size) = (number(figures, "coverage"), number(figures, "mean_size"));
+                let _ = writeln!(card, "| {} | {} | {coverage:.2} | {size:.2} |", plain(label), figures["support"]);
+            }
+        }
+        card.push('\n');
+    }
+    let novelty = &conformal["novelty"];
+    if !novelty.is_object() {
+        return;
+    }
+    let _ = writeln!(
+        card,
+        "## Novelty\n\n`novelty` says of a track whether it is like the training set: `p_value` compares its distance with those of {} clips whose \
+         artists were held out, and it is out of distribution at {} or below, or where it is no music.{}\n",
+        novelty["calibrated_on"],
+        novelty["threshold"],
+        match conformal["novel"]["share"].as_f64() {
+            Some(share) =>
+                format!(" Of {} clips that evaluate, {share:.3} have such a p-value.", conformal["novel"]["n"]),
+            None => String::new(),
+        }
+    );
+    if let (Some(left_out), Some(mean)) = (novelty["left_out"].as_object(), novelty["left_out_mean"].as_f64()) {
+        let areas: Vec<String> = left_out
+            .iter()
+            .map(|(label, area)| format!("{} {:.2}", plain(label), area.as_f64().unwrap_or_default()))
+            .collect();
+        let _ = writeln!(
+            card,
+            "How well it tells a {kind} that was left out of the training set (area under the ROC curve): {mean:.2} on average; {}. Tracks of another \
+             {kind} than these may well be taken for one of them.\n",
+            areas.join(", ")
+        );
+    }
 }
 
 fn limits(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, training_set: &TrainingSet) {

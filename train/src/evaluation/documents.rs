@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
+    conformal::ConformalFigures,
     learning::LearningCurve,
     metrics::{Coverage, Evaluation, Faults, coverage_curve},
     projection::Projection,
@@ -27,6 +28,9 @@ pub struct Metrics<'a> {
     /// What a larger training set is worth; not in `train evaluate`, which fits nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub learning_curve: Option<&'a LearningCurve>,
+    /// What predictions are worth beside their probabilities; not in `train evaluate`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub conformal: Option<&'a ConformalFigures>,
     /// Where the figures come from.
     pub made_from: MadeFrom,
 }
@@ -80,6 +84,8 @@ pub struct Documents<'a> {
     pub against: Option<Against<'a>>,
     /// What a larger training set is worth.
     pub learning: Option<&'a LearningCurve>,
+    /// What predictions are worth beside their probabilities.
+    pub conformal: Option<&'a ConformalFigures>,
     /// The course of the training; may be empty.
     pub curves: &'a [Curve],
 }
@@ -92,6 +98,7 @@ impl Documents<'_> {
             coverage: Coverage::new(&coverage_curve(&self.clips.scored)),
             known_faults: Faults::of(&self.clips.scored),
             learning_curve: self.learning,
+            conformal: self.conformal,
             made_from: MadeFrom {
                 split: self.split.to_owned(),
                 seed: self.seed,
@@ -105,8 +112,21 @@ impl Documents<'_> {
 
     /// The page.
     pub fn page(&self) -> String {
-        let Self { model, split, leaks, clips, evaluation, against, learning, curves, command, training, data, .. } =
-            self;
+        let Self {
+            model,
+            split,
+            leaks,
+            clips,
+            evaluation,
+            against,
+            learning,
+            conformal,
+            curves,
+            command,
+            training,
+            data,
+            ..
+        } = self;
         let by = match *model {
             SvmClassifier::NAME => "its descriptors, each standardised over the clips shown",
             Vgg19Classifier::NAME => {
@@ -132,6 +152,7 @@ impl Documents<'_> {
             scored: &clips.scored,
             against: *against,
             learning: *learning,
+            conformal: *conformal,
             projection: projection.as_ref(),
             curves,
             provenance: Provenance {

@@ -2,6 +2,7 @@
 
 pub mod card;
 pub mod comparison;
+pub mod conformal;
 pub mod documents;
 pub mod learning;
 pub mod metrics;

@@ -4,15 +4,18 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Result, anyhow};
 use data::labels::LabelSet;
-use features::{Extractor, FeatureSpec, Fingerprint};
+use features::{ClipFeatures, Extractor, FeatureSpec, Fingerprint};
 use models::{
-    Classifier, Identity, pool,
+    Classifier, Identity,
+    conformal::{Conformal, PredictionSets},
+    pool,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier, softmax},
 };
 use serde_json::{Value, json};
 
 use super::{
+    conformal::{self, NoveltyReport},
     dataset::{TrainingData, threads_of},
     pretrained::Pretrained,
     svm::{self, Hyperparameters, Search, TrainingSet},
@@ -80,6 +83,8 @@ pub struct Fitted {
     pub learning: Learning<'static>,
     /// What a reader should know of the fit.
     pub remarks: Vec<String>,
+    /// How its novelty detector came about; `None` of a model without, and before [`Fitted::calibrated`].
+    pub novelty: Option<NoveltyReport>,
     /// Where the vectors come from that it decides by.
     vectors: Vectors,
 }
@@ -96,6 +101,44 @@ enum Vectors {
 }
 
 impl Fitted {
+    /// Calibrates what its predictions are worth, on the clips that it was fitted on, by folds of their artists: the classifier and its
+    /// weights say it from here on. A network that was tuned has no novelty detector: its embeddings of the clips that it was tuned on
+    /// are not those that it would have of others.
+    ///
+    /// # Errors
+    /// When a clip cannot be read, or a vector of it cannot be computed.
+    pub fn calibrated(mut self, input: &FitInput<'_>) -> Result<Self> {
+        let clips = self.cross_validated.iter().map(|clip| (clip.probabilities.as_slice(), clip.truth));
+        let sets = PredictionSets::calibrate(clips);
+        let novelty = if self.history.is_empty() {
+            let stage = Stage::new("calibrating novelty");
+            let (classifier, vectors) = (&self.classifier, &self.vectors);
+            let of_features = |features: &ClipFeatures| -> Result<Vec<Vec<f32>>> {
+                match vectors {
+                    Vectors::Embedder(embedder) => embedder.segments(features.log_mel(), classifier.extractor()),
+                    Vectors::Dataset | Vectors::Classifier => Ok(classifier.embed(features)?),
+                }
+            };
+            let of_clip = |clip: usize| -> Result<Vec<Vec<f32>>> {
+                match (vectors, input.data.segments(clip)) {
+                    (Vectors::Dataset, Some(segments)) => Ok(segments.to_vec()),
+                    _ => of_features(&input.data.dataset().features(clip)?),
+                }
+            };
+            let fitted = conformal::novelty(input, &of_clip, &of_features)?;
+            drop(stage);
+            fitted
+        } else {
+            None
+        };
+        let (detector, report) = novelty.map(|fitted| (fitted.detector, fitted.report)).unzip();
+        let conformal = Conformal { novelty: detector, sets };
+        self.weights = conformal.add_to(&self.weights)?;
+        self.classifier = conformal.with(self.classifier);
+        self.novelty = report;
+        Ok(self)
+    }
+
     /// Scores clips, in their order, by vectors that are at hand where they are, with the vectors.
     ///
     /// # Errors
@@ -169,6 +212,7 @@ impl Learner for SvmLearner {
             cross_validated_accuracy: report.cross_validated.accuracy,
             learning: refit_svm(set, &search, report.chosen.hyperparameters, seed, threads),
             remarks: report.low_rank.iter().map(|low_rank| format!("Fitted: {low_rank}.")).collect(),
+            novelty: None,
             vectors: Vectors::Dataset,
         })
     }
@@ -268,6 +312,7 @@ impl Learner for Vgg19Learner {
             learning: refit_head(heads, parts.temperature, threads),
             remarks,
             history: report.history,
+            novelty: None,
             vectors: embedder.map_or(Vectors::Classifier, |embedder| Vectors::Embedder(Box::new(embedder))),
         })
     }

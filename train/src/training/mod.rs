@@ -1,6 +1,7 @@
 //! From a labelled dataset to a fitted classifier.
 
 pub mod cached_file;
+pub mod conformal;
 pub mod dataset;
 pub mod ensemble;
 pub mod golden;

@@ -112,7 +112,7 @@ impl TrainingPlan {
         // With `refit` the clips that evaluate are fitted on too, so they can stop nothing early.
         let held_out: &[usize] = if self.refit { &[] } else { &self.test };
         let input = FitInput { data, train: &self.train, held_out, labels: &self.labels, seed, threads };
-        let fitted = learner.fit(&input)?;
+        let fitted = learner.fit(&input)?.calibrated(&input)?;
         if !self.refit {
             let scored_clips = fitted.score(data, &self.test, threads)?;
             return Ok((fitted, scored_clips));

@@ -17,7 +17,13 @@ use super::{
 };
 use crate::{
     console::{interrupt, output},
-    evaluation::{documents::Documents, metrics::Evaluation, report::Curve, scoring::ScoredClips},
+    evaluation::{
+        conformal::{ConformalFigures, NovelShare, SetFigures},
+        documents::Documents,
+        metrics::Evaluation,
+        report::Curve,
+        scoring::ScoredClips,
+    },
     source,
 };
 
@@ -101,6 +107,7 @@ pub fn publish(
     let fingerprint = spec.fingerprint();
     let evaluation = Evaluation::new(labels, &scored_clips.scored, seed);
     let learning = plan.learning_curve(&fitted.learning, data, &scored_clips, &evaluation, seed)?;
+    let conformal = conformal_figures(data, plan, &fitted, &scored_clips, seed)?;
     let clip_ids: Vec<_> = train.iter().map(|&index| dataset.clips()[index].clip_id.as_str()).collect();
     let warning = source::synthetic_warning(clip_ids.iter().copied());
     let mut training = fitted.training;
@@ -112,6 +119,7 @@ pub fn publish(
             if plan.refit {
                 fields.insert("refit".into(), json!(true));
             }
+            fields.insert("novelty".into(), json!(fitted.novelty));
             fields.insert("warning".into(), json!(warning));
         }
         all.insert("clip_ids".into(), json!(clip_ids));
@@ -142,6 +150,7 @@ pub fn publish(
         command,
         against: None,
         learning: Some(&learning),
+        conformal: Some(&conformal),
         curves: &curves(&fitted.history),
     };
     let predictions = HeldOutPredictions {
@@ -220,6 +229,41 @@ pub(super) fn write(
             Err(models::Error::Pinned { pinned, .. }) => Ok((artifact, InUse::Pinned(pinned))),
             Err(error) => Err(error.into()),
         }
+    })
+}
+
+/// What predictions of a fitted model are worth beside their probabilities.
+fn conformal_figures(
+    data: &TrainingData,
+    plan: &TrainingPlan,
+    fitted: &Fitted,
+    scored_clips: &ScoredClips,
+    seed: u64,
+) -> Result<ConformalFigures> {
+    let (labels, scored) = (&plan.labels, &scored_clips.scored);
+    let conformal = fitted.classifier.conformal();
+    let sets = conformal.and_then(|conformal| conformal.sets.as_ref());
+    // Without vectors the clips were scored by models of folds, which have no detector.
+    let detector =
+        conformal.and_then(|conformal| conformal.novelty.as_ref()).filter(|_| !scored_clips.embeddings.is_empty());
+    let novel = match detector {
+        None => None,
+        Some(detector) => {
+            let mut novel = 0;
+            for (&clip, vectors) in plan.test.iter().zip(&scored_clips.embeddings) {
+                let n_frames = data.dataset().features(clip)?.log_mel().n_frames();
+                novel += usize::from(detector.p_value(vectors, n_frames)? <= detector.threshold());
+            }
+            let n = scored_clips.embeddings.len();
+            (n > 0).then(|| NovelShare { n, share: novel as f64 / n as f64 })
+        }
+    };
+    Ok(ConformalFigures {
+        sets_cross_validated: SetFigures::cross_validated(labels, &fitted.cross_validated, seed),
+        // With `refit` the clips that evaluate are those that calibrate.
+        sets: sets.filter(|_| !plan.refit).and_then(|sets| SetFigures::new(sets, labels, scored)),
+        novelty: fitted.novelty.clone(),
+        novel,
     })
 }
 

@@ -101,7 +101,7 @@ impl Console {
     pub(super) fn summarise(&self, counts: &Counts, files: usize, interrupted: bool) {
         let Counts { classified, stored, unknown, failed, skipped, tags } = counts;
         let mut line = format!("{classified} of {files} files classified");
-        let notes = [(*stored, "done before"), (*unknown, "below --min-probability")];
+        let notes = [(*stored, "done before"), (*unknown, "below --min-probability, or unlike the training set")];
         let notes: Vec<String> =
             notes.into_iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         if !notes.is_empty() {

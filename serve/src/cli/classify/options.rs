@@ -43,7 +43,8 @@ pub struct ClassifyArgs {
     #[command(flatten)]
     pub(super) artifacts: ArtifactsArgs,
 
-    /// Leave the genre of a file empty (`unknown` in a table) where its probability is lower; it gets no tag and is in no playlist
+    /// Leave the genre of a file empty (`unknown` in a table) where its probability is lower, or, with any P over 0, where it does not
+    /// resemble the music that the model was trained on; it gets no tag and is in no playlist
     #[arg(long, value_name = "P", default_value_t = 0.0, value_parser = probability)]
     min_probability: f64,
 

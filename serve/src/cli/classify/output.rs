@@ -44,11 +44,15 @@ pub(super) enum Column {
     DurationSeconds,
     Warnings,
     Error,
+    Labels90,
+    Novelty,
+    Signal,
+    Note,
     AudioSha256,
 }
 
 /// The names of the [`Column`]s.
-const COLUMNS: [&str; 12] = [
+const COLUMNS: [&str; 16] = [
     "file",
     "model",
     "version",
@@ -60,8 +64,14 @@ const COLUMNS: [&str; 12] = [
     "duration_seconds",
     "warnings",
     "error",
+    "labels_90",
+    "novelty",
+    "signal",
+    "note",
     "audio_sha256",
 ];
+/// Between the labels of a cell: no label of GTZAN has it, and those of others are in JSON.
+const SEPARATOR: &str = "; ";
 /// Columns of a CSV, behind those of the labels, that say where a model comes from.
 const PROVENANCE: [&str; 9] = [
     "kind",
@@ -178,7 +188,8 @@ impl Renderer {
             "" => UNKNOWN.to_owned(),
             genre => short(genre, narrow),
         };
-        let second = format!("{} {of_second:.3}", short(second, narrow));
+        let note = predicted.note().map(|note| format!("{GAP}({note})")).unwrap_or_default();
+        let second = format!("{} {of_second:.3}{note}", short(second, narrow));
         self.line(&file, row.model.name(), &genre, [&format!("{first:.3}"), yes_or_no(row.agree), &second])
     }
 
@@ -209,6 +220,14 @@ impl Renderer {
                 set(Column::RunnerUpProbability, share(of_second));
                 set(Column::DurationSeconds, format!("{:.3}", predicted.top.seconds));
                 set(Column::Warnings, predicted.warnings());
+                if let Some(labels) = &predicted.response.labels_90 {
+                    set(Column::Labels90, labels.join(SEPARATOR));
+                }
+                if let Some(novelty) = &predicted.response.novelty {
+                    set(Column::Novelty, share(novelty.p_value));
+                    set(Column::Signal, novelty.signal.to_string());
+                    set(Column::Note, novelty.note.clone().unwrap_or_default());
+                }
             }
             Err(failure) => set(Column::Error, failure.to_string()),
         }

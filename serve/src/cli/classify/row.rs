@@ -62,10 +62,12 @@ pub(super) struct Row<'a> {
 }
 
 impl Predicted {
-    /// A response, whose genre is taken away where its probability is below `min_probability`.
+    /// A response, whose genre is taken away where its probability is below `min_probability`, and, if that is over 0, where the audio is
+    /// unlike the training set, whatever its probability.
     pub(super) fn new(mut response: PredictResponse, min_probability: f64) -> Self {
         let probability = ranked(&response)[0].1;
-        if probability < min_probability {
+        let is_novel = response.novelty.as_ref().is_some_and(|novelty| novelty.out_of_distribution);
+        if probability < min_probability || (min_probability > 0.0 && is_novel) {
             response.predicted_genre.clear();
         }
         let seconds = response.audio.as_ref().map_or(0.0, |audio| audio.seconds);
@@ -75,6 +77,11 @@ impl Predicted {
     /// The most probable labels: the first and the second.
     pub(super) fn ranked(&self) -> [(&str, f64); 2] {
         ranked(&self.response)
+    }
+
+    /// Why the labels say little, in plain words; nothing where they do.
+    pub(super) fn note(&self) -> Option<&str> {
+        self.response.novelty.as_ref()?.note.as_deref()
     }
 
     /// What is wrong with the audio, though it was predicted.

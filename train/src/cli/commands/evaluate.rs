@@ -97,6 +97,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             .zip(names.as_ref())
             .map(|((_, paired), (_, other))| Against { model: other, paired }),
         learning: None,
+        conformal: None,
         curves: &[],
     };
     if let Some(path) = &args.report {

@@ -11,6 +11,7 @@ pub use plots::Curve;
 pub use sections::{Against, Provenance};
 
 use crate::evaluation::{
+    conformal::ConformalFigures,
     learning::LearningCurve,
     metrics::{Evaluation, Faults, Scored, coverage_curve},
     projection::Projection,
@@ -35,6 +36,8 @@ pub struct Report<'a> {
     pub against: Option<Against<'a>>,
     /// What a larger training set is worth.
     pub learning: Option<&'a LearningCurve>,
+    /// What predictions are worth beside their probabilities.
+    pub conformal: Option<&'a ConformalFigures>,
     /// Which clips are similar to the model.
     pub projection: Option<&'a Projection>,
     /// How the training went; may be empty.
@@ -46,8 +49,20 @@ pub struct Report<'a> {
 /// Renders the page. The same report gives the same bytes.
 #[must_use]
 pub fn html(report: &Report<'_>) -> String {
-    let Report { model, split, leaks, warnings, evaluation, scored, against, learning, projection, curves, provenance } =
-        report;
+    let Report {
+        model,
+        split,
+        leaks,
+        warnings,
+        evaluation,
+        scored,
+        against,
+        learning,
+        conformal,
+        projection,
+        curves,
+        provenance,
+    } = report;
     let faults = Faults::of(scored);
     let mut page = page::begin(&format!("{model} on {split}"), evaluation.labels.len(), warnings);
     page::title(&mut page, model, split, leaks);
@@ -61,6 +76,9 @@ pub fn html(report: &Report<'_>) -> String {
     }
     if let Some(learning) = learning {
         plots::learning(&mut page, learning);
+    }
+    if let Some(conformal) = conformal {
+        sections::conformal(&mut page, conformal);
     }
     if let Some(projection) = projection {
         plots::projection(&mut page, projection, evaluation, scored);

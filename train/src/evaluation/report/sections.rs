@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::page::{FEW, SEVERAL, escape, heading, name};
 use crate::evaluation::{
     comparison::{Paired, PairedClass},
+    conformal::{ConformalFigures, SetFigures},
     metrics::{ClassFigures, Evaluation, FaultCount, Faults, Scored},
     ranking::{EXTREMES, Ranked},
 };
@@ -100,6 +101,81 @@ fn share(value: f64) -> String {
         BAR - 1.0,
         (BAR - 1.0) * value
     )
+}
+
+/// Whether sets of labels hold what they promise, and how well clips that are unlike the training set are told.
+pub(super) fn conformal(page: &mut String, figures: &ConformalFigures) {
+    let ConformalFigures { sets_cross_validated, sets, novelty, novel } = figures;
+    if sets_cross_validated.is_some() || sets.is_some() {
+        heading(page, "Sets of labels");
+        let _ = writeln!(
+            page,
+            "<p><code>labels_90</code> is to hold the true label of nine tracks in ten by new artists. Below: the share of clips whose set \
+             does, and the mean number of labels in a set.</p>"
+        );
+    }
+    for (figures, of) in [
+        (
+            sets_cross_validated,
+            "the clips that were fitted on, by models that did not see their artists and sets that were calibrated on others",
+        ),
+        (sets, "the clips that evaluate"),
+    ] {
+        let Some(SetFigures { n, coverage, mean_size, singletons, singletons_right, per_label }) = figures else {
+            continue;
+        };
+        let _ = writeln!(
+            page,
+            "<p>{n} of {of}: {:.1} % hold the true label, {mean_size:.2} labels on average. Of {singletons} sets of one label {:.1} % \
+             are right.</p>",
+            coverage * 100.0,
+            singletons_right * 100.0
+        );
+        if per_label.len() <= SEVERAL {
+            let _ = writeln!(
+                page,
+                "<div class=\"wide\"><table><thead><tr><th>class</th><th>clips</th><th colspan=\"2\">hold it</th><th>labels</th></tr></thead>"
+            );
+            for (label, sets) in per_label {
+                let cells = share(sets.coverage);
+                let _ = writeln!(
+                    page,
+                    "<tr><td>{}</td><td>{}</td>{cells}<td>{:.2}</td></tr>",
+                    name(label),
+                    sets.support,
+                    sets.mean_size
+                );
+            }
+            let _ = writeln!(page, "</table></div>");
+        }
+    }
+    let Some(novelty) = novelty else { return };
+    heading(page, "Unlike the training set");
+    let _ = writeln!(
+        page,
+        "<p>A clip is unlike the training set from a p-value of {} on down: its distance is compared with those of {} clips whose artists \
+         were held out.{}</p>",
+        novelty.threshold,
+        novelty.calibrated_on,
+        novel.map_or_else(String::new, |novel| format!(
+            " Of the {} clips that evaluate {:.1} % are.",
+            novel.n,
+            novel.share * 100.0
+        ))
+    );
+    if let Some(mean) = novelty.left_out_mean {
+        let _ = writeln!(
+            page,
+            "<p>With all clips of a label left out of the training set: how often one of them has a larger distance than a clip of another \
+             label by a new artist (area under the ROC curve), {mean:.2} on average.</p>\n<div class=\"wide\"><table>\
+             <thead><tr><th>left out</th><th colspan=\"2\">area</th></tr></thead>"
+        );
+        for (label, area) in &novelty.left_out {
+            let cells = share(*area);
+            let _ = writeln!(page, "<tr><td>{}</td>{cells}</tr>", name(label));
+        }
+        let _ = writeln!(page, "</table></div>");
+    }
 }
 
 /// Labels of many that a comparison names.

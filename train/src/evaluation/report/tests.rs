@@ -62,6 +62,7 @@ fn page() -> String {
         scored: &scored,
         against: Some(Against { model: "vgg19 'x'", paired: &paired }),
         learning: Some(&learning),
+        conformal: None,
         projection: projection.as_ref(),
         curves: &[Curve { title: "Loss", name: "held out", points: vec![(1.0, 2.0), (2.0, 1.0)] }],
         provenance: Provenance {
@@ -140,6 +141,7 @@ fn page_of(k: usize) -> String {
         scored: &scored,
         against: Some(Against { model: "vgg19", paired: &paired }),
         learning: None,
+        conformal: None,
         projection: Some(&projection),
         curves: &[],
         provenance: Provenance { command: "", data: "", digests: &[], training: &json!(null) },
@@ -226,6 +228,7 @@ fn a_report_of_nothing_and_of_what_is_always_right_can_be_drawn() {
             scored: &scored,
             against: None,
             learning: Some(&LearningCurve { left_out: Some("it was tuned"), ..LearningCurve::default() }),
+            conformal: None,
             projection: None,
             curves: &[],
             provenance: Provenance { command: "", data: "", digests: &[], training: &json!(null) },
