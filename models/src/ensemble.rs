@@ -18,8 +18,9 @@ use safetensors::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Classifier, Error, Explain, Identity, PredictOutput, PredictRequest, Prediction, Result, WindowPrediction,
+    Classifier, Error, Explain, Identity, Novelty, PredictOutput, PredictRequest, Prediction, Result, WindowPrediction,
     artifact::{Artifact, names},
+    conformal::{Conformal, PredictionSets},
 };
 
 /// Most members of an ensemble.
@@ -106,7 +107,9 @@ impl EnsembleParameters {
         })?;
         let mut members: Vec<Member> =
             serde_json::from_str(named).map_err(|error| Error::Weights { detail: format!("`{MEMBERS}`: {error}") })?;
-        if let Some(name) = file.names().into_iter().filter(|name| **name != *WEIGHT).min() {
+        if let Some(name) =
+            file.names().into_iter().filter(|name| **name != *WEIGHT && !Conformal::has_tensor(name)).min()
+        {
             return Err(Error::tensor(name.to_owned(), "is not one of an ensemble"));
         }
         let view = file.tensor(WEIGHT).map_err(|_| Error::tensor(WEIGHT, "is missing"))?;
@@ -187,6 +190,8 @@ pub struct EnsembleClassifier {
     whole: usize,
     /// Index of the member that explains.
     explaining: Option<usize>,
+    /// Makes sets of labels of what the members say together.
+    sets: Option<PredictionSets>,
 }
 
 impl EnsembleClassifier {
@@ -221,7 +226,7 @@ impl EnsembleClassifier {
         let whole = members.iter().position(|(member, _)| member.extractor().spec() == extractor.spec());
         let whole = whole.ok_or_else(|| ensemble("its features are those of none of its members".to_owned()))?;
         let explaining = members.iter().position(|(member, _)| member.explains());
-        Ok(Self { identity, labels, extractor, members, whole, explaining })
+        Ok(Self { identity, labels, extractor, members, whole, explaining, sets: None })
     }
 
     /// Joins the members that the artifact names ([`EnsembleParameters::from_tensors`]), in their order.
@@ -242,7 +247,9 @@ impl EnsembleClassifier {
             version: artifact.version().to_owned(),
             fingerprint: manifest.fingerprint.clone(),
         };
-        Self::new(identity, manifest.labels.clone(), Extractor::new(manifest.spec.clone())?, members)
+        let extractor = Extractor::new(manifest.spec.clone())?;
+        let sets = Conformal::from_tensors(artifact.weights()?)?.sets;
+        Ok(Self { sets, ..Self::new(identity, manifest.labels.clone(), extractor, members)? })
     }
 
     /// What member number `member` is to explain, if the ensemble is to explain `explain`.
@@ -280,13 +287,16 @@ impl EnsembleClassifier {
             probabilities: pool(&|prediction| prediction.windows[at].probabilities.clone()),
             ..*window
         });
+        let probabilities = pool(&|prediction| prediction.probabilities.clone());
         let prediction = Prediction {
             windows: windows.collect(),
-            probabilities: pool(&|prediction| prediction.probabilities.clone()),
+            labels_90: self.sets.as_ref().map(|sets| sets.labels(&probabilities)),
+            probabilities,
             features_digest: outputs[self.whole].prediction.features_digest.clone(),
+            novelty: novelty(outputs.iter().filter_map(|output| output.prediction.novelty)),
         };
         let explanation = self.explaining.and_then(|at| outputs[at].explanation.clone());
-        Ok(PredictOutput { prediction, explanation })
+        Ok(PredictOutput { prediction, explanation, vectors: Vec::new() })
     }
 
     /// The member, and the label, that is still to be explained after [`EnsembleClassifier::combine`]: the member explained the label
@@ -356,6 +366,15 @@ impl Classifier for EnsembleClassifier {
     }
 }
 
+/// How unlike the training set a clip is by those of the members that can say: the least of their p-values times their number, which is a
+/// p-value whatever they have in common (Bonferroni).
+fn novelty(members: impl Iterator<Item = Novelty>) -> Option<Novelty> {
+    let members: Vec<Novelty> = members.collect();
+    let least = members.iter().copied().min_by(|a, b| a.p_value.total_cmp(&b.p_value))?;
+    let threshold = members.iter().map(|member| member.threshold).fold(least.threshold, f64::min);
+    Some(Novelty { p_value: (least.p_value * members.len() as f64).min(1.0), threshold, ..least })
+}
+
 fn ensemble(detail: String) -> Error {
     Error::Ensemble { detail }
 }
@@ -388,6 +407,13 @@ mod tests {
         let half = pool(0.5);
         assert!((half[0] / half[2] - (0.07f64 / 0.08).sqrt()).abs() < 1e-12);
         assert!(pooled([([1.0, 0.0].as_slice(), 0.5), (&[0.0, 1.0], 0.5)]).iter().all(|p| (p - 0.5).abs() < 1e-12));
+    }
+
+    #[test]
+    fn the_most_unlike_member_counts_for_all_that_can_say() {
+        let member = |p_value| Novelty { p_value, threshold: 0.05, signal: features::Signal::Music };
+        let of = |p_values: &[f64]| novelty(p_values.iter().map(|&p_value| member(p_value))).map(|found| found.p_value);
+        assert_eq!((of(&[]), of(&[0.3]), of(&[0.3, 0.125]), of(&[0.7, 0.6])), (None, Some(0.3), Some(0.25), Some(1.0)));
     }
 
     #[test]

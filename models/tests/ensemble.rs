@@ -70,6 +70,7 @@ fn network(spec: FeatureSpec) -> Draft {
         normalisations: no_normalisation(),
         pooled_blocks: vec![1],
         statistics: vec![Statistic::Average, Statistic::Deviation],
+        log_covariance: None,
         n_classes: 3,
     };
     let dim = config.embedding_dim();
@@ -85,6 +86,7 @@ fn network(spec: FeatureSpec) -> Draft {
             weight: noise(6, dim * config.n_classes),
             bias: vec![0.25, 0.0, -0.25],
         },
+        axes: Vec::new(),
         config,
         temperature: 1.3,
     };

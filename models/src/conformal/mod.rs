@@ -160,6 +160,10 @@ impl Classifier for ConformalClassifier {
         Some(&self.conformal)
     }
 
+    fn explains(&self) -> bool {
+        self.classifier.explains()
+    }
+
     fn predict_batch(&self, requests: &[PredictRequest<'_>]) -> Vec<Result<PredictOutput>> {
         let complete = |(output, request): (Result<PredictOutput>, &PredictRequest<'_>)| -> Result<PredictOutput> {
             let mut output = output?;

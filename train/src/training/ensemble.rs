@@ -10,6 +10,7 @@ use data::Split;
 use features::Fingerprint;
 use models::{
     artifact::{self, Artifact, Draft},
+    conformal::{Conformal, PredictionSets},
     ensemble::{EnsembleClassifier, EnsembleParameters, LEAST_PROBABILITY, Member, common_spec, pooled},
     svm::SvmClassifier,
     vgg19::Vgg19Classifier,
@@ -24,6 +25,7 @@ use super::{
 use crate::{
     evaluation::{
         comparison::pairs,
+        conformal::{ConformalFigures, SetFigures},
         documents::Documents,
         learning::LearningCurve,
         metrics::{Evaluation, Scored},
@@ -147,6 +149,10 @@ struct Learnt {
     weights: Vec<f64>,
     /// Of the clips that the members were fitted on.
     cross_validated: Evaluation,
+    /// Calibrated on them.
+    sets: Option<PredictionSets>,
+    /// What the sets are worth.
+    conformal: ConformalFigures,
     /// The same of each member.
     of_members: Vec<Evaluation>,
     scored: Vec<Scored>,
@@ -218,6 +224,13 @@ fn learn(members: &[TrainedMember], seed: u64) -> Result<Learnt> {
     Ok(Learnt {
         weights,
         cross_validated: Evaluation::new(&labels, &together, seed),
+        sets: PredictionSets::calibrate(together.iter().map(|clip| (&clip.probabilities[..], clip.truth))),
+        conformal: ConformalFigures {
+            sets_cross_validated: SetFigures::cross_validated(&labels, &together, seed),
+            sets: None,
+            novelty: None,
+            novel: None,
+        },
         of_members: all.iter().map(|clips| Evaluation::new(&labels, clips, seed)).collect(),
         scored,
         of_folds,
@@ -269,6 +282,7 @@ pub fn publish(target: Target<'_>, members: &[TrainedMember], seed: u64) -> Resu
         weight,
     });
     let weights = EnsembleParameters { members: named.collect() }.to_tensors()?;
+    let weights = Conformal { novelty: None, sets: learnt.sets }.add_to(&weights)?;
     let split = first.training["held_out"].as_str().context("a member does not say which clips evaluated it")?;
     let leaks = split.parse::<Split>()?.leaks();
     let clip_ids = members[0].predictions.cross_validated.iter().map(|clip| clip.clip_id.as_str());
@@ -296,6 +310,7 @@ pub fn publish(target: Target<'_>, members: &[TrainedMember], seed: u64) -> Resu
         command: &command(members, seed),
         against: None,
         learning: Some(&learning),
+        conformal: Some(&learnt.conformal),
         curves: &[],
     };
     let draft = Draft {
