@@ -119,7 +119,9 @@ pub fn principal_axes(
         .iter()
         .map(|&block| vec![0.0; config.normalisations.len() * channels(block).pow(2)])
         .collect();
+    let mut n_log_mels = 0.0;
     for log_mel in log_mels {
+        n_log_mels += 1.0;
         let activations = network.activations(preprocessor.planes(&[log_mel], device));
         for (block, sums) in config.pooled_blocks.iter().zip(&mut sums) {
             let x = activations[block - 1].clone();
@@ -130,7 +132,8 @@ pub fn principal_axes(
             sums.iter_mut().zip(covariance.into_data().iter::<f64>()).for_each(|(sum, value)| *sum += value);
         }
     }
-    if sums.iter().flatten().any(|sum| !sum.is_finite()) {
+    sums.iter_mut().flatten().for_each(|sum| *sum /= n_log_mels);
+    if sums.iter().flatten().any(|mean| !mean.is_finite()) {
         return Err(Error::Network {
             detail: "its activations are not finite; train it again, or take other weights".into(),
         });
