@@ -183,7 +183,7 @@ impl TrainingConfig {
         Self {
             log_covariance: Some(LogCovariance { axes: 48 }),
             windows: false,
-            ridge: Some(RidgeConfig { penalty: 0.3 }),
+            ridge: Some(RidgeConfig { penalty: 0.4 }),
             ..Self::logistic(seed)
         }
     }
