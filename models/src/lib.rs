@@ -20,6 +20,7 @@
 pub mod artifact;
 mod classifier;
 pub mod conformal;
+pub mod eigen;
 pub mod ensemble;
 mod error;
 mod format;

@@ -54,7 +54,8 @@ fn two_trained_models_are_joined_served_and_classified_by() {
     let training = serde_json::from_slice::<Value>(&manifest).expect("JSON")["training"].clone();
     let loss = |figures: &Value| figures["cross_validated"]["log_loss"].as_f64().expect("a log-loss");
     for member in training["members"].as_array().expect("members") {
-        assert!(loss(&training) <= loss(member) + 1e-9, "{training}");
+        // Probabilities are kept in 32 bits, and sum to 1 but for that.
+        assert!(loss(&training) <= loss(member) + 1e-6, "{training}");
     }
     train(
         at,

@@ -15,12 +15,11 @@ use serde::{Deserialize, Serialize};
 use simd::{Simd, WithSimd};
 
 use super::{
-    eigen::Eigen,
     network::{Vgg19Config, channels, columns_of},
     parameters::Vgg19Parameters,
     preprocessing::Preprocessor,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, eigen::Eigen};
 
 /// Added to every variance along an axis: a direction that is silent in a segment then has a finite logarithm.
 const FLOOR: f64 = 0.01;

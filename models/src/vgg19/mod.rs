@@ -12,7 +12,6 @@
 
 mod classifier;
 mod device;
-mod eigen;
 mod gradcam;
 mod log_covariance;
 mod network;

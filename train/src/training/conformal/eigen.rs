@@ -2,52 +2,16 @@
 //! something simpler. Every sum is in a fixed order.
 
 use data::rng::Rng;
-use models::svm::kernel::dot;
+use models::{eigen::Eigen, svm::kernel::dot};
 use rayon::prelude::*;
 
-/// Sweeps of Jacobi's method, at most; eight are enough for any matrix that is not made to need more.
-const SWEEPS: usize = 60;
-
-/// Eigenvalues, falling, and eigenvectors, in rows, of a symmetric matrix, row-major `[n, n]`: Jacobi's method, cyclic (G. H. Golub and
-/// C. F. Van Loan, "Matrix computations", section 8.5).
-pub(super) fn jacobi(mut matrix: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
-    let mut vectors: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|j| f64::from(u8::from(i == j))).collect()).collect();
-    let scale: f64 = matrix.iter().map(|value| value * value).sum();
-    for _ in 0..SWEEPS {
-        let off: f64 = (0..n).map(|i| (0..i).map(|j| matrix[i * n + j] * matrix[i * n + j]).sum::<f64>()).sum();
-        if off <= 1e-30 * scale {
-            break;
-        }
-        for p in 0..n {
-            for q in p + 1..n {
-                let apq = matrix[p * n + q];
-                if apq == 0.0 {
-                    continue;
-                }
-                let tau = (matrix[q * n + q] - matrix[p * n + p]) / (2.0 * apq);
-                let t = tau.signum() / (tau.abs() + (1.0 + tau * tau).sqrt());
-                let c = 1.0 / (1.0 + t * t).sqrt();
-                let s = t * c;
-                for k in 0..n {
-                    let (kp, kq) = (matrix[k * n + p], matrix[k * n + q]);
-                    matrix[k * n + p] = c * kp - s * kq;
-                    matrix[k * n + q] = s * kp + c * kq;
-                }
-                for k in 0..n {
-                    let (pk, qk) = (matrix[p * n + k], matrix[q * n + k]);
-                    matrix[p * n + k] = c * pk - s * qk;
-                    matrix[q * n + k] = s * pk + c * qk;
-                    let (vp, vq) = (vectors[p][k], vectors[q][k]);
-                    vectors[p][k] = c * vp - s * vq;
-                    vectors[q][k] = s * vp + c * vq;
-                }
-            }
-        }
-    }
+/// Eigenvalues, falling, and eigenvectors, in rows, of a symmetric matrix, row-major `[n, n]`.
+pub(super) fn eigen(matrix: Vec<f64>, n: usize) -> (Vec<f64>, Vec<Vec<f64>>) {
+    let Eigen { values, vectors, .. } = Eigen::of(matrix, n);
     let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|&a, &b| matrix[b * n + b].total_cmp(&matrix[a * n + a]));
-    let values = order.iter().map(|&i| matrix[i * n + i]).collect();
-    (values, order.into_iter().map(|i| std::mem::take(&mut vectors[i])).collect())
+    order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    let vector = |&r: &usize| vectors[r * n..(r + 1) * n].to_vec();
+    (order.iter().map(|&r| values[r]).collect(), order.iter().map(vector).collect())
 }
 
 /// The leading `count` eigenvalues, falling, and eigenvectors, in rows, of a symmetric matrix without negative eigenvalues, row-major
@@ -77,7 +41,7 @@ pub(super) fn leading(
     let small: Vec<f64> = basis.iter().flat_map(|vector| images.iter().map(|image| dot(vector, image))).collect();
     // Rounding leaves it a little unlike its transpose.
     let small = (0..r * r).map(|at| (small[at] + small[at % r * r + at / r]) / 2.0).collect();
-    let (values, turns) = jacobi(small, r);
+    let (values, turns) = eigen(small, r);
     let turned = |turn: &Vec<f64>| {
         let mut vector = vec![0.0; n];
         for (weight, of_basis) in turn.iter().zip(&basis) {
@@ -149,7 +113,7 @@ mod tests {
     fn eigenvectors_are_turned_by_nothing_but_their_value() {
         let n = 12;
         let matrix = symmetric(n);
-        let (values, vectors) = jacobi(matrix.clone(), n);
+        let (values, vectors) = eigen(matrix.clone(), n);
         assert!(values.is_sorted_by(|a, b| a >= b));
         for (value, vector) in values.iter().zip(&vectors) {
             assert!((dot(vector, vector) - 1.0).abs() < 1e-12);
@@ -165,7 +129,7 @@ mod tests {
     fn the_leading_ones_are_those_of_all() {
         let n = 12;
         let matrix = symmetric(n);
-        let (all, vectors) = jacobi(matrix.clone(), n);
+        let (all, vectors) = eigen(matrix.clone(), n);
         let (some, leading) = leading(&matrix, n, 4, None, 200);
         for i in 0..4 {
             assert!((some[i] - all[i]).abs() < 1e-9 * all[0], "{some:?} {all:?}");

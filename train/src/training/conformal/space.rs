@@ -7,7 +7,7 @@ use models::{
 };
 use rayon::prelude::*;
 
-use super::eigen::{jacobi, leading, shrunken_covariance};
+use super::eigen::{eigen, leading, shrunken_covariance};
 
 /// Principal axes. Of 20, 40, 60, 120 and 200 on GTZAN's training part, 40 told left-out genres best (decision 0028).
 const AXES: usize = 40;
@@ -144,7 +144,7 @@ impl Vectors {
             .zip(&projected)
             .map(|(&member, row)| row.iter().zip(centre_of(labels[member])).map(|(x, centre)| x - centre).collect())
             .collect();
-        let (variances, turns) = jacobi(shrunken_covariance(&within, rank), rank);
+        let (variances, turns) = eigen(shrunken_covariance(&within, rank), rank);
         // Clips of a class have the identity for their covariance then.
         let least = 1e-9 * variances.first().copied().unwrap_or(1.0).max(f64::MIN_POSITIVE);
         let white: Vec<Vec<f64>> = turns
@@ -161,7 +161,7 @@ impl Vectors {
             .map(|row| (0..rank).map(|i| (0..rank).map(|j| row[j] * total[j * rank + i]).sum()).collect())
             .collect();
         let in_white = half.iter().flat_map(|row| white.iter().map(move |other| dot(row, other))).collect();
-        let (totals, turns) = jacobi(in_white, rank);
+        let (totals, turns) = eigen(in_white, rank);
         let turn: Vec<Vec<f64>> = turns
             .iter()
             .map(|turn| (0..rank).map(|i| turn.iter().zip(&white).map(|(x, row)| x * row[i]).sum()).collect())

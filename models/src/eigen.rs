@@ -15,23 +15,25 @@ const MAX_STEPS: usize = 60;
 
 /// `M = Σ_r values[r] · v_r · v_rᵀ`.
 #[derive(Clone, Debug)]
-pub(super) struct Eigen {
+pub struct Eigen {
     n: usize,
     /// In no particular order.
-    pub(super) values: Vec<f64>,
+    pub values: Vec<f64>,
     /// Of length 1 and at right angles to each other; row-major `[n, n]`, a vector in a row.
-    pub(super) vectors: Vec<f64>,
+    pub vectors: Vec<f64>,
 }
 
 impl Eigen {
     /// Of a symmetric matrix, row-major `[n, n]`. Of one that is not finite, values that are not finite.
-    pub(super) fn of(matrix: Vec<f64>, n: usize) -> Self {
+    #[must_use]
+    pub fn of(matrix: Vec<f64>, n: usize) -> Self {
         debug_assert_eq!(matrix.len(), n * n);
         simd::dispatch(Decompose { matrix, n })
     }
 
     /// `Σ_r f(values[r]) · v_r · v_rᵀ`, row-major `[n, n]`: a function of the matrix.
-    pub(super) fn map(&self, f: impl Fn(f64) -> f64) -> Vec<f64> {
+    #[must_use]
+    pub fn map(&self, f: impl Fn(f64) -> f64) -> Vec<f64> {
         let factors = self.values.iter().map(|&value| f(value)).collect();
         simd::dispatch(Sum { vectors: &self.vectors, factors, n: self.n })
     }
