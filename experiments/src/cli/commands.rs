@@ -201,6 +201,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         scored: &clips,
         against: compared.as_ref().map(|(model, paired)| Against { model, paired }),
         learning: None,
+        conformal: None,
         projection: Projection::of_probabilities(&clips, seed).as_ref(),
         curves: &[],
         provenance: Provenance {
