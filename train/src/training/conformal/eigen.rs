@@ -146,25 +146,25 @@ mod tests {
     }
 
     #[test]
-    fn few_rows_of_many_dimensions_are_shrunken_most() {
-        let rows = |n: usize| -> Vec<Vec<f64>> {
-            let mut rng = Rng::new(1);
-            (0..n).map(|_| (0..6).map(|i| (1.0 + i as f64) * (rng.unit() - 0.5)).collect()).collect()
-        };
-        let off = |n: usize| {
-            shrunken_covariance(&rows(n), 6)
-                .iter()
-                .enumerate()
-                .filter(|(at, _)| at % 7 != 0)
-                .map(|(_, v)| v.abs())
-                .sum::<f64>()
-        };
-        assert!(off(8) > 0.0 && off(4000) < 0.5);
-        let covariance = shrunken_covariance(&rows(4000), 6);
-        // Of numbers within ±w/2 the variance is w² / 12.
+    fn the_covariance_of_many_rows_is_that_of_their_population() {
+        let mut rng = Rng::new(1);
+        let rows: Vec<Vec<f64>> =
+            (0..4000).map(|_| (0..6).map(|i| f64::from(1 + i) * (rng.unit() - 0.5)).collect()).collect();
+        let covariance = shrunken_covariance(&rows, 6);
         for i in 0..6 {
-            let expected = (1.0 + i as f64) * (1.0 + i as f64) / 12.0;
-            assert!((covariance[7 * i] / expected - 1.0).abs() < 0.1, "{covariance:?}");
+            for j in 0..6 {
+                // Of numbers within ±w/2 the variance is w² / 12.
+                let scale = ((1 + i) * (1 + j)) as f64 / 12.0;
+                let expected = if i == j { 1.0 } else { 0.0 };
+                assert!((covariance[6 * i + j] / scale - expected).abs() < 0.1, "{covariance:?}");
+            }
         }
+    }
+
+    #[test]
+    fn rows_that_say_little_are_shrunken_to_a_multiple_of_the_identity() {
+        // Two rows of four dimensions: what is off the diagonal of their covariance is noise.
+        let covariance = shrunken_covariance(&[vec![1.0, 1.0, 0.0, 0.0], vec![-1.0, 1.0, 0.0, 0.0]], 4);
+        assert!((0..4).all(|i| covariance[5 * i] > 0.0), "{covariance:?}");
     }
 }
