@@ -392,6 +392,26 @@ fn silent_frame(block: u16, rate: Option<u16>, number: u32) -> Vec<u8> {
     bytes
 }
 
+#[test]
+fn a_difference_of_33_bits_is_refused_and_not_decoded_wrong() {
+    let mut flac = b"fLaC\x80\0\0\x22\x10\0\x10\0\0\0\0\0\0\0".to_vec();
+    // Two channels of 32 bits at 44.1 kHz.
+    flac.extend_from_slice(&(44_100u64 << 44 | 1 << 41 | 31 << 36).to_be_bytes());
+    flac.extend_from_slice(&[0; 16]);
+    for number in 0..40u8 {
+        // 4096 samples, left and difference.
+        let mut frame = vec![0xff, 0xf8, 0xc9, 0x8e, number];
+        frame.push(crc(&frame, 8, 0x07) as u8);
+        // Two constants of 32 and 33 bits, each behind a byte.
+        frame.extend_from_slice(&[0; 11]);
+        let check = crc(&frame, 16, 0x8005);
+        frame.extend_from_slice(&check.to_be_bytes());
+        flac.extend_from_slice(&frame);
+    }
+    let error = read(&flac).unwrap_err();
+    assert!(matches!(&error, Error::Unsupported { detail, .. } if detail.contains("32 bits")), "{error}");
+}
+
 fn crc(bytes: &[u8], width: u32, polynomial: u16) -> u16 {
     let top = 1 << (width - 1);
     let mask = (top - 1) | top;

@@ -22,6 +22,7 @@ use symphonia::core::{
 
 use super::{
     aac::AacDecoder,
+    containers::is_beyond_32_bits,
     mp3::Mp3Decoder,
     opus::OpusDecoder,
     pcm::{Encoding, Endian},
@@ -170,6 +171,10 @@ impl PacketDecoder {
 
     /// The interleaved samples of a packet of `frames` frames, with their rate and channels.
     pub(super) fn decode(&mut self, data: &[u8], frames: u64) -> Result<(u32, usize, &[f32]), Undecoded> {
+        if self.params.codec == CODEC_ID_FLAC && is_beyond_32_bits(data, self.bits()) {
+            let detail = "flac of 32 bits with joint stereo".to_owned();
+            return Err(Undecoded::Codec(Error::Unsupported { container: self.container, detail }));
+        }
         let packet = PacketRef::new(0, Timestamp::new(0), Duration::new(frames), data);
         let Self { decoder, interleaved, .. } = self;
         // Decoders of other crates index and subtract by what damaged packets say, and a panic of one must not end a server. This

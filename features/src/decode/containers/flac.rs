@@ -14,6 +14,15 @@ pub(super) const STREAM_INFO: usize = 34;
 const SEARCH: usize = 256 << 10;
 const MAX_CANDIDATES: usize = 16;
 
+/// Whether the frame that `bytes` begin with has a difference of two channels of 32 bits, which is `stream_bits` where it does not say: it has
+/// 33 bits, and symphonia computes with 32.
+pub(in super::super) fn is_beyond_32_bits(bytes: &[u8], stream_bits: Option<u32>) -> bool {
+    FrameHeader::parse(bytes).is_some_and(|header| {
+        let bits = if header.bits == 0 { stream_bits.unwrap_or(0) } else { header.bits };
+        header.is_joint && bits == 32
+    })
+}
+
 /// What STREAMINFO says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StreamInfo {
@@ -69,6 +78,8 @@ pub(super) struct FrameHeader {
     /// 0 for that of STREAMINFO.
     pub(super) sample_rate: u32,
     pub(super) channels: usize,
+    /// Whether one of two channels is coded as their difference.
+    is_joint: bool,
     /// 0 for those of STREAMINFO.
     pub(super) bits: u32,
     /// The number of the frame, or of its first sample where blocks vary.
@@ -134,6 +145,7 @@ impl FrameHeader {
             samples: u64::from(samples),
             sample_rate,
             channels,
+            is_joint: format >> 7 == 1,
             bits,
             number,
             is_variable: sync & 1 == 1,

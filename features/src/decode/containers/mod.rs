@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{Error, Result};
 
-pub(super) use flac::find as find_flac;
+pub(super) use flac::{find as find_flac, is_beyond_32_bits};
 pub(super) use mpeg::{at_start as mpeg_at_start, find as find_mpeg, frame_length, has_mixed_blocks_of_8_khz};
 
 /// What a container gives.
