@@ -39,6 +39,9 @@ const SILENT_DEVIATION: f64 = 1e-4;
 /// Most other rates that a file may change to: MPEG audio has nine in all.
 const MAX_RATES: usize = 16;
 
+/// Most channels: a WAV of Ambisonics has some hundreds. A damaged header may say any number, and each channel costs memory.
+const MAX_CHANNELS: usize = 1024;
+
 /// Sums side by side.
 const LANES: usize = 8;
 
@@ -155,6 +158,10 @@ impl<'p, 'f> Sink<'p, 'f> {
         }
         if sample_rate == 0 {
             return zero("samples a second");
+        }
+        if channels > MAX_CHANNELS {
+            let detail = format!("its header says {channels} channels");
+            return Err(Error::Corrupt { container, detail });
         }
         if self.sample_rate == 0 {
             (self.sample_rate, self.channels) = (sample_rate, channels);
@@ -471,6 +478,17 @@ mod tests {
         assert!(finish(&with(0.01, 0.5), Mix::Undecided).0.is_ok());
         // Too short to tell.
         assert!(finish(&[[0.0; 2]; 10], Mix::Undecided).0.is_ok());
+    }
+
+    #[test]
+    fn more_channels_than_there_can_be_are_refused() {
+        let mut push = |_: &[f32], _: u32| Ok(());
+        let mut sink = Sink::new(&mut push, Mix::Undecided, &Limits::default(), false);
+        for channels in [MAX_CHANNELS + 1, usize::MAX] {
+            let error = sink.set_format("matroska", 48_000, channels, &mut Log::default()).unwrap_err();
+            assert!(error.to_string().contains("channels"), "{error}");
+        }
+        sink.set_format("matroska", 48_000, MAX_CHANNELS, &mut Log::default()).unwrap();
     }
 
     #[test]
