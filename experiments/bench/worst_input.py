@@ -129,7 +129,7 @@ def files():
     yield "silence in FLAC, 8 channels", silent_flac(8)
     yield "a table of 130,000 packets (MP4)", mp4_table()
     yield "frames of 8 kbit/s (MP3)", mpeg_frames()
-    yield "samples of one byte at 8 Hz (WAV)", b"RIFF" + struct.pack("<I", MIB) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8_000, 8_000, 1, 8) + b"data" + struct.pack("<I", MIB) + noise
+    yield "samples of one byte at 8 kHz (WAV)", b"RIFF" + struct.pack("<I", MIB) + b"WAVEfmt " + struct.pack("<IHHIIHH", 16, 1, 1, 8_000, 8_000, 1, 8) + b"data" + struct.pack("<I", MIB) + noise
     yield "noise", noise
     yield "noise in FLAC's name", b"fLaC\0\0\0\x22" + noise
     yield "sync words of FLAC", b"fLaC\x80\0\0\x22" + bytes(34) + b"\xff\xf8\xc9\x18" * (MIB // 4)

@@ -73,7 +73,7 @@ impl std::fmt::Display for Signal {
 const STEP_SECONDS: f64 = 1920.0 / 22_050.0;
 /// Bands whose flatness is taken, in Hz.
 const FLATNESS_HZ: [f64; 2] = [150.0, 8_000.0];
-/// What is so many dB below the loudest band of the clip is heard by nobody.
+/// Levels further below the loudest band of the clip, in dB, count as this far below it: they are inaudible.
 const AUDIBLE_DB: f64 = 60.0;
 /// The same of the level of frames.
 const LEVEL_DB: f64 = 50.0;
