@@ -1,6 +1,6 @@
 """Reference of the log-mel descriptors of the preset gtzan-store, in numpy float64, and the golden values made from it.
 
-descriptors(u8[128, T]) -> (names, vector[1364]). Writes features/tests/golden/descriptors.json:
+descriptors(u8[128, T], floor=None) -> (names, vector[1364]). Writes features/tests/golden/descriptors.json:
 
     python experiments/parity/descriptors_golden.py
 """
@@ -51,8 +51,16 @@ def pool(a):                                   # 128 -> 16: mean of 8 adjacent b
     return a.reshape(16, 8, -1).mean(1)
 
 
-def descriptors(u8):
+def floored(L, low=4.0, high=-28.0, range_db=20.0):   # FloorSpec::MUSIC
+    line = np.linspace(low, high, len(L))[:, None]
+    above = np.sort((L - line).ravel())
+    return np.maximum(L, line + above[len(above) // 2] - range_db)
+
+
+def descriptors(u8, floor=False):
     L = u8.astype(np.float64) / 2 - 80
+    if floor:
+        L = floored(L)
     L = L - L.mean()                           # gain normalisation
     names, out = [], []
 
@@ -92,11 +100,9 @@ def descriptors(u8):
     return names, np.concatenate(out)
 
 
-def synthetic(t, seed, zero=False):            # row-major over band, then frame; u64 LCG with wrapping arithmetic
-    if zero:
-        return np.zeros((128, t), np.uint8)
-    x, out, mask = seed, np.empty((128, t), np.uint8), (1 << 64) - 1
-    for b in range(128):
+def synthetic(t, seed, bands=128):             # row-major over band, then frame; u64 LCG with wrapping arithmetic; bands beyond are silent
+    x, out, mask = seed, np.zeros((128, t), np.uint8), (1 << 64) - 1
+    for b in range(bands):
         for f in range(t):
             x = (x * 6364136223846793005 + 1442695040888963407) & mask
             out[b, f] = 150 - b // 2 + (b * f) % 17 + 20 * (f % 6 == 0) + (x >> 59)   # max 150+16+20+31 = 217
@@ -108,9 +114,10 @@ if __name__ == "__main__":
     from pathlib import Path
 
     cases = []
-    for t, seed, zero in [(24, 1, False), (57, 2, False), (100, 3, False), (344, 4, False), (700, 5, False), (344, 0, True)]:
-        names, vector = descriptors(synthetic(t, seed, zero))
+    whole = [(24, 1), (57, 2), (100, 3), (344, 4), (700, 5)]
+    for t, seed, bands, floor in [(t, seed, 128, False) for t, seed in whole] + [(344, 0, 0, False), (344, 6, 90, True), (57, 7, 40, True)]:
+        names, vector = descriptors(synthetic(t, seed, bands), floor)
         assert np.isfinite(vector).all() and len(vector) == len(set(names)) == 1364
-        cases.append({"frames": t, "seed": seed, "zero": zero, "vector": [float(f"{v:.8g}") for v in vector]})
+        cases.append({"frames": t, "seed": seed, "bands": bands, "floor": floor, "vector": [float(f"{v:.8g}") for v in vector]})
     out = Path(__file__).parents[2] / "features/tests/golden/descriptors.json"
     out.write_text(json.dumps({"names": names, "cases": cases}, separators=(",", ":")) + "\n")

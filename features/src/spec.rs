@@ -42,6 +42,9 @@ pub struct FeatureSpec {
     /// How a clip is divided into segments and windows, each of which gives one vector.
     #[serde(rename = "segment")]
     pub segmentation: SegmentationSpec,
+    /// The floor that the log-mel is held above before a vector is made of it; `None`, which is not written, for none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub floor: Option<FloorSpec>,
     /// What a vector holds, in this order; empty for a model whose input is the log-mel itself.
     pub descriptors: Vec<Descriptor>,
 }
@@ -143,6 +146,30 @@ pub struct Quantisation {
     pub step_db: f64,
 }
 
+/// A floor under the log-mel that follows its level: vectors do not depend on what lies deep below the music, such as bands that a codec or a
+/// low sample rate left out.
+///
+/// A band is held above `low_db + (high_db − low_db)·band / (n_mels − 1) + level − range_db`, where `level` is the median, over all bands and
+/// frames of the segment or window, of how far the log-mel is above that line.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FloorSpec {
+    /// The line at the lowest band, in dB.
+    pub low_db: f64,
+    /// The line at the highest band, in dB.
+    pub high_db: f64,
+    /// How far the floor is below the line, in dB; over 0.
+    pub range_db: f64,
+}
+
+impl FloorSpec {
+    /// The line of music, for bands of area 1 (`MelNorm::Slaney`) from 0 to 11 kHz: within 6 dB of the mean of each of 128 bands of GTZAN's
+    /// `train` part but the lowest and the highest seven.
+    pub const MUSIC_LINE: [f64; 2] = [4.0, -28.0];
+    /// 20 dB below the line of music.
+    pub const MUSIC: Self = Self { low_db: Self::MUSIC_LINE[0], high_db: Self::MUSIC_LINE[1], range_db: 20.0 };
+}
+
 /// How a clip is divided, in frames: into segments, whose probabilities are averaged into those of the clip, and into shorter
 /// texture windows, which make its timeline. Training takes the vectors of both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -185,6 +212,7 @@ impl FeatureSpec {
                 segment: SpanSpec { frames: 344, hop: 172 },
                 window: SpanSpec { frames: 128, hop: 108 },
             },
+            floor: Some(FloorSpec::MUSIC),
             descriptors: Descriptor::ALL.into_iter().filter(|descriptor| !CLASSIC.contains(descriptor)).collect(),
         }
     }
@@ -202,6 +230,7 @@ impl FeatureSpec {
                 segment: SpanSpec { frames: 1292, hop: 646 },
                 window: SpanSpec { frames: 480, hop: 405 },
             },
+            floor: None,
             descriptors: Descriptor::ALL
                 .into_iter()
                 .filter(|descriptor| CLASSIC.contains(descriptor) || descriptor.needs() > Needs::LogMel)
@@ -269,7 +298,7 @@ impl FeatureSpec {
     /// This specification without descriptors: for a model whose input is the log-mel itself.
     #[must_use]
     pub fn log_mel_alone(&self) -> Self {
-        Self { descriptors: Vec::new(), ..self.clone() }
+        Self { floor: None, descriptors: Vec::new(), ..self.clone() }
     }
 
     /// Refuses a specification without descriptors, for a model whose input is a vector.
@@ -369,6 +398,18 @@ impl FeatureSpec {
                     "has frames {} (not min_frames, {}, to 65536) or hop {} (not 1 to frames)",
                     cut.frames, segmentation.min_frames, cut.hop
                 ),
+            )?;
+        }
+        if let Some(FloorSpec { low_db, high_db, range_db }) = self.floor {
+            check(
+                [low_db, high_db].iter().all(|level| (-200.0..=200.0).contains(level)),
+                "floor",
+                format!("is a line from {low_db} to {high_db} dB, not within −200 to 200 dB"),
+            )?;
+            check(
+                range_db > 0.0 && range_db <= 200.0,
+                "floor.range_db",
+                format!("is {range_db}, not within 0 (exclusive) to 200 dB"),
             )?;
         }
         let mut sorted = self.descriptors.clone();
@@ -601,20 +642,25 @@ mod tests {
         assert_eq!(spec.canonical_json(), format!("{front_end}{vectors}"));
         let fingerprint = |spec: &FeatureSpec| spec.fingerprint().to_string();
         assert_eq!(fingerprint(&spec), "cdf0a6de9eb0d7d781a68a45a7e26287055c17ef9c242a40f5fc03f34c787e97");
+        // Of the SVM before vectors had a floor.
         let svm = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some are left");
-        assert_eq!(fingerprint(&svm), "0f86e50f58b363e55ce27bd86b664f5fc2cece874eaf9f7588e1a48483a63bc5");
+        assert_eq!(
+            fingerprint(&FeatureSpec { floor: None, ..svm }),
+            "0f86e50f58b363e55ce27bd86b664f5fc2cece874eaf9f7588e1a48483a63bc5"
+        );
     }
 
     #[test]
     fn every_setting_changes_the_fingerprint() {
         let base = FeatureSpec::gtzan_store();
-        let mut others = vec![base.clone(); 6];
+        let mut others = vec![base.clone(); 7];
         others[0].stft.hop_length = 512;
         others[1].mel.norm = MelNorm::None;
         others[2].db.top_db = Some(80.0);
         others[3].quantisation = None;
         others[4].n_mfcc = 13;
         others[5].descriptors.pop();
+        others[6].floor = None;
         for other in others {
             assert_ne!(other.fingerprint(), base.fingerprint());
         }
@@ -634,6 +680,9 @@ mod tests {
         let mut spec = FeatureSpec::gtzan_store();
         spec.mel.f_max = 22_050.0;
         assert!(spec.validate().expect_err("refused").to_string().contains("mel.f_max"));
+        let spec =
+            FeatureSpec { floor: Some(FloorSpec { range_db: 0.0, ..FloorSpec::MUSIC }), ..FeatureSpec::gtzan_store() };
+        assert!(spec.validate().expect_err("refused").to_string().contains("floor.range_db"));
         let spec = FeatureSpec::gtzan_store();
         assert!(spec.log_mel_alone().validate().is_ok());
         assert!(spec.log_mel_alone().require_descriptors().expect_err("refused").to_string().contains("descriptors"));

@@ -167,7 +167,7 @@ pub fn common_spec(specs: &[&FeatureSpec]) -> Result<FeatureSpec> {
 
 /// What features by `spec` lack for a model that takes those of `other`; `None` where they suffice.
 fn lack(spec: &FeatureSpec, other: &FeatureSpec) -> Option<String> {
-    let frames = |spec: &FeatureSpec| FeatureSpec { n_mfcc: 0, descriptors: Vec::new(), ..spec.clone() };
+    let frames = |spec: &FeatureSpec| FeatureSpec { n_mfcc: 0, floor: None, descriptors: Vec::new(), ..spec.clone() };
     if frames(spec) != frames(other) {
         return Some(
             "the log-mels, segments or windows of its members differ; train them with the same --spec".to_owned(),

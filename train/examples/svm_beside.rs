@@ -30,7 +30,10 @@ fn main() -> Result<()> {
     let fold = Split::FaultFiltered(Part::Valid).folds(&set.items(), seed)?.swap_remove(0);
     let labels = labels(&set, &fold.train);
     let data = TrainingData::new(set)?;
-    let (train, valid) = (data.training_set(&fold.train, &labels, 2)?, data.training_set(&fold.test, &labels, 2)?);
+    let (train, valid) = (
+        data.training_set(&fold.train, &labels, search.band_limited, 2)?,
+        data.training_set(&fold.test, &labels, false, 2)?,
+    );
     write(Path::new(&folder), &train, &valid)?;
 
     let fitted = fit(&train, &search, seed, 0, &|_, _| {})?;

@@ -57,7 +57,7 @@ fn vectors(dataset: &str, folder: &Path) -> Result<()> {
     let parts = [("train", fold.train), ("valid", fold.test)];
     let (mut bytes, mut rows, mut n, mut dim) = (Vec::new(), String::new(), 0, 0);
     for (part, clips) in parts {
-        let set = data.training_set(&clips, &labels, 0)?;
+        let set = data.training_set(&clips, &labels, false, 0)?;
         for ((vector, &clip), &evaluated) in set.vectors.iter().zip(&set.clip).zip(&set.evaluated) {
             bytes.extend(vector.iter().copied().flat_map(f32::to_le_bytes));
             writeln!(rows, "{part}\t{}\t{clip}\t{}\t{}", set.labels[clip], set.groups[clip], u8::from(evaluated))?;

@@ -121,7 +121,8 @@ fn main() -> Result<()> {
             let start = Pretrained::of_weights(weights);
             let fitted = fit(&training, &valid, labels.len(), &spec, &start, &config, &context)?;
             let parts = &fitted.parts;
-            let embeddings = valid.embeddings(&Embedder::new(parts, &spec, &context)?, false, None)?;
+            let segments_alone = TrainingConfig { windows: false, band_limited: false, ..config.clone() };
+            let embeddings = valid.embeddings(&Embedder::new(parts, &spec, &context)?, &segments_alone, None)?;
             let clips = (0..valid.len()).map(|clip| embeddings.segments(clip)).collect::<Result<Vec<_>>>()?;
             let evaluate = |temperature: f64| {
                 let scored: Vec<_> = clips

@@ -7,7 +7,13 @@ mod stats;
 
 use std::cell::OnceCell;
 
-use crate::{ClipFeatures, FeatureSpec, Result, descriptors::mfcc::Mfcc, spec::Descriptor};
+use ndarray::{ArrayView2, CowArray, Ix2};
+
+use crate::{
+    ClipFeatures, FeatureSpec, Result,
+    descriptors::mfcc::Mfcc,
+    spec::{Descriptor, FloorSpec},
+};
 use cepstrum::ModulationSpectra;
 use stats::widened;
 
@@ -16,6 +22,7 @@ use stats::widened;
 pub(crate) struct Aggregator {
     descriptors: Vec<Descriptor>,
     n_mels: usize,
+    floor: Option<FloorSpec>,
     mfcc: Mfcc,
 }
 
@@ -43,7 +50,8 @@ impl Frames<'_> {
 impl Aggregator {
     pub(crate) fn new(spec: &FeatureSpec) -> Result<Self> {
         let n_mels = spec.mel.n_mels;
-        Ok(Self { descriptors: spec.descriptors.clone(), n_mels, mfcc: Mfcc::new(n_mels, spec.n_mfcc)? })
+        let mfcc = Mfcc::new(n_mels, spec.n_mfcc)?;
+        Ok(Self { descriptors: spec.descriptors.clone(), n_mels, floor: spec.floor, mfcc })
     }
 
     /// Name of each dimension.
@@ -71,10 +79,10 @@ impl Aggregator {
 
     /// The vector of a segment, of as many dimensions as there are names.
     pub(crate) fn vector(&self, features: &ClipFeatures) -> Result<Vec<f32>> {
-        let log_mel = features.log_mel().db();
+        let log_mel = self.floored(features.log_mel().db());
         let frames = Frames {
             features,
-            mfcc: widened(&self.mfcc.apply(log_mel)?),
+            mfcc: widened(&self.mfcc.apply(log_mel.view())?),
             log_mel: log_mel.outer_iter().map(|row| row.iter().map(|&v| f64::from(v)).collect()).collect(),
             modulation: OnceCell::new(),
             flux: OnceCell::new(),
@@ -84,6 +92,29 @@ impl Aggregator {
             vector.extend(group_values(descriptor, &frames)?.into_iter().map(|value| value as f32));
         }
         Ok(vector)
+    }
+
+    /// A log-mel held above the floor of the specification: see [`FloorSpec`].
+    fn floored<'a>(&self, log_mel: ArrayView2<'a, f32>) -> CowArray<'a, f32, Ix2> {
+        let Some(FloorSpec { low_db, high_db, range_db }) = self.floor else { return log_mel.into() };
+        let slope = (high_db - low_db) / self.n_mels.saturating_sub(1).max(1) as f64;
+        let line: Vec<f32> = (0..self.n_mels).map(|band| (low_db + slope * band as f64) as f32).collect();
+        let mut above: Vec<f32> = log_mel
+            .outer_iter()
+            .zip(&line)
+            .flat_map(|(band, line)| band.iter().map(|db| db - line).collect::<Vec<_>>())
+            .collect();
+        if above.is_empty() {
+            return log_mel.into();
+        }
+        let middle = above.len() / 2;
+        let (_, &mut level, _) = above.select_nth_unstable_by(middle, f32::total_cmp);
+        let mut floored = log_mel.to_owned();
+        for (mut band, line) in floored.outer_iter_mut().zip(&line) {
+            let floor = line + level - range_db as f32;
+            band.mapv_inplace(|db| db.max(floor));
+        }
+        floored.into()
     }
 }
 
@@ -111,7 +142,10 @@ mod tests {
     use serde::Deserialize;
 
     use super::Aggregator;
-    use crate::{ClipFeatures, FeatureSpec, LogMel, spec::Needs};
+    use crate::{
+        ClipFeatures, FeatureSpec, LogMel,
+        spec::{FloorSpec, Needs},
+    };
 
     #[derive(Deserialize)]
     struct Golden {
@@ -123,7 +157,9 @@ mod tests {
     struct Case {
         frames: usize,
         seed: u64,
-        zero: bool,
+        /// Bands that are not silent.
+        bands: usize,
+        floor: bool,
         vector: Vec<f64>,
     }
 
@@ -131,7 +167,7 @@ mod tests {
     fn levels(case: &Case) -> Vec<u8> {
         let mut state = case.seed;
         let mut level = |band: usize, frame: usize| {
-            if case.zero {
+            if band >= case.bands {
                 return 0;
             }
             state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -145,9 +181,8 @@ mod tests {
     fn descriptors_of_a_log_mel_are_those_of_the_reference() {
         let golden: Golden =
             serde_json::from_str(include_str!("../../tests/golden/descriptors.json")).expect("the script writes JSON");
-        let spec = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some are left");
-        let aggregator = Aggregator::new(&spec).expect("valid");
-        let names = aggregator.names();
+        let mut spec = FeatureSpec::gtzan_store().restricted_to(Needs::LogMel).expect("some are left");
+        let names = Aggregator::new(&spec).expect("valid").names();
         let at: Vec<usize> = golden
             .names
             .iter()
@@ -155,6 +190,8 @@ mod tests {
             .collect();
         assert_eq!(names.len(), golden.names.len());
         for case in &golden.cases {
+            spec.floor = case.floor.then_some(FloorSpec::MUSIC);
+            let aggregator = Aggregator::new(&spec).expect("valid");
             let quantisation = spec.quantisation.as_ref().expect("a store has levels");
             let log_mel = LogMel::from_levels(&levels(case), 128, case.frames, quantisation).expect("128 bands");
             let vector = aggregator.vector(&ClipFeatures::from(log_mel)).expect("long enough");

@@ -11,10 +11,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 use data::{ExtractOptions, Fold, LabelledClip, LabelledDataset, OpenOptions, Split, labels::LabelSet};
-use features::{Extractor, FeatureSpec};
+use features::{ClipFeatures, Extractor, FeatureSpec, spec::Needs};
 use rayon::prelude::*;
 
-use super::svm::TrainingSet;
+use super::{band_limited, svm::TrainingSet};
 use crate::console::{interrupt::Scratch, progress::Stage};
 
 /// A labelled dataset, and the feature vectors of its clips as far as they were asked for. Models that are fitted on the same data
@@ -25,6 +25,8 @@ pub struct TrainingData {
     extractor: Extractor,
     /// Of each clip.
     vectors: Vec<OnceLock<ClipVectors>>,
+    /// Of the band-limited copy of each clip, one for each segment.
+    band_limited: Vec<OnceLock<Vec<Vec<f32>>>>,
     /// Of files that are extracted; goes with the dataset.
     _scratch: Option<Scratch>,
 }
@@ -65,7 +67,8 @@ impl TrainingData {
     pub fn new(dataset: LabelledDataset) -> Result<Self> {
         let extractor = Extractor::new(dataset.spec().clone())?;
         let vectors = (0..dataset.len()).map(|_| OnceLock::new()).collect();
-        Ok(Self { dataset, extractor, vectors, _scratch: None })
+        let band_limited = (0..dataset.len()).map(|_| OnceLock::new()).collect();
+        Ok(Self { dataset, extractor, vectors, band_limited, _scratch: None })
     }
 
     /// The clips.
@@ -96,19 +99,35 @@ impl TrainingData {
         self.vectors.get(clip)?.get().map(|vectors| vectors.segments.as_slice())
     }
 
-    /// The vectors of these clips with their classes and artists. Each clip is computed once, however often it is asked for.
+    /// The vectors of these clips with their classes and artists, and, `with_band_limited`, those of their band-limited copies, which are fitted
+    /// on alone. Each clip is computed once, however often it is asked for.
     ///
     /// # Errors
     /// When a clip cannot be read, or its label is not among `labels`.
-    pub fn training_set(&self, clips: &[usize], labels: &[String], threads: usize) -> Result<TrainingSet> {
-        self.compute(clips, threads)?;
+    pub fn training_set(
+        &self,
+        clips: &[usize],
+        labels: &[String],
+        with_band_limited: bool,
+        threads: usize,
+    ) -> Result<TrainingSet> {
+        let with_band_limited = with_band_limited && self.extractor.spec().needs() == Needs::LogMel;
+        self.compute(clips, "computing vectors", &self.vectors, threads, &|clip| self.vectors_of(clip))?;
+        if with_band_limited {
+            let of_copy = |clip| self.vectors_of_copy(clip);
+            self.compute(clips, "computing vectors of band-limited copies", &self.band_limited, threads, &of_copy)?;
+        }
         let mut training = TrainingSet { names: self.extractor.names().to_vec(), ..TrainingSet::default() };
         training.labels = self.dataset.classes(clips, &LabelSet::from_names(labels)?)?;
         for (index, &clip) in clips.iter().enumerate() {
             let of_clip = &self.dataset.clips()[clip];
             training.groups.push(of_clip.group.clone());
             let vectors = self.vectors[clip].get().context("the vectors were computed")?;
-            for (evaluated, of_kind) in [(true, &vectors.segments), (false, &vectors.windows)] {
+            let copies = if with_band_limited { self.band_limited[clip].get() } else { None };
+            let fitted_on = copies.into_iter().map(|copies| (false, copies));
+            for (evaluated, of_kind) in
+                [(true, &vectors.segments), (false, &vectors.windows)].into_iter().chain(fitted_on)
+            {
                 training.vectors.extend(of_kind.iter().cloned());
                 training.clip.extend(of_kind.iter().map(|_| index));
                 training.evaluated.extend(of_kind.iter().map(|_| evaluated));
@@ -117,18 +136,25 @@ impl TrainingData {
         Ok(training)
     }
 
-    /// Computes the vectors of those of `clips` that have none yet.
-    fn compute(&self, clips: &[usize], threads: usize) -> Result<()> {
-        let missing: Vec<usize> = clips.iter().copied().filter(|&clip| self.vectors[clip].get().is_none()).collect();
+    /// Computes what those of `clips` have that have none of it yet.
+    fn compute<T: Send + Sync>(
+        &self,
+        clips: &[usize],
+        what: &'static str,
+        of_clips: &[OnceLock<T>],
+        threads: usize,
+        of_clip: &(dyn Fn(usize) -> Result<T> + Sync),
+    ) -> Result<()> {
+        let missing: Vec<usize> = clips.iter().copied().filter(|&clip| of_clips[clip].get().is_none()).collect();
         if missing.is_empty() {
             return Ok(());
         }
-        let stage = Stage::new("computing vectors");
+        let stage = Stage::new(what);
         let done = AtomicUsize::new(0);
         let one = |&clip: &usize| -> Result<()> {
             let name = &self.dataset.clips()[clip].clip_id;
-            let vectors = self.vectors_of(clip).with_context(|| format!("failed to compute the vectors of {name}"))?;
-            let _ = self.vectors[clip].set(vectors);
+            let value = of_clip(clip).with_context(|| format!("failed to compute the vectors of {name}"))?;
+            let _ = of_clips[clip].set(value);
             stage.at(done.fetch_add(1, Ordering::Relaxed) + 1, missing.len());
             Ok(())
         };
@@ -143,6 +169,12 @@ impl TrainingData {
             segments: vectors(self.extractor.segments(&features)?),
             windows: if longer { vectors(self.extractor.windows(&features)?) } else { Vec::new() },
         })
+    }
+
+    fn vectors_of_copy(&self, clip: usize) -> Result<Vec<Vec<f32>>> {
+        let copy = band_limited::copy(self.dataset.features(clip)?.log_mel(), &self.extractor)?;
+        let segments = self.extractor.segments(&ClipFeatures::from(copy))?;
+        Ok(segments.into_iter().map(|segment| segment.vector).collect())
     }
 }
 

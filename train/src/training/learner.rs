@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Result, anyhow};
 use data::labels::LabelSet;
-use features::{ClipFeatures, Extractor, FeatureSpec, Fingerprint};
+use features::{ClipFeatures, Extractor, FeatureSpec, Fingerprint, spec::Needs};
 use models::{
     Classifier, Identity,
     conformal::{Conformal, PredictionSets},
@@ -171,7 +171,7 @@ impl Learner for SvmLearner {
 
     fn fit(&self, input: &FitInput<'_>) -> Result<Fitted> {
         let FitInput { data, train, labels, seed, threads, .. } = *input;
-        let set = data.training_set(train, labels, threads)?;
+        let set = data.training_set(train, labels, self.search.band_limited, threads)?;
         let stage = Stage::new("choosing C and gamma");
         let fitted = svm::fit(&set, &self.search, seed, threads, &|done, total| stage.at(done, total));
         drop(stage);
@@ -187,6 +187,13 @@ impl Learner for SvmLearner {
         let weights = svm.to_tensors()?;
         let extractor = Extractor::new(data.dataset().spec().clone())?;
         let identity = unversioned(self.name(), extractor.spec());
+        let mut remarks: Vec<String> = report.low_rank.iter().map(|low_rank| format!("Fitted: {low_rank}.")).collect();
+        if self.search.band_limited && extractor.spec().needs() > Needs::LogMel {
+            remarks.push(
+                "Fitted on no band-limited copies: its descriptors need more than the log-mel, of which copies are made."
+                    .to_owned(),
+            );
+        }
         // Fits of fewer clips are to be like this one, whatever their size.
         let search = Search { solver: report.solver(), ..self.search.clone() };
         Ok(Fitted {
@@ -211,7 +218,7 @@ impl Learner for SvmLearner {
             cross_validated: scored(input, cross_validated)?,
             cross_validated_accuracy: report.cross_validated.accuracy,
             learning: refit_svm(set, &search, report.chosen.hyperparameters, seed, threads),
-            remarks: report.low_rank.iter().map(|low_rank| format!("Fitted: {low_rank}.")).collect(),
+            remarks,
             novelty: None,
             vectors: Vectors::Dataset,
         })

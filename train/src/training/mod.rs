@@ -1,5 +1,6 @@
 //! From a labelled dataset to a fitted classifier.
 
+pub mod band_limited;
 pub mod cached_file;
 pub mod conformal;
 pub mod dataset;

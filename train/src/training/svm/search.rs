@@ -39,6 +39,10 @@ pub struct Search {
     /// Support vectors that a low-rank map is made of, 16 to 8192; not written where it is 2048.
     #[serde(default = "landmarks", skip_serializing_if = "is_default_landmarks")]
     pub landmarks: usize,
+    /// Whether a copy of each clip that is cut off at some frequency is fitted on besides: see [`crate::training::band_limited`]. Not written
+    /// where it is not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub band_limited: bool,
 }
 
 fn landmarks() -> usize {
@@ -106,6 +110,7 @@ impl Default for Search {
             tolerance: 1e-3,
             solver: Solver::Auto,
             landmarks: LANDMARKS,
+            band_limited: true,
         }
     }
 }

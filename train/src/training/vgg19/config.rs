@@ -75,8 +75,11 @@ pub struct TrainingConfig {
     /// takes them or not, whatever that one did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_covariance: Option<LogCovariance>,
-    /// Whether the head is fitted on the shorter windows of the clips too, and not on their segments alone. Ridge regression takes segments alone.
+    /// Whether the head is fitted on the shorter windows of the clips too, and not on their segments alone.
     pub windows: bool,
+    /// Whether it is fitted on a copy of each clip besides that is cut off at some frequency: see [`crate::training::band_limited`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub band_limited: bool,
     /// How the head is fitted on frozen embeddings by logistic regression.
     pub head: HeadConfig,
     /// How it is fitted by ridge regression, as long as the clips are not too many for it; none for logistic regression.
@@ -182,7 +185,7 @@ impl TrainingConfig {
     pub fn frozen(seed: u64) -> Self {
         Self {
             log_covariance: Some(LogCovariance { axes: 48 }),
-            windows: false,
+            band_limited: true,
             ridge: Some(RidgeConfig { penalty: 0.4 }),
             ..Self::logistic(seed)
         }
@@ -201,6 +204,7 @@ impl TrainingConfig {
             statistics: vec![Statistic::Average, Statistic::Deviation],
             log_covariance: None,
             windows: true,
+            band_limited: false,
             head: HeadConfig {
                 steps: 200,
                 learning_rate: 0.5,

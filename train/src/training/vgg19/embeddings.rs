@@ -117,9 +117,14 @@ impl Embeddings {
         self.clips.last().map_or(0, |clip| clip.first + clip.segments + clip.windows)
     }
 
-    /// Rows of a clip.
-    pub(super) fn rows_of(&self, clip: usize) -> usize {
-        self.clips[clip].segments + self.clips[clip].windows
+    /// Segments of all clips.
+    pub(super) fn n_segments(&self) -> usize {
+        self.clips.iter().map(|clip| clip.segments).sum()
+    }
+
+    /// Rows of a clip, or its segments alone.
+    pub(super) fn rows_of(&self, clip: usize, segments_alone: bool) -> usize {
+        self.clips[clip].segments + if segments_alone { 0 } else { self.clips[clip].windows }
     }
 
     /// Clips.
@@ -203,10 +208,20 @@ impl<'a> Rows<'a> {
     /// When there is no such clip.
     #[must_use]
     pub fn new(embeddings: &'a Embeddings, members: &[usize], labels: &[usize]) -> Self {
+        Self::chosen(embeddings, members, labels, false)
+    }
+
+    /// The same, of their segments alone where that is wanted.
+    pub(super) fn chosen(
+        embeddings: &'a Embeddings,
+        members: &[usize],
+        labels: &[usize],
+        segments_alone: bool,
+    ) -> Self {
         let (mut rows, mut classes) = (Vec::new(), Vec::new());
         for &member in members {
-            let ClipRows { first, segments, windows } = embeddings.clips[member];
-            rows.extend(first..first + segments + windows);
+            let first = embeddings.clips[member].first;
+            rows.extend(first..first + embeddings.rows_of(member, segments_alone));
             classes.resize(rows.len(), labels[member]);
         }
         Self { embeddings, rows, classes }

@@ -78,6 +78,8 @@ pub struct Heads {
     network: Vgg19Config,
     hyperparameters: HeadConfig,
     ridge: Option<RidgeConfig>,
+    /// Whether ridge regression takes segments alone, since all rows are too many for it.
+    segments_alone: bool,
     seed: u64,
     device: Device,
 }
@@ -91,7 +93,8 @@ impl Heads {
         device: &Device,
     ) -> Self {
         // Ridge regression solves for every row at once; the steps of logistic regression go past any number of them. All fits of a training go the same way.
-        let ridge = config.ridge.filter(|_| embeddings.n_rows() <= ridge::MAX_ROWS);
+        let segments_alone = config.ridge.is_some() && embeddings.n_rows() > ridge::MAX_ROWS;
+        let ridge = config.ridge.filter(|_| !segments_alone || embeddings.n_segments() <= ridge::MAX_ROWS);
         Self {
             embeddings,
             labels: clips.labels.clone(),
@@ -99,12 +102,14 @@ impl Heads {
             network: network.clone(),
             hyperparameters: config.head.clone(),
             ridge,
+            segments_alone,
             seed: config.seed,
             device: device.clone(),
         }
     }
 
-    /// Fits a head on these clips: by ridge regression where the configuration says so and the rows of all clips are few enough, else by [`fit`].
+    /// Fits a head on these clips: by ridge regression where the configuration says so and the rows of all clips, or at least their segments, are
+    /// few enough, else by [`fit`].
     ///
     /// # Errors
     /// Those of [`fit`].
@@ -112,10 +117,18 @@ impl Heads {
     /// # Panics
     /// When one is not below the number of clips.
     pub fn fit(&self, clips: &[usize]) -> Result<HeadParameters> {
-        let rows = Rows::new(&self.embeddings, clips, &self.labels);
         match self.ridge {
-            Some(ridge) => ridge::fit(&rows, &self.weights(clips), &self.network, ridge),
-            None => fit(&rows, &self.network, &self.hyperparameters, self.seed, &self.device),
+            Some(ridge) => {
+                let rows = Rows::chosen(&self.embeddings, clips, &self.labels, self.segments_alone);
+                ridge::fit(&rows, &self.weights(clips), &self.network, ridge)
+            }
+            None => fit(
+                &Rows::new(&self.embeddings, clips, &self.labels),
+                &self.network,
+                &self.hyperparameters,
+                self.seed,
+                &self.device,
+            ),
         }
     }
 
@@ -129,7 +142,7 @@ impl Heads {
         clips.iter().for_each(|clip| *of_class.entry(self.labels[*clip]).or_default() += of_clip(clip));
         let of_each_class = clips.len() as f64 / of_class.len().max(1) as f64;
         let of_rows = |clip: &usize| {
-            let n = self.embeddings.rows_of(*clip);
+            let n = self.embeddings.rows_of(*clip, self.segments_alone);
             let weight = of_clip(clip) * of_each_class / of_class[&self.labels[*clip]] / n.max(1) as f64;
             std::iter::repeat_n(weight, n)
         };

@@ -119,7 +119,7 @@ pub fn fit(
     let preprocessor = parts.preprocessor(spec);
 
     let embedder = Embedder::new(&parts, spec, context)?;
-    let embeddings = training.embeddings(&embedder, config.windows, context.embeddings.as_deref())?;
+    let embeddings = training.embeddings(&embedder, config, context.embeddings.as_deref())?;
     let embedder = (config.finetune.is_none() && context.embeddings.is_some()).then_some(embedder);
     let heads = Heads::new(embeddings, training, &parts.config, config, device);
     let everyone: Vec<usize> = (0..training.len()).collect();

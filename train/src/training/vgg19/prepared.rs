@@ -13,11 +13,11 @@ use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::{
-    config::Standardisation,
+    config::{Standardisation, TrainingConfig},
     embedder::{Embedded, Embedder},
     embeddings::Embeddings,
 };
-use crate::console::progress::Stage;
+use crate::{console::progress::Stage, training::band_limited};
 
 /// Clips whose embeddings are in memory while they are computed; threads wait for the last of so many.
 const EMBEDDED_AT_ONCE: usize = 512;
@@ -136,16 +136,26 @@ impl<'a> PreparedDataset<'a> {
         members.par_iter().map(|&member| Ok(input.standardise(&self.log_mel(member)?))).collect()
     }
 
-    /// What a head is fitted on: of every clip the embeddings of its segments and, `with_windows`, of its windows. What is too much to hold
-    /// goes to a file in `folder`, if there is one.
+    /// What a head is fitted on: of every clip the embeddings of its segments and, where the configuration says so, of its windows and of its
+    /// band-limited copy. What is too much to hold goes to a file in `folder`, if there is one.
     ///
     /// # Errors
     /// When a clip cannot be read, or the file cannot be written.
-    pub fn embeddings(&self, embedder: &Embedder, with_windows: bool, folder: Option<&Path>) -> Result<Embeddings> {
+    pub fn embeddings(
+        &self,
+        embedder: &Embedder,
+        config: &TrainingConfig,
+        folder: Option<&Path>,
+    ) -> Result<Embeddings> {
         let stage = Stage::new("embedding clips");
         let done = AtomicUsize::new(0);
         let one = |&member: &usize| -> Result<Embedded> {
-            let embedded = embedder.rows(&self.log_mel(member)?, self.extractor, with_windows)?;
+            let log_mel = self.log_mel(member)?;
+            let mut embedded = embedder.rows(&log_mel, self.extractor, config.windows)?;
+            if config.band_limited {
+                let copy = band_limited::copy(&log_mel, self.extractor)?;
+                embedded.windows.append(&mut embedder.segments(&copy, self.extractor)?);
+            }
             stage.at(done.fetch_add(1, Ordering::Relaxed) + 1, self.len());
             Ok(embedded)
         };

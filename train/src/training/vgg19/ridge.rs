@@ -16,7 +16,7 @@ use super::{config::RidgeConfig, embeddings::Rows};
 use crate::training::svm::{BLOCK, cholesky, products, solve};
 
 /// Most rows that are fitted on. The time of a solution grows with the square of the rows, and in the end with their cube.
-pub(super) const MAX_ROWS: usize = 3072;
+pub(super) const MAX_ROWS: usize = 4096;
 /// Dimensions whose products are computed at once.
 const DIMENSIONS: usize = 1024;
 
