@@ -36,6 +36,12 @@ export class Problem extends Error {
   }
 }
 
+/** The problem that a document of the server describes, as far as there is one. */
+function problemOf(document, status, retryAfter = 0) {
+  const slug = String(document?.type ?? "").replace(/^.*\//, "") || "unknown";
+  return new Problem({ slug, status, detail: document?.detail ?? document?.title ?? `HTTP ${status}`, retryAfter });
+}
+
 /** Statuses below 500 whose cause is not the file: the key, the connection, and the number of requests. */
 const PASSING = [401, 408, 429];
 
@@ -80,12 +86,7 @@ function send(path, { method = "GET", body = null, signal, onUpload } = {}) {
       if (status >= 200 && status < 300) {
         return response ? resolve(response) : reject(new Problem({ slug: "broken-body", status }));
       }
-      reject(new Problem({
-        slug: String(response?.type ?? "").replace(/^.*\//, "") || "unknown",
-        status,
-        detail: response?.detail ?? response?.title ?? `HTTP ${status}`,
-        retryAfter: Number(request.getResponseHeader("Retry-After")) || 0,
-      }));
+      reject(problemOf(response, status, Number(request.getResponseHeader("Retry-After")) || 0));
     };
     request.onloadend = () => signal?.removeEventListener("abort", abort);
     // Listeners on the upload have to be there before it begins.
@@ -136,19 +137,24 @@ const readFeatures = ({ audio, log_mel: logMel, waveform }) => ({
   waveform: { ...waveform, min: byteFloats(waveform.min), max: byteFloats(waveform.max) },
 });
 
+/** Of a part of a response its answer, as `read` gives it, or its `Problem`. */
+const part = ({ answer, problem }, read) => (answer ? read(answer) : problemOf(problem, problem?.status ?? 500));
+
 /**
- * What several models predict of a track, and its log-mel and waveform.
+ * What several models predict of a track, and its log-mel and waveform, with one upload.
  * @param {Blob} file
- * @param {import("./models.js").Model[]} asked
+ * @param {string[]} names of the models
  * @param {boolean} hasFeatures
  * @param {Parameters<typeof post>[2]} options
- * @returns {Promise<{predictions: Map<string, any>, features: any}>} a prediction, or the `Problem` of its model, by the name of the model
+ * @returns {Promise<{predictions: Map<string, any>, features: any}>} a prediction by the name of its model; for what there is none of, a `Problem`
  */
-export async function analyse(file, asked, hasFeatures, options) {
-  const predictions = new Map();
-  for (const { name, predict } of asked) predictions.set(name, await post(predict, file, options));
-  const features = hasFeatures ? readFeatures(await post("/features?include=log_mel,waveform&encoding=base64", file, options)) : null;
-  return { predictions, features };
+export async function analyse(file, names, hasFeatures, options) {
+  const include = hasFeatures ? "include=log_mel,waveform&encoding=base64" : "";
+  if (names.length === 0) return { predictions: new Map(), features: readFeatures(await post(`/features?${include}`, file, options)) };
+  const models = `models=${names.map(encodeURIComponent).join(",")}`;
+  const response = await post(`/v1/predict?${[models, include].filter(Boolean).join("&")}`, file, options);
+  const predictions = new Map(names.map((name) => [name, part(response.predictions[name] ?? {}, (answer) => answer)]));
+  return { predictions, features: hasFeatures ? part(response.features ?? {}, readFeatures) : null };
 }
 
 /** The Grad-CAM map of a network for a label, or for the predicted one (`predicted`). */

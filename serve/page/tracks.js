@@ -239,7 +239,7 @@ class Tracks extends EventTarget {
     // The server of any model may compute the features.
     const names = (asked.length > 0 ? asked : watch.models).map(({ name }) => name);
     this.#send(track, entries, names, isFirst, async (options) => {
-      const { predictions, features } = await analyse(track.file, asked, hasFeatures, options);
+      const { predictions, features } = await analyse(track.file, asked.map(({ name }) => name), hasFeatures, options);
       const read = ({ name, labels }) => {
         const response = predictions.get(name);
         return response instanceof Problem ? response : readPrediction(response, labels);
