@@ -125,19 +125,24 @@ function strings(mix) {
   }
 }
 
-/** Fifths of an overdriven guitar in fast eighths, with drums. */
+/** Fifths of two overdriven guitars in fast eighths, with drums and open cymbals. */
 function guitar(mix) {
   const roots = [40, 40, 43, 38, 40, 40, 46, 45];
   const step = 60 / 168 / 2;
   for (let eighth = 0; eighth * step < LENGTH; eighth += 1) {
     const [start, root] = [eighth * step, hertz(roots[Math.floor(eighth / 8) % roots.length])];
-    const isAccent = eighth % 8 === 0 || eighth % 8 === 3 || eighth % 8 === 6;
+    const isMuted = ![0, 3, 6].includes(eighth % 8);
+    // The cabinet takes away what is above its band; the second guitar is a little out of tune.
+    let [low, lower] = [0, 0];
     mix.add(start, step, (s) => {
-      const string = saw(root * s) + saw(1.498 * root * s) + saw(2.003 * root * s);
-      return 0.35 * Math.min(1, s / 0.004) * Math.exp(-s * (isAccent ? 3 : 14)) * Math.tanh(4 * string);
+      const strings = [1, 1.004].map((tuning) => saw(tuning * root * s) + saw(1.498 * tuning * root * s) + saw(2.003 * tuning * root * s));
+      const driven = strings.reduce((sum, string) => sum + Math.tanh(6 * (string + 0.1 * mix.noise())), 0);
+      low += 0.6 * (driven - low);
+      lower += 0.6 * (low - lower);
+      return 0.3 * Math.min(1, s / 0.003) * Math.exp(-s * (isMuted ? 5 : 1)) * lower;
     });
-    if (eighth % 2 === 0) mix.kick(start, 0.9);
-    if (eighth % 4 === 2) mix.hit(start, 18, 0.35);
-    mix.hit(start, 60, 0.14);
+    mix.kick(start, eighth % 2 === 0 ? 0.9 : 0.5);
+    if (eighth % 4 === 2) mix.hit(start, 14, 0.5);
+    if (eighth % 2 === 0) mix.hit(start, 7, 0.16);
   }
 }

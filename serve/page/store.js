@@ -15,10 +15,12 @@ export const notKept = "not-kept";
  * @param {{list: any[], open: any, selected: string[], isChosen: boolean}} tracks
  */
 export function store({ list, open, selected, isChosen }) {
-  if (list.length === 0) return put(null);
+  if (list.length === 0) return void put(null);
   const whole = { selected: isChosen ? selected : null, open: list.indexOf(open), list: list.map(packTrack), lost: null };
   // Half of a list would look like the whole.
-  return put(whole) || put({ ...whole, list: whole.list.map(withoutSegments), lost: "segments" }) || put({ list: [], selected: null, lost: "all" });
+  if (put(whole)) return;
+  put(null); // what is there takes up space
+  put({ ...whole, list: whole.list.map(withoutSegments), lost: "segments" }) || put({ list: [], selected: null, lost: "all" });
 }
 
 /** Whether it was stored. */

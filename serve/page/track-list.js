@@ -5,7 +5,7 @@ import { warningCode, warningText, warningsOf } from "./audio.js";
 import { columnOf, countsOf, shownOf, wholeList } from "./batch.js";
 import { csv, save } from "./csv.js";
 import { clock, cut, genre, languages, listed, modelName, number, percent, t, worded } from "./i18n.js";
-import { areGenres, predicted } from "./labels.js";
+import { ALL_SHOWN, SHOWN_FIRST, areGenres, predicted } from "./labels.js";
 import { watch } from "./models.js";
 import { labelColour } from "./palette.js";
 import { stateText as textOf } from "./predictions.js";
@@ -16,6 +16,8 @@ import { canRetry, isPending, tracks } from "./tracks.js";
 /** @type {Map<number, HTMLElement>} a row for each track */
 const rows = new Map();
 let wasBusy = false;
+/** Models all of whose counts are shown, where they are many. */
+const expanded = new Set();
 /** What of the list is shown. */
 let view = wholeList();
 
@@ -151,10 +153,18 @@ function drawCounts() {
   const all = columns().map((name) => ({ name, labels: watch.model(name)?.labels ?? [], counts: countsOf(tracks.list, name) }));
   const drawn = all.filter(({ counts }) => counts.some(({ label }) => label !== null));
   const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.count : null;
-  redraw(byId("counts"), [drawn, view.chosen, isDark()], () => drawn.map(({ name, labels, counts }) =>
-    make("div", { class: "counts", role: "group", "aria-labelledby": `counts-${name}`, "data-testid": `counts-${name}` },
+  redraw(byId("counts"), [drawn, view.chosen, [...expanded], isDark()], () => drawn.map(({ name, labels, counts }) => {
+    const shownCounts = counts.length > ALL_SHOWN && !expanded.has(name) ? counts.slice(0, SHOWN_FIRST) : counts;
+    const others = counts.length - shownCounts.length;
+    const more = () => {
+      expanded.add(name);
+      drawCounts();
+    };
+    return make("div", { class: "counts", role: "group", "aria-labelledby": `counts-${name}`, "data-testid": `counts-${name}` },
       make("h3", { id: `counts-${name}`, class: "soft" }, worded("counts", { model: modelName(name) }, labels.length === 0 || areGenres(labels))),
-      ...counts.map((each) => count(name, each)))));
+      ...shownCounts.map((each) => count(name, each)),
+      ...(others > 0 ? [make("button", { type: "button", class: "link", onclick: more }, t("labels-more", { n: number(others) }))] : []));
+  }));
   if (focused) [...byId("counts").querySelectorAll("button")].find(({ dataset }) => dataset.count === focused)?.focus();
 }
 

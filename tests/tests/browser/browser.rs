@@ -220,12 +220,16 @@ impl Browser {
         fs::write(Path::new(&folder).join(format!("{name}.png")), image).expect("a file");
     }
 
-    /// Whether an element is in the window as a whole, without scrolling.
-    pub async fn is_in_sight(&self, id: &str) -> bool {
-        let inside = format!(
-            "(({{ top, bottom, height }}) => height > 0 && top >= 0 && bottom <= innerHeight)(by('{id}').getBoundingClientRect())"
-        );
-        self.value(&inside).await == true
+    /// Waits until an element is in the window as a whole, without scrolling.
+    pub async fn until_in_sight(&self, what: &str, element: &str) {
+        let inside = "top >= 0 && bottom <= innerHeight && height > 0";
+        let inside = format!("(({{ top, bottom, height }}) => {inside})({element}.getBoundingClientRect())");
+        self.until(what, &inside).await;
+    }
+
+    /// Opens another page.
+    pub async fn goto(&self, address: &str) {
+        self.client.goto(address).await.expect("the page");
     }
 
     pub async fn reload(&self) {
