@@ -35,8 +35,8 @@ function add(files, areExamples = false) {
     later(() => {
       const { top, bottom } = byId("track-head").getBoundingClientRect();
       if (top < 0 || bottom > innerHeight) byId("deck").scrollIntoView({ block: "start" });
-      // The button of an example is gone.
-      if (document.activeElement === document.body) byId("track-title").focus({ preventScroll: true });
+      // The button of the example is gone.
+      if (areExamples) byId("track-title").focus({ preventScroll: true });
     });
   } else reveal(added);
   announce(added.length === 1 ? t("added-1", { name: added[0].name }) : t("added", { n: added.length }));
