@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::{
     browser::{Browser, Setup},
+    reach::is_accessible,
     world::world,
 };
 
@@ -62,6 +63,7 @@ async fn many_files_make_a_table_and_a_csv() {
     );
     assert!(rows[2][3].as_str().is_some_and(|cell| cell.contains("not audio")), "{rows}");
     browser.screenshot("many").await;
+    is_accessible(&browser).await;
 
     browser.click("csv").await;
     let csv = browser.downloaded("genres.csv").await;

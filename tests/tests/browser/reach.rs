@@ -141,6 +141,7 @@ async fn the_page_is_translated_to_french() {
     browser.click("explain").await;
     browser.until("the map is drawn", "by('grad-cam').checkVisibility()").await;
     browser.screenshot("french").await;
+    is_accessible(&browser).await;
 
     // Nothing of the other language is left, in either, and the choice is stored.
     browser.click("language-en").await;
