@@ -12,11 +12,11 @@ import { watch } from "./models.js";
 import { Player } from "./player.js";
 import { explain } from "./problems.js";
 import { setUpRecorder } from "./recorder-view.js";
-import { tracks } from "./tracks.js";
+import { isPending, tracks } from "./tracks.js";
 import { isDark, themes, toggle } from "./theme.js";
 import { reveal, setUpTrackList } from "./track-list.js";
 import { moveArm, print, turn } from "./turntable.js";
-import { retryButton, drawPredictions, sharedProblem, summary } from "./predictions.js";
+import { retryButton, drawPredictions, sharedProblem, stateText, summary } from "./predictions.js";
 
 /** Characters of a label and of a model that the record has space for. */
 const PRINTED = 12;
@@ -33,8 +33,8 @@ function add(files, areExamples = false) {
   if (added.length === 1) {
     tracks.show(added[0]);
     later(() => {
-      const { top, bottom } = byId("track-head").getBoundingClientRect();
-      if (top < 0 || bottom > innerHeight) byId("deck").scrollIntoView({ block: "start" });
+      const { top, bottom } = byId("track-title").getBoundingClientRect();
+      if (top < 0 || bottom > innerHeight / 2) byId("deck").scrollIntoView({ block: "start" });
       // The button of the example is gone.
       if (areExamples) byId("track-title").focus({ preventScroll: true });
     });
@@ -72,6 +72,9 @@ const drawTrack = coalesced(() => {
   drawPredictions(track);
   const words = summary(track);
   if (byId("summary").textContent !== words) byId("summary").textContent = words;
+  const waited = tracks.selected.map((name) => track.prediction(name)).find(isPending);
+  byId("answer-wait").hidden = !waited || Boolean(words);
+  byId("answer-wait").textContent = waited ? stateText(waited) : "";
   const first = tracks.selected.find((name) => track.prediction(name).value);
   print(first ? cut(genre(predicted(track.prediction(first).value).label), PRINTED) : "", first ? cut(modelName(first), PRINTED) : "");
 });
