@@ -36,9 +36,14 @@ export class Problem extends Error {
   }
 }
 
+/** What a status means where there is no document: a proxy in front of the server has none. */
+const KINDS = {
+  401: "unauthorized", 413: "body-too-large", 429: "busy", 502: "backend-unavailable", 503: "busy", 504: "backend-timeout",
+};
+
 /** The problem that a document of the server describes, as far as there is one. */
 function problemOf(document, status, retryAfter = 0) {
-  const slug = String(document?.type ?? "").replace(/^.*\//, "") || "unknown";
+  const slug = String(document?.type ?? "").replace(/^.*\//, "") || KINDS[status] || "unknown";
   return new Problem({ slug, status, detail: document?.detail ?? document?.title ?? `HTTP ${status}`, retryAfter });
 }
 

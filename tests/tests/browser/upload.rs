@@ -92,6 +92,22 @@ async fn what_the_server_failed_at_can_be_repeated() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_says_nothing_but_a_status_is_understood() {
+    let world = world();
+    let proxy = Proxy::start("", world.server.address, |method, _| {
+        (method == "POST").then(|| (StatusCode::PAYLOAD_TOO_LARGE, "<h1>413</h1>").into_response())
+    })
+    .await;
+    let browser = Browser::open(&world.driver, &proxy.origin(), &Setup::default()).await;
+    browser.choose(&[world.track("disco")]).await;
+    browser.until("the page shows it", "by('track-problem').checkVisibility()").await;
+    let text = browser.text("by('track-problem').textContent").await;
+    assert!(text.contains("The file is larger than this server accepts."), "{text}");
+    assert_eq!(browser.value("Boolean(by('retry'))").await, false);
+    assert_eq!(proxy.uploads().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_model_without_an_answer_leaves_the_others_theirs() {
     let world = world();
     let track = world.track("jazz");
