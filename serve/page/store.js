@@ -1,4 +1,4 @@
-// What outlasts a reload of the page, in this tab: the list of tracks with their results. The audio does not, nor its log-mel and waveform.
+// What is kept when the page is reloaded, in this tab: the list of tracks with their results. Neither the audio nor its log-mel and waveform.
 
 import { Problem } from "./api.js";
 import { register } from "./labels.js";

@@ -91,7 +91,7 @@ async fn results_that_are_too_many_are_named() {
     browser.reload().await;
     browser.until("it is said", "by('lost').checkVisibility()").await;
     let text = browser.text("by('lost').textContent").await;
-    assert_eq!(text, "The results were too many to outlast the reload of the page.");
+    assert_eq!(text, "The results took too much space to be kept when the page was reloaded.");
     is_accessible(&browser).await;
     browser.choose(&[world.track("rock")]).await;
     browser.until_predicted(&["svm", "vgg19"]).await;
