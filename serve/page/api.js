@@ -135,6 +135,9 @@ async function post(path, file, { signal, onWait, onSend, onUpload } = {}) {
 /** `GET /v1/models`: the status of every model. */
 export const models = async () => (await send("/v1/models")).models;
 
+/** The query for what `readFeatures` reads. */
+const FEATURES = "include=log_mel,waveform&encoding=base64";
+
 /** Log-mel and waveform of a response, as `Float32Array`s. */
 const readFeatures = ({ audio, log_mel: logMel, waveform }) => ({
   audio,
@@ -154,10 +157,9 @@ const part = ({ answer, problem }, read) => (answer ? read(answer) : problemOf(p
  * @returns {Promise<{predictions: Map<string, any>, features: any}>} a prediction by the name of its model; for what there is none of, a `Problem`
  */
 export async function analyse(file, names, hasFeatures, options) {
-  const include = hasFeatures ? "include=log_mel,waveform&encoding=base64" : "";
-  if (names.length === 0) return { predictions: new Map(), features: readFeatures(await post(`/features?${include}`, file, options)) };
+  if (names.length === 0) return { predictions: new Map(), features: readFeatures(await post(`/features?${FEATURES}`, file, options)) };
   const models = `models=${names.map(encodeURIComponent).join(",")}`;
-  const response = await post(`/v1/predict?${[models, include].filter(Boolean).join("&")}`, file, options);
+  const response = await post(`/v1/predict?${[models, ...(hasFeatures ? [FEATURES] : [])].join("&")}`, file, options);
   const predictions = new Map(names.map((name) => [name, part(response.predictions[name] ?? {}, (answer) => answer)]));
   return { predictions, features: hasFeatures ? part(response.features ?? {}, readFeatures) : null };
 }
