@@ -116,12 +116,12 @@ impl Browser {
         );
     }
 
-    /// Has the connection to the server send no more than so many bytes a second.
-    pub fn slow_uploads(&self, bytes_per_second: u32) {
+    /// Has the connection to the server send no more than so many bytes a second, or as many as it can.
+    pub fn limit_uploads(&self, bytes_per_second: Option<u32>) {
         self.develop("Network.enable", json!({}));
         self.develop(
             "Network.emulateNetworkConditions",
-            json!({ "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second }),
+            json!({ "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second.map_or(-1, i64::from) }),
         );
     }
 

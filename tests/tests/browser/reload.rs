@@ -59,7 +59,7 @@ async fn results_outlast_a_reload_and_the_file_brings_back_the_rest() {
 async fn what_was_under_way_says_so_after_a_reload() {
     let world = world();
     let browser = Browser::open(&world.driver, &format!("http://{}/", world.server.address), &Setup::default()).await;
-    browser.slow_uploads(100_000);
+    browser.limit_uploads(Some(60_000));
     browser.choose(&[world.track("disco")]).await;
     browser.until("it is under way", "by('prediction-svm')?.dataset.state === 'running'").await;
     browser.reload().await;

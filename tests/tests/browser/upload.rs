@@ -23,8 +23,8 @@ use crate::{
 async fn the_share_that_is_uploaded_is_shown() {
     let world = world();
     let browser = Browser::open(&world.driver, &format!("http://{}/", world.server.address), &Setup::default()).await;
-    // 1.26 MiB take some six seconds.
-    browser.slow_uploads(200_000);
+    // 1.26 MiB take some 20 seconds.
+    browser.limit_uploads(Some(60_000));
     browser.choose(&[world.track("disco")]).await;
     let share = "Number(/Uploading… (\\d+)%/.exec(by('prediction-svm')?.textContent)?.[1] ?? NaN)";
     browser.until("some of it is sent", &format!("{share} > 0 && {share} < 70")).await;
@@ -32,6 +32,7 @@ async fn the_share_that_is_uploaded_is_shown() {
     browser.window("uploading").await;
     let before = browser.number(share).await;
     browser.until("it goes on", &format!("{share} > {before}")).await;
+    browser.limit_uploads(None);
     browser
         .until(
             "all of it is sent",
