@@ -1,8 +1,8 @@
 // The open track over time: waveform, spectrogram and labels on the same time axis, with one cursor.
 
 import { byId, coalesced, make } from "./dom.js";
-import { clock, genre, languages, modelName, number, percent, seconds, t } from "./i18n.js";
-import { best, predicted } from "./labels.js";
+import { clock, genre, languages, modelName, number, percent, seconds, t, wholePercent, worded } from "./i18n.js";
+import { areGenres, best, predicted } from "./labels.js";
 import { watch } from "./models.js";
 import { margins } from "./plot.js";
 import { explain } from "./problems.js";
@@ -11,7 +11,7 @@ import { drawExplanation, drawLogMel, loudness, peak } from "./spectrogram.js";
 import { themes } from "./theme.js";
 import { intervalAt, intervals } from "./timeline.js";
 import { TimelinePanel } from "./timeline-panel.js";
-import { retryButton } from "./predictions.js";
+import { pending, stateText } from "./predictions.js";
 import { drawWaveform } from "./waveform.js";
 
 const canvas = (id) => /** @type {HTMLCanvasElement} */ (byId(id));
@@ -130,7 +130,7 @@ export class Analysis {
   #fade() {
     const { value } = input("explain-opacity");
     canvas("grad-cam").style.opacity = String(Number(value) / 100);
-    byId("explain-opacity-text").textContent = new Intl.NumberFormat(document.documentElement.lang, { style: "percent" }).format(Number(value) / 100);
+    byId("explain-opacity-text").textContent = wholePercent(Number(value) / 100);
   }
 
   #draw() {
@@ -149,7 +149,7 @@ export class Analysis {
 
   #drawAudio(track, duration) {
     const { state, value } = track.features;
-    byId("audio-plots-wait").replaceChildren(...this.#wait(track));
+    byId("audio-plots-wait").replaceChildren(...(state === "done" ? [] : pending(track, track.features)));
     byId("audio-plots-wait").hidden = state === "done";
     byId("audio-plots").hidden = state !== "done";
     if (state !== "done") return;
@@ -165,15 +165,6 @@ export class Analysis {
     byId("db-high").textContent = number(loudest);
   }
 
-  /** What is shown while there is no waveform and no spectrogram. */
-  #wait(track) {
-    const { state, problem, seconds: wait } = track.features;
-    if (state === "done") return [];
-    if (state === "failed") return [explain(problem), retryButton(track)];
-    if (state === "cancelled") return [make("p", {}, t("cancelled")), retryButton(track)];
-    return [make("p", { class: "pending" }, t(state === "retrying" ? "retrying" : "running", { seconds: wait }))];
-  }
-
   /** The map that is to be shown, if there is one. */
   #map(track) {
     const { network } = this;
@@ -184,9 +175,10 @@ export class Analysis {
   #drawExplanation(track, duration) {
     const { network } = this;
     const prediction = network ? track.prediction(network).value : null;
-    const canExplain = Boolean(prediction);
+    const canExplain = Boolean(prediction && track.file);
     byId("explain-box").hidden = !network;
-    byId("explain-about").textContent = network ? t("explain-about", { model: modelName(network) }) : "";
+    byId("explain-about").textContent = network ? this.#worded("explain-about", { model: modelName(network) }) : "";
+    byId("explain-genre-label").textContent = this.#worded("explain-genre");
     input("explain").disabled = !canExplain && !this.isExplaining;
     byId("explain-more").hidden = !this.isExplaining || !canExplain;
     const map = this.#map(track);
@@ -199,6 +191,12 @@ export class Analysis {
     if (!isDrawn) return;
     drawExplanation(canvas("grad-cam"), map, track.features.value.logMel, duration);
     this.#fade();
+  }
+
+  /** A text about the labels of the network that is explained. */
+  #worded(key, values = {}) {
+    const labels = watch.model(this.network)?.labels ?? [];
+    return labels.length > 0 ? worded(key, values, areGenres(labels)) : worded(key, values);
   }
 
   /** The networks and the labels that can be explained: the predicted one first. */
@@ -220,17 +218,17 @@ export class Analysis {
     if (!this.isExplaining || !entry) return text.replaceChildren();
     if (entry.state === "failed") return text.replaceChildren(explain(entry.problem));
     if (!map) {
-      const words = { retrying: "retrying", cancelled: "cancelled" }[entry.state] ?? "explain-running";
-      return text.replaceChildren(make("p", { class: "pending" }, t(words, entry)));
+      const words = entry.state === "running" ? t("explain-running") : stateText(entry);
+      return text.replaceChildren(make("p", { class: entry.state === "cancelled" ? "" : "pending" }, words));
     }
     const strongest = peak(map);
     const values = { model: modelName(network), genre: genre(map.genre), seconds: seconds(strongest?.seconds ?? 0), hz: number(strongest?.hz ?? 0) };
-    text.replaceChildren(make("p", {}, t(strongest ? "explain-peak" : "explain-nothing", values)));
-    canvas("grad-cam").setAttribute("aria-label", t(strongest ? "explain-label" : "explain-nothing", values));
+    text.replaceChildren(make("p", {}, this.#worded(strongest ? "explain-peak" : "explain-nothing", values)));
+    canvas("grad-cam").setAttribute("aria-label", this.#worded(strongest ? "explain-label" : "explain-nothing", values));
   }
 
   #drawTimelines(track, duration) {
-    const done = tracks.selected.filter((name) => track.prediction(name).state === "done");
+    const done = tracks.selected.filter((name) => track.prediction(name).value?.segments.length > 0);
     const panels = done.map((name) => {
       if (!this.panels.has(name)) this.panels.set(name, new TimelinePanel(name, this.draw));
       return /** @type {TimelinePanel} */ (this.panels.get(name));

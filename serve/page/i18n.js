@@ -6,20 +6,32 @@ const STORAGE_KEY = "tonearm-language";
 
 const EN = {
   "title": "Tonearm: music genre classification",
+  "title@label": "Tonearm: audio classification",
   "tagline": "Classify music by genre.",
+  "tagline@label": "Classify audio.",
   "lead": "Two models, a support vector machine and a VGG19 network, predict the genre of a track and how it changes over time.",
-  "lead-1": "One model predicts the label of a track and how it changes over time.",
-  "lead-n": "{n} models predict the label of a track and how it changes over time.",
+  "lead-1": "One model predicts the genre of a track and how it changes over time.",
+  "lead-n": "{n} models predict the genre of a track and how it changes over time.",
+  "lead@label": "Two models, a support vector machine and a VGG19 network, predict the label of a track and how it changes over time.",
+  "lead-1@label": "One model predicts the label of a track and how it changes over time.",
+  "lead-n@label": "{n} models predict the label of a track and how it changes over time.",
   "skip": "Skip to the track",
   "language": "Language",
   "theme": "Dark mode",
   "choose": "Choose files",
   "record": "Record",
+  "examples": "or try an example:",
+  "example-beat": "Dance beat",
+  "example-strings": "Slow strings",
+  "example-guitar": "Distorted guitar",
+  "example-name": "Example, {name}.wav",
+  "examples-about": "The examples are synthetic sounds that this page makes. They show how it works, not how good the models are.",
+  "example-note": "This is a synthetic example that the page made, not music. What is predicted of it says nothing about the accuracy of the models.",
   "drop-hint": "or drop them anywhere on this page",
   "drop-here": "Drop to classify",
   "formats": "WAV, AIFF, AU, CAF, FLAC, MP3, AAC, M4A, MP4, OGG, Opus, WebM, Matroska",
   "limits": "up to {size} and {length} each",
-  "privacy": "Audio is sent only to this server and is not stored. Nothing is shared with anyone.",
+  "privacy": "Audio is sent only to this server and is not stored. Results stay in this tab. Nothing is shared with anyone.",
   "models": "Models",
   "models-none": "At least one model stays selected.",
   "model-both": "Both",
@@ -29,6 +41,8 @@ const EN = {
   "about-svm": "support vector machine on audio descriptors",
   "about-vgg19": "convolutional network on the log-mel spectrogram",
   "about-ensemble": "several models as one, each by its weight",
+  "about-models": "About the models",
+  "accuracy-unknown": "accuracy not known",
   "state-ready": "ready",
   "state-unavailable": "down",
   "state-unknown": "connecting…",
@@ -70,13 +84,18 @@ const EN = {
   "predicts": "{model} predicts {genre}",
   "one-predicts": "{model} predicts {genre}, {percent}.",
   "novel": "This does not resemble the music that the model was trained on.",
+  "novel@label": "This does not resemble the audio that the model was trained on.",
+  "novel-all": "This does not resemble what the models were trained on.",
+  "novel-some": "This does not resemble what was used to train {models}.",
   "signal-constant": "It sounds like a constant hum or tone.",
   "signal-tonal": "It sounds like plain tones.",
   "signal-noise-like": "It sounds like noise.",
   "signal-speech-like": "It sounds like speech.",
   "likely": "Most likely {genres}",
   "likely-many": "It may be any of {n} genres",
+  "likely-many@label": "It may have any of {n} labels",
   "probability-of": "Probability of each genre, {model}",
+  "probability-of@label": "Probability of each label, {model}",
   "labels-n": "{n} labels",
   "labels-more": "and {n} more",
   "labels-fewer": "show the first {n} only",
@@ -104,6 +123,7 @@ const EN = {
   "detail-digest": "Feature digest",
   "detail-model": "Model",
   "waiting": "Queued…",
+  "uploading": "Uploading… {percent}",
   "running": "Analysing…",
   "retrying": "The server is busy. Retrying in {seconds} s…",
   "cancelled": "Cancelled",
@@ -127,15 +147,21 @@ const EN = {
   "timeline-of": "Genre over time, {model}",
   "timeline-about": "top: most probable genre; below: probability of each genre, averaged where segments overlap",
   "timeline-label": "Genre over time predicted by {model}: {bands}",
+  "timeline-of@label": "Label over time, {model}",
+  "timeline-about@label": "top: most probable label; below: probability of each label, averaged where segments overlap",
+  "timeline-label@label": "Label over time predicted by {model}: {bands}",
   "band": "{start} to {end} {genre}",
   "timeline-axis": "probability",
   "segments": "Segments as a table",
   "segment": "Segment",
   "genre": "Genre",
+  "genre@label": "Label",
   "probability": "Probability",
   "explain": "Show the Grad-CAM heat map",
   "explain-about": "Bright regions are {model}'s strongest evidence for the genre.",
+  "explain-about@label": "Bright regions are {model}'s strongest evidence for the label.",
   "explain-genre": "Explain genre",
+  "explain-genre@label": "Explain label",
   "explain-model": "Explain model",
   "explain-predicted": "{genre} (predicted)",
   "explain-opacity": "Opacity",
@@ -144,24 +170,45 @@ const EN = {
   "explain-nothing": "{model} found no evidence for {genre} in this track.",
   "explain-running": "Computing the heat map…",
   "explain-peak": "The evidence for {genre} is strongest near {seconds} and {hz} Hz.",
+  "explain-nothing@label": "{model} found no evidence for {genre} in this track.",
+  "explain-peak@label": "The evidence for {genre} is strongest near {seconds} and {hz} Hz.",
   "low": "low",
   "high": "high",
   "tracks": "Tracks",
   "tracks-hint": "Select a track to see its predictions over time.",
+  "counts": "Tracks by genre, {model}",
+  "counts@label": "Tracks by label, {model}",
+  "count-of": "{label}: {n}",
+  "not-predicted": "no prediction",
+  "find": "Find a track",
+  "shown": "{n} of {all} tracks shown",
+  "show-all": "Show all",
+  "sort-by": "Sort by",
+  "sort-added": "order added",
+  "sort-falling": "Descending",
   "col-file": "File",
   "col-length": "Length",
   "col-state": "State",
   "progress": "{done} of {all} predictions",
+  "ended": "{done} of {all} tracks are done.",
+  "n-failed": "{n} failed",
+  "n-cancelled": "{n} cancelled",
+  "n-down": "{n} waiting for a server",
   "progress-label": "Progress",
   "cancel": "Cancel",
   "csv": "Save as CSV",
+  "csv-shown": "Save {n} as CSV",
   "csv-name": "genres.csv",
+  "csv-name@label": "labels.csv",
   "clear": "Clear the list",
   "retry-all": "Retry failed",
   "added": "{n} files added.",
   "added-1": "{name} added.",
   "finished": "All tracks are done.",
   "problem-title": "{name} could not be analysed",
+  "problem-not-kept": "The page was reloaded, and the audio was not kept. Choose the file again.",
+  "lost-segments": "The predictions over time took too much space to be kept when the page was reloaded.",
+  "lost-all": "The results took too much space to be kept when the page was reloaded.",
   "problem-details": "Server message",
   "down-svm": "The SVM's server is down. The page continues with VGG19 and checks again every few seconds.",
   "down-vgg19": "VGG19's server is down. The page continues with the SVM and checks again every few seconds.",
@@ -211,20 +258,32 @@ const EN = {
 /** @type {Record<keyof typeof EN, string>} */
 const FR = {
   "title": "Tonearm : classification de la musique par genre",
+  "title@label": "Tonearm : classification audio",
   "tagline": "Classez la musique par genre.",
+  "tagline@label": "Classez de l’audio.",
   "lead": "Deux modèles, une machine à vecteurs de support et un réseau VGG19, prédisent le genre d’un morceau et son évolution dans le temps.",
-  "lead-1": "Un modèle prédit l’étiquette d’un morceau et son évolution dans le temps.",
-  "lead-n": "{n} modèles prédisent l’étiquette d’un morceau et son évolution dans le temps.",
+  "lead-1": "Un modèle prédit le genre d’un morceau et son évolution dans le temps.",
+  "lead-n": "{n} modèles prédisent le genre d’un morceau et son évolution dans le temps.",
+  "lead@label": "Deux modèles, une machine à vecteurs de support et un réseau VGG19, prédisent l’étiquette d’un morceau et son évolution dans le temps.",
+  "lead-1@label": "Un modèle prédit l’étiquette d’un morceau et son évolution dans le temps.",
+  "lead-n@label": "{n} modèles prédisent l’étiquette d’un morceau et son évolution dans le temps.",
   "skip": "Aller au morceau",
   "language": "Langue",
   "theme": "Mode sombre",
   "choose": "Choisir des fichiers",
   "record": "Enregistrer",
+  "examples": "ou essayez un exemple :",
+  "example-beat": "Rythme dansant",
+  "example-strings": "Cordes lentes",
+  "example-guitar": "Guitare saturée",
+  "example-name": "Exemple, {name}.wav",
+  "examples-about": "Les exemples sont des sons synthétiques que cette page produit. Ils montrent comment elle marche, pas ce que valent les modèles.",
+  "example-note": "Ceci est un exemple synthétique produit par la page, et non de la musique. Ce qui en est prédit ne dit rien de l’exactitude des modèles.",
   "drop-hint": "ou déposez-les n’importe où sur cette page",
   "drop-here": "Déposez pour classer",
   "formats": "WAV, AIFF, AU, CAF, FLAC, MP3, AAC, M4A, MP4, OGG, Opus, WebM, Matroska",
   "limits": "jusqu’à {size} et {length} par fichier",
-  "privacy": "L’audio n’est envoyé qu’à ce serveur et n’est pas conservé. Rien n’est partagé avec personne.",
+  "privacy": "L’audio n’est envoyé qu’à ce serveur et n’est pas conservé. Les résultats restent dans cet onglet. Rien n’est partagé avec personne.",
   "models": "Modèles",
   "models-none": "Au moins un modèle reste sélectionné.",
   "model-both": "Les deux",
@@ -234,6 +293,8 @@ const FR = {
   "about-svm": "machine à vecteurs de support sur des descripteurs audio",
   "about-vgg19": "réseau convolutif sur le spectrogramme log-mel",
   "about-ensemble": "plusieurs modèles en un, chacun selon son poids",
+  "about-models": "À propos des modèles",
+  "accuracy-unknown": "exactitude inconnue",
   "state-ready": "prêt",
   "state-unavailable": "en panne",
   "state-unknown": "connexion…",
@@ -275,13 +336,18 @@ const FR = {
   "predicts": "{model} prédit {genre}",
   "one-predicts": "{model} prédit {genre}, {percent}.",
   "novel": "Cela ne ressemble pas à la musique sur laquelle le modèle a été entraîné.",
+  "novel@label": "Cela ne ressemble pas à l’audio sur lequel le modèle a été entraîné.",
+  "novel-all": "Cela ne ressemble pas à ce sur quoi les modèles ont été entraînés.",
+  "novel-some": "Cela ne ressemble pas à ce qui a servi à entraîner {models}.",
   "signal-constant": "On dirait un bourdonnement ou un son constant.",
   "signal-tonal": "On dirait de simples sons purs.",
   "signal-noise-like": "On dirait du bruit.",
   "signal-speech-like": "On dirait de la parole.",
   "likely": "Très probablement {genres}",
   "likely-many": "Cela peut être n’importe lequel de {n} genres",
+  "likely-many@label": "Cela peut porter n’importe laquelle de {n} étiquettes",
   "probability-of": "Probabilité de chaque genre, {model}",
+  "probability-of@label": "Probabilité de chaque étiquette, {model}",
   "labels-n": "{n} étiquettes",
   "labels-more": "et {n} de plus",
   "labels-fewer": "n’afficher que les {n} premières",
@@ -309,6 +375,7 @@ const FR = {
   "detail-digest": "Condensé des descripteurs",
   "detail-model": "Modèle",
   "waiting": "En file d’attente…",
+  "uploading": "Envoi… {percent}",
   "running": "Analyse…",
   "retrying": "Le serveur est occupé. Nouvel essai dans {seconds} s…",
   "cancelled": "Annulé",
@@ -332,15 +399,21 @@ const FR = {
   "timeline-of": "Genre au fil du temps, {model}",
   "timeline-about": "en haut : le genre le plus probable ; dessous : la probabilité de chaque genre, moyennée là où les segments se recouvrent",
   "timeline-label": "Genre au fil du temps prédit par {model} : {bands}",
+  "timeline-of@label": "Étiquette au fil du temps, {model}",
+  "timeline-about@label": "en haut : l’étiquette la plus probable ; dessous : la probabilité de chaque étiquette, moyennée là où les segments se recouvrent",
+  "timeline-label@label": "Étiquette au fil du temps prédite par {model} : {bands}",
   "band": "de {start} à {end} {genre}",
   "timeline-axis": "probabilité",
   "segments": "Segments sous forme de tableau",
   "segment": "Segment",
   "genre": "Genre",
+  "genre@label": "Étiquette",
   "probability": "Probabilité",
   "explain": "Afficher la carte de chaleur Grad-CAM",
   "explain-about": "Les zones claires sont les indices les plus forts de {model} pour le genre.",
+  "explain-about@label": "Les zones claires sont les indices les plus forts de {model} pour l’étiquette.",
   "explain-genre": "Expliquer le genre",
+  "explain-genre@label": "Expliquer l’étiquette",
   "explain-model": "Expliquer le modèle",
   "explain-predicted": "{genre} (prédit)",
   "explain-opacity": "Opacité",
@@ -349,24 +422,45 @@ const FR = {
   "explain-nothing": "{model} n’a trouvé aucun indice du genre {genre} dans ce morceau.",
   "explain-running": "Calcul de la carte de chaleur…",
   "explain-peak": "Les indices du genre {genre} sont les plus forts vers {seconds} et {hz} Hz.",
+  "explain-nothing@label": "{model} n’a trouvé aucun indice de l’étiquette {genre} dans ce morceau.",
+  "explain-peak@label": "Les indices de l’étiquette {genre} sont les plus forts vers {seconds} et {hz} Hz.",
   "low": "faible",
   "high": "fort",
   "tracks": "Morceaux",
   "tracks-hint": "Sélectionnez un morceau pour voir ses prédictions au fil du temps.",
+  "counts": "Morceaux par genre, {model}",
+  "counts@label": "Morceaux par étiquette, {model}",
+  "count-of": "{label} : {n}",
+  "not-predicted": "sans prédiction",
+  "find": "Chercher un morceau",
+  "shown": "{n} morceaux affichés sur {all}",
+  "show-all": "Tout afficher",
+  "sort-by": "Trier par",
+  "sort-added": "ordre d’ajout",
+  "sort-falling": "Décroissant",
   "col-file": "Fichier",
   "col-length": "Durée",
   "col-state": "État",
   "progress": "{done} prédictions sur {all}",
+  "ended": "{done} morceaux terminés sur {all}.",
+  "n-failed": "{n} en échec",
+  "n-cancelled": "{n} annulés",
+  "n-down": "{n} en attente d’un serveur",
   "progress-label": "Avancement",
   "cancel": "Annuler",
   "csv": "Enregistrer en CSV",
+  "csv-shown": "Enregistrer {n} en CSV",
   "csv-name": "genres.csv",
+  "csv-name@label": "etiquettes.csv",
   "clear": "Vider la liste",
   "retry-all": "Relancer les échecs",
   "added": "{n} fichiers ajoutés.",
   "added-1": "{name} ajouté.",
   "finished": "Tous les morceaux sont terminés.",
   "problem-title": "{name} n’a pas pu être analysé",
+  "problem-not-kept": "La page a été rechargée, et l’audio n’a pas été conservé. Choisissez le fichier à nouveau.",
+  "lost-segments": "Les prédictions au fil du temps prenaient trop de place pour être conservées au rechargement de la page.",
+  "lost-all": "Les résultats prenaient trop de place pour être conservés au rechargement de la page.",
   "problem-details": "Message du serveur",
   "down-svm": "Le serveur du SVM est en panne. La page continue avec VGG19, et vérifie toutes les quelques secondes.",
   "down-vgg19": "Le serveur de VGG19 est en panne. La page continue avec le SVM, et vérifie toutes les quelques secondes.",
@@ -466,6 +560,27 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => String(values[name] ?? whole));
 }
 
+/** What the page as a whole speaks of. */
+let pageHasGenres = true;
+
+/** Has the page speak of genres, or of labels. */
+export function speakOf(areGenres) {
+  if (areGenres === pageHasGenres) return;
+  pageHasGenres = areGenres;
+  translate();
+}
+
+/**
+ * The text of that key where labels are genres of music, and that of `KEY@label` where they may be anything.
+ * @param {string} key
+ * @param {Record<string, string | number>} [values]
+ * @param {boolean} [areGenres] else those of the page as a whole
+ */
+export function worded(key, values = {}, areGenres = pageHasGenres) {
+  const other = `${key}@label`;
+  return t(areGenres || !has(other) ? key : other, values);
+}
+
 /** Whether there is a text of that key. */
 export const has = (key) => key in EN;
 
@@ -505,6 +620,9 @@ export function cut(text, length) {
 export const percent = (share) =>
   new Intl.NumberFormat(language, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 }).format(share);
 
+/** A share in whole per cent. @param {number} share 0 to 1 */
+export const wholePercent = (share) => new Intl.NumberFormat(language, { style: "percent" }).format(share);
+
 /** A number with at most that many decimals. */
 export const number = (value, decimals = 0) =>
   new Intl.NumberFormat(language, { maximumFractionDigits: decimals }).format(value);
@@ -541,9 +659,9 @@ export const seconds = (value, decimals = 1) => `${number(value, decimals)}\u00a
 /** Fills in the texts: `data-text` is a text, `data-label` an `aria-label`. */
 export function translate(root = document) {
   document.documentElement.lang = language;
-  document.title = t("title");
+  document.title = worded("title");
   for (const element of root.querySelectorAll("[data-text]")) {
-    element.textContent = t(element.dataset.text, { formats: t("formats") });
+    element.textContent = worded(element.dataset.text, { formats: t("formats") });
   }
   for (const element of root.querySelectorAll("[data-label]")) {
     element.setAttribute("aria-label", t(element.dataset.label));

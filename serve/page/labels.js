@@ -10,6 +10,9 @@ export const UNSEARCHED = 20;
 /** GTZAN's labels, which come first where a model has them, so that they have the same colours beside any other model. */
 const GTZAN = ["blues", "classical", "country", "disco", "hiphop", "jazz", "metal", "pop", "reggae", "rock"];
 
+/** Whether these labels are GTZAN's, which are genres of music; other labels may be anything. @param {string[]} labels */
+export const areGenres = (labels) => labels.length === GTZAN.length && GTZAN.every((label) => labels.includes(label));
+
 /** @type {Map<string, number>} the labels of all models, each with its index, which gives it its colour */
 const indices = new Map();
 
@@ -20,7 +23,7 @@ export function register(labels) {
 
 /** Registers the labels of several models: first GTZAN's, then in the order of the models. */
 export function registerAll(sets) {
-  if (sets.some((labels) => labels.length === GTZAN.length && GTZAN.every((label) => labels.includes(label)))) register(GTZAN);
+  if (sets.some(areGenres)) register(GTZAN);
   sets.forEach(register);
 }
 

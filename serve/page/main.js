@@ -1,9 +1,10 @@
 // Connects the page: user input to the tracks, and their changes to the page.
 
-import { useKey } from "./api.js";
+import { mayPass, useKey } from "./api.js";
 import { Analysis } from "./analysis.js";
 import { drawAudio } from "./audio.js";
-import { announce, byId, coalesced, make } from "./dom.js";
+import { announce, byId, coalesced, later, make } from "./dom.js";
+import { example, kinds } from "./examples.js";
 import { current, cut, genre, languages, modelName, t, translate, use } from "./i18n.js";
 import { predicted } from "./labels.js";
 import { drawModels, setUpModels } from "./model-view.js";
@@ -11,11 +12,11 @@ import { watch } from "./models.js";
 import { Player } from "./player.js";
 import { explain } from "./problems.js";
 import { setUpRecorder } from "./recorder-view.js";
-import { tracks } from "./tracks.js";
+import { isPending, tracks } from "./tracks.js";
 import { isDark, themes, toggle } from "./theme.js";
-import { setUpTrackList } from "./track-list.js";
+import { reveal, setUpTrackList } from "./track-list.js";
 import { moveArm, print, turn } from "./turntable.js";
-import { retryButton, drawPredictions, sharedProblem, summary } from "./predictions.js";
+import { retryButton, drawPredictions, sharedProblem, stateText, summary } from "./predictions.js";
 
 /** Characters of a label and of a model that the record has space for. */
 const PRINTED = 12;
@@ -25,11 +26,19 @@ const analysis = new Analysis(player);
 /** @type {import("./tracks.js").Track | null} whose file is in the player */
 let loaded = null;
 
-/** A single file is opened; of several, the table is shown first. */
-function add(files) {
+/** A single file is opened; of several, the table is shown first. The page scrolls to what was added. */
+function add(files, areExamples = false) {
   if (files.length === 0) return;
-  const added = tracks.add(files);
-  if (added.length === 1) tracks.show(added[0]);
+  const added = tracks.add(files, areExamples);
+  if (added.length === 1) {
+    tracks.show(added[0]);
+    later(() => {
+      const { top, bottom } = byId("track-title").getBoundingClientRect();
+      if (top < 0 || bottom > innerHeight / 2) byId("deck").scrollIntoView({ block: "start" });
+      // The button of the example is gone.
+      if (areExamples) byId("track-title").focus({ preventScroll: true });
+    });
+  } else reveal(added);
   announce(added.length === 1 ? t("added-1", { name: added[0].name }) : t("added", { n: added.length }));
 }
 
@@ -43,6 +52,10 @@ const drawTrack = coalesced(() => {
   }
   byId("intro").hidden = Boolean(track);
   byId("track-head").hidden = !track;
+  byId("deck").classList.toggle("open", Boolean(track));
+  byId("examples").hidden = tracks.list.length > 0;
+  byId("lost").hidden = !tracks.lost;
+  byId("lost").textContent = tracks.lost ? t(`lost-${tracks.lost}`) : "";
   const shared = track && sharedProblem(track);
   byId("track").hidden = !track;
   byId("track-problem").hidden = !shared;
@@ -51,6 +64,7 @@ const drawTrack = coalesced(() => {
   drawPlayer();
   if (!track) return print("", "");
   byId("track-title").textContent = track.name;
+  byId("example-note").hidden = !track.isExample;
   drawAudio(track);
   if (shared) {
     drawProblem(track, shared);
@@ -58,22 +72,23 @@ const drawTrack = coalesced(() => {
   drawPredictions(track);
   const words = summary(track);
   if (byId("summary").textContent !== words) byId("summary").textContent = words;
+  const waited = tracks.selected.map((name) => track.prediction(name)).find(isPending);
+  byId("answer-wait").hidden = !waited || Boolean(words);
+  byId("answer-wait").textContent = waited ? stateText(waited) : "";
   const first = tracks.selected.find((name) => track.prediction(name).value);
   print(first ? cut(genre(predicted(track.prediction(first).value).label), PRINTED) : "", first ? cut(modelName(first), PRINTED) : "");
 });
 
-/** The problem of the track; a retry may help if it was the server's fault. */
 function drawProblem(track, problem) {
-  const canChange = problem.status === 0 || problem.status === 401 || problem.status >= 500;
   byId("track-problem").replaceChildren(
-    make("h2", {}, t("problem-title", { name: track.name })), explain(problem), ...(canChange ? [make("p", {}, retryButton(track))] : []));
+    make("h2", {}, t("problem-title", { name: track.name })), explain(problem), ...(mayPass(problem) ? [make("p", {}, retryButton(track))] : []));
 }
 
 function drawPlayer() {
   const { open } = tracks;
-  byId("unplayable").hidden = player.canPlay || !open || Boolean(sharedProblem(open));
+  byId("unplayable").hidden = player.canPlay || !open?.file || Boolean(sharedProblem(open));
   byId("player").hidden = !player.canPlay;
-  byId("spin").setAttribute("aria-label", open ? t(player.isPlaying ? "pause" : "play") : t("choose"));
+  byId("spin").setAttribute("aria-label", open?.file ? t(player.isPlaying ? "pause" : "play") : t("choose"));
   turn(player.isPlaying);
   drawArm();
 }
@@ -87,7 +102,7 @@ player.addEventListener("time", drawArm);
 tracks.addEventListener("change", ({ detail: track }) => {
   if (!track || track === tracks.open) drawTrack();
 });
-byId("spin").addEventListener("click", () => (tracks.open ? player.toggle() : byId("files").click()));
+byId("spin").addEventListener("click", () => (tracks.open?.file ? player.toggle() : byId("files").click()));
 
 // Files.
 
@@ -119,6 +134,12 @@ addEventListener("drop", (event) => {
   add([...event.dataTransfer.files]);
 });
 setUpRecorder((file) => add([file]));
+for (const kind of kinds) {
+  const name = () => t("example-name", { name: t(`example-${kind}`) });
+  byId("example-buttons").append(make("button", {
+    type: "button", class: "quiet", "data-text": `example-${kind}`, "data-testid": `example-${kind}`, onclick: () => add([example(kind, name())], true),
+  }));
+}
 
 // Models and the key.
 
@@ -144,6 +165,7 @@ const drawTheme = () => byId("theme").setAttribute("aria-pressed", String(isDark
 languages.addEventListener("change", drawLanguage);
 themes.addEventListener("change", () => {
   drawTheme();
+  drawModels();
   drawTrack();
 });
 

@@ -1,9 +1,12 @@
 // The models of the server on the page: their status, the choice among them, and what has to be known of them.
 
 import { announce, byId, make, redraw } from "./dom.js";
-import { bytes, duration, has, listed, modelName, t } from "./i18n.js";
+import { about, bytes, duration, genre, has, listed, modelName, number, speakOf, t, worded } from "./i18n.js";
+import { ALL_SHOWN, SHOWN_FIRST, areGenres } from "./labels.js";
 import { watch } from "./models.js";
-import { origin } from "./provenance.js";
+import { labelColour } from "./palette.js";
+import { accuracy, members, origin, training } from "./provenance.js";
+import { isDark } from "./theme.js";
 import { tracks } from "./tracks.js";
 
 /** So many models have their status in the header; of more, those that are selected. */
@@ -29,7 +32,7 @@ function drawChoice() {
   byId("models").hidden = all.length < 2;
   byId("models-usual").hidden = !watch.isUsual;
   byId("models-named").hidden = watch.isUsual;
-  byId("lead").textContent = watch.isUsual ? t("lead") : t(has(`lead-${all.length}`) ? `lead-${all.length}` : "lead-n", { n: all.length });
+  byId("lead").textContent = watch.isUsual ? worded("lead") : worded(has(`lead-${all.length}`) ? `lead-${all.length}` : "lead-n", { n: all.length });
   if (watch.isUsual) return;
   const box = byId("models-named");
   redraw(box, all, () => all.map((name) => make("label", {},
@@ -75,6 +78,50 @@ function drawSynthetic() {
     synthetic.length === 0 ? [] : [make("p", {}, t(synthetic.length === 1 ? "synthetic-1" : "synthetic-n", { models }))]);
 }
 
+/** What the selected models are, how good they are, and which labels they know: until there is a track, whose predictions say so. */
+function drawAbout() {
+  const models = tracks.selected.map((name) => watch.model(name)).filter((model) => model?.labels.length > 0);
+  const box = byId("about-models");
+  box.hidden = tracks.list.length > 0 || models.length === 0;
+  redraw(byId("about-models-list"), [models, isDark()], () => models.map(aboutModel));
+}
+
+/** @param {import("./models.js").Model} model */
+function aboutModel(model) {
+  const { name, kind, labels, warning } = model;
+  const parts = [origin(model), members(model), training(model)].filter(Boolean).join(" · ");
+  const isInBanner = model.trained_on?.synthetic;
+  const id = `labels-of-${name}`;
+  const item = (label) => {
+    const swatch = make("span", { class: "swatch", "aria-hidden": "true" });
+    swatch.style.backgroundColor = labelColour(label);
+    return make("li", {}, swatch, make("span", { class: "name" }, genre(label)));
+  };
+  const shown = labels.length > ALL_SHOWN ? labels.slice(0, SHOWN_FIRST) : labels;
+  const list = make("ul", { class: "swatches", id, "data-testid": id, "aria-label": t("labels-n", { n: number(labels.length) }) }, ...shown.map(item));
+  const more = make("button", { type: "button", class: "link", "aria-controls": id, "data-testid": `labels-more-of-${name}`, onclick: () => {
+    list.replaceChildren(...labels.map(item));
+    // What scrolls is reached by the keyboard.
+    list.tabIndex = 0;
+    list.focus();
+    more.remove();
+  } }, t("labels-more", { n: number(labels.length - shown.length) }));
+  return make("article", { class: "card prediction", "data-testid": `about-${name}` },
+    make("header", {}, make("h3", {}, modelName(name)), make("p", { class: "soft" }, about(kind))),
+    make("p", { "data-testid": `accuracy-${name}` }, make("strong", {}, sentenceCase(accuracy(model) ?? t("accuracy-unknown")))),
+    ...(parts ? [make("p", { class: "soft" }, sentenceCase(parts))] : []),
+    ...(warning && !isInBanner ? [make("p", { class: "note", lang: "en" }, warning)] : []),
+    list, ...(shown.length < labels.length ? [more] : []));
+}
+
+const sentenceCase = (text) => text.charAt(0).toLocaleUpperCase() + text.slice(1);
+
+/** Whether the labels of the selected models are genres of music, as far as they are known. */
+const haveGenres = () => tracks.selected.every((name) => {
+  const labels = watch.model(name)?.labels ?? [];
+  return labels.length === 0 || areGenres(labels);
+});
+
 /** Says how large and how long a file may be, where the server says so. */
 function drawLimits() {
   const { bytes: size, seconds } = watch.limits(tracks.selected);
@@ -84,6 +131,8 @@ function drawLimits() {
 
 /** Draws all that concerns the models. */
 export function drawModels() {
+  speakOf(haveGenres());
+  drawAbout();
   drawLimits();
   drawStatus();
   drawChoice();

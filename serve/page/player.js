@@ -6,8 +6,8 @@ export class Player extends EventTarget {
   constructor(audio) {
     super();
     this.audio = audio;
-    /** Whether the browser can play the file, as far as is known. */
-    this.canPlay = true;
+    /** Whether there is a file that the browser can play, as far as is known. */
+    this.canPlay = false;
     /** The position in seconds, when it cannot. */
     this.position = 0;
     this.url = "";
@@ -26,7 +26,7 @@ export class Player extends EventTarget {
   /** @param {File | null} file null removes the track */
   load(file) {
     if (this.url) URL.revokeObjectURL(this.url);
-    this.canPlay = true;
+    this.canPlay = Boolean(file);
     this.position = 0;
     this.url = file ? URL.createObjectURL(file) : "";
     if (file) this.audio.src = this.url;

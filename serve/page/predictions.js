@@ -1,13 +1,13 @@
 // The predictions of the models, side by side.
 
 import { byId, make } from "./dom.js";
-import { about, alternatives, current, genre, has, modelName, number, percent, t } from "./i18n.js";
-import { ALL_SHOWN, SHOWN_FIRST, UNSEARCHED, best, matches, predicted, ranked } from "./labels.js";
+import { about, alternatives, current, genre, has, listed, modelName, number, percent, t, wholePercent, worded } from "./i18n.js";
+import { ALL_SHOWN, SHOWN_FIRST, UNSEARCHED, areGenres, best, matches, predicted, ranked } from "./labels.js";
 import { watch } from "./models.js";
 import { labelColour } from "./palette.js";
 import { explain } from "./problems.js";
 import { provenance } from "./provenance.js";
-import { canRetry, tracks } from "./tracks.js";
+import { canRetry, isPending, tracks } from "./tracks.js";
 import { isDark } from "./theme.js";
 
 /** A set of more labels than this is not spelled out. */
@@ -16,9 +16,21 @@ const FEW_LIKELY = 4;
 /** From so many characters on, the predicted label is set smaller. */
 const LONG = 20;
 
-/** A sentence that compares the predictions, or nothing while there are none. */
+/** The answer in a sentence, and one of what it is worth where the audio is unlike the training set; nothing while there is none. */
 export function summary(track) {
   const done = tracks.selected.filter((name) => track.prediction(name).state === "done");
+  const novel = done.filter((name) => track.prediction(name).value.novelty?.out_of_distribution);
+  return [comparison(track, done), novelty(track, done, novel)].filter(Boolean).join(" ");
+}
+
+/** That the audio is unlike what these models were trained on. */
+function novelty(track, done, novel) {
+  if (novel.length === 0) return "";
+  if (done.length === 1) return worded("novel", {}, areGenres(track.prediction(done[0]).value.labels));
+  return novel.length === done.length ? t("novel-all") : t("novel-some", { models: listed(novel.map(modelName)) });
+}
+
+function comparison(track, done) {
   const found = done.map((name) => ({ model: modelName(name), ...predicted(track.prediction(name).value) }));
   if (found.length === 0) return "";
   const [{ model, label, share }] = found;
@@ -49,9 +61,9 @@ export function drawPredictions(track) {
   const names = tracks.selected;
   const order = sharedOrder(track, names);
   const cards = names.map((name) => {
-    const { state, seconds, attempts } = track.prediction(name);
+    const { state, seconds, sent, attempts } = track.prediction(name);
     const { kind, trained_on: data, evaluated, warning } = watch.model(name) ?? {};
-    const signature = JSON.stringify([track.id, current(), isDark(), order, state, seconds, attempts, kind, data, evaluated, warning]);
+    const signature = JSON.stringify([track.id, current(), isDark(), order, state, seconds, shareText(sent), attempts, kind, data, evaluated, warning]);
     const old = drawn.get(name);
     if (old?.signature === signature) return old.card;
     const fresh = card(track, name, order);
@@ -89,16 +101,28 @@ function card(track, name, order) {
   const head = make("header", {}, make("h3", {}, modelName(name)), make("p", { class: "soft" }, about(watch.model(name)?.kind)));
   const box = make("article", { class: "card prediction", "data-testid": `prediction-${name}`, "data-state": entry.state }, head);
   if (entry.state === "done") box.append(...prediction(name, entry.value, order));
-  else if (entry.state === "failed") box.append(explain(entry.problem), retryButton(track));
-  else if (entry.state === "cancelled") box.append(make("p", {}, t("cancelled")), retryButton(track));
-  else {
-    const words = { down: "down-wait", retrying: "retrying", waiting: "waiting" }[entry.state] ?? "running";
-    box.append(make("p", { class: entry.state === "down" ? "" : "pending" }, t(words, { seconds: entry.seconds })));
-  }
+  else box.append(...pending(track, entry));
   return box;
 }
 
-/** Repeats what failed or was cancelled of a track. */
+/** The share of a file that was sent, as it is shown. */
+const shareText = (sent) => wholePercent(Math.floor(100 * sent) / 100);
+
+/** How far a request is that is not done, in words. @param {import("./tracks.js").Request} entry */
+export function stateText({ state, seconds, sent }) {
+  if (state === "running" && sent > 0 && sent < 1) return t("uploading", { percent: shareText(sent) });
+  return t(state === "down" ? "down-wait" : state, { seconds });
+}
+
+/** What is shown instead of what a request gives, while it is not done. @param {import("./tracks.js").Request} entry */
+export function pending(track, entry) {
+  const more = canRetry(entry) ? [retryButton(track)] : [];
+  if (entry.state === "failed") return [explain(entry.problem), ...more];
+  const isMoving = isPending(entry) && entry.state !== "down";
+  return [make("p", { class: isMoving ? "pending" : "" }, stateText(entry)), ...more];
+}
+
+/** Repeats what may succeed now of what failed or was cancelled of a track. */
 export const retryButton = (track) =>
   make("button", { type: "button", class: "quiet", "data-testid": "retry", onclick: () => tracks.retry(track) }, t("retry"));
 
@@ -127,13 +151,15 @@ function prediction(name, value, order) {
  * @param {string} name of the model
  * @param {import("./labels.js").Prediction} value
  */
-function worth(name, { novelty, labels_90: likely }) {
-  if (novelty?.out_of_distribution) {
-    const kind = `signal-${novelty.signal}`;
-    return [make("p", { class: "note", "data-testid": `novelty-${name}` }, [t("novel"), has(kind) && t(kind)].filter(Boolean).join(" "))];
+function worth(name, { labels, novelty: found, labels_90: likely }) {
+  const isOfGenres = areGenres(labels);
+  if (found?.out_of_distribution) {
+    const kind = `signal-${found.signal}`;
+    const words = [worded("novel", {}, isOfGenres), has(kind) && t(kind)].filter(Boolean).join(" ");
+    return [make("p", { class: "note", "data-testid": `novelty-${name}` }, words)];
   }
   if (!(likely?.length > 1)) return [];
-  const words = likely.length > FEW_LIKELY ? t("likely-many", { n: number(likely.length) }) : t("likely", { genres: alternatives(likely.map(genre)) });
+  const words = likely.length > FEW_LIKELY ? worded("likely-many", { n: number(likely.length) }, isOfGenres) : t("likely", { genres: alternatives(likely.map(genre)) });
   return [make("p", { class: "soft", "data-testid": `likely-${name}` }, words)];
 }
 
@@ -147,7 +173,7 @@ function bars(name, { labels, values }, order) {
   const view = viewOf(name);
   const ids = new Map(labels.map((label, at) => [label, at]));
   const indices = order ? order.filter((label) => ids.has(label)).map((label) => /** @type {number} */ (ids.get(label))) : ranked(values);
-  const title = { "aria-label": t("probability-of", { model: modelName(name) }), "data-testid": `bars-${name}` };
+  const title = { "aria-label": worded("probability-of", { model: modelName(name) }, areGenres(labels)), "data-testid": `bars-${name}` };
   const top = best(values);
   if (labels.length <= ALL_SHOWN) return [make("ol", { class: "bars", ...title }, ...indices.map((at) => bar(labels[at], values[at], at === top)))];
 
@@ -199,7 +225,7 @@ function bar(label, share, isBest) {
  */
 export function sharedProblem(track) {
   const sent = [track.features, ...tracks.selected.map((name) => track.prediction(name))].filter(({ state }) => state !== "idle");
-  const failed = sent.filter((entry) => canRetry(entry) && entry.problem);
+  const failed = sent.filter(({ state }) => state === "failed");
   const [first] = failed;
   const isShared = first && failed.length === sent.length && failed.every(({ problem }) => problem.slug === first.problem.slug);
   return isShared ? first.problem : null;

@@ -19,22 +19,22 @@ export function origin({ origin: from }) {
   return from === "embedded" || from === "fallback" ? t(`origin-${from}`) : null;
 }
 
-/** What it was trained on, or nothing where that is not known. */
-function training({ trained_on: data }) {
+/** What it was trained on, or nothing where that is not known. @param {{trained_on?: any}} model */
+export function training({ trained_on: data }) {
   if (!data) return null;
   const kind = data.synthetic ? "synthetic-clips" : "clips";
   const clips = data.clips === 1 ? t(`${kind}-1`) : t(`${kind}-n`, { n: number(data.clips) });
   return data.description ? t("trained-described", { clips, description: data.description }) : t("trained", { clips });
 }
 
-/** Which models an ensemble joins, each with the share that it counts; nothing of another model. */
-function members({ members: joined }) {
+/** Which models an ensemble joins, each with the share that it counts; nothing of another model. @param {{members?: any}} model */
+export function members({ members: joined }) {
   if (!joined?.length) return null;
   return t("joins", { members: together(joined.map(({ name, weight }) => `${modelName(name)} (${decimals(weight, 2)})`)) });
 }
 
-/** How good it was, or nothing where that is not known. */
-function accuracy({ evaluated }) {
+/** How good it was, or nothing where that is not known. @param {{evaluated?: any}} model */
+export function accuracy({ evaluated }) {
   if (!evaluated) return null;
   const values = { accuracy: decimals(evaluated.accuracy, 3), split: evaluated.split };
   if (!evaluated.ci95) return t("evaluated", values);

@@ -1,8 +1,8 @@
 // The timeline of a model with its caption, and a legend where there are many labels.
 
 import { make } from "./dom.js";
-import { clock, genre, modelName, number, t } from "./i18n.js";
-import { ALL_SHOWN, SHOWN_FIRST } from "./labels.js";
+import { clock, genre, modelName, number, t, worded } from "./i18n.js";
+import { ALL_SHOWN, SHOWN_FIRST, areGenres } from "./labels.js";
 import { labelColour } from "./palette.js";
 import { bands, drawTimeline, intervals, layers, othersColour } from "./timeline.js";
 
@@ -40,13 +40,14 @@ export class TimelinePanel {
     const model = modelName(this.name);
     const found = intervals(segments);
     const shown = layers(found, labels.length, this.isExpanded);
-    this.title.textContent = t("timeline-of", { model });
-    this.about.textContent = t("timeline-about");
+    const isOfGenres = areGenres(labels);
+    this.title.textContent = worded("timeline-of", { model }, isOfGenres);
+    this.about.textContent = worded("timeline-about", {}, isOfGenres);
     this.#drawLegend(labels, shown, model);
     drawTimeline(this.canvas, found, labels, shown, duration, isLast);
     const words = bands(found).map(({ start, end, best }) =>
       t("band", { start: clock(start), end: clock(end), genre: genre(labels[best]) }));
-    this.canvas.setAttribute("aria-label", t("timeline-label", { model, bands: words.join("; ") }));
+    this.canvas.setAttribute("aria-label", worded("timeline-label", { model, bands: words.join("; ") }, isOfGenres));
   }
 
   #drawLegend(labels, shown, model) {

@@ -1,21 +1,23 @@
 //! The description of the API, made from the code: `/openapi.json`, and a page that shows it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Router,
     body::Bytes,
+    extract::Path,
     http::{HeaderValue, header},
+    response::Redirect,
     routing::get,
 };
 use utoipa::{
     IntoResponses, OpenApi, ToSchema as _,
     openapi::{
-        Content, RefOr, Response, ResponseBuilder,
+        Content, RefOr, Response, ResponseBuilder, Server,
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme},
     },
 };
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa_swagger_ui::Config;
 
 use crate::{
     Rejection,
@@ -59,8 +61,10 @@ impl IntoResponses for Problems {
 )]
 pub(crate) struct Api;
 
-/// Adds the security schemes, where a key is required.
+/// Adds where the server is, and the security schemes where a key is required.
 pub(crate) fn complete(mut api: utoipa::openapi::OpenApi, requires_key: bool) -> utoipa::openapi::OpenApi {
+    // Beside this description, which a proxy may have put below a prefix.
+    api.servers = Some(vec![Server::new(".")]);
     if requires_key {
         let components = api.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
@@ -73,7 +77,7 @@ pub(crate) fn complete(mut api: utoipa::openapi::OpenApi, requires_key: bool) ->
     api
 }
 
-/// `/openapi.json`, and `/docs`, which shows it.
+/// `/openapi.json`, and `/docs/`, which shows it. Every address is relative: a proxy may have put the server below a prefix.
 pub(crate) fn routes<S: Clone + Send + Sync + 'static>(api: &utoipa::openapi::OpenApi) -> Router<S> {
     // Written once: it is the same for every client.
     let json = serde_json::to_vec(api).map(Bytes::from).map_err(|error| error.to_string());
@@ -81,7 +85,16 @@ pub(crate) fn routes<S: Clone + Send + Sync + 'static>(api: &utoipa::openapi::Op
         let json = json.map_err(Rejection::internal)?;
         Ok::<_, Rejection>(([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], json))
     };
+    let config = Arc::new(Config::new(["../openapi.json"]));
+    let file = move |name: &str| {
+        let file = utoipa_swagger_ui::serve(name, Arc::clone(&config)).map_err(Rejection::internal)?;
+        let file = file.ok_or(Rejection::NotFound)?;
+        Ok::<_, Rejection>(([(header::CONTENT_TYPE, file.content_type)], Bytes::from(file.bytes.into_owned())))
+    };
+    let index = file.clone();
     Router::new()
         .route("/openapi.json", get(json))
-        .merge(SwaggerUi::new("/docs").config(utoipa_swagger_ui::Config::new(["/openapi.json"])))
+        .route("/docs", get(async || Redirect::to("docs/")))
+        .route("/docs/", get(async move || index("index.html")))
+        .route("/docs/{file}", get(async move |Path(name): Path<String>| file(&name)))
 }

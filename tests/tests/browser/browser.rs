@@ -27,13 +27,11 @@ pub struct Setup {
     pub is_dark: bool,
     /// WAV file that the microphone plays.
     pub microphone: Option<PathBuf>,
-    /// Script that runs before those of the page.
-    pub script: Option<String>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { language: "en-GB", width: 1200, height: 900, is_dark: false, microphone: None, script: None }
+        Self { language: "en-GB", width: 1200, height: 900, is_dark: false, microphone: None }
     }
 }
 
@@ -91,9 +89,6 @@ impl Browser {
             json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]}),
         );
         browser.resize(width, height);
-        if let Some(script) = &setup.script {
-            browser.develop("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }));
-        }
         browser.client.goto(origin).await.expect("the page");
         browser.until("the page is there", "document.documentElement.dataset.ready === 'true'").await;
         browser
@@ -119,6 +114,20 @@ impl Browser {
             "Emulation.setDeviceMetricsOverride",
             json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600 }),
         );
+    }
+
+    /// Has the connection to the server send no more than so many bytes a second, or as many as it can.
+    pub fn limit_uploads(&self, bytes_per_second: Option<u32>) {
+        self.develop("Network.enable", json!({}));
+        self.develop(
+            "Network.emulateNetworkConditions",
+            json!({ "offline": false, "latency": 0, "downloadThroughput": -1, "uploadThroughput": bytes_per_second.map_or(-1, i64::from) }),
+        );
+    }
+
+    /// Runs a script in the page.
+    pub async fn run(&self, script: &str) {
+        self.client.execute(script, Vec::new()).await.unwrap_or_else(|error| panic!("a script: {error}"));
     }
 
     /// The value of an expression in the page.
@@ -201,6 +210,26 @@ impl Browser {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         fs::read_to_string(&path).expect("a text file")
+    }
+
+    /// What is in the window now: a screenshot without scrolling, if `TONEARM_SCREENSHOTS` is set.
+    pub async fn window(&self, name: &str) {
+        let Some(folder) = std::env::var_os("TONEARM_SCREENSHOTS") else { return };
+        fs::create_dir_all(&folder).expect("a folder for screenshots");
+        let image = self.client.screenshot().await.expect("a screenshot");
+        fs::write(Path::new(&folder).join(format!("{name}.png")), image).expect("a file");
+    }
+
+    /// Waits until an element is in the window as a whole, without scrolling.
+    pub async fn until_in_sight(&self, what: &str, element: &str) {
+        let inside = "top >= 0 && bottom <= innerHeight && height > 0";
+        let inside = format!("(({{ top, bottom, height }}) => {inside})({element}.getBoundingClientRect())");
+        self.until(what, &inside).await;
+    }
+
+    /// Opens another page.
+    pub async fn goto(&self, address: &str) {
+        self.client.goto(address).await.expect("the page");
     }
 
     pub async fn reload(&self) {

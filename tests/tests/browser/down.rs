@@ -6,6 +6,7 @@ use tests::Server;
 
 use crate::{
     browser::{Browser, Setup},
+    reach::is_accessible,
     world::world,
 };
 
@@ -42,6 +43,7 @@ async fn a_model_that_is_down_is_named_and_the_other_still_works() {
     assert!(browser.colours("timeline-svm").await > 3);
     assert!(browser.colours("log-mel").await > 100);
     browser.screenshot("down").await;
+    is_accessible(&browser).await;
 
     // It comes back, and gets the pending request by itself.
     let _vgg = Server::start_with(artifacts, &["vgg", "--listen", &down.to_string(), "--artifacts", "."]);

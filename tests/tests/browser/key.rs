@@ -4,6 +4,7 @@ use tests::Server;
 
 use crate::{
     browser::{Browser, Setup},
+    reach::is_accessible,
     world::world,
 };
 
@@ -18,6 +19,7 @@ async fn a_key_is_prompted_for_where_one_is_required() {
     let server = Server::start_with(&world.artifacts, &arguments);
     let browser = Browser::open(&world.driver, &format!("http://{}/", server.address), &Setup::default()).await;
     browser.until("a key is prompted for", "by('key-box').checkVisibility()").await;
+    is_accessible(&browser).await;
     browser.choose(&[world.track("disco")]).await;
     browser.until("nothing is classified without", "by('problem')?.dataset.slug === 'unauthorized'").await;
 

@@ -2,13 +2,15 @@
 
 use std::os::unix::fs::symlink;
 
-use serde_json::json;
+use axum::{Json, response::IntoResponse as _};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{Server, relabelled};
 
 use crate::{
     browser::{Browser, Setup},
     many::fields,
+    proxy::Proxy,
     reach::is_accessible,
     world::{World, world},
 };
@@ -135,9 +137,8 @@ async fn the_table_has_any_labels(browser: &Browser, world: &World, predicted: &
     assert_eq!(Some(first[2].trim_start_matches('\'')), predicted.as_str());
 }
 
-/// A script that stands for a server with other models: `dances` of 26 labels, trained on synthetic audio, and `everything` of
-/// 1,000. Other requests go to the real server.
-fn other_models() -> String {
+/// A server with other models: `dances` of 26 labels, trained on synthetic audio, and `everything` of 1,000, a network.
+fn other_models() -> Value {
     let model = |name: &str, kind: &str, labels: Vec<String>, synthetic: bool| {
         json!({
             "name": name, "kind": kind, "version": "0123456789ab", "labels": labels, "ready": true,
@@ -146,37 +147,65 @@ fn other_models() -> String {
             "warning": null, "predict": format!("/v1/models/{name}/predict"),
         })
     };
-    let models = json!([model("everything", "vgg19", labels(1000), false), model("dances", "svm", labels(26), true),]);
-    format!(
-        "(() => {{
-            const [models, real] = [{models}, window.fetch];
-            const answer = (value) => new Response(JSON.stringify(value), {{ headers: {{ 'Content-Type': 'application/json' }} }});
-            window.fetch = async (path, options) => {{
-                if (path === '/v1/models') return answer({{ models }});
-                const model = models.find(({{ predict }}) => predict === path);
-                if (!model) return real(path, options);
-                const sum = model.labels.reduce((sum, _, at) => sum + 1 / (at + 1), 0);
-                const shares = (turn) => Object.fromEntries(model.labels.map((label, at) => [label, 1 / (((at + turn) % model.labels.length) + 1) / sum]));
-                const segments = Array.from({{ length: 30 }}, (_, at) => ({{ start_seconds: at, end_seconds: at + 1, predicted_genre: model.labels[0], probabilities: shares(at % 3) }}));
-                return answer({{ predicted_genre: model.labels[0], probabilities: shares(0), segments, features_digest: 'abc',
-                    labels_90: model.labels.slice(0, 2),
-                    novelty: {{ p_value: 0.5, threshold: 0.02, out_of_distribution: model.name === 'everything', signal: 'speech-like', note: 'a note' }},
-                    model: {{ name: model.name, version: model.version, fingerprint: 'def' }},
-                    audio: {{ container: 'wav', codec: 'pcm_s16le', sample_rate: 22050, channels: 1, seconds: 30 }} }});
-            }};
-        }})()"
-    )
+    json!([model("everything", "vgg19", labels(1000), false), model("dances", "svm", labels(26), true)])
 }
 
-#[tokio::test]
+/// What such a model says of any track.
+fn prediction_of(model: &Value) -> Value {
+    let labels: Vec<&str> = model["labels"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    let share = |at: usize| 1.0 / (at + 1) as f64;
+    let sum: f64 = (0..labels.len()).map(share).sum();
+    let shares = |turn: usize| {
+        let of = |(at, label): (usize, &&str)| ((*label).to_owned(), json!(share((at + turn) % labels.len()) / sum));
+        Value::Object(labels.iter().enumerate().map(of).collect())
+    };
+    let segment = |at: usize| json!({ "start_seconds": at, "end_seconds": at + 1, "predicted_genre": labels[0], "probabilities": shares(at % 3) });
+    let is_novel = model["name"] == "everything";
+    json!({
+        "predicted_genre": labels[0], "probabilities": shares(0), "segments": (0..30).map(segment).collect::<Vec<_>>(),
+        "features_digest": "abc", "labels_90": labels[..2],
+        "novelty": { "p_value": 0.5, "threshold": 0.02, "out_of_distribution": is_novel, "signal": "speech-like", "note": "a note" },
+        "model": { "name": model["name"], "version": model["version"], "fingerprint": "def" },
+        "audio": { "container": "wav", "codec": "pcm_s16le", "sample_rate": 22050, "channels": 1, "seconds": 30 },
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn models_by_name_are_chosen_and_say_where_they_come_from() {
     let world = world();
-    let setup = Setup { script: Some(other_models()), ..Setup::default() };
-    let origin = format!("http://{}/", world.server.address);
-    let browser = Browser::open(&world.driver, &origin, &setup).await;
+    let models = other_models();
+    let features = {
+        let path = "/features?include=log_mel,waveform&encoding=base64";
+        world.post(path, &world.track("disco")).json()
+    };
+    let proxy = Proxy::start("", world.server.address, move |_, path| {
+        if path == "/v1/models" {
+            return Some(Json(json!({ "models": models })).into_response());
+        }
+        let asked = path.strip_prefix("/v1/predict?models=")?.split('&').next()?.to_owned();
+        let of = |name: &str| {
+            let model = models.as_array()?.iter().find(|model| model["name"] == name)?;
+            Some((name.to_owned(), json!({ "answer": prediction_of(model) })))
+        };
+        let predictions: serde_json::Map<_, _> = asked.split(',').filter_map(of).collect();
+        Some(Json(json!({ "predictions": predictions, "features": { "answer": features } })).into_response())
+    })
+    .await;
+    let browser = Browser::open(&world.driver, &proxy.origin(), &Setup::default()).await;
     browser.until("the models are listed", "by('models-dances')?.checkVisibility()").await;
+    // Before the first track: how good the models are, and what they know.
+    browser.until("they are described", "by('accuracy-dances')?.checkVisibility()").await;
+    let sentence = "Accuracy 0.751 (0.655 to 0.837) on fault-filtered:valid";
+    assert_eq!(browser.text("by('accuracy-everything').textContent").await, sentence);
+    assert_eq!(browser.number("by('labels-of-everything').children.length").await, 10.0);
+    browser.click("labels-more-of-everything").await;
+    assert_eq!(browser.number("by('labels-of-everything').children.length").await, 1000.0);
+    is_accessible(&browser).await;
+    browser.screenshot("models-by-name-empty").await;
+
     browser.choose(&[world.track("disco")]).await;
     browser.until_predicted(&["dances", "everything"]).await;
+    says_label(&browser).await;
     assert_eq!(browser.value("by('models-both').checkVisibility()").await, false);
     assert_eq!(
         browser.text("by('provenance-dances').textContent").await,
@@ -189,13 +218,16 @@ async fn models_by_name_are_chosen_and_say_where_they_come_from() {
     assert_eq!(browser.text("by('synthetic').getAttribute('role')").await, "alert");
     let warning = "dances was trained on synthetic audio. What it predicts of real music means nothing.";
     assert_eq!(browser.text("by('synthetic').textContent").await, warning);
-    assert_eq!(browser.text("by('summary').textContent").await, "Both models predict 演歌.");
+    assert_eq!(
+        browser.text("by('summary').textContent").await,
+        "Both models predict 演歌. This does not resemble what was used to train everything."
+    );
     let likely = browser.text("by('likely-dances').textContent").await;
     assert!(likely.starts_with("Most likely 演歌 or "), "{likely}");
     assert_eq!(browser.value("Boolean(by('novelty-dances') || by('likely-everything'))").await, false);
     assert_eq!(
         browser.text("by('novelty-everything').textContent").await,
-        "This does not resemble the music that the model was trained on. It sounds like speech."
+        "This does not resemble the audio that the model was trained on. It sounds like speech."
     );
     browser.screenshot("models-by-name").await;
 
@@ -217,6 +249,19 @@ async fn models_by_name_are_chosen_and_say_where_they_come_from() {
     assert_eq!(browser.value("by('models-everything').checked").await, true);
     assert_eq!(browser.text("by('announcer').textContent").await, "At least one model stays selected.");
     browser.is_clean().await;
+}
+
+/// Nothing is called a genre where the labels may be anything, in either language.
+async fn says_label(browser: &Browser) {
+    let hidden = "document.getElementById('explain-more').textContent";
+    let names = "[...document.querySelectorAll('[aria-label]')].map((element) => element.getAttribute('aria-label'))";
+    let said =
+        format!("[document.title, document.body.innerText, {hidden}, ...{names}].join(' ').match(/.*genre.*/gi)");
+    for language in ["fr", "en"] {
+        browser.click(&format!("language-{language}")).await;
+        let changed = format!("document.documentElement.lang === '{language}'");
+        browser.until("it speaks of labels", &format!("{changed} && !({said})")).await;
+    }
 }
 
 #[tokio::test]

@@ -4,15 +4,21 @@
 //! `TONEARM_WEB_URL=http://127.0.0.1:8083 cargo test --release --workspace --locked --test browser stack`.
 
 mod audio;
+mod batch;
 mod browser;
 mod datasets;
 mod down;
 mod driver;
 mod ensemble;
+mod first;
 mod key;
 mod labels;
 mod many;
+mod prefix;
+mod proxy;
 mod reach;
+mod reload;
 mod stack;
 mod track;
+mod upload;
 mod world;

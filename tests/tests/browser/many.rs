@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::{
     browser::{Browser, Setup},
+    reach::is_accessible,
     world::world,
 };
 
@@ -42,7 +43,10 @@ async fn many_files_make_a_table_and_a_csv() {
         )
         .await;
     browser.until("all are done", "by('progress').value === 8 && by('progress').max === 8").await;
-    assert_eq!(browser.text("by('progress-text').textContent").await, "8 of 8 predictions");
+    // What failed is not done.
+    assert_eq!(browser.text("by('progress-text').textContent").await, "6 of 8 predictions · 2 failed");
+    browser.until("it is said", "by('announcer').textContent === '3 of 4 tracks are done. 1 failed.'").await;
+    assert_eq!(browser.value("by('retry-all').hidden").await, true, "it stays no audio");
     let cells = "[...document.querySelectorAll('[data-testid=row]')].map((row) => ['cell-length', 'cell-svm', 'cell-vgg19', 'cell-state'].map((id) => row.querySelector(`[data-testid=${id}]`).textContent))";
     browser
         .until("every row shows it", "document.querySelectorAll('[data-testid=row][data-state=done]').length === 3")
@@ -59,6 +63,7 @@ async fn many_files_make_a_table_and_a_csv() {
     );
     assert!(rows[2][3].as_str().is_some_and(|cell| cell.contains("not audio")), "{rows}");
     browser.screenshot("many").await;
+    is_accessible(&browser).await;
 
     browser.click("csv").await;
     let csv = browser.downloaded("genres.csv").await;
@@ -105,6 +110,9 @@ async fn what_was_cancelled_can_be_retried() {
     browser.value("by('cancel').click()").await;
     browser.until("nothing is under way", "by('cancel').disabled && by('progress').value === by('progress').max").await;
     browser.until("rows show it", "document.querySelector('[data-testid=row][data-state=cancelled]')").await;
+    browser
+        .until("it is said", "/^\\d of 10 tracks are done\\. \\d+ cancelled\\.$/.test(by('announcer').textContent)")
+        .await;
     assert_eq!(
         browser
             .value(

@@ -1,6 +1,6 @@
 //! Accessibility: keyboard, French, small screens, dark mode.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::LazyLock};
 
 use crate::{
     browser::{Browser, Setup},
@@ -11,8 +11,27 @@ fn origin(world: &World) -> String {
     format!("http://{}/", world.server.address)
 }
 
-/// What a screen reader needs.
+/// axe-core, from the environment of Python that `TONEARM_AXE` names (`PIP_NO_DEPS=1 tests/python axe` makes it); `None`, said on
+/// stderr, where it is absent.
+static AXE: LazyLock<Option<String>> = LazyLock::new(|| {
+    let Some(environment) = std::env::var_os("TONEARM_AXE").map(PathBuf::from) else {
+        eprintln!("skipped: the rules of axe-core (TONEARM_AXE is not set)");
+        return None;
+    };
+    let mut libraries = fs::read_dir(environment.join("lib")).expect("a folder").flatten();
+    let found = libraries.find_map(|library| {
+        fs::read_to_string(library.path().join("site-packages/axe_playwright_python/axe.min.js")).ok()
+    });
+    Some(found.expect("the environment has axe-core"))
+});
+
+/// What a screen reader needs, and no rule of axe-core is broken.
 pub(crate) async fn is_accessible(browser: &Browser) {
+    if let Some(axe) = &*AXE {
+        browser.run(axe).await;
+        let broken = "axe.run({ resultTypes: ['violations'] }).then(({ violations }) => violations.map(({ id, help, nodes }) => [id, help, nodes.map(({ html }) => html)]))";
+        assert_eq!(browser.value(broken).await, serde_json::json!([]), "axe-core");
+    }
     let nameless = "[...document.querySelectorAll('button, input, select, canvas, audio, progress, [role=meter]')]
         .filter((element) => element.checkVisibility() && !element.closest('.unseen'))
         .filter((element) => !(element.getAttribute('aria-label') || element.textContent.trim() || element.labels?.length))
@@ -122,6 +141,7 @@ async fn the_page_is_translated_to_french() {
     browser.click("explain").await;
     browser.until("the map is drawn", "by('grad-cam').checkVisibility()").await;
     browser.screenshot("french").await;
+    is_accessible(&browser).await;
 
     // Nothing of the other language is left, in either, and the choice is stored.
     browser.click("language-en").await;

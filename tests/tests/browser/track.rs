@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     browser::{Browser, Setup},
+    reach::is_accessible,
     world::{World, au, world},
 };
 
@@ -106,6 +107,7 @@ async fn the_network_explains_its_prediction(browser: &Browser) {
     assert!(browser.colours("grad-cam").await > 50, "the map is not blank");
     assert!(browser.value("by('explain-legend').checkVisibility()").await == true);
     browser.screenshot("grad-cam").await;
+    is_accessible(browser).await;
 
     let image = browser.text("by('grad-cam').toDataURL()").await;
     let other = browser.text("[...by('explain-genre').options].at(-1).value").await;
@@ -130,6 +132,7 @@ async fn a_recording_is_classified() {
     browser.until("sound comes in", "Number(by('record-level').getAttribute('aria-valuenow')) > -40").await;
     browser.until("some seconds are recorded", "by('record-elapsed').textContent >= '0:06'").await;
     assert_eq!(browser.focused().await, "record-stop");
+    is_accessible(&browser).await;
     browser.click("record-stop").await;
     browser.until_predicted(&["svm", "vgg19"]).await;
     let title = browser.text("by('track-title').textContent").await;
@@ -180,6 +183,7 @@ async fn a_file_that_is_not_audio_is_refused() {
         false
     );
     browser.screenshot("error").await;
+    is_accessible(&browser).await;
 
     // The page still works.
     browser.choose(&[world.track("pop")]).await;
