@@ -55,7 +55,7 @@ impl Stack {
         let project = format!("tonearm-test-{name}-{}", std::process::id());
         let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
         let stack = Self { project, files: files.join(":"), ports: free_ports(), variables };
-        stack.must(&[&["up"], options].concat());
+        stack.must(&[&["up"][..], options].concat());
         stack.must(&["wait", "60"]);
         stack
     }

@@ -152,7 +152,7 @@ fn no_panel_is_dead(guarded: &Guarded, track: &Path) {
     let panels = dashboard["panels"].as_array().expect("panels").iter();
     let targets = panels.flat_map(|panel| {
         let targets = panel["targets"].as_array().into_iter().flatten();
-        targets.map(|target| (&panel["title"], &target["expr"], &target["legendFormat"]))
+        targets.map(move |target| (&panel["title"], &target["expr"], &target["legendFormat"]))
     });
     let mut waiting: Vec<_> = targets
         .map(|(title, query, legend)| {

@@ -7,7 +7,7 @@ use tests::{Server, multipart, request, small};
 /// The names of metrics of ours in a text: of series in what a server tells, or in queries.
 fn names(text: &str) -> BTreeSet<&str> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    text.split(|c| !is_part(c)).filter(|word| word.starts_with("tonearm_")).collect()
+    text.split(|c: char| !is_part(c)).filter(|word| word.starts_with("tonearm_")).collect()
 }
 
 #[test]
