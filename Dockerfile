@@ -6,6 +6,8 @@
 # ARTIFACTS              a folder with svm/ and vgg19/, as train writes them, to bake into the images: those of the repository. They
 #                        are served until the volume has a version of the same name in use
 #
+# VERSION, REVISION      labels: the release, and the commit
+#
 # deploy/images calls this with what a machine has; docs/operations.md tells the rest.
 ARG RUST_IMAGE=rust:1.95-slim-bookworm
 ARG RUN_IMAGE=gcr.io/distroless/cc-debian12:nonroot
@@ -66,9 +68,11 @@ STOPSIGNAL SIGTERM
 
 FROM run AS train
 ARG ARTIFACTS
+ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-train" \
       org.opencontainers.image.description="Trains music-genre classifiers" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --from=binaries /binaries/train /usr/local/bin/train
 # A training of VGG19 begins with its convolutions, and a synthetic one does not take the place of either.
@@ -87,9 +91,11 @@ HEALTHCHECK --interval=5s --timeout=3s --start-period=30s --retries=3 CMD ["/usr
 
 FROM server AS svm
 ARG ARTIFACTS
+ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-svm" \
       org.opencontainers.image.description="Classifies audio by genre: the support vector machine" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --chown=65532:65532 ${ARTIFACTS}/svm /usr/local/share/tonearm/artifacts/svm
 ENV TONEARM_LISTEN=0.0.0.0:8081
@@ -98,9 +104,11 @@ ENTRYPOINT ["/usr/local/bin/serve", "svm"]
 
 FROM server AS vgg
 ARG ARTIFACTS
+ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-vgg" \
       org.opencontainers.image.description="Classifies audio by genre: VGG19" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 COPY --chown=65532:65532 ${ARTIFACTS}/vgg19 /usr/local/share/tonearm/artifacts/vgg19
 ENV TONEARM_LISTEN=0.0.0.0:8082
@@ -108,9 +116,11 @@ EXPOSE 8082
 ENTRYPOINT ["/usr/local/bin/serve", "vgg"]
 
 FROM server AS web
+ARG VERSION
 ARG REVISION
 LABEL org.opencontainers.image.title="tonearm-web" \
       org.opencontainers.image.description="The web interface and the gateway to both models" \
+      org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
 ENV TONEARM_LISTEN=0.0.0.0:8083 TONEARM_SVM_URL=http://svm:8081 TONEARM_VGG_URL=http://vgg:8082
 EXPOSE 8083

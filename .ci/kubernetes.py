@@ -13,15 +13,19 @@ import io
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 
 # Folders for `kubectl apply -k`, and the versions of Kubernetes that they must be valid for: preStop.sleep is younger than 1.30.
-FOLDERS = ["services", "train", "object-store"]
+FOLDERS = ["services", "train", "object-store", "public"]
 VERSIONS = ["1.30.0", "1.37.0"]
 MANIFESTS = pathlib.Path("deploy/kubernetes")
+# Of the annotations of ingress-nginx.
+NGINX = "nginx.ingress.kubernetes.io/"
 
 
 class Repository:
@@ -39,6 +43,11 @@ class Repository:
         self.metrics = {"tonearm_" + name for name in re.findall(r'r\.register\("(\w+)"', pathlib.Path("serve/src/telemetry.rs").read_text())}
         self.compose = load(pathlib.Path("docker-compose.yml").read_text())[0]["services"]
         rules = load((MANIFESTS / "prometheus-adapter.yaml").read_text())[0]["rules"]["custom"]
+        limits = pathlib.Path("serve/src/config.rs").read_text()
+        self.largest_body = int(re.search(r"max_batch_bytes: (\d+) << 20", limits)[1]) << 20
+        arguments = pathlib.Path("serve/src/cli/args.rs").read_text()
+        self.response_timeout = float(re.search(r'"TONEARM_RESPONSE_TIMEOUT", default_value_t = ([\d.]+)', arguments)[1])
+        self.job = load(pathlib.Path("deploy/prometheus/prometheus.yml").read_text())[0]["scrape_configs"][0]["job_name"]
         self.adapted = {rule["name"]["as"]: re.match(r"\w+", rule["seriesQuery"])[0] for rule in rules}
 
 
@@ -54,7 +63,12 @@ def load(text):
 
 
 def render(kubectl, folder):
-    return load(subprocess.run([kubectl, "kustomize", MANIFESTS / folder], check=True, stdout=subprocess.PIPE, text=True).stdout)
+    """With keys, which the repository does not have."""
+    with tempfile.TemporaryDirectory() as copied:
+        shutil.copytree(MANIFESTS, copied, dirs_exist_ok=True)
+        for keys in ("api-keys", "metrics-key"):
+            pathlib.Path(copied, "public", keys).write_text("0123456789abcdef\n")
+        return load(subprocess.run([kubectl, "kustomize", pathlib.Path(copied, folder)], check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def schema(documents):
@@ -67,6 +81,8 @@ def schema(documents):
 def fault_of(text):
     import kubernetes_validate
 
+    if json.loads(text)["apiVersion"] == "monitoring.coreos.com/v1":
+        return fault_of_operator(json.loads(text))
     for version in VERSIONS:
         try:
             kubernetes_validate.validate(json.loads(text), version, strict=True)
@@ -76,6 +92,18 @@ def fault_of(text):
         except kubernetes_validate.SchemaNotFoundError as error:
             return error.message
     return None
+
+
+def fault_of_operator(document):
+    """By the types of the Prometheus Operator, which are not Kubernetes's own: fields that they do not know, they drop."""
+    import pydantic
+    from cloudcoil.models.prometheus_operator import v1
+
+    try:
+        read = getattr(v1, document["kind"]).model_validate(document).model_dump(mode="json", by_alias=True, exclude_unset=True)
+    except pydantic.ValidationError as error:
+        return f"not valid for the Prometheus Operator: {error}"
+    return None if read == document else f"not valid for the Prometheus Operator, which reads {read}"
 
 
 def name(document):
@@ -207,15 +235,89 @@ def references(documents, repository):
                 yield f"{name(document)}: there is no claim {claim}"
 
 
+def monitoring(documents, repository):
+    """Prometheus reads every server: where annotations lead it, or a ServiceMonitor, which can present a key."""
+    services, monitors = of_kind(documents, "Service"), of_kind(documents, "ServiceMonitor")
+    for document in monitors.values():
+        for endpoint in document["spec"]["endpoints"]:
+            if endpoint.get("path") != "/metrics":
+                yield f"{name(document)}: it does not read /metrics"
+            key = endpoint.get("authorization", {}).get("credentials", {})
+            if key.get("key") not in of_kind(documents, "Secret").get(key.get("name"), {}).get("data", {}):
+                yield f"{name(document)}: there is no key {key} to present"
+    for deployed, document in of_kind(documents, "Deployment").items():
+        labels = services.get(deployed, {}).get("metadata", {}).get("labels", {})
+        ports = [port["name"] for port in services.get(deployed, {}).get("spec", {}).get("ports", [])]
+        reading = [spec for monitor in monitors.values() if (spec := monitor["spec"])["selector"]["matchLabels"].items() <= labels.items()]
+        if not any(endpoint["port"] in ports for spec in reading for endpoint in spec["endpoints"]):
+            expected = {"scrape": "true", "path": "/metrics", "port": str(repository.ports.get("tonearm-" + deployed))}
+            annotations = document["spec"]["template"]["metadata"].get("annotations", {})
+            if any(annotations.get(f"prometheus.io/{key}") != value for key, value in expected.items()):
+                yield f"{name(document)}: Prometheus does not read it"
+        if any(labels.get(spec.get("jobLabel")) != repository.job for spec in reading):
+            yield f"{name(document)}: its job is not that of the alerts, {repository.job}"
+
+
+def secrets(documents, _):
+    """Files of keys are there where the servers look for them."""
+    for document, pod in pods(documents):
+        mounted, (container,) = {}, pod["containers"]
+        for volume in pod.get("volumes", []):
+            if not (secret := volume.get("secret")):
+                continue
+            data = of_kind(documents, "Secret").get(secret["secretName"], {}).get("data", {})
+            if missing := [item["key"] for item in secret["items"] if item["key"] not in data]:
+                yield f"{name(document)}: there is no secret {secret['secretName']} with {missing}"
+            if not pod["securityContext"].get("fsGroup") or secret.get("defaultMode") != 0o440:
+                yield f"{name(document)}: its user cannot read a secret, or others can"
+            mounted[volume["name"]] = {item["path"] for item in secret["items"]}
+        files = {f"{at['mountPath']}/{path}" for at in container.get("volumeMounts", []) for path in mounted.get(at["name"], ())}
+        for variable in container.get("env", []):
+            if variable["name"] == "TONEARM_API_KEY_FILE" and variable["value"] not in files:
+                yield f"{name(document)}: no secret is at {variable['value']}"
+
+
+def quantity(text):
+    """Of ingress-nginx: bytes, or with the letter of their unit."""
+    number, unit = re.fullmatch(r"(\d+)([kmg]?)", text.lower()).groups()
+    return int(number) << {"": 0, "k": 10, "m": 20, "g": 30}[unit]
+
+
+def ingress(documents, repository):
+    """What others reach has TLS and keys, and takes what the servers take."""
+    for document in of_kind(documents, "Ingress").values():
+        encrypted = {host for tls in document["spec"].get("tls", []) if tls.get("secretName") for host in tls.get("hosts", [])}
+        for rule in document["spec"]["rules"]:
+            if rule.get("host") not in encrypted:
+                yield f"{name(document)}: {rule.get('host')} has no certificate"
+            for path in rule["http"]["paths"]:
+                to = path["backend"]["service"]
+                ports = of_kind(documents, "Service").get(to["name"], {}).get("spec", {}).get("ports", [])
+                if to["port"].get("name") not in [port["name"] for port in ports]:
+                    yield f"{name(document)}: there is no service {to['name']} with that port"
+                served = [pod["containers"][0] for deployed, pod in pods(documents) if deployed["metadata"]["name"] == to["name"]]
+                if not any(variable["name"] == "TONEARM_API_KEY_FILE" for container in served for variable in container["env"]):
+                    yield f"{name(document)}: {to['name']} requires no key"
+        annotations = document["metadata"].get("annotations", {})
+        if quantity(annotations.get(NGINX + "proxy-body-size", "1m")) < repository.largest_body:
+            yield f"{name(document)}: ingress-nginx refuses bodies that the servers take, of up to {repository.largest_body >> 20} MiB"
+        if float(annotations.get(NGINX + "proxy-read-timeout", "60")) <= repository.response_timeout:
+            yield f"{name(document)}: ingress-nginx waits no longer than web, {repository.response_timeout:g} s"
+
+
+RULES = [containers, references, monitoring, secrets, ingress]
+
+
 def check(documents, repository):
     """Every fault. What is not valid is not looked at further: it may lack anything."""
-    return list(schema(documents)) or [*containers(documents, repository), *references(documents, repository)]
+    return list(schema(documents)) or [problem for rule in RULES for problem in rule(documents, repository)]
 
 
 def listed():
     """Each manifest belongs to a folder's kustomization.yaml, or it is never applied."""
     for path in MANIFESTS.glob("*/*.yaml"):
-        if path.name != "kustomization.yaml" and path.name not in load((path.parent / "kustomization.yaml").read_text())[0].get("resources", []):
+        kustomization = load((path.parent / "kustomization.yaml").read_text())[0]
+        if path.name not in ["kustomization.yaml", *kustomization.get("resources", []), *kustomization.get("configurations", [])]:
             yield f"{path} is not in {path.parent}/kustomization.yaml"
 
 
@@ -225,6 +327,14 @@ def container(documents, deployed):
 
 def spec(documents, kind, named):
     return of_kind(documents, kind)[named]["spec"]
+
+
+def endpoint(documents):
+    return spec(documents, "ServiceMonitor", "tonearm")["endpoints"][0]
+
+
+def backend(documents):
+    return spec(documents, "Ingress", "web")["rules"][0]["http"]["paths"][0]["backend"]["service"]
 
 
 # What breaks the services, and what must be said of it.
@@ -260,6 +370,23 @@ MUTATIONS = [
     ("no autoscaler", lambda d: d.remove(of_kind(d, "HorizontalPodAutoscaler")["vgg"]), "no autoscaler"),
     ("a metric that no server has", lambda d: spec(d, "HorizontalPodAutoscaler", "vgg")["metrics"][0]["pods"]["metric"].update(name="queue"), "makes no queue"),
     ("an address of no service", lambda d: container(d, "web")["env"][0].update(value="http://svn:8081"), "no service is there"),
+    ("an unknown field of a monitor", lambda d: endpoint(d).update(intervall="5s"), "not valid for the Prometheus Operator"),
+    ("a number for a word of a monitor", lambda d: endpoint(d).update(port=8081), "not valid for the Prometheus Operator"),
+    ("a monitor of no service", lambda d: spec(d, "ServiceMonitor", "tonearm")["selector"]["matchLabels"].update(x="y"), "does not read it"),
+    ("a monitor of no port", lambda d: endpoint(d).update(port="metrics"), "does not read it"),
+    ("a monitor of another path", lambda d: endpoint(d).update(path="/"), "does not read /metrics"),
+    ("a monitor with a key of nobody", lambda d: endpoint(d)["authorization"]["credentials"].update(key="keys"), "to present"),
+    ("a job of no alert", lambda d: spec(d, "ServiceMonitor", "tonearm").pop("jobLabel"), "that of the alerts"),
+    ("no monitor", lambda d: d.remove(of_kind(d, "ServiceMonitor")["tonearm"]), "does not read it"),
+    ("no keys", lambda d: [d.remove(secret) for secret in of_kind(d, "Secret").values()], "there is no secret"),
+    ("keys elsewhere", lambda d: container(d, "web")["volumeMounts"][0].update(mountPath="/keys"), "no secret is at"),
+    ("keys for all", lambda d: spec(d, "Deployment", "web")["template"]["spec"]["volumes"][0]["secret"].update(defaultMode=0o444), "or others can"),
+    ("no certificate", lambda d: spec(d, "Ingress", "web").pop("tls"), "has no certificate"),
+    ("a certificate of another", lambda d: spec(d, "Ingress", "web")["tls"][0].update(hosts=["example.org"]), "has no certificate"),
+    ("a way to no service", lambda d: backend(d).update(name="page"), "no service page"),
+    ("a way to a model, which has no keys", lambda d: backend(d).update(name="svm"), "svm requires no key"),
+    ("small bodies", lambda d: of_kind(d, "Ingress")["web"]["metadata"]["annotations"].update({NGINX + "proxy-body-size": "64m"}), "refuses bodies"),
+    ("little patience", lambda d: of_kind(d, "Ingress")["web"]["metadata"]["annotations"].pop(NGINX + "proxy-read-timeout"), "waits no longer"),
 ]
 
 
@@ -294,7 +421,7 @@ def main(arguments):
     problems = [f"{folder}: {problem}" for folder, documents in rendered.items() for problem in check(documents, repository)]
     problems += listed()
     # Of what is broken already, no rule can be told to bite.
-    problems = problems or self_test(rendered["services"], repository)
+    problems = problems or self_test(rendered["public"], repository)
     failed = False
     for problem in problems:
         print(f"deploy/kubernetes: {problem}", file=sys.stderr)

@@ -14,7 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 readonly wrong_usage=64 unavailable=69
 
 # The tag of the images: the version of the workspace, unless another is set. Compose reads it too.
-TONEARM_TAG="${TONEARM_TAG:-$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)}"
+release="$(sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1)"
+TONEARM_TAG="${TONEARM_TAG:-$release}"
 export TONEARM_TAG
 
 note() { echo "${0##*/}: $*" >&2; }

@@ -8,14 +8,14 @@ use std::{
     },
 };
 
-use axum::http::Uri;
+use axum::http::{HeaderValue, Uri};
 
 use crate::{
     Error, Limits, Result, Role,
     config::{Access, Compute, Config, ModelKind, Upstream},
     engine::{Engine, slot::Source},
     gateway::{Backend, Gateway, GatewaySettings},
-    http::keys::ApiKeys,
+    http::keys::{self, ApiKeys},
 };
 
 /// What the requests of one process share.
@@ -53,13 +53,15 @@ impl App {
     /// Those of [`App::new`]; [`Error::Usage`] for keys that cannot be read; [`Error::Upstream`].
     pub fn of(config: &Config, source: Option<&Source>) -> Result<Self> {
         let mut app = Self::new(config.role, config.limits, &config.compute, source)?;
+        let mut key = None;
         if let Some(path) = &config.access.api_keys {
             let refuse = |problem: String| Error::Usage(format!("--api-key-file {}: {problem}", path.display()));
             let text = fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
             app.keys = Some(ApiKeys::parse(&text).map_err(|error| refuse(error.to_string()))?);
+            key = keys::authorization(&text);
         }
         app.access = config.access.clone();
-        app.gateway = config.upstream.as_ref().map(connect).transpose()?;
+        app.gateway = config.upstream.as_ref().map(|upstream| connect(upstream, key)).transpose()?;
         Ok(app)
     }
 
@@ -107,10 +109,11 @@ impl App {
     }
 }
 
-/// The gateway to the servers of the models.
-fn connect(upstream: &Upstream) -> Result<Arc<Gateway>> {
+/// The gateway to the servers of the models, which asks them for their models with `key`.
+fn connect(upstream: &Upstream, key: Option<HeaderValue>) -> Result<Arc<Gateway>> {
     let backend = |kind: ModelKind, url: &Uri| {
         Backend::new(kind, url.clone())
+            .map(|backend| backend.with_key(key.clone()))
             .map_err(|error| Error::Upstream(format!("--{}-url: {error}", kind.role().name())))
     };
     let settings = GatewaySettings {

@@ -7,6 +7,7 @@
 //! ```
 
 mod stack;
+mod tls;
 
 use std::{
     fs,
@@ -383,6 +384,13 @@ fn what_was_backed_up_can_be_restored() {
     stack.must(&["up"]);
     stack.must(&["wait", "--ready", "60"]);
     assert_eq!(stack.version(Service::Svm), Ok(shipped("svm")), "the volume is another");
+    // Cut short, it harms nothing, and is done again.
+    let half = folder.path().join("half.tar");
+    let whole = fs::read(&backup).expect("the backup");
+    fs::write(&half, &whole[..whole.len() / 2]).expect("a file");
+    let output = stack.script(&["restore", &half.display().to_string()]);
+    assert!(!output.status.success(), "{}", said(&output));
+    assert_eq!(stack.version(Service::Svm), Ok(shipped("svm")));
     stack.must(&["restore", &backup]);
     serves(&stack, Service::Svm, &expected("svm"));
     assert!(names(&stack) == files, "not every byte is back");
@@ -396,10 +404,29 @@ fn what_was_backed_up_can_be_restored() {
     }
 }
 
+/// The name of an image.
+fn image(name: &str) -> String {
+    format!("tonearm-{name}:{}", std::env::var("TONEARM_TAG").unwrap_or_else(|_| VERSION.to_owned()))
+}
+
+#[test]
+#[ignore = "needs an engine and the images"]
+fn images_say_which_release_they_are() {
+    for name in ["svm", "vgg", "web", "train"] {
+        let labels = docker(&["inspect", "--format", "{{json .Config.Labels}}", &image(name)]);
+        let labels: serde_json::Value = serde_json::from_str(&labels).expect("JSON");
+        assert_eq!(labels["org.opencontainers.image.title"], format!("tonearm-{name}"));
+        assert_eq!(labels["org.opencontainers.image.version"], VERSION);
+        let revision = labels["org.opencontainers.image.revision"].as_str().unwrap_or_default();
+        let commit = revision.trim_end_matches("-dirty");
+        assert!(commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()), "{labels}");
+    }
+}
+
 #[test]
 #[ignore = "needs an engine and the images"]
 fn flags_can_be_added_to_an_image() {
-    let image = format!("tonearm-svm:{}", std::env::var("TONEARM_TAG").unwrap_or_else(|_| VERSION.to_owned()));
+    let image = image("svm");
     let client = std::env::var("TONEARM_DOCKER").unwrap_or_else(|_| "docker".to_owned());
     let arguments = ["run", "--rm", &image, "--queue", "16", "--print-config"];
     let output = Command::new(client).args(arguments).output().expect("docker starts");

@@ -6,7 +6,6 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
-    sync::OnceLock,
     thread,
     time::{Duration, Instant},
 };
@@ -41,18 +40,22 @@ pub struct Stack {
     project: String,
     files: String,
     ports: [u16; 3],
+    variables: Vec<(String, String)>,
 }
 
 impl Stack {
     /// Starts the containers, with `overrides` to docker-compose.yml, and waits until they are healthy.
     pub fn start(name: &str, overrides: &[&str]) -> Self {
-        // Held until all are known, so that they differ.
-        let sockets = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
-        let ports = sockets.map(|socket| socket.local_addr().expect("an address").port());
+        Self::start_with(name, overrides, &[], &[])
+    }
+
+    /// [`Stack::start`], with variables of the files, and options of `deploy/stack up`.
+    pub fn start_with(name: &str, overrides: &[&str], variables: &[(&str, String)], options: &[&str]) -> Self {
         let files: Vec<_> = ["docker-compose.yml"].iter().chain(overrides).copied().collect();
         let project = format!("tonearm-test-{name}-{}", std::process::id());
-        let stack = Self { project, files: files.join(":"), ports };
-        stack.must(&["up"]);
+        let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        let stack = Self { project, files: files.join(":"), ports: free_ports(), variables };
+        stack.must(&[&["up"][..], options].concat());
         stack.must(&["wait", "60"]);
         stack
     }
@@ -72,7 +75,7 @@ impl Stack {
         if arguments.contains(&"--observe") {
             command.env("TONEARM_PROMETHEUS_IMAGE", prometheus());
         }
-        command.env("TONEARM_PROMETHEUS_PORT", "0");
+        command.env("TONEARM_PROMETHEUS_PORT", "0").envs(self.variables.iter().map(|(name, value)| (name, value)));
         for service in Service::ALL {
             let variable = format!("TONEARM_{}_PORT", service.name().to_ascii_uppercase());
             command.env(variable, self.ports[service as usize].to_string());
@@ -205,22 +208,38 @@ fn ask_docker(arguments: &[&str]) -> Output {
     Command::new(client).args(arguments).stdin(Stdio::null()).output().expect("docker starts")
 }
 
-/// The image of Prometheus: the one that is named, or the public one where it is, or a stand-in.
+/// The image of Prometheus.
 pub fn prometheus() -> String {
-    static IMAGE: OnceLock<String> = OnceLock::new();
-    let named = || std::env::var("TONEARM_PROMETHEUS_IMAGE").ok();
+    image("prometheus", "docker-compose.yml")
+}
+
+/// The image of Caddy.
+pub fn caddy() -> String {
+    image("caddy", "deploy/compose/tls.yml")
+}
+
+/// The image of a program of others: the one that its variable names, or the public one of a Compose file where it is, or a stand-in.
+fn image(name: &str, compose: &str) -> String {
+    let variable = format!("TONEARM_{}_IMAGE", name.to_ascii_uppercase());
     let public = || {
-        let file = fs::read_to_string(root().join("docker-compose.yml")).expect("docker-compose.yml");
-        let (_, rest) = file.split_once("${TONEARM_PROMETHEUS_IMAGE:-").expect("it names the image");
+        let file = fs::read_to_string(root().join(compose)).expect("a file of Compose");
+        let (_, rest) = file.split_once(&format!("${{{variable}:-")).expect("it names the image");
         let image = rest.split_once('}').expect("the end of the name").0;
         try_docker(&["image", "inspect", image]).0.then(|| image.to_owned())
     };
     let stand_in = || {
-        let output = Command::new(root().join("deploy/stand-ins")).arg("--prometheus").output().expect("a script");
-        succeeded("deploy/stand-ins --prometheus", &output);
-        "tonearm-stand-in/prometheus".to_owned()
+        let output = Command::new(root().join("deploy/stand-ins")).arg(format!("--{name}")).output().expect("a script");
+        succeeded(&format!("deploy/stand-ins --{name}"), &output);
+        format!("tonearm-stand-in/{name}")
     };
-    IMAGE.get_or_init(|| named().or_else(public).unwrap_or_else(stand_in)).clone()
+    std::env::var(&variable).ok().or_else(public).unwrap_or_else(stand_in)
+}
+
+/// Ports that are free, each another.
+pub fn free_ports<const N: usize>() -> [u16; N] {
+    // Held until all are known, so that they differ.
+    let sockets = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    sockets.map(|socket| socket.local_addr().expect("an address").port())
 }
 
 /// What a command that must have succeeded has printed.

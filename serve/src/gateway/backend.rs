@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use axum::http::Uri;
+use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use tokio::sync::Notify;
 
 use crate::{
@@ -18,6 +18,8 @@ use crate::{
 pub struct Backend {
     kind: ModelKind,
     url: Uri,
+    /// The key that its health is asked with.
+    key: Option<HeaderValue>,
     health: Mutex<Health>,
     pub(super) check: Notify,
 }
@@ -72,10 +74,21 @@ impl Backend {
             (Some("http"), Some(_)) => {
                 let problem = Some("its server has not been checked yet".to_owned());
                 let health = Health { reachable: None, problem, reported: Vec::new() };
-                Ok(Self { kind, url, health: Mutex::new(health), check: Notify::new() })
+                Ok(Self { kind, url, key: None, health: Mutex::new(health), check: Notify::new() })
             }
             _ => Err(BadUrl::NotHttp(kind)),
         }
+    }
+
+    /// The same, asked for its models with `key`, a value of `Authorization`. Requests of clients keep their own.
+    #[must_use]
+    pub fn with_key(self, key: Option<HeaderValue>) -> Self {
+        Self { key, ..self }
+    }
+
+    /// The headers that it is asked for its models with.
+    pub(super) fn credentials(&self) -> HeaderMap {
+        self.key.iter().map(|key| (header::AUTHORIZATION, key.clone())).collect()
     }
 
     /// The kind of the models that it serves.

@@ -46,9 +46,9 @@ impl Gateway {
     }
 
     async fn check(&self, backend: &Backend) {
-        let result = match self.get(backend, &Uri::from_static("/v1/models"), HeaderMap::new()).await {
+        let result = match self.get(backend, &Uri::from_static("/v1/models"), backend.credentials()).await {
             Some((StatusCode::OK, models)) => Some(listed(backend.kind(), &models)),
-            // It may require a key, which only clients have.
+            // It may require another key, which only clients have.
             Some(_) => self.readiness(backend).await.map(|problem| (problem, Vec::new())),
             None => None,
         };

@@ -1,6 +1,6 @@
 //! [`ApiKeys`]: the keys that requests need, where they need one.
 
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConstantTimeEq as _};
 
@@ -67,12 +67,7 @@ impl ApiKeys {
     /// [`KeysError`], for the first line that is wrong, or where no line has a key.
     pub fn parse(text: &str) -> Result<Self, KeysError> {
         let mut digests = Vec::new();
-        // Some editors put a byte order mark first.
-        for (index, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
-            let (line, key) = (index + 1, line.trim());
-            if key.is_empty() || key.starts_with('#') {
-                continue;
-            }
+        for (line, key) in lines(text) {
             if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
                 return Err(KeysError::NotVisible { line });
             }
@@ -114,6 +109,22 @@ impl ApiKeys {
     }
 }
 
+/// The first key of a file that [`ApiKeys::parse`] accepts, as the value of `Authorization`: for a server that asks others of the
+/// same file.
+pub(crate) fn authorization(text: &str) -> Option<HeaderValue> {
+    let (_, key) = lines(text).next()?;
+    let mut value = HeaderValue::from_str(&format!("Bearer {key}")).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// The lines of a file of keys that have one: the number of each, from 1, and the key.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    // Some editors put a byte order mark first.
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    (1..).zip(lines).filter(|(_, key)| !key.is_empty() && !key.starts_with('#'))
+}
+
 impl std::fmt::Debug for ApiKeys {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ApiKeys").field("len", &self.len()).finish_non_exhaustive()
@@ -134,7 +145,7 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
+    use axum::http::HeaderName;
 
     use super::*;
 
@@ -152,6 +163,10 @@ mod tests {
     fn a_key_admits_in_either_header() {
         let keys = ApiKeys::parse(FILE).expect("a sound file");
         assert_eq!(keys.len(), 2);
+        let first = authorization(FILE).expect("a key");
+        assert_eq!(first, "Bearer first-key-0123456789");
+        assert_eq!(format!("{first:?}"), "Sensitive");
+        assert!(keys.admits(&HeaderMap::from_iter([(header::AUTHORIZATION, first)])));
         for sent in [
             [("authorization", "Bearer first-key-0123456789")],
             [("authorization", "bearer   second#key#0123456789")],

@@ -1,5 +1,7 @@
 //! What is forwarded where, with which headers, and what the gateway says itself.
 
+use axum::http::{HeaderMap, HeaderValue};
+
 use super::*;
 
 #[tokio::test]
@@ -207,6 +209,26 @@ async fn a_backend_that_wants_a_key_is_known_by_its_readiness() {
     let setup = Setup::new(svm.port(), vgg.port(), PATIENT);
     setup.until(ModelKind::Svm, "ready").await;
     until_problem(&setup, "no model is loaded yet").await;
+}
+
+#[tokio::test]
+async fn a_backend_that_wants_a_key_lists_its_models_to_a_gateway_that_has_it() {
+    let models = get(async |headers: HeaderMap| match headers.get(header::AUTHORIZATION) {
+        Some(key) if key == "Bearer 0123456789abcdef" => Ok(Json(json!({"models": [
+            {"name": "svm", "route": "/predict", "state": "ready", "version": "1", "labels": ["jazz"]},
+        ]}))),
+        _ => Err(StatusCode::UNAUTHORIZED),
+    });
+    let svm = Server::start(Router::new().route("/v1/models", models).route("/readyz", get(async || "")));
+    for (key, labels) in [("Bearer 0123456789abcdef", json!(["jazz"])), ("Bearer another-0123456789", json!([]))] {
+        let url = format!("http://127.0.0.1:{}", svm.port()).parse().expect("a URL");
+        let backend = Backend::new(ModelKind::Svm, url).expect("sound").with_key(Some(HeaderValue::from_static(key)));
+        let gateway = Gateway::new(vec![backend], PATIENT);
+        let setup =
+            Setup { server: Server::start(router(Arc::clone(&gateway))), watch: Some(tokio::spawn(gateway.watch())) };
+        setup.until(ModelKind::Svm, "ready").await;
+        assert_eq!(setup.get("/v1/models").await.1["models"][0]["labels"], labels, "{key}");
+    }
 }
 
 #[tokio::test]
