@@ -378,11 +378,12 @@ fn put_under(table: &mut Table, field: &str, defaults: &impl Serialize) -> Resul
     Ok(())
 }
 
-/// What is given, and of tables those defaults that it leaves out.
+/// What is given, and of tables those defaults that it leaves out. `"none"` in the place of a table is none of it: TOML has no null.
 fn merged(defaults: Value, given: Value) -> Value {
     let (Value::Table(mut all), Value::Table(given)) = (defaults, given.clone()) else { return given };
     for (field, value) in given {
         let value = match all.remove(&field) {
+            Some(Value::Table(_)) if value.as_str() == Some("none") => continue,
             Some(default) => merged(default, value),
             None => value,
         };
@@ -525,6 +526,10 @@ mod tests {
         assert_eq!(experiment.features, FeatureSpec::gtzan_store());
         assert_eq!(experiment.seeds, [42]);
         assert_eq!(experiment.data, DataConfig::default());
+        let (_folder, path) = file(&format!("{PLAIN}search.band_limited = false\n[features]\nfloor = \"none\"\n"));
+        let experiment = read(&path).expect("a declaration");
+        assert_eq!(experiment.features, FeatureSpec { floor: None, ..FeatureSpec::gtzan_store() });
+        assert_eq!(experiment.model, ModelConfig::Svm { search: Search { band_limited: false, ..Search::default() } });
         for (regime, expected) in [
             ("", TrainingConfig::frozen(0)),
             ("regime = \"frozen\"", TrainingConfig::frozen(0)),
