@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use train::evaluation::robustness::Robustness;
 
-use super::store::{self, CROSS_VALIDATED, FORMAT, Results, Row};
+use super::store::{self, CROSS_VALIDATED, Results, Row};
 use crate::robustness::{Kind, Prediction};
 
 const RESULT: &str = "robustness.json";

@@ -28,7 +28,7 @@ use train::{
 };
 
 /// Version of the files; one of another is not read.
-pub(super) const FORMAT: u32 = 1;
+const FORMAT: u32 = 1;
 
 pub(crate) const RESULT: &str = "result.json";
 pub(crate) const SCORES: &str = "scores.parquet";
