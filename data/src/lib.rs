@@ -3,7 +3,7 @@
 //! A [`Dataset`] is audio, in one of the forms that people have it in, or a feature store. [`extract`] makes the second of the first,
 //! and a [`LabelledDataset`] joins several into the one list that training and evaluation read, with their [`labels`]. Every file that is not
 //! used is told, with its [`Reason`], and every one that is used although something is wrong with it ([`Warned`]). A [`Split`] deals clips to folds and says what leaks; [`gtzan`] knows GTZAN's 1000 clips; [`audit`]
-//! finds what is wrong with a dataset; [`synth`] makes one out of nothing; [`manifest`] and [`tables`] write all of that as Parquet and CSV.
+//! finds what is wrong with a dataset; [`synth`] makes one out of nothing; [`degrade`] makes bad recordings of good ones; [`manifest`] and [`tables`] write all of that as Parquet and CSV.
 //!
 //! ```no_run
 //! use data::{ExtractOptions, LabelledDataset, Part, Split};
@@ -20,7 +20,9 @@
 
 mod artists;
 pub mod audit;
+mod biquad;
 mod dataset;
+pub mod degrade;
 mod digest;
 mod error;
 mod fingerprint;
@@ -36,7 +38,7 @@ pub use ::labels;
 pub use artists::{TrackMetadata, artist_groups, artist_key};
 pub use audit::{Audit, Fault, Finding};
 pub use dataset::{
-    audio::{AudioClip, AudioDataset, AudioForm, Span},
+    audio::{AudioClip, AudioDataset, AudioForm, Span, audio_files},
     extract::{ExtractOptions, ExtractReport, OpenOptions, extract},
     feature_store::{FeatureStore, STORE_VERSION},
     labelled::{Description, LabelledClip, LabelledDataset, SourceDescription},

@@ -155,7 +155,7 @@ impl<'de> Deserialize<'de> for Weight {
     }
 }
 
-fn default_seeds() -> Vec<u64> {
+pub(crate) fn default_seeds() -> Vec<u64> {
     vec![DEFAULT_SEED]
 }
 
@@ -164,7 +164,7 @@ fn splits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Split>, D::E
     names.iter().map(|name| name.parse().map_err(D::Error::custom)).collect()
 }
 
-fn parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+pub(crate) fn parsed<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
 }
 
@@ -392,14 +392,20 @@ fn merged(defaults: Value, given: Value) -> Value {
     all.into()
 }
 
+/// Refuses a name that is not 1 to 64 of a to z, 0 to 9 and -.
+pub(crate) fn check_name(name: &str) -> Result<()> {
+    let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(word) {
+        bail!("expected 1 to 64 of a to z, 0 to 9 and -, found \"{name}\"");
+    }
+    Ok(())
+}
+
 impl Experiment {
     /// Checks what types do not say, reads the members of an ensemble, and makes paths those from the current folder.
     fn check(&mut self, path: &Path) -> Result<()> {
         let Self { name, splits, seeds, data, features, model, members, init, .. } = self;
-        let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if name.is_empty() || name.len() > 64 || !name.chars().all(word) {
-            bail!("`name` = \"{name}\": expected 1 to 64 of a to z, 0 to 9 and -");
-        }
+        check_name(name).context("`name`")?;
         let distinct: BTreeSet<_> = splits.iter().map(ToString::to_string).collect();
         if splits.is_empty() || distinct.len() < splits.len() {
             bail!("`splits` must name one or more, none twice");
@@ -571,7 +577,7 @@ mod tests {
         let model = |model: &str| format!("name = \"a\"\nsplits = [\"artist-kfold:5\"]\n[model]\n{model}");
         for (text, words) in [
             (PLAIN.replace("name", "nom"), "unknown field `nom`, expected one of `name`, `splits`"),
-            (PLAIN.replace("\"a\"", "\"A b\""), "`name` = \"A b\""),
+            (PLAIN.replace("\"a\"", "\"A b\""), "`name`: expected 1 to 64 of a to z, 0 to 9 and -, found \"A b\""),
             (PLAIN.replace("artist-kfold:5", "artist-kfold"), "artist-kfold:5"),
             (
                 PLAIN.replace("artist-kfold:5", "fault-filtered:all"),

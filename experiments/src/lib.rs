@@ -4,7 +4,7 @@
 //! [`Runner`](runner::Runner) does each [`Job`](runner::Job) (an experiment by a split with a seed) once: its key is the digest of
 //! everything that decides its result, which is [stored](results::store) under that key. Results of several seeds are
 //! [summarised](results::summary) and [compared](results::compare) clip by clip; a [leakage study](results::leakage) shows what
-//! the leaks of a split are worth; `mlflow` exports results to a server.
+//! the leaks of a split are worth; [`robustness`] declares what bad recordings and short ones are; `mlflow` exports results to a server.
 //!
 //! Fitting, splits and figures are those of [`train`] and [`data`].
 //!
@@ -27,4 +27,5 @@ pub mod cli;
 pub mod declarations;
 mod mlflow;
 pub mod results;
+pub mod robustness;
 pub mod runner;

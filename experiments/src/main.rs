@@ -1,4 +1,4 @@
-//! `experiments`: run, sweep, compare, report, leaderboard, leakage, export.
+//! `experiments`: run, sweep, compare, report, leaderboard, leakage, robustness, export.
 
 use std::process::ExitCode;
 

@@ -368,7 +368,8 @@ impl Classifier for EnsembleClassifier {
 
 /// How unlike the training set a clip is by those of the members that can say: the least of their p-values times their number, which is a
 /// p-value whatever they have in common (Bonferroni).
-fn novelty(members: impl Iterator<Item = Novelty>) -> Option<Novelty> {
+#[must_use]
+pub fn novelty(members: impl Iterator<Item = Novelty>) -> Option<Novelty> {
     let members: Vec<Novelty> = members.collect();
     let least = members.iter().copied().min_by(|a, b| a.p_value.total_cmp(&b.p_value))?;
     let threshold = members.iter().map(|member| member.threshold).fold(least.threshold, f64::min);

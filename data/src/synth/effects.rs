@@ -1,86 +1,33 @@
 //! What is done to a sound once it is made: filters, drive, echo, room, compression.
 
-use super::osc::{FS, Osc, TAU, decay_factor, gain};
+use super::osc::{FS, Osc, decay_factor, gain};
+pub(super) use crate::biquad::Biquad;
 
-/// A second-order filter by the formulas of R. Bristow-Johnson's *Audio EQ Cookbook*, in transposed direct form II.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Biquad {
-    b: [f64; 3],
-    a: [f64; 2],
-    state: [f64; 2],
-}
-
+/// Filters at [`FS`]; frequencies in Hz.
 impl Biquad {
-    fn from(b: [f64; 3], a: [f64; 3]) -> Self {
-        Self { b: b.map(|b| b / a[0]), a: [a[1] / a[0], a[2] / a[0]], state: [0.0; 2] }
-    }
-
-    /// Cosine of the angle, and the cookbook's alpha.
-    fn angle(hz: f64, q: f64) -> (f64, f64) {
-        let w = TAU * hz.clamp(10.0, 0.48 * FS) / FS;
-        (libm::cos(w), libm::sin(w) / (2.0 * q))
-    }
-
     /// Passes what is below `hz`.
     pub(super) fn low_pass(hz: f64, q: f64) -> Self {
-        let (c, alpha) = Self::angle(hz, q);
-        Self::from([(1.0 - c) / 2.0, 1.0 - c, (1.0 - c) / 2.0], [1.0 + alpha, -2.0 * c, 1.0 - alpha])
+        Self::low_pass_at(FS, hz, q)
     }
 
     /// Passes what is above `hz`.
     pub(super) fn high_pass(hz: f64, q: f64) -> Self {
-        let (c, alpha) = Self::angle(hz, q);
-        Self::from([(1.0 + c) / 2.0, -1.0 - c, (1.0 + c) / 2.0], [1.0 + alpha, -2.0 * c, 1.0 - alpha])
+        Self::high_pass_at(FS, hz, q)
     }
 
     /// Passes what is around `hz`, with gain 1 there.
     pub(super) fn band_pass(hz: f64, q: f64) -> Self {
-        let (c, alpha) = Self::angle(hz, q);
-        Self::from([alpha, 0.0, -alpha], [1.0 + alpha, -2.0 * c, 1.0 - alpha])
+        Self::band_pass_at(FS, hz, q)
     }
 
     /// Raises or lowers what is around `hz` by `db`.
     pub(super) fn peak(hz: f64, q: f64, db: f64) -> Self {
-        let (c, alpha) = Self::angle(hz, q);
-        let a = libm::pow(10.0, db / 40.0);
-        Self::from([1.0 + alpha * a, -2.0 * c, 1.0 - alpha * a], [1.0 + alpha / a, -2.0 * c, 1.0 - alpha / a])
+        Self::peak_at(FS, hz, q, db)
     }
 
     /// Raises or lowers what is above `hz` by `db`.
     pub(super) fn high_shelf(hz: f64, db: f64) -> Self {
-        let (c, alpha) = Self::angle(hz, std::f64::consts::FRAC_1_SQRT_2);
-        let a = libm::pow(10.0, db / 40.0);
-        let s = 2.0 * a.sqrt() * alpha;
-        Self::from(
-            [
-                a * ((a + 1.0) + (a - 1.0) * c + s),
-                -2.0 * a * ((a - 1.0) + (a + 1.0) * c),
-                a * ((a + 1.0) + (a - 1.0) * c - s),
-            ],
-            [(a + 1.0) - (a - 1.0) * c + s, 2.0 * ((a - 1.0) - (a + 1.0) * c), (a + 1.0) - (a - 1.0) * c - s],
-        )
-    }
-
-    /// Takes the coefficients of `other` and keeps the sound that is in the filter.
-    pub(super) fn retune(&mut self, other: Self) {
-        *self = Self { state: self.state, ..other };
-    }
-
-    /// One sample.
-    pub(super) fn next(&mut self, x: f32) -> f32 {
-        let x = f64::from(x);
-        let y = self.b[0] * x + self.state[0];
-        // The tiny constant keeps the state out of the subnormal numbers, which are slow.
-        self.state[0] = self.b[1] * x - self.a[0] * y + self.state[1] + 1e-18;
-        self.state[1] = self.b[2] * x - self.a[1] * y;
-        y as f32
-    }
-
-    /// A whole track, in place.
-    pub(super) fn apply(mut self, track: &mut [f32]) {
-        for sample in track {
-            *sample = self.next(*sample);
-        }
+        Self::high_shelf_at(FS, hz, db)
     }
 }
 

@@ -11,11 +11,13 @@ use train::{
         metrics::{Coverage, Faults, coverage_curve},
         projection::Projection,
         report::{self as page, Against, Provenance, Report},
+        robustness::{LeftOut, Robustness, text},
     },
 };
 
 use super::{
-    CompareArgs, ExportArgs, JobArgs, LeaderboardArgs, LeakageArgs, ReportArgs, ResultsArgs, RunFilesArgs, SweepArgs,
+    CompareArgs, ExportArgs, JobArgs, LeaderboardArgs, LeakageArgs, ReportArgs, ResultsArgs, RobustnessArgs,
+    RunFilesArgs, SweepArgs,
 };
 use crate::{
     declarations::{self, DataConfig, Experiment},
@@ -26,7 +28,8 @@ use crate::{
         store::{Results, RunResult, StoredResult},
         summary::{self, Summary, aligned},
     },
-    runner::{Done, Job, RunContext, Runner},
+    robustness::{self, Ffmpeg, HeldOutAudio, Measuring},
+    runner::{Done, Job, RunContext, Runner, over_seeds},
 };
 
 /// Does every job of every file that was not done before.
@@ -190,6 +193,9 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         Ok((called(&other[0].result), paired(stored, &clips, &other[0], &scored(&other[0])?, seed)?))
     });
     let compared = compared.transpose()?;
+    // Of several declarations the first by name.
+    let measured = Results::new(&args.output.results).robustness_of(&stored.result.name, &stored.result.key)?;
+    let robustness = measured.into_iter().next();
     let segments = segments_per_clip.map(|n| format!(" ({n} segments of each clip)")).unwrap_or_default();
     let on = format!("{split}{segments}");
     let html = page::html(&Report {
@@ -202,6 +208,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         against: compared.as_ref().map(|(model, paired)| Against { model, paired }),
         learning: None,
         conformal: None,
+        robustness: robustness.as_ref().map(|result| &result.robustness),
         projection: Projection::of_probabilities(&clips, seed).as_ref(),
         curves: &[],
         provenance: Provenance {
@@ -226,6 +233,7 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
             "evaluation": evaluation,
             "coverage": Coverage::new(&coverage_curve(&clips)),
             "known_faults": Faults::of(&clips),
+            "robustness": robustness.map(|result| result.robustness),
             "against": compared.map(|(model, paired)| json!({ "model": model, "paired": paired })),
         }));
     }
@@ -234,6 +242,71 @@ pub(super) fn report(args: &ReportArgs) -> Result<()> {
         more => format!("; {more} other seed(s) are stored, --seed chooses"),
     };
     output::line(format!("{} on {on}: {}{more}", called(&stored.result), args.out.display()))
+}
+
+/// Measures the experiments that a file declares, or artifacts, on bad and short recordings.
+pub(super) fn robustness(args: &RobustnessArgs) -> Result<()> {
+    let mut declaration = robustness::read(&args.file)?;
+    only(&mut declaration.seeds, &args.seeds, &declaration.name, "seed")?;
+    let recordings = args.recordings.iter().map(|folder| HeldOutAudio::open(std::slice::from_ref(folder)));
+    let measuring = Measuring::new(
+        &declaration,
+        HeldOutAudio::open(&args.audio)?,
+        recordings.collect::<Result<_>>()?,
+        Ffmpeg::find(&args.ffmpeg),
+        args.job.cache.clone(),
+    );
+    for LeftOut { name, reason } in measuring.left_out() {
+        output::remark(&format!("{name} is left out: {reason}"));
+    }
+    let mut runner = runner(&args.job);
+    let mut all = Vec::new();
+    for dir in &args.artifacts {
+        all.push(runner.robustness_of_artifact(dir, declaration.split, &measuring)?);
+    }
+    let mut jobs = Vec::new();
+    if args.artifacts.is_empty() {
+        let mut experiments = declaration.read_experiments(&args.file)?;
+        let mut names: Vec<_> = experiments.iter().map(|experiment| experiment.name.clone()).collect();
+        only(&mut names, &args.experiments, &declaration.name, "experiment")?;
+        experiments.retain(|experiment| names.contains(&experiment.name));
+        jobs = experiments.iter().map(Job::declared_by).collect();
+    }
+    jobs.iter().flatten().try_for_each(|job| runner.check_robustness(job, &measuring))?;
+    let (mut folders, total) = (Vec::new(), jobs.iter().flatten().count());
+    for of_experiment in &jobs {
+        let mut results = Vec::new();
+        for job in of_experiment {
+            let Job { experiment, split, seed } = job;
+            if std::io::stderr().is_terminal() {
+                let number = folders.len() + 1;
+                output::remark(&format!("[{number} of {total}] {} by {split}, seed {seed}", experiment.name));
+            }
+            let (stored, found) = runner.robustness(job, &declaration.name, &measuring)?;
+            let Robustness { clean, over_degradations, .. } = &stored.result.robustness;
+            let over = over_degradations.as_ref().map(|over| format!(", degraded {:.3}", over.accuracy));
+            let line = format!(
+                "{} by {split}, seed {seed}: accuracy {:.3}{}, {}",
+                experiment.name,
+                clean.accuracy,
+                over.unwrap_or_default(),
+                if found { "measured before" } else { "measured now" }
+            );
+            print_line(&args.job.output, line)?;
+            folders.push(json!({ "folder": stored.dir, "measured_before": found, "key": stored.result.key }));
+            results.push(stored);
+        }
+        all.push(over_seeds(&results)?);
+    }
+    if let Some(path) = &args.out {
+        let mut text = serde_json::to_string_pretty(&all)?;
+        text.push('\n');
+        fs::write(path, text).with_context(|| format!("failed to write {}", path.display()))?;
+    }
+    if args.job.output.json {
+        return print_json(&json!({ "robustness": all, "results": folders }));
+    }
+    all.iter().try_for_each(|one| output::write(&format!("\n{}", text(one))))
 }
 
 fn called(result: &RunResult) -> String {
@@ -349,15 +422,19 @@ fn by_common_split(
     Ok(all)
 }
 
-/// Does every job where the arguments say, and prints each when it is done. What cannot be done is refused before anything is.
-fn do_all(args: &JobArgs, jobs: &[Job]) -> Result<Vec<Done>> {
-    let mut runner = Runner::new(RunContext {
+fn runner(args: &JobArgs) -> Runner {
+    Runner::new(RunContext {
         datasets: args.datasets.clone(),
         results: Results::new(&args.output.results),
         weights: args.weights.clone(),
         cache: args.cache.clone(),
         threads: args.threads.into(),
-    });
+    })
+}
+
+/// Does every job where the arguments say, and prints each when it is done. What cannot be done is refused before anything is.
+fn do_all(args: &JobArgs, jobs: &[Job]) -> Result<Vec<Done>> {
+    let mut runner = runner(args);
     jobs.iter().try_for_each(|job| runner.check(job))?;
     let mut all = Vec::new();
     for (number, job) in jobs.iter().enumerate() {

@@ -33,6 +33,9 @@ enum Command {
     /// Show the effect of leakage: the same configuration evaluated by segment, track, artist and on the valid part.
     #[command(alias = "ladder")]
     Leakage(LeakageArgs),
+    /// Measure bad recordings and short ones: codecs, noise, clipping, rooms, excerpts, as a file declares them. What was measured before is
+    /// not measured again.
+    Robustness(RobustnessArgs),
     /// Send the results so far to an MLflow server. What is there already is not sent again.
     Export(ExportArgs),
 }
@@ -176,6 +179,37 @@ struct LeakageArgs {
     job: JobArgs,
 }
 
+/// Options of `robustness`.
+#[derive(Args, Debug)]
+struct RobustnessArgs {
+    /// A declaration, such as experiments/declared/robustness.toml.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// A folder with audio of held-out clips, under their ids as names, in folders or not; may be given again. It is degraded, and cut.
+    #[arg(long = "audio", value_name = "DIR", required = true)]
+    audio: Vec<PathBuf>,
+    /// A folder with other recordings of held-out clips, such as short ones, which are predicted as they are; may be given again.
+    #[arg(long = "recordings", value_name = "DIR")]
+    recordings: Vec<PathBuf>,
+    /// Measure this artifact instead of the experiments that are declared; may be given again.
+    #[arg(long = "artifact", value_name = "DIR")]
+    artifacts: Vec<PathBuf>,
+    /// Only the experiment of this name of those declared; may be given again.
+    #[arg(long = "experiment", value_name = "NAME", conflicts_with = "artifacts")]
+    experiments: Vec<String>,
+    /// Only this seed of those declared; may be given again.
+    #[arg(long = "seed", value_name = "N", conflicts_with = "artifacts")]
+    seeds: Vec<u64>,
+    /// The ffmpeg that encodes. Without one, codecs are left out.
+    #[arg(long, value_name = "PROGRAM", default_value = "ffmpeg")]
+    ffmpeg: PathBuf,
+    /// Also write the figures to this JSON file, for `train card` and `train evaluate`.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    #[command(flatten)]
+    job: JobArgs,
+}
+
 /// Options of `export`.
 #[derive(Args, Debug)]
 #[command(
@@ -213,6 +247,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => commands::report(args),
         Command::Leaderboard(args) => commands::leaderboard(args),
         Command::Leakage(args) => commands::leakage(args),
+        Command::Robustness(args) => commands::robustness(args),
         Command::Export(args) => commands::export(args),
     };
     output::end("experiments", result)

@@ -2,5 +2,6 @@
 
 pub mod compare;
 pub mod leakage;
+pub mod robustness;
 pub mod store;
 pub mod summary;

@@ -20,7 +20,7 @@ use data::{
     tables::{self, Values},
 };
 use models::artifact::DataDescription;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use train::{
     console::interrupt::Unfinished,
@@ -32,7 +32,7 @@ const FORMAT: u32 = 1;
 
 pub(crate) const RESULT: &str = "result.json";
 pub(crate) const SCORES: &str = "scores.parquet";
-const CROSS_VALIDATED: &str = "cross_validated.parquet";
+pub(super) const CROSS_VALIDATED: &str = "cross_validated.parquet";
 
 /// The result of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -163,6 +163,10 @@ impl Results {
         Self(folder.to_owned())
     }
 
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
+    }
+
     /// The result of the job of this key, if it was done.
     ///
     /// # Errors
@@ -190,27 +194,16 @@ impl Results {
     /// # Errors
     /// When the folder cannot be written.
     pub fn store(&self, result: RunResult, scores: Vec<Row>, cross_validated: Vec<Row>) -> Result<StoredResult> {
-        let parent = self.0.join(&result.name);
-        let dir = parent.join(folder(&result.split, result.segments_per_clip, result.seed, &result.key));
-        let store = || -> Result<()> {
-            fs::create_dir_all(&parent)?;
-            let prefix = format!(".writing-{}-", std::process::id());
-            let _unfinished = Unfinished::beside(&dir, prefix.clone());
-            let writing = tempfile::Builder::new().prefix(&prefix).tempdir_in(&parent)?;
+        let folder = folder(&result.split, result.segments_per_clip, result.seed, &result.key);
+        let dir = self.0.join(&result.name).join(folder);
+        write_folder(&dir, RESULT, &result, |writing| {
             let labels = &result.evaluation.labels;
-            tables::write_parquet(&mut table(labels, &scores)?, &writing.path().join(SCORES))?;
+            tables::write_parquet(&mut table(labels, &scores)?, &writing.join(SCORES))?;
             if !cross_validated.is_empty() {
-                tables::write_parquet(&mut table(labels, &cross_validated)?, &writing.path().join(CROSS_VALIDATED))?;
+                tables::write_parquet(&mut table(labels, &cross_validated)?, &writing.join(CROSS_VALIDATED))?;
             }
-            let mut json = serde_json::to_vec_pretty(&result)?;
-            json.push(b'\n');
-            fs::write(writing.path().join(RESULT), json)?;
-            match fs::rename(writing.path(), &dir) {
-                Err(_) if StoredResult::is_at(&dir) => Ok(()),
-                renamed => Ok(renamed?),
-            }
-        };
-        store().with_context(|| format!("failed to store the result in {}", dir.display()))?;
+            Ok(())
+        })?;
         Ok(StoredResult { dir, result, written: Some([scores.into(), cross_validated.into()]) })
     }
 
@@ -253,15 +246,7 @@ impl StoredResult {
     /// # Errors
     /// When it does not exist, or of another version.
     fn read(dir: &Path) -> Result<Self> {
-        let path = dir.join(RESULT);
-        let read = || -> Result<RunResult> {
-            let value: Value = serde_json::from_slice(&fs::read(&path)?)?;
-            if value["format"] != FORMAT {
-                bail!("expected format {FORMAT}, found {}; remove the folder", value["format"]);
-            }
-            Ok(serde_json::from_value(value)?)
-        };
-        let result = read().with_context(|| format!("failed to read {}", path.display()))?;
+        let result = read_json(&dir.join(RESULT))?;
         Ok(Self { dir: dir.to_owned(), result, written: None })
     }
 
@@ -282,53 +267,104 @@ impl StoredResult {
     }
 
     fn rows(&self, file: &str) -> Result<Rc<[Row]>> {
-        let path = self.dir.join(file);
-        let read = || -> Result<Rc<[Row]>> {
-            let frame = tables::read_parquet(&path)?;
-            let text = |name| tables::text(&frame, name);
-            let labels = &self.result.evaluation.labels;
-            let columns = labels.iter().map(|label| tables::reals(&frame, label)).collect::<Result<Vec<_>, _>>()?;
-            let (clip_ids, wholes, groups) = (text("clip_id")?, text("whole")?, text("artist_group")?);
-            let (metadata, truths, folds) = (text("credit")?, text("genre")?, tables::wholes(&frame, "fold")?);
-            (0..clip_ids.len())
-                .map(|row| {
-                    let truth = labels.iter().position(|label| *label == truths[row]);
-                    Ok(Row {
-                        fold: folds[row] as usize,
-                        whole: wholes[row].clone(),
-                        scored: Scored {
-                            clip_id: clip_ids[row].clone(),
-                            metadata: metadata[row].clone(),
-                            group: groups[row].clone(),
-                            truth: truth.with_context(|| format!("`{}` is not among its labels", truths[row]))?,
-                            probabilities: columns.iter().map(|column| column[row]).collect(),
-                        },
-                    })
-                })
-                .collect()
-        };
-        read().with_context(|| format!("failed to read {}", path.display()))
+        Ok(rows(&self.dir.join(file), &self.result.evaluation.labels)?.into())
     }
 }
 
-fn table(labels: &[String], rows: &[Row]) -> data::Result<data::DataFrame> {
-    let text = |of: fn(&Row) -> &str| Values::Text(rows.iter().map(|row| of(row).to_owned()).collect());
+/// The clips of a table that was written of them.
+pub(super) fn rows(path: &Path, labels: &[String]) -> Result<Vec<Row>> {
+    let read = || -> Result<Vec<Row>> {
+        let frame = tables::read_parquet(path)?;
+        let (wholes, folds) = (tables::text(&frame, "whole")?, tables::wholes(&frame, "fold")?);
+        let rows = scored_of(&frame, labels)?.into_iter().zip(wholes).zip(folds);
+        Ok(rows.map(|((scored, whole), fold)| Row { fold: fold as usize, whole, scored }).collect())
+    };
+    read().with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// Writes a folder that is complete or not there: `tables` writes into it, and `json` becomes its file `name`. Another process may have
+/// written the same meanwhile.
+pub(super) fn write_folder(
+    dir: &Path,
+    name: &str,
+    json: &impl Serialize,
+    tables: impl FnOnce(&Path) -> Result<()>,
+) -> Result<()> {
+    let parent = dir.parent().unwrap_or(Path::new("."));
+    let write = || -> Result<()> {
+        fs::create_dir_all(parent)?;
+        let prefix = format!(".writing-{}-", std::process::id());
+        let _unfinished = Unfinished::beside(dir, prefix.clone());
+        let writing = tempfile::Builder::new().prefix(&prefix).tempdir_in(parent)?;
+        tables(writing.path())?;
+        let mut bytes = serde_json::to_vec_pretty(json)?;
+        bytes.push(b'\n');
+        fs::write(writing.path().join(name), bytes)?;
+        match fs::rename(writing.path(), dir) {
+            Err(_) if dir.join(name).is_file() => Ok(()),
+            renamed => Ok(renamed?),
+        }
+    };
+    write().with_context(|| format!("failed to store the result in {}", dir.display()))
+}
+
+/// Reads a JSON file of this [`FORMAT`].
+pub(super) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let read = || -> Result<T> {
+        let value: Value = serde_json::from_slice(&fs::read(path)?)?;
+        if value["format"] != FORMAT {
+            bail!("expected format {FORMAT}, found {}; remove the folder", value["format"]);
+        }
+        Ok(serde_json::from_value(value)?)
+    };
+    read().with_context(|| format!("failed to read {}", path.display()))
+}
+
+/// The columns of scored clips: who they are, what they are, and the probability of each label.
+pub(super) fn scored_columns<'a>(labels: &'a [String], scored: &[&Scored]) -> Vec<(&'a str, Values)> {
+    let text = |of: fn(&Scored) -> &str| Values::Text(scored.iter().map(|clip| of(clip).to_owned()).collect());
     let mut columns = vec![
-        ("clip_id", text(|row| &row.scored.clip_id)),
-        ("whole", text(|row| &row.whole)),
-        ("artist_group", text(|row| &row.scored.group)),
-        ("credit", text(|row| &row.scored.metadata)),
-        ("fold", Values::Whole(rows.iter().map(|row| row.fold as u64).collect())),
-        ("genre", Values::Text(rows.iter().map(|row| labels[row.scored.truth].clone()).collect())),
+        ("clip_id", text(|clip| &clip.clip_id)),
+        ("artist_group", text(|clip| &clip.group)),
+        ("credit", text(|clip| &clip.metadata)),
+        ("genre", Values::Text(scored.iter().map(|clip| labels[clip.truth].clone()).collect())),
     ];
     for (class, label) in labels.iter().enumerate() {
-        columns.push((label, Values::Real(rows.iter().map(|row| row.scored.probabilities[class]).collect())));
+        columns.push((label, Values::Real(scored.iter().map(|clip| clip.probabilities[class]).collect())));
     }
+    columns
+}
+
+/// The scored clips of a table with these columns.
+pub(super) fn scored_of(frame: &data::DataFrame, labels: &[String]) -> Result<Vec<Scored>> {
+    let text = |name| tables::text(frame, name);
+    let columns = labels.iter().map(|label| tables::reals(frame, label)).collect::<Result<Vec<_>, _>>()?;
+    let (clip_ids, groups, metadata, truths) =
+        (text("clip_id")?, text("artist_group")?, text("credit")?, text("genre")?);
+    (0..clip_ids.len())
+        .map(|row| {
+            let truth = labels.iter().position(|label| *label == truths[row]);
+            Ok(Scored {
+                clip_id: clip_ids[row].clone(),
+                metadata: metadata[row].clone(),
+                group: groups[row].clone(),
+                truth: truth.with_context(|| format!("`{}` is not among its labels", truths[row]))?,
+                probabilities: columns.iter().map(|column| column[row]).collect(),
+            })
+        })
+        .collect()
+}
+
+/// Columns are in the order that they always had.
+pub(super) fn table(labels: &[String], rows: &[Row]) -> data::Result<data::DataFrame> {
+    let mut columns = scored_columns(labels, &rows.iter().map(|row| &row.scored).collect::<Vec<_>>());
+    columns.insert(1, ("whole", Values::Text(rows.iter().map(|row| row.whole.clone()).collect())));
+    columns.insert(4, ("fold", Values::Whole(rows.iter().map(|row| row.fold as u64).collect())));
     tables::frame(columns)
 }
 
 /// Name of the folder of a result.
-fn folder(split: &str, segments_per_clip: Option<usize>, seed: u64, key: &str) -> String {
+pub(super) fn folder(split: &str, segments_per_clip: Option<usize>, seed: u64, key: &str) -> String {
     let segments = segments_per_clip.map(|n| format!(".segments-{n}")).unwrap_or_default();
     format!("{}{segments}.seed-{seed}.{}", split.replace(':', "-"), key.get(..12).unwrap_or(key))
 }
@@ -339,7 +375,7 @@ fn in_folder(folder: &Path) -> Result<Vec<StoredResult>> {
 }
 
 /// The folders in a folder, but for hidden ones, by name; none where there is no such folder.
-fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = match fs::read_dir(folder) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         entries => entries.with_context(|| format!("failed to list {}", folder.display()))?,

@@ -45,9 +45,14 @@ impl Identity {
         let mut shared = made_from.clone();
         put(&mut shared, [("seed", Value::Null)]);
         put(&mut shared, without_seed);
-        let digest = |fields: &Map<String, Value>| Fingerprint::of(json!(fields).to_string().as_bytes()).to_string();
-        Ok(Self { key: digest(&made_from), configuration: digest(&shared), made_from: made_from.into() })
+        let made_from = made_from.into();
+        Ok(Self { key: digest(&made_from), configuration: digest(&shared.into()), made_from })
     }
+}
+
+/// The digest of a JSON value.
+pub(super) fn digest(value: &Value) -> String {
+    Fingerprint::of(value.to_string().as_bytes()).to_string()
 }
 
 fn put<'a>(into: &mut Map<String, Value>, fields: impl IntoIterator<Item = (&'a str, Value)>) {

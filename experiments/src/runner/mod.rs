@@ -3,6 +3,7 @@
 mod ensemble;
 mod identity;
 mod networks;
+mod robustness;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,6 +23,7 @@ use train::{
     training::{FitInput, Learner, Pretrained, SvmLearner, TrainingData, Vgg19Learner, dataset, vgg19::TrainingConfig},
 };
 
+pub use self::robustness::over_seeds;
 use self::{identity::Identity, networks::Networks};
 use crate::{
     declarations::{DEFAULT_SEED, Experiment, ModelConfig},
@@ -52,6 +54,18 @@ pub struct Runner {
     weights: BTreeMap<(Option<PathBuf>, usize, Option<u64>), Arc<Pretrained>>,
     /// Those that others start from.
     networks: Networks,
+}
+
+/// What a job of one model is fitted on, and what decides its result.
+struct Prepared {
+    open: Rc<OpenDataset>,
+    folds: Vec<Fold>,
+    /// The clips of all folds.
+    used: Vec<usize>,
+    data: DataDescription,
+    identity: Identity,
+    /// The result of the job whose network this one starts from, and that job.
+    init: Option<(RunResult, Job)>,
 }
 
 /// A dataset, and every label of it.
@@ -177,39 +191,13 @@ impl Runner {
     }
 
     fn single(&mut self, job: &Job) -> Result<Done> {
-        // Done first. What it gives is known by its key; its network is needed only where this job was not done before.
-        let init = match job.init() {
-            Some(init) => Some((self.run(&init)?.stored.result, init)),
-            None => None,
-        };
-        let open = self.dataset(&job.experiment)?;
-        let (dataset, threads) = (open.data.dataset(), self.context.threads);
-        let folds = open.folds(job)?;
-        let used: BTreeSet<usize> =
-            folds.iter().flat_map(|fold| fold.train.iter().chain(&fold.test)).copied().collect();
-        let digest = dataset.digest_of(&used.iter().copied().collect::<Vec<_>>())?;
-        let mut inputs = vec![("data", json!(digest)), ("features", json!(dataset.spec()))];
-        let mut without_seed = Vec::new();
-        if let Some((init, _)) = &init {
-            inputs.push(("init", json!(init.key)));
-            without_seed.push(("init", json!(init.configuration)));
-        } else if let Some(weights) = self.pretrained(job)? {
-            inputs.push(("weights", json!(weights.weights().digest())));
-            // They follow from the seed.
-            without_seed.extend(weights.is_random().then(|| ("weights", json!(weights.description()))));
-        }
-        let identity = Identity::new(job, inputs, without_seed)?;
-        if let Some(stored) = self.find(job, &identity.key)? {
+        let prepared = self.prepare(job)?;
+        if let Some(stored) = self.find(job, &prepared.identity.key)? {
             return Ok(Done { stored, found: true });
         }
-        let data = DataDescription { digest, description: dataset.description().to_string(), clips: used.len() };
-        let weights = match &init {
-            Some((result, init)) => Some(self.network(init, result)?),
-            None => self.pretrained(job)?,
-        };
-        let remarks =
-            self.remarks(job, weights.as_deref(), used.iter().map(|&clip| dataset.clips()[clip].clip_id.as_str()))?;
-        let learner = self.learner(job, weights)?;
+        let (learner, remarks) = self.learner_of(job, &prepared)?;
+        let Prepared { open, folds, data, identity, init, .. } = prepared;
+        let (dataset, threads) = (open.data.dataset(), self.context.threads);
         let mut output = Output::new(&open.labels, data, remarks);
         output.chain = init.map_or_else(Vec::new, |(result, _)| ChainLink::after(&result));
         for (number, fold) in folds.iter().enumerate() {
@@ -231,6 +219,47 @@ impl Runner {
             output.cross_validated.extend(cross_validated.into_iter().map(row));
         }
         self.store(job, identity, output)
+    }
+
+    /// What a job of one model is fitted on, and what decides its result.
+    fn prepare(&mut self, job: &Job) -> Result<Prepared> {
+        // Done first. What it gives is known by its key; its network is needed only where this job was not done before.
+        let init = match job.init() {
+            Some(init) => Some((self.run(&init)?.stored.result, init)),
+            None => None,
+        };
+        let open = self.dataset(&job.experiment)?;
+        let dataset = open.data.dataset();
+        let folds = open.folds(job)?;
+        let used: BTreeSet<usize> =
+            folds.iter().flat_map(|fold| fold.train.iter().chain(&fold.test)).copied().collect();
+        let used: Vec<usize> = used.into_iter().collect();
+        let digest = dataset.digest_of(&used)?;
+        let mut inputs = vec![("data", json!(digest)), ("features", json!(dataset.spec()))];
+        let mut without_seed = Vec::new();
+        if let Some((init, _)) = &init {
+            inputs.push(("init", json!(init.key)));
+            without_seed.push(("init", json!(init.configuration)));
+        } else if let Some(weights) = self.pretrained(job)? {
+            inputs.push(("weights", json!(weights.weights().digest())));
+            // They follow from the seed.
+            without_seed.extend(weights.is_random().then(|| ("weights", json!(weights.description()))));
+        }
+        let identity = Identity::new(job, inputs, without_seed)?;
+        let data = DataDescription { digest, description: dataset.description().to_string(), clips: used.len() };
+        Ok(Prepared { open: Rc::clone(&open), folds, used, data, identity, init })
+    }
+
+    /// How the model of a job is fitted, and what a reader should know of it.
+    fn learner_of(&mut self, job: &Job, prepared: &Prepared) -> Result<(Box<dyn Learner>, Vec<String>)> {
+        let weights = match &prepared.init {
+            Some((result, init)) => Some(self.network(init, result)?),
+            None => self.pretrained(job)?,
+        };
+        let clips = prepared.open.data.dataset().clips();
+        let clip_ids = prepared.used.iter().map(|&clip| clips[clip].clip_id.as_str());
+        let remarks = self.remarks(job, weights.as_deref(), clip_ids)?;
+        Ok((self.learner(job, weights)?, remarks))
     }
 
     fn ensemble(&mut self, job: &Job, [a, b]: &[Job; 2]) -> Result<Done> {
@@ -268,10 +297,7 @@ impl Runner {
         let Job { experiment, split, seed } = job;
         let Output { labels, data, mut remarks, chain, scores, cross_validated, folds } = output;
         let scored: Vec<Scored> = scores.iter().map(|row| row.scored.clone()).collect();
-        let warning = source::synthetic_warning(scored.iter().map(|clip| clip.clip_id.as_str())).map(str::to_owned);
-        if let Some(warning) = warning.filter(|warning| !remarks.contains(warning)) {
-            remarks.insert(0, warning);
-        }
+        warn_of_synthetic(&mut remarks, scored.iter());
         let segments_per_clip = experiment.data.segments_per_clip;
         let result = RunResult {
             format: RunResult::FORMAT,
@@ -406,6 +432,14 @@ impl OpenDataset {
     /// What is fitted on in a fold of a job.
     fn input<'a>(&'a self, job: &Job, Fold { train, test }: &'a Fold, threads: usize) -> FitInput<'a> {
         FitInput { data: &self.data, train, held_out: test, labels: &self.labels, seed: job.seed, threads }
+    }
+}
+
+/// The remark that all of the clips are synthetic comes first, where they are.
+fn warn_of_synthetic<'a>(remarks: &mut Vec<String>, scored: impl Iterator<Item = &'a Scored>) {
+    let warning = source::synthetic_warning(scored.map(|clip| clip.clip_id.as_str())).map(str::to_owned);
+    if let Some(warning) = warning.filter(|warning| !remarks.contains(warning)) {
+        remarks.insert(0, warning);
     }
 }
 

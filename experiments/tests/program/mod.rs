@@ -12,7 +12,8 @@ use features::FeatureSpec;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// 80 synthetic clips of 3 s by 40 artists, as a feature store. Made once for all tests of a program.
+/// 80 synthetic clips of 3 s by 40 artists, as a feature store, with their audio in the folder `audio` beside it. Made once for all tests
+/// of a program.
 pub(crate) fn dataset() -> PathBuf {
     static FOLDER: OnceLock<TempDir> = OnceLock::new();
     let folder = FOLDER.get_or_init(|| {
@@ -24,7 +25,6 @@ pub(crate) fn dataset() -> PathBuf {
         let options = ExtractOptions { threads: 2, ..ExtractOptions::default() };
         let spec = FeatureSpec::gtzan_store().log_mel_alone();
         extract(&files, &spec, &folder.path().join("store"), &options).expect("a store");
-        fs::remove_dir_all(audio).expect("removed");
         folder
     });
     folder.path().join("store")

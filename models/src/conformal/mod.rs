@@ -8,7 +8,7 @@ mod sets;
 
 use std::collections::HashMap;
 
-use features::Extractor;
+use features::{ClipFeatures, Extractor};
 use labels::LabelSet;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
@@ -126,13 +126,23 @@ impl Conformal {
     fn complete(&self, output: &mut PredictOutput, request: &PredictRequest<'_>, extractor: &Extractor) -> Result<()> {
         let prediction = &mut output.prediction;
         prediction.labels_90 = self.sets.as_ref().map(|sets| sets.labels(&prediction.probabilities));
-        if let Some(detector) = &self.novelty {
-            let n_frames = request.features.log_mel().n_frames();
-            let p_value = detector.p_value(&output.vectors, n_frames)?;
-            let signal = extractor.signal(request.features)?;
-            prediction.novelty = Some(Novelty { p_value, threshold: detector.threshold(), signal });
-        }
+        prediction.novelty = self.novelty_of(&output.vectors, request.features, extractor)?;
         Ok(())
+    }
+
+    /// How unlike the training set a clip is, from the vectors of its segments and its features; `None` without a detector.
+    ///
+    /// # Errors
+    /// Those of [`NoveltyDetector::p_value`]; [`Error::Features`] for features of another specification than that of `extractor`.
+    pub fn novelty_of(
+        &self,
+        vectors: &[Vec<f32>],
+        features: &ClipFeatures,
+        extractor: &Extractor,
+    ) -> Result<Option<Novelty>> {
+        let Some(detector) = &self.novelty else { return Ok(None) };
+        let p_value = detector.p_value(vectors, features.log_mel().n_frames())?;
+        Ok(Some(Novelty { p_value, threshold: detector.threshold(), signal: extractor.signal(features)? }))
     }
 }
 
@@ -173,7 +183,7 @@ impl Classifier for ConformalClassifier {
         self.classifier.predict_batch(requests).into_iter().zip(requests).map(complete).collect()
     }
 
-    fn embed(&self, features: &features::ClipFeatures) -> Result<Vec<Vec<f32>>> {
+    fn embed(&self, features: &ClipFeatures) -> Result<Vec<Vec<f32>>> {
         self.classifier.embed(features)
     }
 

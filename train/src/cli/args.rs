@@ -371,6 +371,9 @@ pub struct EvaluateArgs {
     /// Also write the report to this HTML file: figures, plots, mistakes, a projection of the clips, and the comparison if there is one.
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
+    /// Show in the report what bad recordings and short ones do to the model: a file that `experiments robustness --out` wrote.
+    #[arg(long, value_name = "FILE", requires = "report")]
+    pub robustness: Option<PathBuf>,
     /// Also write each clip's probabilities to this CSV file.
     #[arg(long, value_name = "FILE")]
     pub scores: Option<PathBuf>,
@@ -388,6 +391,9 @@ pub struct CardArgs {
     /// The artifact: its folder, or `artifacts/<model>` for the one in use.
     #[arg(long, value_name = "DIR")]
     pub artifact: PathBuf,
+    /// Say what bad recordings and short ones do to the model: a file that `experiments robustness --out` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub robustness: Option<PathBuf>,
     /// The Markdown file to write, instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,

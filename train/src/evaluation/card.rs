@@ -16,6 +16,7 @@ use crate::{
     evaluation::{
         metrics::{ClassFigures, Evaluation},
         ranking::{self, Confusion, EXTREMES, Ranked},
+        robustness::{Condition, LeftOut, OverDegradations, Robustness},
     },
     source,
     training::{InitProvenance, transfer},
@@ -26,11 +27,12 @@ const CONFUSIONS: usize = 3;
 /// Labels that a sentence names, at most.
 const NAMED: usize = 20;
 
-/// The card as Markdown. The same artifact gives the same bytes.
+/// The card as Markdown, with what bad recordings and short ones do to the model where that was measured. The same artifact and figures
+/// give the same bytes.
 ///
 /// # Errors
 /// When the artifact does not hold what `train` writes.
-pub fn markdown(artifact: &Artifact) -> Result<String> {
+pub fn markdown(artifact: &Artifact, robustness: Option<&Robustness>) -> Result<String> {
     let manifest = artifact.manifest();
     let evaluation: Evaluation = serde_json::from_slice(artifact.file(artifact::METRICS)?)
         .with_context(|| format!("{} holds no metrics as `train` writes them", artifact.dir().display()))?;
@@ -55,6 +57,9 @@ pub fn markdown(artifact: &Artifact) -> Result<String> {
     use_section(&mut card, &training_set);
     figures(&mut card, manifest, &evaluation, &training_set);
     worth(&mut card, &conformal, &training_set);
+    if let Some(robustness) = robustness {
+        bad_recordings(&mut card, artifact, robustness);
+    }
     limits(&mut card, manifest, &evaluation, &training_set);
     data_section(&mut card, manifest, &training_set);
     how_it_was_made(&mut card, artifact)?;
@@ -384,6 +389,55 @@ fn worth(card: &mut String, conformal: &Value, TrainingSet { kind, .. }: &Traini
     }
 }
 
+/// What bad recordings and short ones do to predictions.
+fn bad_recordings(card: &mut String, artifact: &Artifact, robustness: &Robustness) {
+    let measured = if robustness.seeds.is_empty() && robustness.name.ends_with(artifact.version()) {
+        ""
+    } else {
+        " The figures are those of that fit, not of the one of this card."
+    };
+    let _ = writeln!(card, "## Bad and short recordings\n\n{}{measured}\n", robustness.about());
+    for remark in &robustness.remarks {
+        let _ = writeln!(card, "**{}**\n", plain(remark));
+    }
+    card.push_str(
+        "| condition | accuracy | 95 % interval (by artist) | difference | agreement | mean probability | log-loss | ECE | flagged as unlike the training set |\n\
+         |---|---|---|---|---|---|---|---|---|\n",
+    );
+    for (_, condition) in robustness.rows() {
+        let Condition {
+            name,
+            accuracy,
+            ci95: [low, high],
+            difference,
+            agreement,
+            confidence,
+            log_loss,
+            ece,
+            novel,
+            ..
+        } = condition;
+        let novel = novel.map_or_else(|| "–".to_owned(), |novel| format!("{novel:.2}"));
+        let _ = writeln!(
+            card,
+            "| {} | {accuracy:.3} | {low:.3} to {high:.3} | {difference:+.3} | {agreement:.2} | {confidence:.2} | {log_loss:.2} | {ece:.2} | {novel} |",
+            plain(name)
+        );
+    }
+    card.push('\n');
+    if let Some(OverDegradations { accuracy, agreement, least_accuracy, least }) = &robustness.over_degradations {
+        let _ = writeln!(
+            card,
+            "Over {} degradations: accuracy {accuracy:.3} on average, agreement {agreement:.3}; the least accuracy is {least_accuracy:.3} ({}).\n",
+            robustness.degradations.len(),
+            plain(least)
+        );
+    }
+    for LeftOut { name, reason } in &robustness.left_out {
+        let _ = writeln!(card, "Left out: {}: {}.\n", plain(name), plain(reason));
+    }
+}
+
 fn limits(card: &mut String, manifest: &Manifest, evaluation: &Evaluation, training_set: &TrainingSet) {
     card.push_str("## Limits\n\n");
     let _ = writeln!(
@@ -528,7 +582,10 @@ mod tests {
     use data::labels::LabelSet;
 
     use super::*;
-    use crate::evaluation::ranking::tests::{evaluation, labels as names};
+    use crate::evaluation::{
+        ranking::tests::{evaluation, labels as names},
+        robustness::tests::robustness,
+    };
 
     /// An artifact that is included.
     fn included(model: &str) -> Artifact {
@@ -541,8 +598,32 @@ mod tests {
         for model in ["svm", "vgg19"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../artifacts").join(model);
             let written = fs::read_to_string(folder.join("README.md")).expect("a card");
-            assert!(markdown(&included(model)).expect("a card") == written, "{model}");
+            // Figures that were measured stand beside the card.
+            let measured = folder.join("robustness.json");
+            let robustness = measured.is_file().then(|| Robustness::read(&measured, model).expect("figures"));
+            assert!(markdown(&included(model), robustness.as_ref()).expect("a card") == written, "{model}");
         }
+    }
+
+    #[test]
+    fn a_card_says_what_bad_recordings_do_and_of_which_fit() {
+        let (artifact, measured) = (included("svm"), robustness());
+        let card = markdown(&artifact, Some(&measured)).expect("a card");
+        let part = card.split_once("## Bad and short recordings\n").expect("a part").1;
+        let part = part.split_once("\n## ").expect("another follows").0;
+        assert_eq!(part.lines().filter(|line| line.starts_with('|')).count(), 2 + 6, "{part}");
+        for words in
+            ["| noise | 0.625 |", "of that fit, not of the one of this card", "Over 2 degradations", "mp3 &lt;1>"]
+        {
+            assert!(part.contains(words), "{words}: {part}");
+        }
+        // Without it the rest is the same.
+        let (before, after) = card.split_once("## Bad and short recordings\n").expect("a part");
+        let after = after.split_once("\n## ").expect("another follows").1;
+        assert_eq!(format!("{before}## {after}"), markdown(&artifact, None).expect("a card"));
+        let of_this = Robustness { name: format!("svm {}", artifact.version()), seeds: Vec::new(), ..measured };
+        let card = markdown(&artifact, Some(&of_this)).expect("a card");
+        assert!(card.contains("as it is in its artifact") && !card.contains("of that fit"));
     }
 
     #[test]

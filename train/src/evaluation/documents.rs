@@ -11,6 +11,7 @@ use super::{
     metrics::{Coverage, Evaluation, Faults, coverage_curve},
     projection::Projection,
     report::{self, Against, Curve, Provenance, Report},
+    robustness::Robustness,
     scoring::ScoredClips,
 };
 
@@ -86,6 +87,8 @@ pub struct Documents<'a> {
     pub learning: Option<&'a LearningCurve>,
     /// What predictions are worth beside their probabilities.
     pub conformal: Option<&'a ConformalFigures>,
+    /// What bad recordings and short ones do to its predictions; not in `metrics.json`.
+    pub robustness: Option<&'a Robustness>,
     /// The course of the training; may be empty.
     pub curves: &'a [Curve],
 }
@@ -121,6 +124,7 @@ impl Documents<'_> {
             against,
             learning,
             conformal,
+            robustness,
             curves,
             command,
             training,
@@ -153,6 +157,7 @@ impl Documents<'_> {
             against: *against,
             learning: *learning,
             conformal: *conformal,
+            robustness: *robustness,
             projection: projection.as_ref(),
             curves,
             provenance: Provenance {

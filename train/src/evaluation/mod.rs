@@ -1,4 +1,4 @@
-//! How good a classifier is: scoring, metrics, comparison, the report, the model card.
+//! How good a classifier is: scoring, metrics, comparison, bad recordings, the report, the model card.
 
 pub mod card;
 pub mod comparison;
@@ -9,5 +9,6 @@ pub mod metrics;
 pub mod projection;
 pub mod ranking;
 pub mod report;
+pub mod robustness;
 pub mod scoring;
 pub mod text;

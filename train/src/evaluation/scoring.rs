@@ -1,9 +1,13 @@
 //! Predictions of the clips of a dataset.
 
+use std::collections::BTreeSet;
+
 use anyhow::{Context, Result};
 use data::{LabelledClip, LabelledDataset};
-use models::Classifier;
+use features::ClipFeatures;
+use models::{Classifier, Novelty};
 use rayon::prelude::*;
+use serde_json::Value;
 
 use crate::{console::progress::Stage, evaluation::metrics::Scored};
 
@@ -61,6 +65,31 @@ pub fn score(
     let (scored, embeddings) =
         pool.install(|| indices.par_iter().zip(truths).map(one).collect::<Result<Vec<_>>>())?.into_iter().unzip();
     Ok(ScoredClips { scored, embeddings })
+}
+
+/// The probabilities of a clip that is in no dataset, and how unlike the training set it is, where the classifier can tell. No timeline and
+/// no digest is made.
+///
+/// # Errors
+/// Those of [`Classifier::predict`].
+pub fn predict(classifier: &dyn Classifier, features: &ClipFeatures) -> models::Result<(Vec<f64>, Option<Novelty>)> {
+    let vectors = classifier.embed(features)?;
+    if vectors.is_empty() {
+        let prediction = classifier.predict(features)?;
+        return Ok((prediction.probabilities, prediction.novelty));
+    }
+    let novelty = match classifier.conformal() {
+        Some(conformal) => conformal.novelty_of(&vectors, features, classifier.extractor())?,
+        None => None,
+    };
+    Ok((classifier.predict_embedded(&vectors)?, novelty))
+}
+
+/// How many of some clips an artifact says that it was fitted on, whose training says `training`.
+pub fn seen_in_training<'a>(training: &Value, scored: impl IntoIterator<Item = &'a Scored>) -> usize {
+    let fitted: BTreeSet<&str> =
+        training["clip_ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    scored.into_iter().filter(|clip| fitted.contains(clip.clip_id.as_str())).count()
 }
 
 /// A clip with a probability for each class, of which `truth` is its own.

@@ -311,6 +311,7 @@ pub fn publish(target: Target<'_>, members: &[TrainedMember], seed: u64) -> Resu
         against: None,
         learning: Some(&learning),
         conformal: Some(&learnt.conformal),
+        robustness: None,
         curves: &[],
     };
     let draft = Draft {

@@ -151,6 +151,7 @@ pub fn publish(
         against: None,
         learning: Some(&learning),
         conformal: Some(&conformal),
+        robustness: None,
         curves: &curves(&fitted.history),
     };
     let predictions = HeldOutPredictions {

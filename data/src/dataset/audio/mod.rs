@@ -179,6 +179,18 @@ impl fmt::Display for AudioForm {
     }
 }
 
+/// The audio files in a folder and in the folders in it, told by their content, in the order of their paths; and what else is there.
+///
+/// # Errors
+/// [`Error::Io`] where `folder` is no folder that can be listed.
+pub fn audio_files(folder: &Path) -> Result<(Vec<PathBuf>, Vec<Unused>)> {
+    walk::entries(folder)?;
+    let mut walk = walk::Walk::new(folder);
+    walk.visit(folder)?;
+    let found = walk.search(folder)?;
+    Ok((found, walk.unused))
+}
+
 /// What a form of dataset lists: a file with what the form itself says of it.
 #[derive(Clone, Debug)]
 pub(crate) struct Listed {

@@ -1,6 +1,6 @@
 //! `train evaluate`: how good an artifact is on labelled clips.
 
-use std::{collections::BTreeSet, fs, io::IsTerminal as _, path::Path};
+use std::{fs, io::IsTerminal as _, path::Path};
 
 use anyhow::{Context, Result, bail};
 use data::{LabelledDataset, Split, Unused, Warned};
@@ -18,6 +18,7 @@ use crate::{
         documents::Documents,
         metrics::{Evaluation, Scored},
         report::Against,
+        robustness::Robustness,
         scoring::{self, ScoredClips},
         text,
     },
@@ -60,12 +61,14 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
     let open = |path: &Path| Artifact::open(&artifact::resolve(path, None)?);
     let artifact = open(&args.artifact)?;
     let other = args.against.as_deref().map(open).transpose()?;
+    let robustness =
+        args.robustness.as_deref().map(|path| Robustness::read(path, &artifact.manifest().model)).transpose()?;
     let evaluated = Evaluated::new(artifact, split, args)?;
     let Evaluated { classifier, clips, unused, warned, leaks, left_out, .. } = &evaluated;
     let (identity, scored) = (classifier.identity(), &clips.scored);
     let labels: Vec<String> = classifier.labels().iter().map(ToString::to_string).collect();
     let evaluation = Evaluation::new(&labels, scored, args.seed);
-    let seen = seen_in_training(&evaluated.artifact.manifest().training, scored);
+    let seen = scoring::seen_in_training(&evaluated.artifact.manifest().training, scored);
     let other = other.map(|other| Evaluated::new(other, split, args)).transpose()?;
     let compared = other.as_ref().map(|other| -> Result<_> {
         let paired = Paired::new(&labels, scored, &other.clips.scored, args.seed)?;
@@ -98,6 +101,7 @@ pub fn run(args: &EvaluateArgs) -> Result<()> {
             .map(|((_, paired), (_, other))| Against { model: other, paired }),
         learning: None,
         conformal: None,
+        robustness: robustness.as_ref(),
         curves: &[],
     };
     if let Some(path) = &args.report {
@@ -205,13 +209,6 @@ fn clips_of(split: Option<Split>, set: &LabelledDataset) -> Result<(Vec<usize>, 
     };
     let fold = split.folds(&set.items(), 0)?.swap_remove(0);
     Ok((fold.test, split.leaks().into()))
-}
-
-/// How many of the scored clips the artifact says it was fitted on.
-fn seen_in_training(training: &Value, scored: &[Scored]) -> usize {
-    let fitted: BTreeSet<&str> =
-        training["clip_ids"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    scored.iter().filter(|clip| fitted.contains(clip.clip_id.as_str())).count()
 }
 
 fn scores_csv(labels: &[String], scored: &[Scored]) -> Result<String> {

@@ -15,7 +15,7 @@ use serde_json::json;
 use crate::{
     cli::args::{CardArgs, DEFAULT_REPO, FetchArgs, PromoteArgs},
     console::{interrupt, output, progress::Stage},
-    evaluation,
+    evaluation::{self, robustness::Robustness},
     weights::{Fetch, HubFile, Source},
 };
 
@@ -229,7 +229,9 @@ impl Listing {
 /// When the artifact cannot be read, or the card not written.
 pub fn card(args: &CardArgs) -> Result<()> {
     let artifact = Artifact::open(&artifact::resolve(&args.artifact, None)?)?;
-    let text = evaluation::card::markdown(&artifact)?;
+    let robustness =
+        args.robustness.as_deref().map(|path| Robustness::read(path, &artifact.manifest().model)).transpose()?;
+    let text = evaluation::card::markdown(&artifact, robustness.as_ref())?;
     match &args.out {
         Some(path) => fs::write(path, text).with_context(|| format!("failed to write {}", path.display())),
         None => output::write(&text),

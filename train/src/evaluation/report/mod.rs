@@ -15,6 +15,7 @@ use crate::evaluation::{
     learning::LearningCurve,
     metrics::{Evaluation, Faults, Scored, coverage_curve},
     projection::Projection,
+    robustness::Robustness,
 };
 
 /// What a report is made from.
@@ -38,6 +39,8 @@ pub struct Report<'a> {
     pub learning: Option<&'a LearningCurve>,
     /// What predictions are worth beside their probabilities.
     pub conformal: Option<&'a ConformalFigures>,
+    /// What bad recordings and short ones do to its predictions.
+    pub robustness: Option<&'a Robustness>,
     /// Which clips are similar to the model.
     pub projection: Option<&'a Projection>,
     /// How the training went; may be empty.
@@ -59,6 +62,7 @@ pub fn html(report: &Report<'_>) -> String {
         against,
         learning,
         conformal,
+        robustness,
         projection,
         curves,
         provenance,
@@ -79,6 +83,10 @@ pub fn html(report: &Report<'_>) -> String {
     }
     if let Some(conformal) = conformal {
         sections::conformal(&mut page, conformal);
+    }
+    if let Some(robustness) = robustness {
+        sections::robustness(&mut page, robustness);
+        plots::lengths(&mut page, robustness);
     }
     if let Some(projection) = projection {
         plots::projection(&mut page, projection, evaluation, scored);

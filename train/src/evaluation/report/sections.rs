@@ -10,6 +10,7 @@ use crate::evaluation::{
     conformal::{ConformalFigures, SetFigures},
     metrics::{ClassFigures, Evaluation, FaultCount, Faults, Scored},
     ranking::{EXTREMES, Ranked},
+    robustness::{Condition, OverDegradations, Robustness},
 };
 
 /// The few numbers that come first.
@@ -175,6 +176,51 @@ pub(super) fn conformal(page: &mut String, figures: &ConformalFigures) {
             let _ = writeln!(page, "<tr><td>{}</td>{cells}</tr>", name(label));
         }
         let _ = writeln!(page, "</table></div>");
+    }
+}
+
+/// What bad recordings and short ones do to predictions, as a table.
+pub(super) fn robustness(page: &mut String, robustness: &Robustness) {
+    heading(page, "Bad and short recordings");
+    let _ = writeln!(
+        page,
+        "<p>{}</p>\n<p>The same clips in other conditions: the difference of accuracy to the clips as they are, with its 95 % interval (paired, by \
+         artist), and the share that is called as those are. Other recordings are compared with their clips in the dataset.</p>",
+        escape(&robustness.about())
+    );
+    for remark in &robustness.remarks {
+        let _ = writeln!(page, "<p class=\"warning\">{}</p>", escape(remark));
+    }
+    let _ = writeln!(
+        page,
+        "<div class=\"wide\"><table><thead><tr><th>condition</th><th>seconds</th><th>predictions</th><th colspan=\"2\">accuracy</th>\
+         <th>difference</th><th>95 % interval</th><th>agreement</th><th>confidence</th><th>log-loss</th><th>ECE</th><th>flagged</th></tr></thead>"
+    );
+    for (_, condition) in robustness.rows() {
+        let Condition { name, seconds, n, accuracy, difference, difference_ci95: [low, high], .. } = condition;
+        let Condition { agreement, confidence, log_loss, ece, novel, .. } = condition;
+        let novel = novel.map_or_else(|| "–".to_owned(), |novel| format!("{novel:.2}"));
+        let _ = writeln!(
+            page,
+            "<tr><td>{}</td><td>{seconds:.1}</td><td>{n}</td>{}<td>{difference:+.3}</td><td>{low:+.3} to {high:+.3}</td><td>{agreement:.2}</td>\
+             <td>{confidence:.2}</td><td>{log_loss:.2}</td><td>{ece:.2}</td><td>{novel}</td></tr>",
+            escape(name),
+            share(*accuracy)
+        );
+    }
+    let _ = writeln!(page, "</table></div>");
+    if let Some(OverDegradations { accuracy, agreement, least_accuracy, least }) = &robustness.over_degradations {
+        let _ = writeln!(
+            page,
+            "<p>Over {} degradations the accuracy is {accuracy:.3} on average ({:+.3}) and the agreement {agreement:.3}; the least accuracy is \
+             {least_accuracy:.3} ({}).</p>",
+            robustness.degradations.len(),
+            accuracy - robustness.clean.accuracy,
+            escape(least)
+        );
+    }
+    for left_out in &robustness.left_out {
+        let _ = writeln!(page, "<p>Left out: {}: {}.</p>", escape(&left_out.name), escape(&left_out.reason));
     }
 }
 

@@ -63,6 +63,7 @@ fn page() -> String {
         against: Some(Against { model: "vgg19 'x'", paired: &paired }),
         learning: Some(&learning),
         conformal: None,
+        robustness: Some(&crate::evaluation::robustness::tests::robustness()),
         projection: projection.as_ref(),
         curves: &[Curve { title: "Loss", name: "held out", points: vec![(1.0, 2.0), (2.0, 1.0)] }],
         provenance: Provenance {
@@ -84,6 +85,8 @@ fn every_part_is_there_once_and_the_same_bytes_again() {
         "Confidence against coverage",
         "Compared with vgg19 &#39;x&#39;",
         "Learning curve",
+        "Bad and short recordings",
+        "Accuracy by length",
         "Similar clips",
         "Most confident mistakes",
         "How the training went",
@@ -91,7 +94,9 @@ fn every_part_is_there_once_and_the_same_bytes_again() {
     ] {
         assert_eq!(page.matches(&format!("<h2>{heading}</h2>")).count(), 1, "{heading}");
     }
-    for words in ["0123abcd", "Of disco that is one artist", "McNemar"] {
+    for words in
+        ["0123abcd", "Of disco that is one artist", "McNemar", "Over 2 degradations", "Left out: mp3 &lt;1&gt;"]
+    {
         assert!(page.contains(words), "{words}");
     }
     assert_eq!(self::page(), page);
@@ -142,6 +147,7 @@ fn page_of(k: usize) -> String {
         against: Some(Against { model: "vgg19", paired: &paired }),
         learning: None,
         conformal: None,
+        robustness: None,
         projection: Some(&projection),
         curves: &[],
         provenance: Provenance { command: "", data: "", digests: &[], training: &json!(null) },
@@ -229,6 +235,7 @@ fn a_report_of_nothing_and_of_what_is_always_right_can_be_drawn() {
             against: None,
             learning: Some(&LearningCurve { left_out: Some("it was tuned"), ..LearningCurve::default() }),
             conformal: None,
+            robustness: None,
             projection: None,
             curves: &[],
             provenance: Provenance { command: "", data: "", digests: &[], training: &json!(null) },
