@@ -47,8 +47,14 @@ impl Panels {
 
 /// Adds `a · bᵀ` to `sums`: `sums[i, j] += Σ_k a[i, k] · b[j, k]`. `a` is `[n, depth]`, `sums` `[n, b.rows()]`, row-major.
 pub(in crate::training) fn add(a: &[f64], depth: usize, b: &Panels, sums: &mut [f64]) {
+    add_first(a, depth, b, b.rows, sums);
+}
+
+/// The same of the first `columns` of the sums; what is beyond them is left, or added to. For a symmetric product, of which the lower half is
+/// enough.
+pub(in crate::training) fn add_first(a: &[f64], depth: usize, b: &Panels, columns: usize, sums: &mut [f64]) {
     debug_assert_eq!(a.len() / depth * b.rows, sums.len());
-    simd::dispatch(Product { a, depth, b, sums });
+    simd::dispatch(Product { a, depth, b, panels: columns.div_ceil(PANEL), sums });
 }
 
 /// `Σ x²` in the order of a product, so that the distance of a vector to itself is 0.
@@ -60,6 +66,8 @@ struct Product<'a> {
     a: &'a [f64],
     depth: usize,
     b: &'a Panels,
+    /// How many of its panels.
+    panels: usize,
     sums: &'a mut [f64],
 }
 
@@ -68,9 +76,9 @@ impl WithSimd for Product<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let Self { a, depth, b, sums } = self;
+        let Self { a, depth, b, panels, sums } = self;
         let n = a.len() / depth;
-        for (p, panel) in b.panels.iter().enumerate() {
+        for (p, panel) in b.panels.iter().enumerate().take(panels) {
             let columns = p * PANEL..((p + 1) * PANEL).min(b.rows);
             for first in (0..n).step_by(ROWS) {
                 // Beyond the last row, that one again; what comes of it is not stored.
@@ -162,6 +170,11 @@ mod tests {
                 let mut sums = before.clone();
                 simd::with_level(level, || add(&a, depth, &panels, &mut sums));
                 prop_assert_eq!(&sums, &expected, "{}", level.name());
+                let (mut sums, columns) = (before.clone(), m / 2);
+                simd::with_level(level, || add_first(&a, depth, &panels, columns, &mut sums));
+                for (sums, expected) in sums.chunks(m).zip(expected.chunks(m)) {
+                    prop_assert_eq!(&sums[..columns], &expected[..columns], "{}", level.name());
+                }
             }
         }
 

@@ -55,8 +55,11 @@ pub(super) fn fit(
     for dims in slices() {
         let (x, depth) = (scaled(dims.clone()), dims.len());
         let panels = products::Panels::new(&x, depth);
-        let tiles = gram.par_chunks_mut(BLOCK * n).zip(x.par_chunks(BLOCK * depth));
-        tiles.for_each(|(gram, rows)| products::add(rows, depth, &panels, gram));
+        // It is symmetric: columns beyond the diagonal are not asked for.
+        let tiles = gram.par_chunks_mut(BLOCK * n).zip(x.par_chunks(BLOCK * depth)).enumerate();
+        tiles.for_each(|(tile, (gram, rows))| {
+            products::add_first(rows, depth, &panels, ((tile + 1) * BLOCK).min(n), gram);
+        });
     }
     let factor: Vec<f64> =
         cholesky(n, |i, j| gram[i * n + j] + if i == j { ridge.penalty } else { 0.0 }).into_iter().collect();
