@@ -59,7 +59,7 @@ impl App {
             app.keys = Some(ApiKeys::parse(&text).map_err(|error| refuse(error.to_string()))?);
         }
         app.access = config.access.clone();
-        app.gateway = config.upstream.as_ref().map(connect).transpose()?;
+        app.gateway = config.upstream.as_ref().map(|upstream| connect(upstream, config.limits)).transpose()?;
         Ok(app)
     }
 
@@ -108,7 +108,7 @@ impl App {
 }
 
 /// The gateway to the servers of the models.
-fn connect(upstream: &Upstream) -> Result<Arc<Gateway>> {
+fn connect(upstream: &Upstream, limits: Limits) -> Result<Arc<Gateway>> {
     let backend = |kind: ModelKind, url: &Uri| {
         Backend::new(kind, url.clone())
             .map_err(|error| Error::Upstream(format!("--{}-url: {error}", kind.role().name())))
@@ -119,5 +119,5 @@ fn connect(upstream: &Upstream) -> Result<Arc<Gateway>> {
         ..GatewaySettings::default()
     };
     let backends = vec![backend(ModelKind::Svm, &upstream.svm)?, backend(ModelKind::Vgg19, &upstream.vgg)?];
-    Ok(Gateway::new(backends, settings))
+    Ok(Gateway::new(backends, settings, limits))
 }
