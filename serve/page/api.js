@@ -148,23 +148,6 @@ const readFeatures = ({ audio, log_mel: logMel, waveform }) => ({
 /** Of a part of a response its answer, as `read` gives it, or its `Problem`. */
 const part = ({ answer, problem }, read) => (answer ? read(answer) : problemOf(problem, problem?.status ?? 500));
 
-/** Whether the server has `POST /v1/predict`, as far as is known. */
-let hasTogether = true;
-
-/** The same as `analyse` from a server without `POST /v1/predict`: one request after another. */
-async function analyseOneByOne(file, names, hasFeatures, options) {
-  const problemOr = (error) => {
-    if (error instanceof Problem) return error;
-    throw error;
-  };
-  const predictions = new Map();
-  for (const name of names) {
-    predictions.set(name, await post(`/v1/models/${encodeURIComponent(name)}/predict`, file, options).catch(problemOr));
-  }
-  const features = hasFeatures ? await post(`/features?${FEATURES}`, file, options).then(readFeatures).catch(problemOr) : null;
-  return { predictions, features };
-}
-
 /**
  * What several models predict of a track, and its log-mel and waveform, with one upload.
  * @param {Blob} file
@@ -175,16 +158,8 @@ async function analyseOneByOne(file, names, hasFeatures, options) {
  */
 export async function analyse(file, names, hasFeatures, options) {
   if (names.length === 0) return { predictions: new Map(), features: readFeatures(await post(`/features?${FEATURES}`, file, options)) };
-  if (!hasTogether) return analyseOneByOne(file, names, hasFeatures, options);
   const models = `models=${names.map(encodeURIComponent).join(",")}`;
-  let response;
-  try {
-    response = await post(`/v1/predict?${[models, ...(hasFeatures ? [FEATURES] : [])].join("&")}`, file, options);
-  } catch (error) {
-    if (error instanceof Problem && error.slug === "not-found") hasTogether = false;
-    else throw error;
-    return analyseOneByOne(file, names, hasFeatures, options);
-  }
+  const response = await post(`/v1/predict?${[models, ...(hasFeatures ? [FEATURES] : [])].join("&")}`, file, options);
   const predictions = new Map(names.map((name) => [name, part(response.predictions[name] ?? {}, (answer) => answer)]));
   return { predictions, features: hasFeatures ? part(response.features ?? {}, readFeatures) : null };
 }

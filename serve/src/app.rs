@@ -61,7 +61,7 @@ impl App {
             key = keys::authorization(&text);
         }
         app.access = config.access.clone();
-        app.gateway = config.upstream.as_ref().map(|upstream| connect(upstream, key)).transpose()?;
+        app.gateway = config.upstream.as_ref().map(|upstream| connect(upstream, config.limits, key)).transpose()?;
         Ok(app)
     }
 
@@ -110,7 +110,7 @@ impl App {
 }
 
 /// The gateway to the servers of the models, which asks them for their models with `key`.
-fn connect(upstream: &Upstream, key: Option<HeaderValue>) -> Result<Arc<Gateway>> {
+fn connect(upstream: &Upstream, limits: Limits, key: Option<HeaderValue>) -> Result<Arc<Gateway>> {
     let backend = |kind: ModelKind, url: &Uri| {
         Backend::new(kind, url.clone())
             .map(|backend| backend.with_key(key.clone()))
@@ -122,5 +122,5 @@ fn connect(upstream: &Upstream, key: Option<HeaderValue>) -> Result<Arc<Gateway>
         ..GatewaySettings::default()
     };
     let backends = vec![backend(ModelKind::Svm, &upstream.svm)?, backend(ModelKind::Vgg19, &upstream.vgg)?];
-    Ok(Gateway::new(backends, settings))
+    Ok(Gateway::new(backends, settings, limits))
 }

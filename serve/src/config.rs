@@ -361,6 +361,8 @@ pub struct Config {
     pub role: Role,
     /// `host:port`; port 0 takes any that is free.
     pub listen: String,
+    /// The port of gRPC, on the same address, if it is served; 0 takes any that is free.
+    pub grpc_port: Option<u16>,
     /// Limits of requests.
     pub limits: Limits,
     /// Of connections and of stopping.

@@ -21,20 +21,23 @@ use crate::config::{ModelKind, ModelName};
 #[non_exhaustive]
 pub enum Rejection {
     /// The form has no audio field.
-    #[error("the form has no field `audio_file` (nor `file` or `audio`); it has {fields} field(s)")]
+    #[error("the form has no field `audio_file` (nor `file` or `audio`); {}", came("field", fields))]
     NoFile {
-        /// How many fields it has.
-        fields: usize,
+        /// The fields that it has.
+        fields: Vec<String>,
     },
     /// The form has no files.
-    #[error("the form has no field `files`; it has {fields} field(s)")]
+    #[error("the form has no field `files`; {}", came("field", fields))]
     NoFiles {
-        /// How many fields it has.
-        fields: usize,
+        /// The fields that it has.
+        fields: Vec<String>,
     },
     /// The JSON has no audio.
-    #[error("the JSON object has no string `audio_base64`")]
-    NoBase64,
+    #[error("the JSON object has no string `audio_base64`; {}", came("member", members))]
+    NoBase64 {
+        /// The members that it has.
+        members: Vec<String>,
+    },
     /// The form has several audio fields.
     #[error("the form has {files} audio files; send one a request")]
     SeveralFiles {
@@ -209,7 +212,7 @@ impl Rejection {
     #[must_use]
     pub fn kind(&self) -> &'static ProblemKind {
         match self {
-            Self::NoFile { .. } | Self::NoFiles { .. } | Self::NoBase64 => &NO_AUDIO,
+            Self::NoFile { .. } | Self::NoFiles { .. } | Self::NoBase64 { .. } => &NO_AUDIO,
             Self::SeveralFiles { .. } => &SEVERAL_FILES,
             Self::EmptyAudio => &EMPTY_AUDIO,
             Self::BadMultipart { .. } => &BAD_MULTIPART,
@@ -290,6 +293,28 @@ impl From<features::Error> for Rejection {
             _ => return Self::internal(error),
         };
         Self::Audio(AudioError { kind, message })
+    }
+}
+
+/// Names that are told, at most, and characters of each.
+const MAX_NAMES: usize = 8;
+const MAX_NAME: usize = 32;
+
+/// Names the fields that came where another was expected: ``it has the field `track` ``.
+fn came(what: &str, names: &[String]) -> String {
+    let quoted = |name: &String| {
+        let mut text: String = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+        if name.chars().nth(MAX_NAME).is_some() {
+            text.push('…');
+        }
+        format!("`{text}`")
+    };
+    let told: Vec<String> = names.iter().take(MAX_NAMES).map(quoted).collect();
+    match names {
+        [] => format!("it has no {what}"),
+        [_] => format!("it has the {what} {}", told.join(", ")),
+        _ if names.len() > MAX_NAMES => format!("it has the {what}s {} and others", told.join(", ")),
+        _ => format!("it has the {what}s {}", told.join(", ")),
     }
 }
 
@@ -469,6 +494,20 @@ mod tests {
         );
         assert_eq!(audio(4.5).to_string(), "the audio is longer than the limit of 4.5 s; decoding stopped at 4.8 s");
         assert_eq!((audio(90.0).kind(), audio(90.0).to_string().contains("(1.5 minutes)")), (&AUDIO_TOO_LONG, true));
+    }
+
+    #[test]
+    fn the_fields_that_came_are_told() {
+        let file = |fields: &[&str]| {
+            Rejection::NoFile { fields: fields.iter().map(ToString::to_string).collect() }.to_string()
+        };
+        assert!(file(&[]).ends_with("; it has no field"));
+        assert!(file(&["track"]).ends_with("; it has the field `track`"));
+        assert!(file(&["track", "a\u{7}b"]).ends_with("; it has the fields `track`, `ab`"));
+        let many = file(&["é".repeat(1000).as_str(); 64]);
+        assert!(many.ends_with(" and others") && many.chars().count() < 400, "{many}");
+        let json = Rejection::NoBase64 { members: vec!["audio".to_owned()] }.to_string();
+        assert_eq!(json, "the JSON object has no string `audio_base64`; it has the member `audio`");
     }
 
     #[test]

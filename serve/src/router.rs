@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{
     App, Rejection, Role,
-    api::{docs, features, models, predict},
+    api::{docs, features, models, predict, together},
     config::ModelKind,
     gateway,
     http::{admission, middleware as layers},
@@ -60,6 +60,7 @@ fn computing(kinds: &[ModelKind]) -> OpenApiRouter<Arc<App>> {
         routes = routes.routes(routes!(predict::vgg)).routes(routes!(predict::vgg_batch));
     }
     routes
+        .routes(routes!(together::together))
         .routes(routes!(features::features))
         .routes(routes!(models::list))
         .routes(routes!(models::show))

@@ -8,6 +8,7 @@ Where the server is and what it is sent:
 import base64
 import functools
 import io
+import json
 import os
 import unittest
 import wave
@@ -87,7 +88,8 @@ class Server(unittest.TestCase):
         metadata = self.client.get_server_metadata()
         self.assertEqual(metadata["name"], "tonearm")
         self.assertTrue(metadata["version"])
-        self.assertLessEqual({"binary_tensor_data", "classification", "model_repository"}, set(metadata["extensions"]))
+        extensions = {"binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"}
+        self.assertLessEqual(extensions, set(metadata["extensions"]))
 
     def test_the_repository_lists_every_model(self):
         entries = self.client.get_model_repository_index()
@@ -143,6 +145,34 @@ class Models(unittest.TestCase):
         self.assertEqual(inputs.get("log_mel", ("FP32",))[0], "FP32")
         outputs = {tensor["name"]: (tensor["datatype"], tensor["shape"]) for tensor in metadata["outputs"]}
         self.assertEqual(outputs, {"genre": ("BYTES", [-1]), "probabilities": ("FP64", [-1, labels])})
+
+    @of_each_model
+    def test_the_configuration_names_the_tensors(self, model):
+        metadata = self.client.get_model_metadata(model)
+        config = self.client.get_model_config(model)
+        self.assertEqual((config["name"], config["platform"]), (model, metadata["platform"]))
+        for tensors, described in [("input", "inputs"), ("output", "outputs")]:
+            named = [(tensor["name"], tensor["dims"]) for tensor in config[tensors]]
+            self.assertEqual(named, [(tensor["name"], tensor["shape"]) for tensor in metadata[described]])
+        labels = json.loads(config["parameters"]["label_names"]["string_value"])
+        self.assertEqual(labels, list(self.own[model][0][1]))
+
+    @of_each_model
+    def test_clips_are_counted(self, model):
+        statistics = lambda: self.client.get_inference_statistics(model)["model_stats"][0]
+        before = statistics()
+        self.client.infer(model, [files(self.tracks, binary=True)])
+        with self.assertRaises(InferenceServerException):
+            self.client.infer(model, [files([b"no audio"], binary=True)])
+        after = statistics()
+        self.assertEqual(after["inference_count"] - before["inference_count"], 2)
+        counted = lambda step, of: (after["inference_stats"][step][of] - before["inference_stats"][step][of])
+        self.assertEqual((counted("success", "count"), counted("fail", "count")), (2, 1))
+        for step in ["queue", "compute_input", "compute_infer"]:
+            self.assertEqual(counted(step, "count"), 2)
+            self.assertGreater(counted(step, "ns"), 0)
+        names = [entry["name"] for entry in self.client.get_inference_statistics()["model_stats"]]
+        self.assertEqual(names, self.models)
 
     @of_each_model
     def test_a_file_as_binary_data(self, model):

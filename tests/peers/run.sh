@@ -1,17 +1,18 @@
 #!/bin/sh
-# Lets clients that others wrote talk to running servers: the old service's client, Triton's, and schemathesis.
+# Lets clients that others wrote talk to running servers: the old service's client, Triton's over HTTP and gRPC, one that is generated from
+# GET /openapi.json, and schemathesis.
 #
-#     run.sh URL_SVM URL_VGG URL_ALL AUDIO.wav
+#     run.sh URL_SVM URL_VGG URL_ALL GRPC_ALL AUDIO.wav       GRPC_ALL as host:port
 set -eu
 
-if [ $# -ne 4 ]; then
-    echo "usage: run.sh URL_SVM URL_VGG URL_ALL AUDIO.wav" >&2
+if [ $# -ne 5 ]; then
+    echo "usage: run.sh URL_SVM URL_VGG URL_ALL GRPC_ALL AUDIO.wav" >&2
     exit 2
 fi
 here=$(cd "$(dirname "$0")" && pwd)
 environment=$("$here/../python" peers)
 PATH=$environment/bin:$PATH
-export PYTHONDONTWRITEBYTECODE=1 TONEARM_SVM_URL="$1" TONEARM_VGG_URL="$2" TONEARM_URL="$3" TONEARM_AUDIO="$4"
+export PYTHONDONTWRITEBYTECODE=1 TONEARM_SVM_URL="$1" TONEARM_VGG_URL="$2" TONEARM_URL="$3" TONEARM_GRPC_URL="$4" TONEARM_AUDIO="$5"
 
 # All of them, however the one before went.
 failed=0
@@ -22,6 +23,9 @@ peer() {
 }
 peer "the old client" python "$here/old_client.py"
 peer "Triton's client" python "$here/oip_client.py"
+peer "the messages of Triton's client" python "$here/grpc_fields.py"
+peer "Triton's client over gRPC" python "$here/grpc_client.py"
+peer "a generated client" python "$here/generated_client.py"
 for url in "$TONEARM_SVM_URL" "$TONEARM_VGG_URL" "$TONEARM_URL"; do
     peer "schemathesis, $url" sh "$here/schemathesis.sh" "$url"
 done

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Sends a running server what its own GET /openapi.json allows and forbids, and checks every response against it.
 #
-#     schemathesis.sh URL          with schemathesis in PATH; at most five minutes
+#     schemathesis.sh URL          with schemathesis in PATH, and a WAV file that TONEARM_AUDIO names; at most five minutes
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -9,4 +9,4 @@ here=$(cd "$(dirname "$0")" && pwd)
 notes=$(mktemp -d)
 trap 'rm -rf "$notes"' EXIT
 cd "$notes"
-timeout 300 schemathesis --config-file "$here/schemathesis.toml" run "${1%/}/openapi.json"
+SCHEMATHESIS_HOOKS=$here/schemathesis_hooks.py timeout 300 schemathesis --config-file "$here/schemathesis.toml" run "${1%/}/openapi.json"

@@ -64,6 +64,8 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it serves gRPC, if it does.
+    pub grpc: Option<SocketAddr>,
 }
 
 impl Server {
@@ -85,19 +87,19 @@ impl Server {
         let mut child = command("serve", at).args(arguments).stderr(Stdio::piped()).spawn().expect("serve starts");
         let mut stderr = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let mut said = String::new();
-        let address = loop {
+        let (address, grpc) = loop {
             let start = said.len();
             assert!(stderr.read_line(&mut said).expect("stderr is UTF-8") > 0, "serve ended: {said}");
-            let address = said[start..].split_whitespace().find_map(|word| {
+            let mut addresses = said[start..].split_whitespace().filter_map(|word| {
                 word.trim_start_matches("http://").trim_end_matches([',', ';', '/']).parse::<SocketAddr>().ok()
             });
-            if let Some(address) = address.filter(|address| address.port() != 0) {
-                break address;
+            if let Some(address) = addresses.next().filter(|address| address.port() != 0) {
+                break (address, addresses.next());
             }
         };
         // Drained, so that a full pipe never holds the server up.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        Self { child, address }
+        Self { child, address, grpc }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Clients that others wrote, against real servers: the old service's client, Triton's, and schemathesis.
+//! Clients that others wrote, against real servers: the old service's client, Triton's over HTTP and gRPC, a generated one, and schemathesis.
 
 use std::process::Command;
 
@@ -13,12 +13,18 @@ fn clients_of_others_are_served() {
     };
     let folder = small::shared();
     let artifacts = folder.join("artifacts");
-    let servers = ["svm", "vgg", "all"].map(|role| Server::start(role, &artifacts));
+    let start = |role| {
+        let arguments = [role, "--listen", "127.0.0.1:0", "--grpc-port", "0", "--artifacts", "."];
+        Server::start_with(&artifacts, &arguments)
+    };
+    let servers = ["svm", "vgg", "all"].map(start);
+    let grpc = servers[2].grpc.expect("it says where it serves gRPC").to_string();
     let urls = servers.each_ref().map(|server| format!("http://{}", server.address));
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/run.sh");
     let status = Command::new("sh")
         .arg(script)
         .args(&urls)
+        .arg(grpc)
         .arg(small::track(&folder, "jazz"))
         .env("TONEARM_PEERS", peers)
         .status()

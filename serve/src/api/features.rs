@@ -5,6 +5,7 @@
 use std::sync::{Arc, OnceLock};
 
 use axum::{
+    body::Bytes,
     extract::{Request, State},
     http::{HeaderValue, header},
     response::{IntoResponse, Response},
@@ -26,7 +27,8 @@ use super::{
 use crate::{
     App, Rejection,
     engine::{
-        Input,
+        DecodedClip, Engine, Input,
+        model::Model,
         pool::CancellationToken,
         response::{AudioSchema, base64_of},
         to_json,
@@ -43,9 +45,14 @@ const WAVEFORM_COLUMNS: usize = 2000;
 #[into_params(parameter_in = Query)]
 pub(crate) struct FeaturesQuery {
     /// Some of `log_mel`, `mfcc`, `descriptors`, `waveform`, separated by commas; `mfcc,descriptors` without it.
-    #[param(example = "mfcc,descriptors")]
+    #[param(
+        example = "mfcc,descriptors",
+        nullable = false,
+        pattern = "^(log_mel|mfcc|descriptors|waveform)(,(log_mel|mfcc|descriptors|waveform))*$"
+    )]
     include: Option<String>,
     /// The model whose feature specification is used, such as `svm`, instead of librosa's defaults.
+    #[param(nullable = false)]
     model: Option<String>,
     /// `json`: numbers; `base64`: little-endian f32, row after row.
     #[serde(default)]
@@ -62,6 +69,53 @@ pub(crate) enum Numbers {
     Json,
     /// As base64 of little-endian f32, row after row.
     Base64,
+}
+
+/// What a client wants to know of a clip, and how numbers are written.
+#[derive(Debug)]
+pub(super) struct FeaturesRequest {
+    parts: Parts,
+    numbers: Numbers,
+    /// By whose specification; by librosa's defaults without.
+    model: Option<Arc<Model>>,
+}
+
+impl FeaturesRequest {
+    /// Reads what the parameters of a query say.
+    ///
+    /// # Errors
+    /// [`Rejection::BadQuery`], [`Rejection::UnknownModel`], [`Rejection::NotReady`].
+    pub(super) fn read(
+        app: &App,
+        include: Option<&str>,
+        model: Option<&str>,
+        numbers: Numbers,
+    ) -> Result<Self, Rejection> {
+        let parts = Parts::read(include)?;
+        let model = model.map(|name| app.engine().slot_named(name)?.ready()).transpose()?;
+        Ok(Self { parts, numbers, model })
+    }
+
+    /// Describes a clip, as JSON of a [`FeaturesResponse`]. To be called on a worker.
+    ///
+    /// # Errors
+    /// What is wrong with the clip.
+    pub(super) fn describe(
+        &self,
+        engine: &Engine,
+        token: &CancellationToken,
+        clip: &DecodedClip,
+    ) -> Result<Bytes, Rejection> {
+        let extractor = match &self.model {
+            Some(model) => model.extractor(),
+            None => librosa(self.parts.descriptors)?,
+        };
+        let features = match clip.extracted_by(extractor.spec()) {
+            Some(features) => Arc::clone(features),
+            None => Arc::new(engine.extract(token, extractor, &clip.decoded.clip)?),
+        };
+        to_json(&describe(extractor, &features, self.parts, self.numbers, &clip.decoded)?)
+    }
 }
 
 /// The parts of the response that `include` names.
@@ -135,7 +189,30 @@ pub(crate) struct Matrix {
     #[serde(skip_serializing_if = "Option::is_none")]
     unit: Option<&'static str>,
     /// An array for each row, or base64 of them all.
+    #[schema(value_type = MatrixValues)]
     values: Value,
+}
+
+/// The numbers of a matrix.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it stands in the description of the API")]
+enum MatrixValues {
+    /// An array for each row.
+    Rows(Vec<Vec<f32>>),
+    /// Base64 of little-endian f32, row after row.
+    Base64(String),
+}
+
+/// Numbers in a row.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it stands in the description of the API")]
+enum VectorValues {
+    /// An array.
+    Numbers(Vec<f32>),
+    /// Base64 of little-endian f32.
+    Base64(String),
 }
 
 /// Descriptors by name.
@@ -153,6 +230,7 @@ pub(crate) struct DescriptorSegment {
     start_seconds: f64,
     end_seconds: f64,
     /// In the order of the names.
+    #[schema(value_type = VectorValues)]
     values: Value,
 }
 
@@ -162,8 +240,10 @@ pub(crate) struct Waveform {
     columns: usize,
     seconds_per_column: f64,
     /// Least sample of each column, -1 to 1.
+    #[schema(value_type = VectorValues)]
     min: Value,
     /// Largest sample of each column.
+    #[schema(value_type = VectorValues)]
     max: Value,
 }
 
@@ -177,11 +257,10 @@ pub(crate) struct Waveform {
     responses((status = 200, description = "The features", body = FeaturesResponse), Problems)
 )]
 pub(crate) async fn features(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
-    let (parts, numbers, model, input) = admission::admit(&app, request, async |head, body| {
-        let query: FeaturesQuery = admission::query(&head.uri)?;
-        let parts = Parts::read(query.include.as_deref())?;
-        let model = query.model.as_deref().map(|name| app.engine().slot_named(name)?.ready()).transpose()?;
-        Ok((parts, query.encoding, model, read_audio(&app, head, body).await?))
+    let (wanted, input) = admission::admit(&app, request, async |head, body| {
+        let FeaturesQuery { include, model, encoding } = admission::query(&head.uri)?;
+        let wanted = FeaturesRequest::read(&app, include.as_deref(), model.as_deref(), encoding)?;
+        Ok((wanted, read_audio(&app, head, body).await?))
     })
     .await?;
     let Input::Audio { read, reservation } = input else { return Err(Rejection::EmptyAudio) };
@@ -191,12 +270,7 @@ pub(crate) async fn features(State(app): State<Arc<App>>, request: Request) -> R
             let audio = read()?;
             let decoded = engine.decode(token, &audio)?;
             drop((audio, reservation));
-            let extractor = match &model {
-                Some(model) => model.extractor(),
-                None => librosa(parts.descriptors)?,
-            };
-            let features = engine.extract(token, extractor, &decoded.clip)?;
-            to_json(&describe(extractor, &features, parts, numbers, &decoded)?)
+            wanted.describe(&engine, token, &decoded.into())
         };
         permit.run(job).await?
     });

@@ -4,4 +4,5 @@ pub(crate) mod docs;
 pub(crate) mod features;
 pub(crate) mod models;
 pub(crate) mod predict;
+pub(crate) mod together;
 pub mod upload;

@@ -35,13 +35,13 @@ pub(crate) struct VersionList {
 }
 
 /// Every model of this server
-#[utoipa::path(get, path = "/v1/models", tag = "models", responses((status = 200, description = "The models", body = ModelList)))]
+#[utoipa::path(get, operation_id = "list_models", path = "/v1/models", tag = "models", responses((status = 200, description = "The models", body = ModelList)))]
 pub(crate) async fn list(State(app): State<Arc<App>>) -> Json<ModelList> {
     Json(ModelList { models: app.engine().slots().iter().map(|slot| slot.status(app.limits())).collect() })
 }
 
 /// One model
-#[utoipa::path(get, path = "/v1/models/{name}", tag = "models", params(("name" = String, Path, example = "svm")), responses((status = 200, description = "The model", body = ModelStatus), Problems))]
+#[utoipa::path(get, operation_id = "show_model", path = "/v1/models/{name}", tag = "models", params(("name" = String, Path, example = "svm")), responses((status = 200, description = "The model", body = ModelStatus), Problems))]
 pub(crate) async fn show(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -50,7 +50,7 @@ pub(crate) async fn show(
 }
 
 /// The versions of a model
-#[utoipa::path(get, path = "/v1/models/{name}/versions", tag = "models", params(("name" = String, Path, example = "svm")), responses((status = 200, description = "The versions", body = VersionList), Problems))]
+#[utoipa::path(get, operation_id = "list_versions", path = "/v1/models/{name}/versions", tag = "models", params(("name" = String, Path, example = "svm")), responses((status = 200, description = "The versions", body = VersionList), Problems))]
 pub(crate) async fn versions(
     State(app): State<Arc<App>>,
     Path(name): Path<String>,
@@ -117,13 +117,13 @@ pub(crate) async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, Re
 }
 
 /// Every kind of problem.
-#[utoipa::path(get, path = "/problems", tag = "service", responses((status = 200, description = "The table", body = [ProblemKind])))]
+#[utoipa::path(get, operation_id = "list_problems", path = "/problems", tag = "service", responses((status = 200, description = "The table", body = [ProblemKind])))]
 pub(crate) async fn problems() -> Json<&'static [&'static ProblemKind]> {
     Json(ALL)
 }
 
 /// One kind of problem: the page that `type` of an error response leads to.
-#[utoipa::path(get, path = "/problems/{kind}", tag = "service", params(("kind" = String, Path, description = "What follows `/problems/` in `type`", example = "not-audio")), responses((status = 200, description = "A row of the table", body = ProblemKind), (status = 404, description = "There is no such kind", body = Problem, content_type = "application/problem+json")))]
+#[utoipa::path(get, operation_id = "show_problem", path = "/problems/{kind}", tag = "service", params(("kind" = String, Path, description = "What follows `/problems/` in `type`", example = "not-audio")), responses((status = 200, description = "A row of the table", body = ProblemKind), (status = 404, description = "There is no such kind", body = Problem, content_type = "application/problem+json")))]
 pub(crate) async fn problem(Path(slug): Path<String>) -> Result<Json<&'static ProblemKind>, Rejection> {
     let found = ALL.iter().find(|kind| kind.uri.strip_prefix("/problems/") == Some(slug.as_str()));
     found.map(|kind| Json(*kind)).ok_or(Rejection::NotFound)

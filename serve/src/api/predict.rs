@@ -13,10 +13,13 @@ use axum::{
 use futures_util::{StreamExt as _, stream};
 use models::Explain;
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::{
+    IntoParams, ToSchema,
+    openapi::{Array, schema::ArrayBuilder},
+};
 
 use super::{
-    docs::Problems,
+    docs::{self, Problems},
     upload::{Encoding, File, Upload, files},
 };
 use crate::{
@@ -36,7 +39,7 @@ const NDJSON: HeaderValue = HeaderValue::from_static("application/x-ndjson");
 #[into_params(parameter_in = Query)]
 pub(crate) struct PredictQuery {
     /// Of a network, or an ensemble with one: the label to explain, `predicted` or the name of one.
-    #[param(example = "predicted")]
+    #[param(example = "predicted", nullable = false, min_length = 1)]
     explain: Option<String>,
 }
 
@@ -46,7 +49,7 @@ pub(crate) struct PredictQuery {
 #[expect(dead_code, reason = "it stands in the description of the API")]
 pub(crate) struct AudioForm {
     /// The file, in any format that is read, such as WAV, FLAC, MP3, AAC, Ogg, Opus, AIFF, M4A or WebM.
-    #[schema(value_type = String, format = Binary, content_media_type = "application/octet-stream")]
+    #[schema(value_type = String, format = Binary)]
     audio_file: Vec<u8>,
 }
 
@@ -56,6 +59,7 @@ pub(crate) struct AudioForm {
 #[expect(dead_code, reason = "it stands in the description of the API")]
 pub(crate) struct AudioJson {
     /// The file in base64, standard or URL-safe, bare or as a `data:` URL.
+    #[schema(min_length = 1, content_encoding = "base64")]
     audio_base64: String,
 }
 
@@ -85,7 +89,7 @@ pub(crate) async fn vgg(State(app): State<Arc<App>>, request: Request) -> Result
 
 /// Predict the label of a file by a model
 #[utoipa::path(
-    post, path = "/v1/models/{name}/predict", tag = "models",
+    post, operation_id = "predict_by_model", path = "/v1/models/{name}/predict", tag = "models",
     params(("name" = String, Path, example = "svm"), PredictQuery, ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
     request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
     responses((status = 200, description = "The prediction", body = PredictResponse), Problems)
@@ -100,7 +104,7 @@ pub(crate) async fn by_model(
 
 /// Predict the label of a file by a version of a model
 #[utoipa::path(
-    post, path = "/v1/models/{name}/versions/{version}/predict", tag = "models",
+    post, operation_id = "predict_by_version", path = "/v1/models/{name}/versions/{version}/predict", tag = "models",
     params(("name" = String, Path, example = "svm"), ("version" = String, Path, description = "12 hexadecimal digits"), PredictQuery),
     request_body(description = "The audio", content((AudioForm = "multipart/form-data"), (AudioJson = "application/json"), (Vec<u8> = "application/octet-stream"))),
     responses((status = 200, description = "The prediction", body = PredictResponse), Problems)
@@ -119,21 +123,28 @@ pub(crate) async fn by_version(
 #[expect(dead_code, reason = "it stands in the description of the API")]
 pub(crate) struct FilesForm {
     /// The files, at most 64.
-    #[schema(value_type = Vec<String>, format = Binary)]
+    #[schema(schema_with = files_schema)]
     files: Vec<Vec<u8>>,
 }
 
-/// A line of the response, for the description of the API: one of `answer` and `problem`.
+fn files_schema() -> Array {
+    ArrayBuilder::new().items(docs::binary()).min_items(Some(1)).max_items(Some(64)).build()
+}
+
+/// A line of the response, for the description of the API.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it stands in the description of the API")]
 pub(crate) struct BatchLine {
     /// Which of the files, from 0.
     index: usize,
     /// Its name in the form.
+    #[schema(max_length = 255)]
     file_name: String,
-    /// Its prediction, or
+    /// Its prediction,
+    #[schema(nullable = false)]
     answer: Option<PredictResponse>,
-    /// why there is none.
+    /// or why there is none. A line has one of the two.
+    #[schema(nullable = false)]
     problem: Option<Problem>,
 }
 
@@ -144,7 +155,7 @@ pub(crate) struct BatchLine {
     post, path = "/predict/batch", tag = "predict",
     params(("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
     request_body(description = "The files", content = FilesForm, content_type = "multipart/form-data"),
-    responses((status = 200, description = "A line for each file", body = BatchLine, content_type = "application/x-ndjson"), Problems)
+    responses((status = 200, description = "A line for each file: an object `BatchLine` in JSON, as it is ready", body = String, content_type = "application/x-ndjson"), Problems)
 )]
 pub(crate) async fn predict_batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     predict_many(app, ModelKind::Svm.name(), request).await
@@ -155,7 +166,7 @@ pub(crate) async fn predict_batch(State(app): State<Arc<App>>, request: Request)
     post, path = "/vgg/batch", tag = "predict",
     params(("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
     request_body(description = "The files", content = FilesForm, content_type = "multipart/form-data"),
-    responses((status = 200, description = "A line for each file", body = BatchLine, content_type = "application/x-ndjson"), Problems)
+    responses((status = 200, description = "A line for each file: an object `BatchLine` in JSON, as it is ready", body = String, content_type = "application/x-ndjson"), Problems)
 )]
 pub(crate) async fn vgg_batch(State(app): State<Arc<App>>, request: Request) -> Result<Response, Rejection> {
     predict_many(app, ModelKind::Vgg19.name(), request).await
@@ -165,10 +176,10 @@ pub(crate) async fn vgg_batch(State(app): State<Arc<App>>, request: Request) -> 
 ///
 /// One JSON object on each line, each as soon as it is ready; `index` is that of the file.
 #[utoipa::path(
-    post, path = "/v1/models/{name}/predict/batch", tag = "models",
+    post, operation_id = "predict_batch_by_model", path = "/v1/models/{name}/predict/batch", tag = "models",
     params(("name" = String, Path, example = "svm"), ("tonearm-version" = Option<String>, Header, description = "A version of the model other than the one in use")),
     request_body(description = "The files", content = FilesForm, content_type = "multipart/form-data"),
-    responses((status = 200, description = "A line for each file", body = BatchLine, content_type = "application/x-ndjson"), Problems)
+    responses((status = 200, description = "A line for each file: an object `BatchLine` in JSON, as it is ready", body = String, content_type = "application/x-ndjson"), Problems)
 )]
 pub(crate) async fn batch_by_model(
     State(app): State<Arc<App>>,
@@ -208,7 +219,7 @@ async fn predict_one(app: &App, name: &str, version: Option<String>, request: Re
 }
 
 /// The label that `explain` names.
-fn explained(label: &str, model: &Model) -> Result<Explain, Rejection> {
+pub(super) fn explained(label: &str, model: &Model) -> Result<Explain, Rejection> {
     if !model.explains() {
         return Err(Rejection::BadQuery {
             problem: "`explain` is for a network, or an ensemble with one; the SVM has no such map".to_owned(),

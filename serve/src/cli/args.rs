@@ -203,6 +203,11 @@ struct ModelArgs {
     #[arg(long, env = "TONEARM_WAIT_FOR_ARTIFACT")]
     wait_for_artifact: bool,
 
+    /// Port of the Open Inference Protocol over gRPC, on the address of --listen or --host; 0 takes any that is free, and without it
+    /// there is none; needs a program built with the feature grpc
+    #[arg(long, value_name = "PORT", env = "TONEARM_GRPC_PORT")]
+    grpc_port: Option<u16>,
+
     /// Refuse audio that does not resemble the music that the model was trained on, or is no music, with 422; without it the response
     /// says so beside the labels
     #[arg(long, env = "TONEARM_REJECT_NOVEL")]
@@ -323,6 +328,7 @@ fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
     let mut config = Config {
         role,
         listen,
+        grpc_port: None,
         limits: Limits { max_body_bytes: common.max_body_bytes, body_silence: silence, ..Limits::default() },
         timeouts: Timeouts { head: silence, grace: Duration::from_secs(common.grace) },
         compute: Compute::default(),
@@ -355,11 +361,17 @@ fn into_config(command: ServeCommand, settings: Vec<Setting>) -> Result<Task> {
             "--model-version names a version of one model; name that one alone with --model".into(),
         ));
     }
+    if let Some(port) = config.grpc_port.filter(|_| !cfg!(feature = "grpc")) {
+        return Err(Error::Usage(format!(
+            "--grpc-port {port}: built without feature `grpc`; `cargo build --release -p serve --features grpc`"
+        )));
+    }
     Ok(if print { Task::Print(config.settings) } else { Task::Serve(Box::new(config)) })
 }
 
 impl ModelArgs {
     fn into_config(self, config: &mut Config) {
+        config.grpc_port = self.grpc_port;
         config.limits.max_seconds = self.max_seconds;
         config.limits.reject_novel = self.reject_novel;
         // One whole body must fit.
@@ -516,6 +528,18 @@ mod tests {
             assert!(matches!(listen(&["--listen", bad]), Err(Error::Usage(_))), "{bad}");
         }
         assert!(listen(&["--listen", "a:1", "--port", "2"]).is_err());
+    }
+
+    #[test]
+    fn grpc_is_served_where_a_port_is_named() {
+        let port = |args: &[&str]| config(&[&["serve", "all"], args].concat()).map(|config| config.grpc_port);
+        assert_eq!(port(&[]).expect("valid"), None);
+        match port(&["--grpc-port", "9"]) {
+            Ok(port) => assert!(cfg!(feature = "grpc") && port == Some(9)),
+            Err(error) => assert!(!cfg!(feature = "grpc") && error.to_string().contains("--features grpc"), "{error}"),
+        }
+        assert!(port(&["--grpc-port", "65536"]).is_err());
+        assert!(config(&["serve", "web", "--grpc-port", "9"]).is_err(), "it computes nothing");
     }
 
     #[test]

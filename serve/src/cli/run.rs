@@ -1,16 +1,19 @@
 //! [`run`]: the program, from its configuration to its end.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{
+    net::TcpListener,
     runtime,
     signal::unix::{SignalKind, signal},
     task, time,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::artifacts;
 use crate::{
-    App, Config, Error, Result, Role,
+    App, Config, Error, Result, Role, Timeouts,
+    config::join,
     engine::{
         model::Model,
         registry::Found,
@@ -44,7 +47,12 @@ pub fn run(config: &Config) -> Result<()> {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(system("the handler of SIGINT"))?;
         let listener = server::bind(&config.listen).await?;
         let address = listener.local_addr().map_err(system("listening"))?;
-        announce(&app, &format!("http://{address}"), config);
+        let grpc = match config.grpc_port {
+            Some(port) => Some(server::bind(&join(&address.ip().to_string(), port)).await?),
+            None => None,
+        };
+        let grpc_address = grpc.as_ref().map(|listener| listener.local_addr()).transpose();
+        announce(&app, &format!("http://{address}"), grpc_address.map_err(system("listening"))?, config);
         let own = config.settings.iter().filter(|setting| setting.source != "default");
         let own: Vec<String> = own.map(ToString::to_string).collect();
         let own = if own.is_empty() { "none".to_owned() } else { own.join("; ") };
@@ -60,6 +68,7 @@ pub fn run(config: &Config) -> Result<()> {
         if let Some(gateway) = app.gateway() {
             task::spawn(Arc::clone(gateway).watch());
         }
+        let stopping = CancellationToken::new();
         let stop = async {
             tokio::select! {
                 _ = terminate.recv() => {}
@@ -67,8 +76,11 @@ pub fn run(config: &Config) -> Result<()> {
             }
             tracing::info!("stopping: finishing requests under way");
             app.stop();
+            stopping.cancel();
         };
-        server::serve(listener, router(Arc::clone(&app)), config.timeouts, app.engine().metrics(), stop).await;
+        let metrics = app.engine().metrics();
+        let http = server::serve(listener, router(Arc::clone(&app)), config.timeouts, metrics, stopping.cancelled());
+        tokio::join!(stop, http, serve_grpc(grpc, &app, config.timeouts, &stopping));
         Ok(())
     })?;
     // Requests that still wait now are over the grace period.
@@ -77,6 +89,19 @@ pub fn run(config: &Config) -> Result<()> {
     tracing::info!("stopped");
     Ok(())
 }
+
+/// Serves the Open Inference Protocol over gRPC, where a listener is there for it.
+#[cfg(feature = "grpc")]
+async fn serve_grpc(listener: Option<TcpListener>, app: &Arc<App>, timeouts: Timeouts, stopping: &CancellationToken) {
+    if let Some(listener) = listener {
+        let router = crate::oip::grpc::router(Arc::clone(app));
+        server::serve_http2(listener, router, timeouts, app.engine().metrics(), stopping.cancelled()).await;
+    }
+}
+
+/// Without the feature a port for it is refused when the settings are read.
+#[cfg(not(feature = "grpc"))]
+async fn serve_grpc(_: Option<TcpListener>, _: &Arc<App>, _: Timeouts, _: &CancellationToken) {}
 
 fn source(config: &Config) -> Result<Source> {
     let repository = artifacts::open(config.artifacts.named.as_deref(), config.artifacts.fallback.as_deref())?;
@@ -213,7 +238,8 @@ async fn find(app: Arc<App>, every: time::Duration) {
 }
 
 /// Says on standard error where the server listens, and which models it has.
-fn announce(app: &App, address: &str, config: &Config) {
+fn announce(app: &App, address: &str, grpc: Option<SocketAddr>, config: &Config) {
+    let grpc = grpc.map_or_else(String::new, |address| format!(", gRPC on {address}"));
     let models: Vec<String> = app
         .engine()
         .slots()
@@ -235,7 +261,9 @@ fn announce(app: &App, address: &str, config: &Config) {
     let role = config.role.name();
     match config.role {
         Role::Web => eprintln!("serve {role}: on {address}, the page; open it in a browser"),
-        Role::All => eprintln!("serve {role}: on {address}, the page; open it in a browser; {}", models.join("; ")),
-        _ => eprintln!("serve {role}: on {address}, {}", models.join("; ")),
+        Role::All => {
+            eprintln!("serve {role}: on {address}, the page; open it in a browser{grpc}; {}", models.join("; "));
+        }
+        _ => eprintln!("serve {role}: on {address}{grpc}, {}", models.join("; ")),
     }
 }

@@ -47,7 +47,18 @@ struct QueuedRequest {
     features: Arc<ClipFeatures>,
     explain: Option<Explain>,
     since: Instant,
-    result: oneshot::Sender<Result<PredictOutput, Rejection>>,
+    result: oneshot::Sender<Result<Batched, Rejection>>,
+}
+
+/// A prediction in a batch.
+#[derive(Debug)]
+pub struct Batched {
+    /// What the model gave.
+    pub output: PredictOutput,
+    /// How long the clip waited for the batch.
+    pub waited: Duration,
+    /// How long the whole batch took.
+    pub took: Duration,
 }
 
 impl Batcher {
@@ -75,7 +86,7 @@ impl Batcher {
         model: Arc<Model>,
         features: Arc<ClipFeatures>,
         explain: Option<Explain>,
-    ) -> Result<PredictOutput, Rejection> {
+    ) -> Result<Batched, Rejection> {
         let (result, received) = oneshot::channel();
         {
             let mut queue = lock(&self.shared.queue);
@@ -143,13 +154,15 @@ impl Shared {
 
     fn predict(&self, batch: Vec<QueuedRequest>) {
         let Some(model) = batch.first().map(|request| Arc::clone(&request.model)) else { return };
-        for request in &batch {
-            self.metrics.batch_wait.observe(request.since.elapsed().as_secs_f64());
+        let waited: Vec<Duration> = batch.iter().map(|request| request.since.elapsed()).collect();
+        for waited in &waited {
+            self.metrics.batch_wait.observe(waited.as_secs_f64());
         }
         self.metrics.batch_size.observe(batch.len() as f64);
         let start = Instant::now();
         let outputs = catch_unwind(AssertUnwindSafe(|| predict_batch(&**model, &batch)));
-        self.metrics.inference(model.name(), start.elapsed());
+        let took = start.elapsed();
+        self.metrics.inference(model.name(), took);
         let Ok(outputs) = outputs else {
             // One clip is no reason to fail the others. Where it is alone its sender is dropped, which says so.
             if batch.len() > 1 {
@@ -157,9 +170,11 @@ impl Shared {
             }
             return;
         };
-        for (request, output) in batch.into_iter().zip(outputs) {
+        model.statistics().executed(batch.len(), took);
+        for ((request, output), waited) in batch.into_iter().zip(outputs).zip(waited) {
+            let batched = output.map(|output| Batched { output, waited, took });
             // The request may have been cancelled.
-            let _ = request.result.send(output.map_err(Rejection::from));
+            let _ = request.result.send(batched.map_err(Rejection::from));
         }
     }
 }

@@ -1,7 +1,8 @@
 //! From audio to a prediction, without HTTP.
 //!
 //! [`Engine::predict`] is the one way from an audio file, or its features, to what a model says of it: `POST /predict`,
-//! `POST /vgg`, the batch routes, the Open Inference Protocol and `serve classify` all call it.
+//! `POST /vgg`, the batch routes, the Open Inference Protocol and `serve classify` all call it; `POST /v1/predict` has several models
+//! predict from one clip, in the same steps.
 //!
 //! | step | where | on which thread |
 //! |---|---|---|
@@ -16,36 +17,27 @@ pub mod cache;
 pub mod loaded;
 pub mod model;
 pub mod pool;
+mod predict;
 pub mod registry;
 pub mod response;
 pub mod slot;
+pub mod statistics;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Instant,
-};
+use std::{sync::Arc, time::Instant};
 
 use axum::body::Bytes;
-use features::{
-    Clip, ClipFeatures, Extractor,
-    decode::{self, AudioInfo},
-    dsp::resample::SAMPLE_RATES,
-};
-use futures_util::future;
-use models::{Explain, PredictOutput};
+use features::{Clip, ClipFeatures, Extractor, decode, dsp::resample::SAMPLE_RATES};
 use prometheus_client::metrics::histogram::Histogram;
-use sha2::{Digest as _, Sha256};
-use tracing::Instrument as _;
 
+pub(crate) use self::predict::{Also, DecodedClip, TogetherRequest, Wanted};
+pub use self::predict::{Input, PredictRequest};
 use self::{
     batcher::Batcher,
-    budget::{Budget, Reservation},
-    cache::{ResponseCache, ResponseKey},
+    budget::Budget,
+    cache::ResponseCache,
     model::Model,
     pool::{CancellationToken, Permit, Pool, PoolError},
     registry::Registry,
-    response::PredictResponse,
     slot::{ModelSlot, Source},
 };
 use crate::{
@@ -65,53 +57,7 @@ pub struct Engine {
     metrics: Arc<Metrics>,
     limits: decode::Limits,
     reject_novel: bool,
-    threads: usize,
-}
-
-/// What is to be predicted, and by which model.
-pub struct PredictRequest {
-    /// Which version of which model.
-    pub model: Arc<Model>,
-    /// What it is to predict.
-    pub input: Input,
-    /// The label to explain, if any.
-    pub explain: Option<Explain>,
-}
-
-/// What a prediction is made from.
-pub enum Input {
-    /// An audio file.
-    Audio {
-        /// Gives its bytes; called on a worker.
-        read: Box<dyn FnOnce() -> Result<Bytes, Rejection> + Send>,
-        /// The memory that they take; released once they are decoded.
-        reservation: Option<Reservation>,
-    },
-    /// An audio file of this machine, which is decoded piece by piece and may be of any length.
-    File(PathBuf),
-    /// Features, as the model's [`Extractor`] computes them.
-    Features(ClipFeatures),
-}
-
-/// A [`PredictResponse`] in JSON.
-#[derive(Debug)]
-pub(crate) struct JsonResponse {
-    pub(crate) json: Bytes,
-    /// Whether it was in the cache.
-    pub(crate) cached: bool,
-}
-
-/// How far a request has come when it leaves its worker.
-enum Step {
-    Cached(Bytes),
-    Extracted(ClipFeatures),
-    Predicted(PredictOutput),
-}
-
-/// The result of a request.
-enum PredictResult {
-    Cached(Bytes),
-    Predicted(Box<PredictResponse>, Option<ResponseKey>),
+    compute: Compute,
 }
 
 impl Engine {
@@ -139,7 +85,7 @@ impl Engine {
             metrics,
             limits: limits.decode(),
             reject_novel: limits.reject_novel,
-            threads,
+            compute: Compute { threads, ..*compute },
         })
     }
 
@@ -188,7 +134,12 @@ impl Engine {
 
     /// How many workers there are: the clips of one request that are decoded at once.
     pub(crate) fn threads(&self) -> usize {
-        self.threads
+        self.compute.threads
+    }
+
+    /// What computes: devices, threads, batches.
+    pub(crate) fn compute(&self) -> &Compute {
+        &self.compute
     }
 
     /// The memory for uploads.
@@ -241,157 +192,6 @@ impl Engine {
         Rejection::Busy { retry_after: seconds.clamp(1.0, 60.0) as u64 }
     }
 
-    /// Predicts a clip: decodes it and extracts its features on a worker, and has the model predict there, or in a batch with
-    /// the clips of other requests. Dropping the future cancels it.
-    ///
-    /// # Errors
-    /// The [`Rejection`] that a server answers.
-    pub async fn predict(
-        self: &Arc<Self>,
-        permit: &Permit,
-        request: PredictRequest,
-    ) -> Result<PredictResponse, Rejection> {
-        match self.run(permit, request, false).await? {
-            PredictResult::Predicted(response, _) => Ok(*response),
-            PredictResult::Cached(_) => Err(Rejection::internal("a cached response was not asked for")),
-        }
-    }
-
-    /// [`Engine::predict`] in JSON, from the cache if it is there.
-    ///
-    /// # Errors
-    /// Those of [`Engine::predict`].
-    pub(crate) async fn predict_json(
-        self: &Arc<Self>,
-        permit: &Permit,
-        request: PredictRequest,
-    ) -> Result<JsonResponse, Rejection> {
-        match self.run(permit, request, self.cache.is_on()).await? {
-            PredictResult::Cached(json) => Ok(JsonResponse { json, cached: true }),
-            PredictResult::Predicted(response, key) => {
-                let json = to_json(&response)?;
-                if let Some(key) = key {
-                    self.cache.put(key, &json);
-                }
-                Ok(JsonResponse { json, cached: false })
-            }
-        }
-    }
-
-    async fn run(
-        self: &Arc<Self>,
-        permit: &Permit,
-        request: PredictRequest,
-        use_cache: bool,
-    ) -> Result<PredictResult, Rejection> {
-        let PredictRequest { model, input, explain } = request;
-        let (step, audio, key) = match input {
-            Input::Features(features) => (Step::Extracted(features), None, None),
-            Input::Audio { read, reservation } => {
-                let (engine, model) = (Arc::clone(self), Arc::clone(&model));
-                let job = move |token: &CancellationToken| -> Result<_, Rejection> {
-                    let audio = read()?;
-                    let key = use_cache.then(|| ResponseKey {
-                        audio: Sha256::digest(&audio).into(),
-                        model: model.name().clone(),
-                        version: model.version().to_owned(),
-                        variant: explain.map_or_else(String::new, |explain| format!("{explain:?}")),
-                    });
-                    if let Some(key) = &key {
-                        let cached = engine.cache.get(key);
-                        engine.metrics.looked_up(cached.is_some());
-                        if let Some(json) = cached {
-                            return Ok((Step::Cached(json), None, None));
-                        }
-                    }
-                    let decoded = engine.decode(token, &audio)?;
-                    drop((audio, reservation));
-                    let features = engine.extract(token, model.extractor(), &decoded.clip)?;
-                    Ok((engine.step(token, &model, features, explain)?, Some(decoded.info), key))
-                };
-                permit.run(job).await??
-            }
-            Input::File(path) => {
-                let (engine, model) = (Arc::clone(self), Arc::clone(&model));
-                let job = move |token: &CancellationToken| -> Result<_, Rejection> {
-                    let (features, info) = engine.extract_file(token, model.extractor(), &path)?;
-                    Ok((engine.step(token, &model, features, explain)?, Some(info), None))
-                };
-                permit.run(job).await??
-            }
-        };
-        let output = match step {
-            Step::Cached(json) => return Ok(PredictResult::Cached(json)),
-            Step::Predicted(output) => output,
-            Step::Extracted(features) => self.predict_features(permit, &model, Arc::new(features), explain).await?,
-        };
-        model::check(&output.prediction, model.labels().len()).map_err(Rejection::internal)?;
-        if self.reject_novel
-            && let Some(note) = output.prediction.novelty.and_then(|novelty| novelty.note())
-        {
-            return Err(Rejection::OutOfDistribution { note });
-        }
-        Ok(PredictResult::Predicted(Box::new(PredictResponse::new(&output, model, audio)), key))
-    }
-
-    /// Has a model predict from features that are extracted. The members of an ensemble predict at the same time.
-    async fn predict_features(
-        self: &Arc<Self>,
-        permit: &Permit,
-        model: &Arc<Model>,
-        features: Arc<ClipFeatures>,
-        explain: Option<Explain>,
-    ) -> Result<PredictOutput, Rejection> {
-        let Some(ensemble) = model.ensemble() else {
-            return self.predict_alone(permit, model, features, explain).await;
-        };
-        let start = Instant::now();
-        let of_member = |(at, member): (usize, &Arc<Model>)| {
-            let (member, features) = (Arc::clone(member), Arc::clone(&features));
-            let explain = ensemble.explain_of_member(at, explain);
-            async move { self.predict_alone(permit, &member, features, explain).await }
-        };
-        let outputs = future::try_join_all(ensemble.members().iter().enumerate().map(of_member)).await?;
-        let mut output = ensemble.combine(outputs)?;
-        if let Some((at, label)) = ensemble.unexplained(explain, &output) {
-            let explain = Some(Explain::Label(label));
-            let explained = self.predict_alone(permit, &ensemble.members()[at], features, explain).await?;
-            output.explanation = explained.explanation;
-        }
-        self.metrics.inference(model.name(), start.elapsed());
-        Ok(output)
-    }
-
-    /// Has a model that is no ensemble predict: in a batch with the clips of other requests, or on a worker.
-    async fn predict_alone(
-        self: &Arc<Self>,
-        permit: &Permit,
-        model: &Arc<Model>,
-        features: Arc<ClipFeatures>,
-        explain: Option<Explain>,
-    ) -> Result<PredictOutput, Rejection> {
-        if model.kind().batches() {
-            let predict = self.batcher.predict(Arc::clone(model), features, explain);
-            return predict.instrument(telemetry::step("infer")).await;
-        }
-        let (engine, model) = (Arc::clone(self), Arc::clone(model));
-        permit.run(move |token| engine.infer(token, &model, &features, explain)).await?
-    }
-
-    /// Has a model predict on this worker, unless it does so in batches, or has members.
-    fn step(
-        &self,
-        token: &CancellationToken,
-        model: &Model,
-        features: ClipFeatures,
-        explain: Option<Explain>,
-    ) -> Result<Step, Rejection> {
-        if model.kind().batches() || model.ensemble().is_some() {
-            return Ok(Step::Extracted(features));
-        }
-        self.infer(token, model, &features, explain).map(Step::Predicted)
-    }
-
     /// Decodes an audio file. To be called on a worker.
     ///
     /// # Errors
@@ -425,21 +225,6 @@ impl Engine {
         path: &Path,
     ) -> Result<(ClipFeatures, AudioInfo), Rejection> {
         timed("features", &self.metrics.features, token, || Ok(extractor.extract_file(path, &self.limits)?))
-    }
-
-    fn infer(
-        &self,
-        token: &CancellationToken,
-        model: &Model,
-        features: &ClipFeatures,
-        explain: Option<Explain>,
-    ) -> Result<PredictOutput, Rejection> {
-        let cancelled = || token.is_cancelled();
-        let request = models::PredictRequest { features, explain, cancelled: &cancelled };
-        let start = Instant::now();
-        let output = telemetry::step("infer").in_scope(|| model.predict_one(request));
-        self.metrics.inference(model.name(), start.elapsed());
-        Ok(output?)
     }
 
     /// Finishes the work that was taken; for the end of the process.

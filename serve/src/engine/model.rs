@@ -2,7 +2,7 @@
 
 use std::{fmt, ops::Deref, sync::Arc};
 
-use features::Clip;
+use features::{Clip, spec::Needs};
 use models::{
     Classifier, Identity, Prediction,
     artifact::{Artifact, Manifest},
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::statistics::Statistics;
 use crate::{
     Error, Result,
     config::{ModelKind, ModelName},
@@ -35,6 +36,7 @@ pub struct Model {
     parameters: Arc<ModelParameters>,
     found: Option<Place>,
     ensemble: Option<Ensemble>,
+    statistics: Statistics,
 }
 
 /// An ensemble, and its members as they are served.
@@ -335,7 +337,17 @@ impl Model {
             provenance,
         };
         let parameters = Arc::new(ModelParameters::of(&info));
-        Self { classifier, name, kind, identity, info, parameters, found, ensemble: None }
+        Self {
+            classifier,
+            name,
+            kind,
+            identity,
+            info,
+            parameters,
+            found,
+            ensemble: None,
+            statistics: Statistics::default(),
+        }
     }
 
     /// Where it comes from; `None` of one that comes from no artifact.
@@ -371,6 +383,17 @@ impl Model {
     #[must_use]
     pub fn ensemble(&self) -> Option<&Ensemble> {
         self.ensemble.as_ref()
+    }
+
+    /// How often it predicted, and how long that took.
+    #[must_use]
+    pub fn statistics(&self) -> &Statistics {
+        &self.statistics
+    }
+
+    /// Whether its features are the log-mel alone: none of its descriptors needs the waveform or its spectrum.
+    pub(crate) fn takes_log_mel_alone(&self) -> bool {
+        self.extractor().spec().needs() == Needs::LogMel
     }
 
     /// Its version: 12 hexadecimal digits that name the content of its artifact.

@@ -473,6 +473,17 @@ impl ModelSlot {
         Ok(model)
     }
 
+    /// The versions that are in memory: the one in use first, then those that requests have named. Blocks.
+    pub(crate) fn loaded(&self) -> Vec<Arc<Model>> {
+        let mut loaded: Vec<Arc<Model>> = self.get().into_iter().collect();
+        for named in lock(&self.named).iter() {
+            if !loaded.iter().any(|model| Arc::ptr_eq(model, named)) {
+                loaded.push(Arc::clone(named));
+            }
+        }
+        loaded
+    }
+
     /// Every version that requests may name, in the order of their names, and whether it is loaded. Blocks.
     ///
     /// # Errors

@@ -72,16 +72,14 @@ impl Gateway {
     /// Whether a server has a model of that name, as it answers to a client with these headers; `None` without a response.
     pub(super) async fn asks(&self, backend: &Backend, name: &ModelName, headers: &HeaderMap) -> Option<bool> {
         let uri = format!("/v1/models/{name}").parse().ok()?;
-        let keys = [header::AUTHORIZATION, HeaderName::from_static("x-api-key")];
-        let keys = keys.into_iter().filter_map(|key| Some((key.clone(), headers.get(key)?.clone()))).collect();
-        let (status, body) = self.get(backend, &uri, keys).await?;
+        let (status, body) = self.get(backend, &uri, keys(headers)).await?;
         let model = serde_json::from_slice::<Value>(&body).unwrap_or_default();
         // A server that refuses the key may have it, and says so of the request itself.
         Some(status == StatusCode::UNAUTHORIZED || (status == StatusCode::OK && model["name"] == **name))
     }
 
     /// The response to `GET uri`; `None` without one.
-    async fn get(&self, backend: &Backend, uri: &Uri, headers: HeaderMap) -> Option<(StatusCode, Bytes)> {
+    pub(super) async fn get(&self, backend: &Backend, uri: &Uri, headers: HeaderMap) -> Option<(StatusCode, Bytes)> {
         let request = forward::outgoing(backend, Method::GET, uri, headers).ok()?;
         let (mut sender, _connection) = self.open(backend, 1).await.ok()?;
         let exchange = async {
@@ -91,6 +89,12 @@ impl Gateway {
         };
         timeout(CHECK_TIMEOUT, exchange).await.ok()?
     }
+}
+
+/// The headers that carry the key of a client.
+pub(super) fn keys(headers: &HeaderMap) -> HeaderMap {
+    let keys = [header::AUTHORIZATION, HeaderName::from_static("x-api-key")];
+    keys.into_iter().filter_map(|key| Some((key.clone(), headers.get(key)?.clone()))).collect()
 }
 
 /// The problem of the server of the models of `kind`, if any, and the status of each, by its `/v1/models`. One that serves ensembles

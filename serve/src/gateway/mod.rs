@@ -6,8 +6,9 @@
 //! | a request on its way, and its response on the way back | `forward` |
 //! | a request's body on its way | `upload` |
 //! | the health of a backend | `health` |
+//! | one upload for the models of several backends | `together` |
 //!
-//! Bodies are streamed. A request is sent once: only connecting is retried, before a byte of the body is read. A client
+//! Bodies are streamed, but for one that several backends get. A request is sent once: only connecting is retried, before a byte of the body is read. A client
 //! that disconnects cancels its request. A backend that breaks off its response is reported to the client: as 502
 //! before the head, as a truncated response after it.
 
@@ -17,6 +18,7 @@ mod health;
 mod routes;
 #[cfg(test)]
 mod tests;
+mod together;
 mod upload;
 
 use std::{sync::Arc, time::Duration};
@@ -25,6 +27,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 
 pub use backend::{Backend, BadUrl};
 pub use routes::router;
+
+use crate::{Limits, engine::budget::Budget};
 
 /// Time limits for backends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,17 +65,23 @@ pub struct Gateway {
     backends: Vec<Arc<Backend>>,
     settings: GatewaySettings,
     connector: HttpConnector,
+    /// Of bodies that are held here, since several backends get them.
+    limits: Limits,
+    /// What they take.
+    budget: Arc<Budget>,
 }
 
 impl Gateway {
-    /// In front of `backends`, one for each kind of model; the first that is ready serves what any of them could.
+    /// In front of `backends`, one for each kind of model; the first that is ready serves what any of them could. `limits` are those of
+    /// bodies that are held here.
     #[must_use]
-    pub fn new(backends: Vec<Backend>, settings: GatewaySettings) -> Arc<Self> {
+    pub fn new(backends: Vec<Backend>, settings: GatewaySettings, limits: Limits) -> Arc<Self> {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         // Shared among the addresses that a name has, so that one which is silent leaves time for the next.
         connector.set_connect_timeout(Some(settings.connect_timeout));
-        Arc::new(Self { backends: backends.into_iter().map(Arc::new).collect(), settings, connector })
+        let budget = Arc::new(Budget::new(limits.max_held_bytes));
+        Arc::new(Self { backends: backends.into_iter().map(Arc::new).collect(), settings, connector, limits, budget })
     }
 }
 

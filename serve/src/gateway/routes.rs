@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio::time::timeout;
 
-use super::{Gateway, backend::Backend, forward::is_loop, upload::Upload};
+use super::{Gateway, backend::Backend, forward::is_loop, together, upload::Upload};
 use crate::{
     Rejection,
     config::{ModelKind, ModelName},
@@ -39,6 +39,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/predict/batch", to(ModelKind::Svm))
         .route("/vgg", to(ModelKind::Vgg19))
         .route("/vgg/batch", to(ModelKind::Vgg19))
+        .route("/v1/predict", post(together::predict))
         .route("/features", post(to_any))
         .route("/v1/models", get(models))
         .route("/v1/models/{name}", any(to_named))
@@ -46,6 +47,7 @@ pub fn router(gateway: Arc<Gateway>) -> Router {
         .route("/v2", get(async || Json(ServerMetadata::THIS)))
         .route("/v2/health/live", get(async || Json(Live { live: true })))
         .route("/v2/health/ready", get(ready))
+        .route("/v2/models/stats", get(together::statistics))
         .route("/v2/models/{name}", any(infer))
         .route("/v2/models/{name}/{*rest}", any(infer))
         .route("/v2/repository/index", post(index))
@@ -93,7 +95,7 @@ impl Gateway {
 
     /// The backend that has the model of that name: the one that listed it; else that of the kind of that name; else the one that
     /// says so now, of a model that is new, or where only clients have the key.
-    async fn backend_of(&self, name: &str, headers: &HeaderMap) -> Result<&Arc<Backend>, Rejection> {
+    pub(super) async fn backend_of(&self, name: &str, headers: &HeaderMap) -> Result<&Arc<Backend>, Rejection> {
         // What is no name is in no request to a backend.
         let name: ModelName = name.parse().map_err(|_| Rejection::UnknownModel)?;
         let of_kind = || self.backends.iter().find(|backend| Some(backend.kind()) == name.kind());
@@ -117,7 +119,7 @@ impl Gateway {
     }
 
     /// The status of every model; of two of one name, that to which requests are sent.
-    fn statuses(&self) -> Vec<ModelStatus> {
+    pub(super) fn statuses(&self) -> Vec<ModelStatus> {
         let mut all: Vec<ModelStatus> = Vec::new();
         for status in self.backends.iter().flat_map(|backend| backend.statuses()) {
             if !all.iter().any(|known| known.name == status.name) {

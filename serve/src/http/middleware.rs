@@ -27,7 +27,7 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 const MAX_ID: usize = 64;
 
 /// Routes without a key: those of load balancers, and the page, which holds no data.
-const OPEN: [&str; 6] = ["/", "/page/{file}", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"];
+pub(crate) const OPEN: [&str; 6] = ["/", "/page/{file}", "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready"];
 
 /// Gives a request its id, counts it, and logs one line: method, route and status, and nothing of the client or the body.
 pub(crate) async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {

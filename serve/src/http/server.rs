@@ -1,15 +1,20 @@
 //! Connections: accepting them, bounding them, and ending them in good order.
 
-use std::{future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{fmt::Display, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
-    server::graceful::GracefulShutdown,
+    server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
-use tokio::{net::TcpListener, select, sync::Semaphore, time};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    sync::Semaphore,
+    time,
+};
 
 use crate::{Error, Result, Timeouts, telemetry::Metrics};
 
@@ -17,6 +22,9 @@ use crate::{Error, Result, Timeouts, telemetry::Metrics};
 const MAX_CONNECTIONS: usize = 4096;
 /// What is buffered of one connection: a head over this is answered with 431.
 const MAX_BUFFER: usize = 64 << 10;
+/// Requests under way on one connection of HTTP/2.
+#[cfg(feature = "grpc")]
+const MAX_STREAMS: u32 = 128;
 /// How long to wait after the operating system has refused a connection (no file descriptors, mostly).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -28,7 +36,8 @@ pub async fn bind(address: &str) -> Result<TcpListener> {
     TcpListener::bind(address).await.map_err(|source| Error::Listen { address: address.to_owned(), source })
 }
 
-/// Serves `router` until `stop` resolves, then finishes requests under way and returns, after `timeouts.grace` at the latest.
+/// Serves `router` over HTTP/1.1 until `stop` resolves, then finishes requests under way and returns, after `timeouts.grace` at the
+/// latest.
 ///
 /// This is [`axum::serve()`] with the time-outs and bounds that it leaves out.
 pub async fn serve(
@@ -41,6 +50,40 @@ pub async fn serve(
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(timeouts.head).max_buf_size(MAX_BUFFER);
     let service = TowerToHyperService::new(router);
+    accept(listener, timeouts, metrics, stop, |stream| http.serve_connection(TokioIo::new(stream), service.clone()))
+        .await;
+}
+
+/// The same over HTTP/2 without TLS, which is what gRPC speaks.
+#[cfg(feature = "grpc")]
+pub async fn serve_http2(
+    listener: TcpListener,
+    router: Router,
+    timeouts: Timeouts,
+    metrics: &Arc<Metrics>,
+    stop: impl Future<Output = ()>,
+) {
+    let mut http = hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new());
+    http.timer(TokioTimer::new())
+        .keep_alive_interval(timeouts.head)
+        .keep_alive_timeout(timeouts.head)
+        .max_header_list_size(MAX_BUFFER as u32)
+        .max_concurrent_streams(MAX_STREAMS);
+    let service = TowerToHyperService::new(router);
+    accept(listener, timeouts, metrics, stop, |stream| http.serve_connection(TokioIo::new(stream), service.clone()))
+        .await;
+}
+
+/// Accepts connections, and has each served.
+async fn accept<C>(
+    listener: TcpListener,
+    timeouts: Timeouts,
+    metrics: &Arc<Metrics>,
+    stop: impl Future<Output = ()>,
+    connect: impl Fn(TcpStream) -> C,
+) where
+    C: GracefulConnection<Error: Display> + Send + 'static,
+{
     let connections = GracefulShutdown::new();
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut stop = pin!(stop);
@@ -64,7 +107,7 @@ pub async fn serve(
         };
         // Without it a response may wait for the client's next packet; it is no loss where it cannot be set.
         let _ = stream.set_nodelay(true);
-        let connection = connections.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let connection = connections.watch(connect(stream));
         let metrics = Arc::clone(metrics);
         metrics.connections.inc();
         tokio::spawn(async move {

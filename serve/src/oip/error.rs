@@ -70,6 +70,14 @@ pub enum InferenceError {
     /// The model takes more features than the log-mel that was sent.
     #[error("input `log_mel`: this model takes more features than the log-mel; send `audio`")]
     MoreThanLogMel,
+    /// Not as many tensors in `raw_input_contents` as there are inputs.
+    #[error("`raw_input_contents` has {contents} elements, and the request has {inputs} inputs; send one for each")]
+    RawContents {
+        /// How many inputs there are.
+        inputs: usize,
+        /// How many elements.
+        contents: usize,
+    },
     /// Bytes after the last tensor.
     #[error(
         "{bytes} bytes follow the binary data of the last input; the sum of all `binary_data_size` is what follows the JSON"

@@ -155,15 +155,30 @@ impl InferRequest {
         let (json, mut data) = split_body(headers, body)?;
         let Object(request): Object<InferenceRequestBody<'_>> =
             serde_json::from_slice(&json).map_err(|error| InferenceError::Json { problem: found_by_serde(&error) })?;
-        let outputs = OutputSpec::of(&request)?;
+        let tensor = request.inputs.first().map(|Object(tensor)| tensor);
+        let read = Self::of(&request, |_| match tensor {
+            Some(tensor) => tensor.elements(data.as_mut()),
+            None => Err("there is no input".to_owned()),
+        })?;
+        match data {
+            Some(surplus) if !surplus.is_empty() => Err(InferenceError::Surplus { bytes: surplus.len() }),
+            _ => Ok(read),
+        }
+    }
+
+    /// Reads a request whose input has the elements that `elements` gives for its datatype.
+    ///
+    /// # Errors
+    /// The [`InferenceError`] that says what is wrong with it.
+    pub(super) fn of<'e>(
+        request: &InferenceRequestBody<'_>,
+        elements: impl FnOnce(Datatype) -> Result<Elements<'e>, String>,
+    ) -> Result<Self, InferenceError> {
+        let outputs = OutputSpec::of(request)?;
         let [Object(tensor)] = request.inputs.as_slice() else {
             return Err(InferenceError::Inputs { found: request.inputs.len() });
         };
-        let input = tensor.read(data.as_mut())?;
-        match data {
-            Some(surplus) if !surplus.is_empty() => Err(InferenceError::Surplus { bytes: surplus.len() }),
-            _ => Ok(Self { input, outputs }),
-        }
+        Ok(Self { input: tensor.read(elements)?, outputs })
     }
 }
 
@@ -224,24 +239,24 @@ pub struct InferenceRequestBody<'a> {
     /// Sent back with the response.
     #[serde(borrow)]
     #[schema(max_length = 256)]
-    id: Option<Cow<'a, str>>,
+    pub(super) id: Option<Cow<'a, str>>,
     /// Of the whole request; unknown ones are ignored.
     #[schema(value_type = Option<RequestParameters>)]
-    parameters: Option<Object<RequestParameters>>,
+    pub(super) parameters: Option<Object<RequestParameters>>,
     /// Exactly one: `audio` or `log_mel`.
     #[serde(borrow, deserialize_with = "bounded::<_, _, MAX_TENSORS>")]
     #[schema(value_type = Vec<InputTensor>, min_items = 1, max_items = 1)]
-    inputs: Vec<Object<InputTensor<'a>>>,
+    pub(super) inputs: Vec<Object<InputTensor<'a>>>,
     /// The requested outputs; all when there are none.
     #[serde(borrow, default, deserialize_with = "bounded::<_, _, MAX_TENSORS>")]
     #[schema(value_type = Option<Vec<RequestedOutput>>, max_items = 2)]
-    outputs: Vec<Object<RequestedOutput<'a>>>,
+    pub(super) outputs: Vec<Object<RequestedOutput<'a>>>,
 }
 
 /// Parameters of a request.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = InferenceRequestParameters)]
-struct RequestParameters {
+pub(super) struct RequestParameters {
     /// Whether outputs follow the JSON as binary data, where they do not say otherwise.
     binary_data_output: Option<bool>,
 }
@@ -249,7 +264,7 @@ struct RequestParameters {
 /// A tensor of clips.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = InferenceInput)]
-struct InputTensor<'a> {
+pub(super) struct InputTensor<'a> {
     /// `audio` or `log_mel`.
     #[serde(borrow)]
     #[schema(example = "audio")]
@@ -276,7 +291,7 @@ struct InputTensor<'a> {
 /// Parameters of an input.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = InferenceInputParameters)]
-struct InputParameters<'a> {
+pub(super) struct InputParameters<'a> {
     /// Bytes of binary data that this tensor has after the JSON.
     binary_data_size: Option<u64>,
     /// How the strings of `data` stand for bytes: `base64`, the default.
@@ -290,20 +305,20 @@ struct InputParameters<'a> {
 /// A requested output.
 #[derive(Debug, Deserialize, ToSchema)]
 #[schema(as = InferenceRequestedOutput)]
-struct RequestedOutput<'a> {
+pub(super) struct RequestedOutput<'a> {
     /// `genre` or `probabilities`.
     #[serde(borrow)]
     #[schema(example = "genre")]
-    name: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
     /// Unknown ones are ignored.
     #[schema(value_type = Option<OutputParameters>)]
-    parameters: Option<Object<OutputParameters>>,
+    pub(super) parameters: Option<Object<OutputParameters>>,
 }
 
 /// Parameters of an output.
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[schema(as = InferenceRequestedOutputParameters)]
-struct OutputParameters {
+pub(super) struct OutputParameters {
     /// Whether it is to follow the JSON as binary data; if not said, as `binary_data_output` says.
     binary_data: Option<bool>,
     /// Of `probabilities` alone: that many of the most probable labels, as `probability:index:label`.
@@ -313,30 +328,54 @@ struct OutputParameters {
     shared_memory_region: Option<IgnoredAny>,
 }
 
+#[cfg(feature = "grpc")]
+impl<'a> InputTensor<'a> {
+    /// A tensor whose elements are elsewhere.
+    pub(super) fn described(
+        name: Cow<'a, str>,
+        datatype: Cow<'a, str>,
+        shape: Vec<i64>,
+        is_in_shared_memory: bool,
+    ) -> Self {
+        let shared_memory_region = is_in_shared_memory.then_some(IgnoredAny);
+        let parameters = InputParameters { shared_memory_region, ..InputParameters::default() };
+        Self { name, datatype, shape, parameters: Some(Object(parameters)), data: None }
+    }
+}
+
+#[cfg(feature = "grpc")]
+impl OutputParameters {
+    /// Those that an output has over gRPC.
+    pub(super) fn of(classification: Option<i64>, is_in_shared_memory: bool) -> Self {
+        Self { binary_data: None, classification, shared_memory_region: is_in_shared_memory.then_some(IgnoredAny) }
+    }
+}
+
 impl InputTensor<'_> {
-    /// Reads it, from the front of `binary` if it is there.
-    fn read(&self, binary: Option<&mut Bytes>) -> Result<InferInput, InferenceError> {
-        let input = match &*self.name {
-            AUDIO => {
-                self.elements(Datatype::Bytes, binary).and_then(|elements| self.audio(elements)).map(InferInput::Audio)
+    /// Reads it with the elements that `elements` gives, if it has the datatype of its name.
+    fn read<'e>(
+        &self,
+        elements: impl FnOnce(Datatype) -> Result<Elements<'e>, String>,
+    ) -> Result<InferInput, InferenceError> {
+        let checked = |expected: Datatype| {
+            if self.datatype != expected.name() {
+                return Err(format!("its datatype is `{}`; send {}", quoted(&self.datatype), expected.name()));
             }
-            LOG_MEL => self
-                .elements(Datatype::Fp32, binary)
-                .and_then(|elements| self.log_mels(elements))
-                .map(InferInput::LogMel),
+            if self.parameters().is_some_and(|parameters| parameters.shared_memory_region.is_some()) {
+                return Err("shared memory is not supported; send its data in the body".to_owned());
+            }
+            elements(expected)
+        };
+        let input = match &*self.name {
+            AUDIO => checked(Datatype::Bytes).and_then(|elements| self.audio(elements)).map(InferInput::Audio),
+            LOG_MEL => checked(Datatype::Fp32).and_then(|elements| self.log_mels(elements)).map(InferInput::LogMel),
             _ => Err("unknown input; expected `audio` or `log_mel`".to_owned()),
         };
         input.map_err(|problem| InferenceError::input(&self.name, problem))
     }
 
-    /// Its elements, if it has the expected datatype and they are where it says.
-    fn elements(&self, expected: Datatype, binary: Option<&mut Bytes>) -> Result<Elements<'_>, String> {
-        if self.datatype != expected.name() {
-            return Err(format!("its datatype is `{}`; send {}", quoted(&self.datatype), expected.name()));
-        }
-        if self.parameters().is_some_and(|parameters| parameters.shared_memory_region.is_some()) {
-            return Err("shared memory is not supported; send its data in the body".to_owned());
-        }
+    /// Its elements, where it says that they are: in `data`, or at the front of `binary`.
+    fn elements(&self, binary: Option<&mut Bytes>) -> Result<Elements<'_>, String> {
         let size = self.parameters().and_then(|parameters| parameters.binary_data_size);
         match (size, self.data, binary) {
             (Some(_), Some(_), _) => Err("it has both `data` and `binary_data_size`; send one of them".to_owned()),
@@ -366,6 +405,8 @@ impl InputTensor<'_> {
         };
         let files = match elements {
             Elements::Binary(data) => binary_elements(&data, clips)?,
+            Elements::Files(files) => counted(files, clips)?,
+            Elements::Numbers(_) => return Err("its elements are numbers; send BYTES".to_owned()),
             Elements::Json(data) => {
                 let content_type = self.parameters().and_then(|parameters| parameters.content_type.as_deref());
                 if content_type.is_some_and(|content_type| content_type != "base64") {
@@ -403,6 +444,8 @@ impl InputTensor<'_> {
         let count = count.ok_or_else(|| format!("its shape is {shape:?}, more than any memory holds"))?;
         let values: Vec<f32> = match elements {
             Elements::Binary(data) => binary_floats(&data, count)?,
+            Elements::Numbers(values) => counted(values, count)?,
+            Elements::Files(_) => return Err("its elements are BYTES; send FP32".to_owned()),
             Elements::Json(data) => json_elements(data, &shape, count)?,
         };
         match values.iter().position(|value| !value.is_finite()) {
@@ -426,9 +469,23 @@ impl InputTensor<'_> {
 }
 
 /// The elements of a tensor.
-enum Elements<'a> {
+pub(super) enum Elements<'a> {
+    /// An array.
     Json(&'a RawValue),
+    /// Bytes in the form of binary tensor data, which is that of `raw_input_contents` too.
     Binary(Bytes),
+    /// Those of `BYTES`, one by one.
+    Files(Vec<Bytes>),
+    /// Those of `FP32`, one by one.
+    Numbers(Vec<f32>),
+}
+
+/// Elements, if they are as many as the shape says.
+fn counted<T>(elements: Vec<T>, count: usize) -> Result<Vec<T>, String> {
+    match elements.len() {
+        found if found == count => Ok(elements),
+        found => Err(format!("its shape says {count} elements, and its `contents` has {found}")),
+    }
 }
 
 fn within_limit(clips: usize) -> Result<usize, String> {

@@ -67,32 +67,32 @@ pub struct InferResponse {
 pub struct InferenceResponseBody {
     /// Its name.
     #[schema(example = "svm")]
-    model_name: String,
+    pub(super) model_name: String,
     /// 12 hexadecimal digits that name the content of its artifact.
     #[schema(example = "0123456789ab")]
-    model_version: String,
+    pub(super) model_version: String,
     /// That of the request, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    id: Option<String>,
+    pub(super) id: Option<String>,
     /// Where the model comes from.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_shared")]
     #[schema(value_type = Option<ModelParameters>, nullable = false)]
-    parameters: Option<Arc<ModelParameters>>,
+    pub(super) parameters: Option<Arc<ModelParameters>>,
     /// As they were requested.
-    outputs: Vec<OutputTensor>,
+    pub(super) outputs: Vec<OutputTensor>,
 }
 
 /// A tensor of the response.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = InferenceOutput)]
-struct OutputTensor {
+pub(super) struct OutputTensor {
     /// `genre` or `probabilities`.
-    name: &'static str,
+    pub(super) name: &'static str,
     /// `BYTES` for `genre` and for a classification, `FP64` for `probabilities`.
-    datatype: Datatype,
+    pub(super) datatype: Datatype,
     /// `[clips]` for `genre`, `[clips, labels]` for `probabilities`, `[clips, count]` for a classification.
-    shape: Vec<usize>,
+    pub(super) shape: Vec<usize>,
     /// Only where its data is binary.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -100,7 +100,7 @@ struct OutputTensor {
     /// The elements, row-major and flat; not where its data is binary.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
-    data: Option<Data>,
+    pub(super) data: Option<Data>,
 }
 
 /// Says that a tensor's data is binary.
@@ -115,7 +115,7 @@ struct OutputTensorParameters {
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(untagged)]
 #[schema(as = InferenceOutputData)]
-enum Data {
+pub(super) enum Data {
     /// Of `BYTES`.
     Strings(Vec<String>),
     /// Of `FP64`.
@@ -153,6 +153,12 @@ impl InferResponse {
         };
         Ok(Self { body, binary })
     }
+
+    /// Its JSON, which has the data of those outputs that are not binary.
+    #[cfg(feature = "grpc")]
+    pub(super) fn into_body(self) -> InferenceResponseBody {
+        self.body
+    }
 }
 
 impl OutputTensor {
@@ -180,7 +186,7 @@ impl OutputTensor {
     }
 
     /// Writes its data to the end of `binary` instead.
-    fn move_data(&mut self, binary: &mut Vec<u8>) {
+    pub(super) fn move_data(&mut self, binary: &mut Vec<u8>) {
         let start = binary.len();
         match self.data.take() {
             None => {}
@@ -215,7 +221,8 @@ impl IntoResponse for InferResponse {
 }
 
 /// Extensions of the protocol that this service has; of that of the repository, only the index.
-const EXTENSIONS: [&str; 3] = ["binary_tensor_data", "classification", "model_repository"];
+const EXTENSIONS: [&str; 5] =
+    ["binary_tensor_data", "classification", "model_configuration", "model_repository", "statistics"];
 
 /// `GET /v2`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -367,6 +374,17 @@ pub enum ModelState {
 pub struct IndexRequest {
     /// Whether only ready models are listed.
     pub ready: bool,
+}
+
+impl ModelState {
+    /// As the protocol writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ready => "READY",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
 }
 
 impl IndexRequest {

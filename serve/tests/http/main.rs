@@ -4,6 +4,7 @@
 mod binary;
 mod client;
 mod ensemble;
+mod grpc;
 mod health;
 mod hostile;
 mod load;
@@ -16,4 +17,6 @@ mod rejections;
 mod reload;
 mod routes;
 mod server;
+mod statistics;
+mod together;
 mod wav;

@@ -1,9 +1,9 @@
 //! The routes beside the two that predict one file.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde_json::Value;
+use serde_json::{Value, json};
 use serve::config::ModelKind;
 
 use crate::{
@@ -184,8 +184,47 @@ fn the_description_has_every_route_and_status() {
     for status in ["200", "400", "408", "413", "415", "422", "500", "503"] {
         assert!(statuses[status].is_object(), "{status} is not in {statuses}");
     }
+    // What generated clients need: ids of operations, bytes as strings.
+    let mut ids = BTreeSet::new();
+    for (path, item) in api["paths"].as_object().expect("an object") {
+        for operation in item.as_object().expect("an object").values() {
+            assert!(ids.insert(operation["operationId"].as_str().expect("an id").to_owned()), "{path}: twice");
+            let bytes = &operation["requestBody"]["content"]["application/octet-stream"];
+            assert!(
+                bytes.is_null() || bytes["schema"] == json!({"type": "string", "format": "binary"}),
+                "{path}: {bytes}"
+            );
+        }
+    }
+    let version = &api["paths"]["/predict"]["post"]["parameters"][0];
+    assert_eq!(version["schema"], json!({"type": "string", "pattern": "^[0-9a-f]{12}$"}));
+    assert!(api["components"]["schemas"]["BatchLine"].is_object() && api["security"].is_null());
     let docs = get(server.address, "/docs/");
     assert!(docs.status == 200 && docs.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+}
+
+#[test]
+fn a_key_is_described_where_one_is_required() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let keys = folder.path().join("keys");
+    std::fs::write(&keys, "0123456789abcdef\n").expect("writes");
+    let args = ["serve", "svm", "--api-key-file", keys.to_str().expect("text")].map(Into::into);
+    let serve::cli::Task::Serve(config) = serve::cli::Cli::read(args).expect("valid") else {
+        unreachable!("it serves")
+    };
+    let server = Server::of(serve::App::of(&config, None).expect("threads"));
+    let request = "GET /openapi.json HTTP/1.1\r\nHost: x\r\nX-API-Key: 0123456789abcdef\r\n\r\n";
+    let api = send(server.address, request.as_bytes()).json();
+    assert_eq!(api["security"], json!([{"bearer": []}, {"key": []}]));
+    for (path, item) in api["paths"].as_object().expect("an object") {
+        for (method, operation) in item.as_object().expect("an object") {
+            let (method, path) = (method.to_uppercase(), path.replace(['{', '}'], ""));
+            let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n");
+            let is_open = send(server.address, request.as_bytes()).status != 401;
+            assert_eq!(operation["security"], if is_open { json!([]) } else { Value::Null }, "{path}");
+            assert_eq!(operation["responses"]["401"].is_null(), is_open, "{path}");
+        }
+    }
 }
 
 #[test]

@@ -64,6 +64,7 @@ impl Browser {
             .extend(setup.microphone.iter().map(|wav| format!("--use-file-for-fake-audio-capture={}", wav.display())));
         let capabilities = json!({
             "browserName": "chrome",
+            "timeouts": { "script": PATIENCE.as_millis() as u64 },
             "goog:loggingPrefs": { "browser": "ALL" },
             "goog:chromeOptions": {
                 "args": arguments,

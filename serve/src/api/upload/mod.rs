@@ -3,13 +3,16 @@
 pub(crate) mod base64;
 mod multipart;
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use axum::{
     body::Bytes,
     http::{HeaderMap, header as name},
 };
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error as _, IgnoredAny, MapAccess, Visitor},
+};
 
 use self::multipart::Parameters;
 use crate::Rejection;
@@ -18,6 +21,8 @@ use crate::Rejection;
 pub const AUDIO_FIELD: &str = "audio_file";
 /// Fields that are accepted in its place.
 const OTHER_AUDIO_FIELDS: [&str; 2] = ["file", "audio"];
+/// The member of a JSON object that holds the audio.
+const AUDIO_MEMBER: &str = "audio_base64";
 
 /// Types of a raw body, beside none at all: those of bytes that nobody looked at, and of containers that hold audio. Object stores write
 /// `binary/octet-stream`, and some clients send their `Accept`.
@@ -109,19 +114,24 @@ impl Upload {
 }
 
 fn from_form(body: &Bytes, boundary: &[u8]) -> Result<Bytes, Rejection> {
-    let parts = multipart::parse(body, boundary)?;
-    let named = |names: &[&str]| -> Vec<&multipart::Part> {
-        parts.iter().filter(|part| names.iter().any(|name| part.name == name.as_bytes())).collect()
+    let mut parts = multipart::parse(body, boundary)?;
+    let names = field_names(&parts);
+    let is_one = |part: &multipart::Part, names: &[&str]| names.iter().any(|name| part.name == name.as_bytes());
+    let fields: &[&str] = match parts.iter().any(|part| is_one(part, &[AUDIO_FIELD])) {
+        true => &[AUDIO_FIELD],
+        false => &OTHER_AUDIO_FIELDS,
     };
-    let mut files = named(&[AUDIO_FIELD]);
-    if files.is_empty() {
-        files = named(&OTHER_AUDIO_FIELDS);
+    parts.retain(|part| is_one(part, fields));
+    match (parts.len(), parts.pop()) {
+        (1, Some(file)) => file.file(body),
+        (0, _) => Err(Rejection::NoFile { fields: names }),
+        (files, _) => Err(Rejection::SeveralFiles { files }),
     }
-    match files.as_slice() {
-        [] => Err(Rejection::NoFile { fields: parts.len() }),
-        [file] => Ok(body.slice(file.content.clone())),
-        several => Err(Rejection::SeveralFiles { files: several.len() }),
-    }
+}
+
+/// The names of the fields of a form, for a client that named none of those that are read.
+fn field_names(parts: &[multipart::Part]) -> Vec<String> {
+    parts.iter().map(|part| String::from_utf8_lossy(&part.name).into_owned()).collect()
 }
 
 /// The field of a form with several files.
@@ -142,23 +152,57 @@ pub struct File {
 /// [`Rejection::BadMultipart`]; [`Rejection::NoFiles`] when there are none.
 pub fn files(body: &Bytes, boundary: &[u8]) -> Result<Vec<File>, Rejection> {
     let parts = multipart::parse(body, boundary)?;
-    let fields = parts.len();
-    let files: Vec<File> = parts
-        .into_iter()
-        .filter(|part| part.name == FILES_FIELD.as_bytes())
-        .map(|part| File {
-            name: String::from_utf8_lossy(&part.file_name).chars().filter(|c| !c.is_control()).take(MAX_NAME).collect(),
-            audio: body.slice(part.content),
-        })
-        .collect();
+    let fields = field_names(&parts);
+    let named = parts.into_iter().filter(|part| part.name == FILES_FIELD.as_bytes());
+    let files = named.map(|part| {
+        let name = String::from_utf8_lossy(&part.file_name);
+        let name = name.chars().filter(|c| !c.is_control()).take(MAX_NAME).collect();
+        Ok(File { name, audio: part.file(body)? })
+    });
+    let files = files.collect::<Result<Vec<File>, Rejection>>()?;
     if files.is_empty() { Err(Rejection::NoFiles { fields }) } else { Ok(files) }
 }
 
-/// The only member that is read; others are ignored.
-#[derive(Deserialize)]
-struct Json<'a> {
-    #[serde(borrow)]
-    audio_base64: Option<Text<'a>>,
+/// Names of members that are remembered, for a message: one more than it tells.
+const MAX_MEMBERS: usize = 9;
+
+/// The body of a request in JSON, which is an object: `audio_base64`, or the names of the members that came without it.
+enum Json<'a> {
+    Audio(Text<'a>),
+    None { members: Vec<String> },
+}
+
+impl<'de> Deserialize<'de> for Json<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+
+        impl<'de> Visitor<'de> for Members {
+            type Value = Json<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let (mut audio, mut members) = (None, Vec::new());
+                while let Some(Text(name)) = map.next_key()? {
+                    if name != AUDIO_MEMBER {
+                        map.next_value::<IgnoredAny>()?;
+                    } else if audio.is_some() {
+                        return Err(A::Error::duplicate_field(AUDIO_MEMBER));
+                    } else {
+                        audio = map.next_value()?;
+                    }
+                    if members.len() < MAX_MEMBERS {
+                        members.push(name.into_owned());
+                    }
+                }
+                Ok(audio.map_or(Json::None { members }, Json::Audio))
+            }
+        }
+
+        deserializer.deserialize_map(Members)
+    }
 }
 
 /// A string without a copy where it has no escapes, which `Option<Cow<str>>` alone would make.
@@ -171,8 +215,12 @@ fn from_json(body: &[u8]) -> Result<Bytes, Rejection> {
         let what = if error.is_data() { "wrong type" } else { "not JSON" };
         Rejection::BadJson { problem: format!("{what} at line {} column {}", error.line(), error.column()) }
     })?;
-    let Some(Text(text)) = json.audio_base64 else { return Err(Rejection::NoBase64) };
-    base64::decode(&text).map(Bytes::from).map_err(|problem| Rejection::BadBase64 { problem })
+    match json {
+        Json::Audio(Text(text)) => {
+            base64::decode(&text).map(Bytes::from).map_err(|problem| Rejection::BadBase64 { problem })
+        }
+        Json::None { members } => Err(Rejection::NoBase64 { members }),
+    }
 }
 
 #[cfg(test)]
@@ -231,11 +279,20 @@ mod tests {
         let audio = |body: &str| Upload::new(Encoding::Json, Bytes::from(body.to_owned())).into_audio();
         assert_eq!(audio(r#"{"name": "x", "audio_base64": "AQID"}"#).expect("decodes"), &[1u8, 2, 3][..]);
         assert_eq!(audio(r#"{"audio_base64": "AQ\u0049D"}"#).expect("decodes"), &[1u8, 2, 3][..]);
-        assert!(matches!(audio("{}"), Err(Rejection::NoBase64)));
-        assert!(matches!(audio(r#"{"audio_base64": null}"#), Err(Rejection::NoBase64)));
+        for none in
+            ["{}", r#"{"audio_base64": null}"#, r#"{"audio": "AQID", "audio_base_64": {"audio_base64": "AQID"}}"#]
+        {
+            assert!(matches!(audio(none), Err(Rejection::NoBase64 { .. })), "{none}");
+        }
+        let long = format!("{{{}\"z\": 1}}", "\"a\": 1, ".repeat(100_000));
+        let Err(Rejection::NoBase64 { members }) = audio(&long) else { panic!("it has no audio") };
+        assert_eq!(members.len(), MAX_MEMBERS);
         assert!(matches!(audio(r#"{"audio_base64": ""}"#), Err(Rejection::EmptyAudio)));
         assert!(matches!(audio(r#"{"audio_base64": "*"}"#), Err(Rejection::BadBase64 { .. })));
-        for broken in ["", "{", "[]", "\"AQID\"", r#"{"audio_base64": 5}"#, r#"{"audio_base64": "AQID"} x"#] {
+        let twice = r#"{"audio_base64": "AQID", "audio_base64": "AQID"}"#;
+        for broken in
+            ["", "{", "[]", r#"["AQID"]"#, "\"AQID\"", r#"{"audio_base64": 5}"#, r#"{"audio_base64": "AQID"} x"#, twice]
+        {
             assert!(matches!(audio(broken), Err(Rejection::BadJson { .. })), "{broken}");
         }
     }

@@ -6,6 +6,7 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use axum::body::Bytes;
 use memchr::memmem;
 
 use crate::Rejection;
@@ -24,6 +25,29 @@ pub(super) struct Part {
     pub(super) file_name: Vec<u8>,
     /// The range of its content in the body.
     pub(super) content: Range<usize>,
+    /// Whether the content is encoded (`Content-Transfer-Encoding`, which RFC 7578 has removed), so that it is not the file itself.
+    pub(super) is_encoded: bool,
+}
+
+impl Part {
+    /// Its content, where it is the file itself.
+    ///
+    /// # Errors
+    /// [`Rejection::BadMultipart`].
+    pub(super) fn file(self, body: &Bytes) -> Result<Bytes, Rejection> {
+        if self.is_encoded {
+            let problem = "the part of the audio has a Content-Transfer-Encoding, which RFC 7578 has removed; send its bytes as they are";
+            return Err(Rejection::BadMultipart { problem });
+        }
+        Ok(body.slice(self.content))
+    }
+}
+
+/// What is read of the head of a part.
+struct Head {
+    name: Vec<u8>,
+    file_name: Vec<u8>,
+    is_encoded: bool,
 }
 
 /// Splits a form into its parts.
@@ -47,8 +71,8 @@ fn parts(body: &[u8], boundary: &[u8]) -> Result<Vec<Part>, &'static str> {
         // The line break after an empty head may be the one that begins the next delimiter.
         let next = delimiters.after(content.saturating_sub(2)).ok_or("it ends before the closing boundary")?;
         let end = next.start.max(content);
-        let (name, file_name) = names(body.get(start..content).unwrap_or_default())?;
-        found.push(Part { name, file_name, content: content..end });
+        let Head { name, file_name, is_encoded } = read_head(body.get(start..content).unwrap_or_default())?;
+        found.push(Part { name, file_name, content: content..end, is_encoded });
         delimiter = next;
     }
     Ok(found)
@@ -67,9 +91,9 @@ fn head_len(part: &[u8]) -> Result<usize, &'static str> {
     }
 }
 
-/// The names of the field and of its file in the head of a part.
-fn names(head: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
-    let (mut name, mut file_name) = (None, None);
+/// Reads the head of a part.
+fn read_head(head: &[u8]) -> Result<Head, &'static str> {
+    let (mut name, mut file_name, mut is_encoded) = (None, None, false);
     for line in head.split(|&byte| byte == b'\n') {
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
         let (field, value) = line.split_at(colon);
@@ -81,14 +105,12 @@ fn names(head: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
             }
             name = parameters.get("name");
             file_name = parameters.get("filename");
-        } else if field.eq_ignore_ascii_case(b"content-transfer-encoding")
-            && ![&b"binary"[..], b"8bit", b"7bit"].iter().any(|plain| value.eq_ignore_ascii_case(plain))
-        {
-            return Err("a part has a Content-Transfer-Encoding, which RFC 7578 has removed");
+        } else if field.eq_ignore_ascii_case(b"content-transfer-encoding") {
+            is_encoded |= ![&b"binary"[..], b"8bit", b"7bit"].iter().any(|plain| value.eq_ignore_ascii_case(plain));
         }
     }
     let name = name.ok_or("a part has no Content-Disposition with a name")?;
-    Ok((name.into_owned(), file_name.unwrap_or_default().into_owned()))
+    Ok(Head { name: name.into_owned(), file_name: file_name.unwrap_or_default().into_owned(), is_encoded })
 }
 
 /// One line `--boundary` or `--boundary--`.
@@ -266,13 +288,24 @@ mod tests {
         assert!(problem("--C\r\n\r\nx\r\n--C--").contains("not in the body"));
         assert!(problem("--B\r\n\r\nx\r\n--B--").contains("no Content-Disposition"));
         assert!(problem("--B\r\nContent-Disposition: attachment; name=a\r\n\r\nx\r\n--B--").contains("form-data"));
-        let encoded =
-            "--B\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: base64\r\n\r\nx\r\n--B--";
-        assert!(problem(encoded).contains("Content-Transfer-Encoding"));
         let long = format!("--B\r\nContent-Disposition: form-data; name=\"{}\"\r\n\r\nx\r\n--B--", "n".repeat(20_000));
         assert!(problem(&long).contains("16 KiB"));
         let many = format!("{}--B--", format!("--B\r\n{HEAD}x\r\n").repeat(65));
         assert!(problem(&many).contains("64 parts"));
+    }
+
+    #[test]
+    fn an_encoded_part_is_no_file_and_harms_no_other() {
+        let part = |name: &str, coding: &str| {
+            format!(
+                "--B\r\nContent-Disposition: form-data; name={name}\r\nContent-Transfer-Encoding: {coding}\r\n\r\nx\r\n"
+            )
+        };
+        let body =
+            [part("a", "quoted-printable"), part("b", "8bit"), part("c", "BASE64"), part("d", "Binary")].concat();
+        let body = Bytes::from(format!("{body}--B--"));
+        let files = parse(&body, b"B").expect("a form").into_iter().map(|part| part.file(&body).is_ok());
+        assert_eq!(files.collect::<Vec<_>>(), [false, true, false, true]);
     }
 
     fn get(header: &str, name: &str) -> Option<String> {

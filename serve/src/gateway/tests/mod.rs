@@ -25,7 +25,7 @@ use tokio::{
 };
 
 use super::{Backend, Gateway, GatewaySettings, router};
-use crate::config::ModelKind;
+use crate::{Limits, config::ModelKind};
 use client::Client;
 
 /// Long enough for this machine when it is busy, and never waited for when all is well.
@@ -128,7 +128,11 @@ impl Setup {
             let url = format!("http://127.0.0.1:{port}").parse().expect("a URL");
             Backend::new(kind, url).expect("sound")
         };
-        let gateway = Gateway::new(vec![backend(ModelKind::Svm, svm), backend(ModelKind::Vgg19, vgg)], settings);
+        let gateway = Gateway::new(
+            vec![backend(ModelKind::Svm, svm), backend(ModelKind::Vgg19, vgg)],
+            settings,
+            Limits::default(),
+        );
         let server = Server::start(router(Arc::clone(&gateway)));
         (gateway, Self { server, watch: None })
     }

@@ -313,7 +313,7 @@ async fn a_wrong_method_is_refused_here() {
 async fn a_gateway_in_front_of_itself_answers_all_the_same() {
     let port = Port::take();
     let url = format!("http://127.0.0.1:{}", port.number()).parse().expect("a URL");
-    let gateway = Gateway::new(vec![Backend::new(ModelKind::Svm, url).expect("sound")], PATIENT);
+    let gateway = Gateway::new(vec![Backend::new(ModelKind::Svm, url).expect("sound")], PATIENT, Limits::default());
     let server = Server::start_on(port, router(gateway));
     let mut client = Client::connect(server.address).await;
     client.post("/predict", b"clip").await;
