@@ -217,16 +217,6 @@ impl Engine {
         timed("features", &self.metrics.features, token, || Ok(extractor.extract(clip)?))
     }
 
-    /// Decodes an audio file of this machine and extracts its features, piece by piece. To be called on a worker.
-    fn extract_file(
-        &self,
-        token: &CancellationToken,
-        extractor: &Extractor,
-        path: &Path,
-    ) -> Result<(ClipFeatures, AudioInfo), Rejection> {
-        timed("features", &self.metrics.features, token, || Ok(extractor.extract_file(path, &self.limits)?))
-    }
-
     /// Finishes the work that was taken; for the end of the process.
     pub fn finish(&self) {
         self.pool.finish();

@@ -47,21 +47,16 @@ enum Said {
 
 /// `POST /v1/predict`.
 pub(super) async fn predict(State(gateway): State<Arc<Gateway>>, request: Request) -> Result<Response, Rejection> {
-    let shared = async {
-        let query = TogetherQuery::read(request.uri())?;
-        let names = query.names().unwrap_or_else(|| gateway.statuses().into_iter().map(|status| status.name).collect());
-        let shares = gateway.shares(&names, &query, request.headers()).await?;
-        Ok::<_, Rejection>((names, shares))
-    };
-    match shared.await {
+    let (mut head, body) = request.into_parts();
+    match gateway.asked(&head).await {
         Ok((_, shares)) if shares.len() == 1 && !shares[0].models.is_empty() => {
-            let (mut head, body) = request.into_parts();
-            head.uri = shares[0].target(&head.uri)?;
-            gateway.forward(shares[0].backend, Request::from_parts(head, body)).await
+            let share = &shares[0];
+            head.uri = share.target(&head.uri)?;
+            gateway.forward(share.backend, Request::from_parts(head, body)).await
         }
-        Ok((names, shares)) => gateway.predict_by(&names, &shares, request).await,
+        Ok((names, shares)) => gateway.predict_by(&names, &shares, head, body).await,
         Err(rejection) => {
-            Upload::discard(request);
+            Upload::discard(Request::from_parts(head, body));
             Err(rejection)
         }
     }
@@ -131,6 +126,15 @@ impl Gateway {
         distinct
     }
 
+    /// The names of the models that a request wants, and which backend is asked for what.
+    async fn asked(&self, head: &Parts) -> Result<(Vec<String>, Vec<Share<'_>>), Rejection> {
+        let query = TogetherQuery::read(&head.uri)?;
+        let every = || self.statuses().into_iter().map(|status| status.name).collect();
+        let names = query.names().unwrap_or_else(every);
+        let shares = self.shares(&names, &query, &head.headers).await?;
+        Ok((names, shares))
+    }
+
     /// Which backend is asked for what.
     async fn shares(
         &self,
@@ -172,9 +176,9 @@ impl Gateway {
         &self,
         names: &[String],
         shares: &[Share<'_>],
-        request: Request,
+        mut head: Parts,
+        mut body: Body,
     ) -> Result<Response, Rejection> {
-        let (mut head, mut body) = request.into_parts();
         let read = admission::read_body(&mut body, &self.limits, self.limits.max_body_bytes, &self.budget).await;
         let (body, _held) = match read {
             Ok(read) => read,

@@ -123,7 +123,8 @@ fn models_are_described_and_predict_as_over_http() {
         assert_eq!(typed.outputs[1].shape, [2, i64::try_from(labels).expect("few")]);
         for (track, found) in tracks.iter().zip(contents(1).fp64.chunks(labels)) {
             let alone = server.send(&predict(track)).json();
-            let expected = model::of(kind).labels().iter().map(|label| alone["probabilities"][label.as_str()].as_f64());
+            let classifier = model::of(kind);
+            let expected = classifier.labels().iter().map(|label| alone["probabilities"][label.as_str()].as_f64());
             assert_eq!(found.iter().map(|p| Some(*p)).collect::<Vec<_>>(), expected.collect::<Vec<_>>());
         }
         // What came raw is answered raw.

@@ -27,9 +27,8 @@ use tonic_prost::ProstCodec;
 use tower::service_fn;
 
 use self::messages::{
-    Empty, ModelConfigResponse, ModelInferRequest, ModelInferResponse, ModelMetadataResponse, ModelRequest,
-    ModelStatisticsResponse, ReadyResponse, RepositoryIndexRequest, RepositoryIndexResponse, ServerLiveResponse,
-    ServerMetadataResponse,
+    Empty, ModelConfigResponse, ModelInferRequest, ModelMetadataResponse, ModelRequest, ModelStatisticsResponse,
+    ReadyResponse, RepositoryIndexRequest, RepositoryIndexResponse, ServerLiveResponse, ServerMetadataResponse,
 };
 use super::{
     answer, configuration, entries,
