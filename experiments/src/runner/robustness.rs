@@ -311,7 +311,8 @@ fn joined(a: &[Prediction], b: &[Prediction], shares: &BTreeMap<usize, f64>) -> 
         if same(a) != same(b) {
             bail!("the members were not measured in the same conditions");
         }
-        let scored = ensemble::predictions(&[a.scored.clone()], &[b.scored.clone()], share)?.swap_remove(0);
+        let scored = ensemble::predictions(std::slice::from_ref(&a.scored), std::slice::from_ref(&b.scored), share)?
+            .swap_remove(0);
         all.push(Prediction { scored, novelty: novelty([a.novelty, b.novelty].into_iter().flatten()), ..a.clone() });
     }
     Ok(all)

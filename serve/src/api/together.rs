@@ -204,12 +204,15 @@ pub(crate) async fn together(State(app): State<Arc<App>>, request: Request) -> R
     Ok(([(header::CONTENT_TYPE, media_type), (CACHE, cache)], json).into_response())
 }
 
+/// A model that is asked for, or why it does not predict.
+type Asked = (ModelName, Result<Wanted, Rejection>);
+
 /// The models that predict, and of each that does not why.
 ///
 /// # Errors
 /// [`Rejection::UnknownModel`]; where none can predict, why the first does not: [`Rejection::NotReady`], or [`Rejection::BadQuery`] for
 /// a label to explain that it does not have.
-fn models(app: &App, query: &TogetherQuery) -> Result<Vec<(ModelName, Result<Wanted, Rejection>)>, Rejection> {
+fn models(app: &App, query: &TogetherQuery) -> Result<Vec<Asked>, Rejection> {
     let slots = match query.names() {
         Some(names) => names.iter().map(|name| app.engine().slot_named(name)).collect::<Result<Vec<_>, _>>()?,
         None => app.engine().slots(),

@@ -108,11 +108,14 @@ pub(crate) struct JsonResponse {
     pub(crate) cached: bool,
 }
 
+/// The features of a clip, and when they were there.
+type Extracted = Result<(Arc<ClipFeatures>, Duration), Rejection>;
+
 /// How far the request to a model has come when it leaves its worker.
 enum Step {
     Cached(Bytes, Duration),
     Extracted(Arc<ClipFeatures>, Spent, Option<ResponseKey>),
-    Predicted(PredictOutput, Spent, Option<ResponseKey>),
+    Predicted(Box<PredictOutput>, Spent, Option<ResponseKey>),
 }
 
 /// What came of the request to a model.
@@ -279,8 +282,7 @@ impl Engine {
                     let mut order: Vec<usize> = (0..wanted.len()).filter(open).collect();
                     // The features of those that take the most hold those of others.
                     order.sort_by_key(|&at| std::cmp::Reverse(n_series(wanted.get(at))));
-                    let mut extracted: Vec<Option<Result<(Arc<ClipFeatures>, Duration), Rejection>>> =
-                        wanted.iter().map(|_| None).collect();
+                    let mut extracted: Vec<Option<Extracted>> = wanted.iter().map(|_| None).collect();
                     for at in order {
                         let Some(of) = wanted.get(at) else { continue };
                         let features = engine.features(token, of.model.extractor(), &mut clip);
@@ -362,7 +364,7 @@ impl Engine {
         match step {
             Step::Extracted(features, spent, key) if !model.kind().batches() && model.ensemble().is_none() => {
                 let (output, infer) = self.infer(token, model, &features, wanted.explain)?;
-                Ok(Step::Predicted(output, Spent { infer, ..spent }, key))
+                Ok(Step::Predicted(Box::new(output), Spent { infer, ..spent }, key))
             }
             step => Ok(step),
         }
@@ -381,7 +383,7 @@ impl Engine {
                 Step::Extracted(features, spent, key) if wanted.model.ensemble().is_none() => {
                     let Alone { output, queue, infer } =
                         self.predict_alone(permit, &wanted.model, features, wanted.explain).await?;
-                    Ok(Step::Predicted(output, Spent { queue: spent.queue + queue, infer, ..spent }, key))
+                    Ok(Step::Predicted(Box::new(output), Spent { queue: spent.queue + queue, infer, ..spent }, key))
                 }
                 step => Ok(step),
             }
@@ -390,7 +392,7 @@ impl Engine {
         let known = |model: &Arc<Model>, explain: Option<Explain>| {
             let said = models.iter().zip(&steps).find_map(|(wanted, step)| match step {
                 Ok(Step::Predicted(output, ..)) if Arc::ptr_eq(&wanted.model, model) && wanted.explain == explain => {
-                    Some(output.clone())
+                    Some(PredictOutput::clone(output))
                 }
                 _ => None,
             });
@@ -408,7 +410,7 @@ impl Engine {
             let before = std::mem::replace(step, Err(Rejection::internal("a step was lost")));
             *step = match (before, said) {
                 (Ok(Step::Extracted(_, spent, key)), Ok((output, infer))) => {
-                    Ok(Step::Predicted(output, Spent { infer, ..spent }, key))
+                    Ok(Step::Predicted(Box::new(output), Spent { infer, ..spent }, key))
                 }
                 (_, Err(rejection)) => Err(rejection),
                 (before, _) => before,
