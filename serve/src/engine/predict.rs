@@ -392,11 +392,11 @@ impl Engine {
         let known = |model: &Arc<Model>, explain: Option<Explain>| {
             let said = models.iter().zip(&steps).find_map(|(wanted, step)| match step {
                 Ok(Step::Predicted(output, ..)) if Arc::ptr_eq(&wanted.model, model) && wanted.explain == explain => {
-                    Some(PredictOutput::clone(output))
+                    Some(output.clone())
                 }
                 _ => None,
             });
-            said.map(|output| Alone { output, queue: Duration::ZERO, infer: Duration::ZERO })
+            said.map(|output| Alone { output: *output, queue: Duration::ZERO, infer: Duration::ZERO })
         };
         let mut ensembles = Vec::new();
         for (at, (wanted, step)) in models.iter().zip(&steps).enumerate() {

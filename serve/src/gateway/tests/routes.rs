@@ -223,7 +223,7 @@ async fn a_backend_that_wants_a_key_lists_its_models_to_a_gateway_that_has_it() 
     for (key, labels) in [("Bearer 0123456789abcdef", json!(["jazz"])), ("Bearer another-0123456789", json!([]))] {
         let url = format!("http://127.0.0.1:{}", svm.port()).parse().expect("a URL");
         let backend = Backend::new(ModelKind::Svm, url).expect("sound").with_key(Some(HeaderValue::from_static(key)));
-        let gateway = Gateway::new(vec![backend], PATIENT);
+        let gateway = Gateway::new(vec![backend], PATIENT, Limits::default());
         let setup =
             Setup { server: Server::start(router(Arc::clone(&gateway))), watch: Some(tokio::spawn(gateway.watch())) };
         setup.until(ModelKind::Svm, "ready").await;
