@@ -15,7 +15,7 @@ use serde_json::Value;
 const SPLIT: &str = "[\"artist-kfold:2\"]";
 const DEGRADATIONS: &str = "
 [lengths]
-seconds = [1, 2, 3]
+seconds = [1.4, 2, 3]
 excerpts = 2
 [[degradations]]
 name = \"same\"
@@ -109,7 +109,7 @@ fn conditions_are_measured_stored_and_shown() {
     let number = |condition: &str, field: &str| conditions[condition][field].as_f64().expect("a number");
     assert!(number("noise", "accuracy") < number("clean", "accuracy") - 0.3, "{conditions:?}");
     assert!(number("noise", "novel") > 0.9 && number("clean", "novel") < 0.3, "{conditions:?}");
-    assert_eq!((&conditions["1 s"]["n"], &conditions["2 s"]["n"]), (&160.into(), &80.into()));
+    assert_eq!((&conditions["1.4 s"]["n"], &conditions["2 s"]["n"]), (&160.into(), &80.into()));
     let mean = (number("same", "accuracy") + number("noise", "accuracy")) / 2.0;
     assert!((of["over_degradations"]["accuracy"].as_f64().expect("a number") - mean).abs() < 1e-12);
     assert_eq!(of["over_degradations"]["least"], "noise");

@@ -188,7 +188,7 @@ mod tests {
         assert_eq!(names, expected);
         assert_eq!(declared.lengths.seconds, [2.0, 3.0, 5.0, 10.0, 20.0, 30.0]);
         let experiments = declared.read_experiments(&path).expect("experiments");
-        assert!(experiments.iter().any(|experiment| experiment.name == "svm"));
+        assert!(experiments.iter().any(|experiment| experiment.name == "svm-robust"));
         // Numbers without a point are numbers too.
         let text = format!("{PLAIN}[[degradations]]\nname = \"b\"\nsteps = [{{ kind = \"gain\", db = 3 }}]");
         let declared = read_text(&text).expect("a declaration");

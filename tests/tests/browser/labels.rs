@@ -131,7 +131,7 @@ async fn the_table_has_any_labels(browser: &Browser, world: &World, predicted: &
     browser.choose(&[world.track("disco"), world.track("jazz")]).await;
     browser.until("all are done", "document.querySelectorAll('[data-testid=row][data-state=done]').length === 3").await;
     browser.click("csv").await;
-    let csv = browser.downloaded("genres.csv").await;
+    let csv = browser.downloaded("labels.csv").await;
     let first = fields(csv.split("\r\n").nth(1).expect("a line"));
     // A spreadsheet must not take a label for a formula.
     assert_eq!(Some(first[2].trim_start_matches('\'')), predicted.as_str());
