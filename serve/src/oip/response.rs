@@ -396,8 +396,9 @@ impl IndexRequest {
         if body.trim_ascii().is_empty() {
             return Ok(Self::default());
         }
-        let request: Result<Object<Self>, _> = serde_json::from_slice(body);
-        request.map(|Object(request)| request).map_err(|error| InferenceError::Json { problem: found_by_serde(&error) })
+        let request: Result<Option<Object<Self>>, _> = serde_json::from_slice(body);
+        let request = request.map_err(|error| InferenceError::Json { problem: found_by_serde(&error) })?;
+        Ok(request.map(|Object(request)| request).unwrap_or_default())
     }
 
     /// Whether a model in that state is listed.
@@ -552,7 +553,9 @@ mod tests {
 
     #[test]
     fn an_index_may_be_asked_for_with_or_without_a_body() {
-        for (body, ready) in [("", false), (" \r\n", false), ("{}", false), (r#"{"ready": true, "x": 1}"#, true)] {
+        for (body, ready) in
+            [("", false), (" \r\n", false), ("{}", false), ("null", false), (r#"{"ready": true, "x": 1}"#, true)]
+        {
             assert_eq!(IndexRequest::parse(body.as_bytes()).expect(body), IndexRequest { ready }, "{body}");
         }
         for broken in ["{", "[]", r#"{"ready": 1}"#] {
