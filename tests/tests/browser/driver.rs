@@ -19,26 +19,41 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts it on a port that is free.
+    /// Starts it on a port that is free. It takes one of IPv6 first, and ends where something else has the same of IPv4; then it is started again.
     pub fn start() -> Self {
+        let mut said = String::new();
+        for _ in 0..10 {
+            match Self::started(&mut said) {
+                Some(driver) => return driver,
+                None => assert!(said.contains("port not available"), "chromedriver ended: {said}"),
+            }
+        }
+        panic!("chromedriver found no port: {said}")
+    }
+
+    /// One that runs; `None` where it ended, with what it said.
+    fn started(said: &mut String) -> Option<Self> {
         let mut child = match Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).spawn() {
             Ok(child) => child,
             Err(error) if error.kind() == ErrorKind::NotFound => panic!("{MISSING}"),
             Err(error) => panic!("chromedriver does not start: {error}"),
         };
         let mut stdout = BufReader::new(child.stdout.take().expect("stdout is piped"));
-        let mut text = String::new();
+        said.clear();
         let port: u16 = loop {
-            let start = text.len();
-            assert!(stdout.read_line(&mut text).expect("it is UTF-8") > 0, "chromedriver ended: {text}");
-            let started = text[start..].split_once("successfully on port ");
+            let start = said.len();
+            if stdout.read_line(said).expect("it is UTF-8") == 0 {
+                let _ = child.wait();
+                return None;
+            }
+            let started = said[start..].split_once("successfully on port ");
             if let Some(port) = started.and_then(|(_, port)| port.trim_end_matches(['.', '\n']).parse().ok()) {
                 break port;
             }
         };
         // Drained, so that a full pipe never holds it up.
         std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink()));
-        Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) }
+        Some(Self { child, address: SocketAddr::from(([127, 0, 0, 1], port)) })
     }
 }
 
