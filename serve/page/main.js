@@ -23,8 +23,8 @@ const PRINTED = 12;
 
 const player = new Player(/** @type {HTMLAudioElement} */ (byId("player")));
 const analysis = new Analysis(player);
-/** @type {import("./tracks.js").Track | null} whose file is in the player */
-let loaded = null;
+/** @type {{ track: import("./tracks.js").Track | null, file: File | null }} what is in the player: a track may get its file later */
+let loaded = { track: null, file: null };
 
 /** A single file is opened; of several, the table is shown first. The page scrolls to what was added. */
 function add(files, areExamples = false) {
@@ -46,9 +46,10 @@ function add(files, areExamples = false) {
 
 const drawTrack = coalesced(() => {
   const track = tracks.open;
-  if (track !== loaded) {
-    loaded = track;
-    player.load(track?.file ?? null);
+  const file = track?.file ?? null;
+  if (track !== loaded.track || file !== loaded.file) {
+    loaded = { track, file };
+    player.load(file);
   }
   byId("intro").hidden = Boolean(track);
   byId("track-head").hidden = !track;

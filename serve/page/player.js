@@ -13,11 +13,14 @@ export class Player extends EventTarget {
     this.url = "";
     const moved = () => this.dispatchEvent(new Event("time"));
     const changed = () => this.dispatchEvent(new Event("state"));
+    // What loads can be played, whatever was said of the file before it.
+    audio.addEventListener("loadedmetadata", () => (this.canPlay = Boolean(this.url)));
     for (const name of ["timeupdate", "seeked", "loadedmetadata"]) audio.addEventListener(name, moved);
     for (const name of ["play", "pause", "ended", "loadedmetadata"]) audio.addEventListener(name, changed);
     audio.addEventListener("play", () => this.#follow());
     audio.addEventListener("error", () => {
-      if (!this.url) return;
+      // Without an error the event is of a file that was there before.
+      if (!this.url || !audio.error) return;
       this.canPlay = false;
       changed();
     });
