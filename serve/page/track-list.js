@@ -199,7 +199,8 @@ export function reveal(added) {
     const fresh = added.map((track) => rows.get(track.id)).filter(Boolean);
     fresh[0]?.scrollIntoView({ block: "center" });
     for (const each of fresh) each.classList.add("fresh");
-    setTimeout(() => byId("track-rows").querySelectorAll(".fresh").forEach((each) => each.classList.remove("fresh")), MARKED);
+    // Also of those that a search hides by then.
+    setTimeout(() => added.forEach((track) => rows.get(track.id)?.classList.remove("fresh")), MARKED);
   });
 }
 
