@@ -99,11 +99,10 @@ impl Aggregator {
         let Some(FloorSpec { low_db, high_db, range_db }) = self.floor else { return log_mel.into() };
         let slope = (high_db - low_db) / self.n_mels.saturating_sub(1).max(1) as f64;
         let line: Vec<f32> = (0..self.n_mels).map(|band| (low_db + slope * band as f64) as f32).collect();
-        let mut above: Vec<f32> = log_mel
-            .outer_iter()
-            .zip(&line)
-            .flat_map(|(band, line)| band.iter().map(|db| db - line).collect::<Vec<_>>())
-            .collect();
+        let mut above = Vec::with_capacity(log_mel.len());
+        for (band, line) in log_mel.outer_iter().zip(&line) {
+            above.extend(band.iter().map(|db| db - line));
+        }
         if above.is_empty() {
             return log_mel.into();
         }

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use burn::tensor::Device;
+use features::spec::FloorSpec;
 use models::vgg19::{
     Backend, Channels, LogCovariance, MAX_BAND_UPSAMPLING, Normalisation, Statistic, Vgg19Config, no_normalisation,
 };
@@ -47,9 +48,9 @@ pub enum Standardisation {
 }
 
 impl Standardisation {
-    /// The line of music, for bands of area 1 (`MelNorm::Slaney`) from 0 to 11 kHz: within 6 dB of the mean of each of 128 bands of
-    /// GTZAN's `train` part but the lowest and the highest seven, with deviations of 11 to 16 dB.
-    pub const MUSIC: Self = Self::Line { low: 4.0, high: -28.0, deviation: 13.5 };
+    /// The line of music, [`FloorSpec::MUSIC_LINE`]; bands of GTZAN's `train` part have deviations of 11 to 16 dB.
+    pub const MUSIC: Self =
+        Self::Line { low: FloorSpec::MUSIC_LINE[0] as f32, high: FloorSpec::MUSIC_LINE[1] as f32, deviation: 13.5 };
 }
 
 /// What is trained.
