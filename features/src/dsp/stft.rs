@@ -3,6 +3,8 @@
 //! Frames are windowed and transformed in double precision and rounded to `f32` at the end, as librosa does, sixteen frames
 //! at a time: the work for them stays in the cache and a row of the result is written a cache line at a time.
 
+use std::ops::{Deref, DerefMut};
+
 use ndarray::{Array2, ArrayView2};
 use pulp::{Simd, WithSimd, bytemuck};
 
@@ -185,7 +187,7 @@ impl Stft {
         let span_len = (BLOCK_FRAMES - 1) * self.hop_length + self.n_fft();
         let padding = self.offset();
         // Enough for the widest level, whatever the level.
-        let mut work = vec![0.0; self.fft.work_len() * MAX_LANES];
+        let mut work = Lines::zeros(self.fft.work_len() * MAX_LANES);
         let mut padded = vec![0.0; span_len];
         for first in (0..total).step_by(BLOCK_FRAMES) {
             let frames = BLOCK_FRAMES.min(total - first);
@@ -211,6 +213,37 @@ impl Stft {
 
 /// Frames in a vector of the widest level.
 const MAX_LANES: usize = 8;
+
+/// Numbers that begin on a cache line, so that no vector lies across two: a processor of Intel's stores such a vector in twice the time.
+#[derive(Debug)]
+struct Lines {
+    values: Vec<f64>,
+    start: usize,
+}
+
+impl Lines {
+    /// `n` zeros.
+    fn zeros(n: usize) -> Self {
+        const LINE: usize = 64;
+        let values = vec![0.0; n + LINE / size_of::<f64>()];
+        let start = values.as_ptr().align_offset(LINE).min(values.len() - n);
+        Self { values, start }
+    }
+}
+
+impl Deref for Lines {
+    type Target = [f64];
+
+    fn deref(&self) -> &[f64] {
+        &self.values[self.start..]
+    }
+}
+
+impl DerefMut for Lines {
+    fn deref_mut(&mut self) -> &mut [f64] {
+        &mut self.values[self.start..]
+    }
+}
 
 /// The periodic `window` of `n` samples, as `scipy.signal.get_window`.
 fn periodic(window: Window, n: usize) -> Vec<f64> {
@@ -253,7 +286,8 @@ trait Sink {
 /// Rounds a vector to the `f32` of its frames.
 #[inline(always)]
 fn store<S: Simd>(row: &mut BlockRow, lane: usize, values: S::f64s) {
-    for (to, from) in row[lane..].iter_mut().zip(bytemuck::cast_slice::<_, f64>(&[values])) {
+    // A length that the compiler knows: without it the store is masked.
+    for (to, from) in row[lane..lane + S::F64_LANES].iter_mut().zip(bytemuck::cast_slice::<_, f64>(&[values])) {
         *to = *from as f32;
     }
 }
@@ -378,9 +412,9 @@ pub(crate) struct OverlapAdd<'a> {
     sum: Vec<f32>,
     re: Vec<BlockRow>,
     im: Vec<BlockRow>,
-    work: Vec<f64>,
+    work: Lines,
     /// Samples of as many frames as there are lanes, side by side.
-    windowed: Vec<f64>,
+    windowed: Lines,
 }
 
 impl<'a> OverlapAdd<'a> {
@@ -395,8 +429,8 @@ impl<'a> OverlapAdd<'a> {
             sum: vec![0.0; (frames.max(1) - 1) * stft.hop_length + stft.n_fft()],
             re: vec![[0.0; BLOCK_FRAMES]; stft.n_bins()],
             im: vec![[0.0; BLOCK_FRAMES]; stft.n_bins()],
-            work: vec![0.0; stft.fft.work_len() * MAX_LANES],
-            windowed: vec![0.0; stft.n_fft() * MAX_LANES],
+            work: Lines::zeros(stft.fft.work_len() * MAX_LANES),
+            windowed: Lines::zeros(stft.n_fft() * MAX_LANES),
         }
     }
 
