@@ -186,11 +186,9 @@ impl Svm {
         }
         let SvmParameters { mean, inverse_deviation, gamma, coefficients, rho, .. } = &self.parts;
         let z = standardise(vector, mean, inverse_deviation);
-        let similar: Vec<f64> = self
-            .scaled
-            .chunks_exact(self.dim())
-            .map(|support| kernel::rbf(kernel::squared_distance(&z, support), *gamma))
-            .collect();
+        let support: Vec<&[f64]> = self.scaled.chunks_exact(self.dim()).collect();
+        let distances = kernel::squared_distances(&z, &support);
+        let similar: Vec<f64> = distances.into_iter().map(|distance| kernel::rbf(distance, *gamma)).collect();
         let rows = coefficients.chunks_exact(similar.len());
         Ok(rows.zip(rho).map(|(row, rho)| kernel::dot(row, &similar) - rho).collect())
     }

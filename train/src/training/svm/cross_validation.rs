@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use models::svm::{
     Scheme, Sigmoid, couple,
-    kernel::{rbf, squared_distance},
+    kernel::{rbf, squared_distances},
     normalised_odds, pairs, tempered,
 };
 use rayon::prelude::*;
@@ -136,7 +136,19 @@ impl Space {
 
 /// Squared distances, `[a.len()][b.len()]`.
 pub(super) fn distances(a: &[Vec<f64>], b: &[Vec<f64>]) -> Vec<Vec<f64>> {
-    a.par_iter().map(|a| b.iter().map(|b| squared_distance(a, b)).collect()).collect()
+    // So many vectors at once as a cache holds: without blocks, memory is read through for each of `a`.
+    const BLOCK: usize = 16;
+    let b: Vec<&[f64]> = b.iter().map(Vec::as_slice).collect();
+    let of_block = |block: &[Vec<f64>]| {
+        let mut distances = vec![Vec::with_capacity(b.len()); block.len()];
+        for b in b.chunks(BLOCK) {
+            for (distances, a) in distances.iter_mut().zip(block) {
+                distances.extend(squared_distances(a, b));
+            }
+        }
+        distances
+    };
+    a.par_chunks(BLOCK).flat_map_iter(of_block).collect()
 }
 
 /// Positions in `fitted` of the segments of a pair of classes, and one machine for each C of the search; `None` when a
