@@ -67,19 +67,19 @@ impl Folder {
 
         let segments = segments(&*model, &self.small, tracks, frames);
         let by_log_mel = model.extractor().spec().needs() == Needs::LogMel;
-        let (mut values, mut probabilities, mut shape) = (Vec::new(), Vec::new(), vec![segments.len()]);
+        let (mut values, mut probabilities, mut shape) = (Vec::new(), Vec::new(), Vec::new());
         for segment in &segments {
             let prediction = model.predict(segment).expect("a prediction");
             probabilities.extend(prediction.probabilities.iter().flat_map(|value| value.to_le_bytes()));
             if by_log_mel {
                 let db = segment.log_mel().db();
                 values.extend(db.iter().flat_map(|value| value.to_le_bytes()));
-                shape.splice(1.., [db.nrows(), db.ncols()]);
+                shape = vec![segments.len(), db.nrows(), db.ncols()];
             } else {
                 let vectors = model.embed(segment).expect("vectors");
                 assert_eq!(vectors.len(), 1, "one segment");
                 values.extend(vectors[0].iter().flat_map(|value| value.to_le_bytes()));
-                shape.splice(1.., [vectors[0].len()]);
+                shape = vec![segments.len(), vectors[0].len()];
             }
         }
         write_npy(&inputs, "<f4", &shape, &values);

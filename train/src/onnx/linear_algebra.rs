@@ -18,7 +18,7 @@ const TERMS: i32 = 12;
 ///
 /// # Shapes
 /// - `matrices`, result: `[…, side, side]`
-pub fn log(g: &mut Graph, matrices: Value, side: usize) -> Value {
+pub(super) fn log(g: &mut Graph, matrices: Value, side: usize) -> Value {
     let identity = Array2::<f64>::eye(side);
     let norm = frobenius_norm(g, matrices, side);
     let mut root = g.op("Div", [matrices, norm]);
@@ -85,7 +85,7 @@ fn frobenius_norm(g: &mut Graph, matrices: Value, side: usize) -> Value {
 /// The upper triangle of symmetric matrices, row by row, times √2 off the diagonal: what to [`gather`](Graph::gather) of the elements of a
 /// matrix of this `side`, and what to multiply it with. Of a matrix of more rows and columns than the `used` ones, those alone.
 #[must_use]
-pub fn upper_triangle(side: usize, used: usize) -> (Vec<usize>, Vec<f64>) {
+pub(super) fn upper_triangle(side: usize, used: usize) -> (Vec<usize>, Vec<f64>) {
     let places = (0..used).flat_map(|row| (row..used).map(move |column| (row, column)));
     places
         .map(|(row, column)| (row * side + column, if row == column { 1.0 } else { std::f64::consts::SQRT_2 }))
@@ -97,7 +97,7 @@ pub fn upper_triangle(side: usize, used: usize) -> (Vec<usize>, Vec<f64>) {
 /// # Shapes
 /// - `matrices`: `[n, side, side]`
 /// - `right`, result: `[n, side, 1]`
-pub fn solve(g: &mut Graph, matrices: Value, right: Value, side: usize) -> Value {
+pub(super) fn solve(g: &mut Graph, matrices: Value, right: Value, side: usize) -> Value {
     let mut both = g.concat(&[matrices, right], 2);
     for pivot in 0..side {
         let row = g.slice(both, 1, pivot..pivot + 1);

@@ -24,7 +24,7 @@ use super::{
 ///
 /// # Shapes
 /// - `log_mel`, result: `[n, n_mels, frames]`
-pub fn quantised(g: &mut Graph, quantisation: Option<Quantisation>, log_mel: Value) -> Value {
+pub(super) fn quantised(g: &mut Graph, quantisation: Option<Quantisation>, log_mel: Value) -> Value {
     let Some(Quantisation { floor_db, step_db }) = quantisation else { return log_mel };
     let wide = g.to_f64(log_mel);
     let above = g.add_number(wide, -floor_db);
@@ -49,7 +49,7 @@ pub fn quantised(g: &mut Graph, quantisation: Option<Quantisation>, log_mel: Val
 ///
 /// # Errors
 /// Those of [`Mfcc::new`].
-pub fn vector(g: &mut Graph, spec: &FeatureSpec, frames: usize, log_mel: Value) -> Result<Value> {
+pub(super) fn vector(g: &mut Graph, spec: &FeatureSpec, frames: usize, log_mel: Value) -> Result<Value> {
     let n_mels = spec.mel.n_mels;
     let mfcc = Mfcc::new(n_mels, spec.n_mfcc)?;
     let floored = spec.floor.map_or(log_mel, |floor| floored(g, floor, n_mels, frames, log_mel));
@@ -59,7 +59,8 @@ pub fn vector(g: &mut Graph, spec: &FeatureSpec, frames: usize, log_mel: Value) 
     // An MFCC is an `f32`.
     let mfcc = g.to_f32(mfcc);
     let mfcc = g.to_f64(mfcc);
-    let mut segment = Segment { g, n_mels, n_mfcc: spec.n_mfcc, frames, log_mel, mfcc, spectra: None, flux: None };
+    let mut segment =
+        Segment { g: &mut *g, n_mels, n_mfcc: spec.n_mfcc, frames, log_mel, mfcc, spectra: None, flux: None };
     let groups: Vec<Value> = spec.descriptors.iter().filter_map(|&descriptor| segment.group(descriptor)).collect();
     let vector = g.concat(&groups, 1);
     Ok(g.to_f32(vector))

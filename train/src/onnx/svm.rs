@@ -17,7 +17,7 @@ use super::{
 /// # Shapes
 /// - `vectors`: `[n, dim]`, `f32`
 /// - result: `[n, n_classes]`, `f64`
-pub fn probabilities(g: &mut Graph, svm: &Svm, vectors: Value) -> Value {
+pub(super) fn probabilities(g: &mut Graph, svm: &Svm, vectors: Value) -> Value {
     let SvmParameters { platt_a, platt_b, temperature, .. } = svm.parts();
     let decisions = decision_function(g, svm, vectors);
     let (slope, offset) = (g.vector(platt_a), g.vector(platt_b));
@@ -82,8 +82,8 @@ fn couple(g: &mut Graph, estimates: Value, k: usize) -> Value {
     let held = g.op("Min", [held, most]);
     // r_ab at (a, b), 1 − r_ab at (b, a), 0 on the diagonal.
     let n_pairs = k * (k - 1) / 2;
-    let mut places = Array2::zeros((n_pairs, k * k));
-    let mut ones = Array1::zeros(k * k);
+    let mut places = Array2::<f64>::zeros((n_pairs, k * k));
+    let mut ones = Array1::<f64>::zeros(k * k);
     for (pair, (a, b)) in pairs(k).enumerate() {
         places[[pair, a * k + b]] = 1.0;
         places[[pair, b * k + a]] = -1.0;

@@ -19,7 +19,7 @@ use super::{
 /// # Shapes
 /// - `log_mel`: `[n, n_mels, frames]`, `f32`
 /// - result: `[n, n_classes]`, `f64`
-pub fn probabilities(
+pub(super) fn probabilities(
     g: &mut Graph,
     parameters: &Vgg19Parameters,
     spec: &FeatureSpec,
