@@ -20,7 +20,7 @@
 //!
 //! [`decode`] reads the files, [`dsp`] transforms the samples, and [`descriptors`] has librosa's features one by one.
 
-mod aggregate;
+pub mod aggregate;
 mod clip;
 pub mod decode;
 pub mod descriptors;

@@ -168,6 +168,13 @@ impl FloorSpec {
     pub const MUSIC_LINE: [f64; 2] = [4.0, -28.0];
     /// 20 dB below the line of music.
     pub const MUSIC: Self = Self { low_db: Self::MUSIC_LINE[0], high_db: Self::MUSIC_LINE[1], range_db: 20.0 };
+
+    /// The line at each of `n_mels` bands, in dB.
+    #[must_use]
+    pub fn line(&self, n_mels: usize) -> Vec<f32> {
+        let slope = (self.high_db - self.low_db) / n_mels.saturating_sub(1).max(1) as f64;
+        (0..n_mels).map(|band| (self.low_db + slope * band as f64) as f32).collect()
+    }
 }
 
 /// How a clip is divided, in frames: into segments, whose probabilities are averaged into those of the clip, and into shorter

@@ -6,28 +6,16 @@ use std::{
 };
 
 use serde_json::Value;
-use tests::{Server, multipart, request, run, shared, small, train};
+use tests::{Server, multipart, request, run, shared, shipped_artifacts, shipped_version, small, train};
 
 const MODELS: [&str; 2] = ["svm", "vgg19"];
-
-/// `artifacts` of the repository. After a training another version may be in use there; what is shipped has a card.
-fn artifacts() -> PathBuf {
-    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../artifacts"))
-}
-
-/// The version that the card of a model is of.
-fn shipped(model: &str) -> String {
-    let card = fs::read_to_string(artifacts().join(model).join("README.md")).expect("a card");
-    let heading = card.lines().find(|line| line.starts_with("# ")).expect("a heading");
-    heading.split('`').nth(1).expect("a version").to_owned()
-}
 
 /// A folder with what is shipped in use, and nothing else.
 fn fresh() -> tempfile::TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     for model in MODELS {
-        let version = shipped(model);
-        let (from, to) = (artifacts().join(model), folder.path().join("artifacts").join(model));
+        let version = shipped_version(model);
+        let (from, to) = (shipped_artifacts().join(model), folder.path().join("artifacts").join(model));
         fs::create_dir_all(to.join(&version)).expect("a folder");
         for file in fs::read_dir(from.join(&version)).expect("a version") {
             let file = file.expect("a file");
@@ -48,12 +36,12 @@ fn track(at: &Path) -> PathBuf {
 fn they_are_small_and_their_cards_are_what_the_artifacts_say() {
     let mut bytes = 0;
     for model in MODELS {
-        let version = artifacts().join(model).join(shipped(model));
+        let version = shipped_artifacts().join(model).join(shipped_version(model));
         for file in fs::read_dir(&version).expect("a version") {
             bytes += file.expect("a file").metadata().expect("a size").len();
         }
         let written = train(Path::new("."), &["card", "--artifact", version.to_str().expect("UTF-8")]);
-        let kept = fs::read_to_string(artifacts().join(model).join("README.md")).expect("a card");
+        let kept = fs::read_to_string(shipped_artifacts().join(model).join("README.md")).expect("a card");
         assert!(written == kept, "{model}: write the card anew: train card --artifact … --out …/README.md\n{written}");
         for heading in ["## Use", "## Figures", "## Limits", "## Data and licence", "## How it was made"] {
             assert!(kept.contains(heading), "{heading} is missing");
@@ -81,7 +69,7 @@ fn a_track_gets_a_genre_without_any_training() {
         let response = request(server.address, "POST", route, Some(&content_type), &form).expect("a response");
         assert_eq!(response.status, 200, "{}", String::from_utf8_lossy(&response.body));
         let response: Value = response.json();
-        assert_eq!(response["model"]["version"], shipped(model));
+        assert_eq!(response["model"]["version"], shipped_version(model));
         assert_eq!(response["probabilities"].as_object().expect("genres").len(), 10);
     }
 }
@@ -95,7 +83,7 @@ fn synthetic_music_does_not_take_their_place_and_a_training_begins_with_their_co
     for model in MODELS {
         let said = train(at, &[&[model], dataset.as_slice()].concat());
         let current = fs::read_to_string(at.join("artifacts").join(model).join("CURRENT")).expect("CURRENT");
-        assert_eq!(current.trim(), shipped(model));
+        assert_eq!(current.trim(), shipped_version(model));
         assert!(said.contains("not in use") && said.contains("knows real music"), "{said}");
         assert!(!said.contains("convolutions are random"), "{said}");
         // Its version, out of the command that puts it in use.
@@ -123,11 +111,11 @@ fn what_came_with_the_program_stays_in_use_until_another_is() {
         let said = String::from_utf8(output.stderr).expect("UTF-8");
         assert!(output.status.success() && said.contains(words), "{words} is not in {said}");
     };
-    classify(&format!("svm {} from the fallback artifacts", shipped("svm")));
+    classify(&format!("svm {} from the fallback artifacts", shipped_version("svm")));
     let said = train(at, &[&["svm", "--data", &store], &places[..]].concat());
-    assert!(said.contains("not in use") && said.contains(&shipped("svm")), "{said}");
+    assert!(said.contains("not in use") && said.contains(&shipped_version("svm")), "{said}");
     assert!(!at.join("mine/svm/CURRENT").exists());
-    classify(&format!("svm {} from the fallback artifacts", shipped("svm")));
+    classify(&format!("svm {} from the fallback artifacts", shipped_version("svm")));
     let promote = said.lines().find_map(|line| line.split("-- promote ").nth(1)).expect("how to use it");
     train(at, &[&["promote"], promote.split(' ').collect::<Vec<_>>().as_slice()].concat());
     let version = promote.split(' ').nth(1).expect("a version");
@@ -139,7 +127,7 @@ fn what_came_with_the_program_stays_in_use_until_another_is() {
     let network = ["vgg19", "--data", &store, "--config", &config, "--no-cache", "--name", "net"];
     let output = run("train", at, &[], &[&network[..], &places[..]].concat());
     let said = String::from_utf8(output.stderr).expect("UTF-8");
-    let expected = format!("Convolutions: those of artifacts/vgg19/{}", shipped("vgg19"));
+    let expected = format!("Convolutions: those of artifacts/vgg19/{}", shipped_version("vgg19"));
     assert!(output.status.success() && said.contains(&expected), "{said}");
 }
 

@@ -6,6 +6,7 @@ pub mod cli;
 pub mod console;
 pub mod evaluation;
 pub mod http;
+pub mod onnx;
 pub mod places;
 pub mod source;
 pub mod training;

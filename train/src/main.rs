@@ -24,6 +24,7 @@ fn main() -> ExitCode {
         Some(Command::Extract(args)) => commands::datasets::extract(args),
         Some(Command::Evaluate(args)) => commands::evaluate::run(args),
         Some(Command::Card(args)) => commands::models::card(args),
+        Some(Command::Export(args)) => commands::models::export(args),
         Some(Command::Inspect(args)) => commands::datasets::inspect(args),
         Some(Command::Audit(args)) => commands::datasets::audit(args),
         Some(Command::Manifest(args)) => commands::datasets::manifest(args),

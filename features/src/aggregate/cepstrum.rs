@@ -11,11 +11,13 @@ use super::stats::{self, Symmetric, upper_triangle, widened};
 use crate::descriptors::delta::{Order, delta};
 
 /// Coefficients of the means alone: the shape of the spectrum without its level (the 0th) and its fine detail.
-const MEAN_MFCC: std::ops::Range<usize> = 1..13;
+pub const MEAN_MFCC: std::ops::Range<usize> = 1..13;
 /// Percentiles of the statistics.
-const PERCENTILES: [f64; 3] = [10.0, 50.0, 90.0];
+pub const PERCENTILES: [f64; 3] = [10.0, 50.0, 90.0];
 /// Coefficients that are correlated.
-const CORRELATED_MFCC: usize = 20;
+pub const CORRELATED_MFCC: usize = 20;
+/// Least product of two deviations, times the number of frames, that has a correlation.
+pub const LEAST_MOVEMENT: f64 = 1e-9;
 
 pub(super) fn statistics_names(n_mfcc: usize) -> Vec<String> {
     (0..n_mfcc)
@@ -82,7 +84,7 @@ pub(super) fn correlations(mfcc: &[Vec<f64>]) -> Vec<f64> {
         .filter(|(i, j)| i < j)
         .map(|(i, j)| {
             let scale = (product(i, i) * product(j, j)).sqrt();
-            if scale > 1e-9 { product(i, j) / scale } else { 0.0 }
+            if scale > LEAST_MOVEMENT { product(i, j) / scale } else { 0.0 }
         })
         .collect()
 }
@@ -93,21 +95,21 @@ pub(super) fn means(mfcc: &[Vec<f64>]) -> Vec<f64> {
 }
 
 /// Frames of a window.
-const WINDOW: usize = 64;
+pub const WINDOW: usize = 64;
 /// Frames from one window to the next.
-const HOP: usize = 32;
+pub const HOP: usize = 32;
 /// Bins of the spectrum of a window.
 const BINS: usize = WINDOW / 2 + 1;
 /// Coefficients of the covariances.
-const COVARIANCE_MFCC: usize = 20;
+pub const COVARIANCE_MFCC: usize = 20;
 /// First and last bin of each covariance.
-const COVARIANCE_BANDS: [(usize, usize); 4] = [(1, 3), (4, 8), (9, 16), (17, 32)];
+pub const COVARIANCE_BANDS: [(usize, usize); 4] = [(1, 3), (4, 8), (9, 16), (17, 32)];
 /// Added to the diagonal of a covariance, in dB²: below it there is quantisation and noise.
-const COVARIANCE_FLOOR: f64 = 20.0;
+pub const COVARIANCE_FLOOR: f64 = 20.0;
 /// First and last bin of each energy; about a half to a third of an octave.
-const ENERGY_BANDS: [(usize, usize); 8] = [(1, 1), (2, 3), (4, 5), (6, 8), (9, 13), (14, 18), (19, 25), (26, 32)];
+pub const ENERGY_BANDS: [(usize, usize); 8] = [(1, 1), (2, 3), (4, 5), (6, 8), (9, 13), (14, 18), (19, 25), (26, 32)];
 /// Added to an energy before its logarithm, in dB².
-const ENERGY_FLOOR: f64 = 4.0;
+pub const ENERGY_FLOOR: f64 = 4.0;
 
 /// Spectra of every window of every coefficient.
 pub(super) struct ModulationSpectra {

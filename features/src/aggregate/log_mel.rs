@@ -6,9 +6,9 @@ use simd::{Simd, WithSimd};
 use super::stats::{self, POOLED_BANDS, Symmetric, mean_of, pooled, upper_triangle};
 
 /// Edges of the bands of the contrast, in 128ths of the mel bands: about an octave each above the lowest.
-const CONTRAST_EDGES: [usize; 9] = [0, 4, 8, 16, 28, 44, 64, 90, 128];
+pub const CONTRAST_EDGES: [usize; 9] = [0, 4, 8, 16, 28, 44, 64, 90, 128];
 /// Share of the bands that makes a peak or a valley.
-const CONTRAST_SHARE: f64 = 0.2;
+pub const CONTRAST_SHARE: f64 = 0.2;
 /// Frames whose bands are ordered at once.
 const LANES: usize = 16;
 
@@ -125,11 +125,11 @@ fn mean(lines: &[[f64; LANES]]) -> [f64; LANES] {
 }
 
 /// Added to the diagonal of the covariance, in dB².
-const COVARIANCE_FLOOR: f64 = 0.5;
+pub const COVARIANCE_FLOOR: f64 = 0.5;
 /// Bands of the statistics: name, and the share of the mel bands where they begin and end, in 32nds.
-const RANGES: [(&str, usize, usize); 4] = [("all", 0, 32), ("low", 0, 3), ("mid", 3, 12), ("high", 12, 32)];
+pub const RANGES: [(&str, usize, usize); 4] = [("all", 0, 32), ("low", 0, 3), ("mid", 3, 12), ("high", 12, 32)];
 /// Added to the mean under the crest, in dB.
-const CREST_FLOOR: f64 = 0.1;
+pub const CREST_FLOOR: f64 = 0.1;
 
 pub(super) fn onset_covariance_names() -> Vec<String> {
     upper_triangle(POOLED_BANDS).map(|(i, j)| format!("onset.cov.{i}.{j}")).collect()

@@ -1,9 +1,11 @@
 //! From the frames of a segment to one vector: a group of dimensions for each [`Descriptor`].
+//!
+//! What is public are the constants of the descriptors, for programs that compute the same by other means.
 
-mod cepstrum;
-mod log_mel;
+pub mod cepstrum;
+pub mod log_mel;
 mod series;
-mod stats;
+pub mod stats;
 
 use std::cell::OnceCell;
 
@@ -96,9 +98,8 @@ impl Aggregator {
 
     /// A log-mel held above the floor of the specification: see [`FloorSpec`].
     fn floored<'a>(&self, log_mel: ArrayView2<'a, f32>) -> CowArray<'a, f32, Ix2> {
-        let Some(FloorSpec { low_db, high_db, range_db }) = self.floor else { return log_mel.into() };
-        let slope = (high_db - low_db) / self.n_mels.saturating_sub(1).max(1) as f64;
-        let line: Vec<f32> = (0..self.n_mels).map(|band| (low_db + slope * band as f64) as f32).collect();
+        let Some(floor) = self.floor else { return log_mel.into() };
+        let line = floor.line(self.n_mels);
         let mut above = Vec::with_capacity(log_mel.len());
         for (band, line) in log_mel.outer_iter().zip(&line) {
             above.extend(band.iter().map(|db| db - line));
@@ -110,7 +111,7 @@ impl Aggregator {
         let (_, &mut level, _) = above.select_nth_unstable_by(middle, f32::total_cmp);
         let mut floored = log_mel.to_owned();
         for (mut band, line) in floored.outer_iter_mut().zip(&line) {
-            let floor = line + level - range_db as f32;
+            let floor = line + level - floor.range_db as f32;
             band.mapv_inplace(|db| db.max(floor));
         }
         floored.into()

@@ -7,7 +7,7 @@ pub(super) fn widened(matrix: &Array2<f32>) -> Vec<Vec<f64>> {
 }
 
 /// Bands that the log-mel is pooled to where a descriptor wants few.
-pub(super) const POOLED_BANDS: usize = 16;
+pub const POOLED_BANDS: usize = 16;
 
 /// Means of adjacent bands, 16 of them from the lowest to the highest: `[16, n_frames]`.
 pub(super) fn pooled(bands: &[Vec<f64>]) -> Vec<Vec<f64>> {
@@ -52,12 +52,14 @@ pub(crate) fn central_moment(values: &[f64], mean: f64, order: usize) -> f64 {
     values.iter().map(|&value| power(value - mean)).sum::<f64>() / values.len().max(1) as f64
 }
 
+/// Added to the cube of the deviation under a skewness.
+pub const SKEWNESS_FLOOR: f64 = 1e-3;
+
 /// Skewness: the third central moment over the cube of the deviation, with a floor under it for what hardly moves.
 pub(crate) fn skewness(values: &[f64]) -> f64 {
-    const FLOOR: f64 = 1e-3;
     let mean = mean(values);
     let std = std(values, mean);
-    central_moment(values, mean, 3) / (std * std * std + FLOOR)
+    central_moment(values, mean, 3) / (std * std * std + SKEWNESS_FLOOR)
 }
 
 /// Percentile `p` (0 to 100) of values sorted in rising order, linear between neighbours (numpy's default).

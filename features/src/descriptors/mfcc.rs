@@ -35,6 +35,12 @@ impl Mfcc {
         Ok(Self { n_mels, basis: (0..n_mfcc).map(row).collect() })
     }
 
+    /// Weight of each band in each coefficient, `[n_mfcc][n_mels]`.
+    #[must_use]
+    pub fn basis(&self) -> &[Vec<f64>] {
+        &self.basis
+    }
+
     /// Coefficients.
     #[must_use]
     pub fn n_mfcc(&self) -> usize {

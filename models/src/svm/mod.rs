@@ -26,4 +26,4 @@ mod probability;
 pub use classifier::SvmClassifier;
 pub use machine::{Scheme, Svm, SvmParameters, standardise};
 pub(crate) use machine::{f64s, tensor};
-pub use probability::{Sigmoid, couple, normalised_odds, pairs, tempered};
+pub use probability::{MIN_PROBABILITY, Sigmoid, couple, normalised_odds, pairs, tempered};

@@ -108,7 +108,7 @@ impl Sigmoid {
 }
 
 /// Estimates are held this far from 0 and 1, as in libsvm.
-const MIN_PROBABILITY: f64 = 1e-7;
+pub const MIN_PROBABILITY: f64 = 1e-7;
 /// Largest residual of the optimality condition that is accepted.
 const TOLERANCE: f64 = 1e-13;
 const MAX_ITERATIONS: usize = 2_000;

@@ -21,8 +21,6 @@ use super::{
 };
 use crate::{Error, Result, eigen::Eigen};
 
-/// Added to every variance along an axis: a direction that is silent in a segment then has a finite logarithm.
-const FLOOR: f64 = 0.01;
 /// Most axes of a block.
 const MAX_AXES: usize = 64;
 
@@ -35,6 +33,9 @@ pub struct LogCovariance {
 }
 
 impl LogCovariance {
+    /// Added to every variance along an axis: a direction that is silent in a segment then has a finite logarithm.
+    pub const FLOOR: f64 = 0.01;
+
     /// Refuses a number of axes that no network has.
     ///
     /// # Errors
@@ -243,7 +244,7 @@ fn upper_triangle(side: usize) -> impl Iterator<Item = (usize, usize)> {
 
 /// The logarithm of a variance and the floor; rounding may have left the variance a little below 0.
 fn log_of_variance(variance: f64) -> f64 {
-    libm::log(variance.max(0.0) + FLOOR)
+    libm::log(variance.max(0.0) + LogCovariance::FLOOR)
 }
 
 impl BlockColumns {
@@ -400,7 +401,7 @@ fn gradient(eigen: &Eigen, weights: &[f64], axes: usize) -> Vec<f64> {
         matrix[j * axes + i] = weight;
     }
     let vectors = &eigen.vectors;
-    let values: Vec<f64> = eigen.values.iter().map(|value| value.max(0.0) + FLOOR).collect();
+    let values: Vec<f64> = eigen.values.iter().map(|value| value.max(0.0) + LogCovariance::FLOOR).collect();
     let turned = product(vectors, &product(&matrix, &transposed(vectors, axes), axes), axes);
     let inner = (0..axes * axes).map(|at| turned[at] * divided_difference(values[at / axes], values[at % axes]));
     product(&transposed(vectors, axes), &product(&inner.collect::<Vec<_>>(), vectors, axes), axes)

@@ -23,8 +23,9 @@ pub use classifier::{BATCH_FRAMES, Vgg19Classifier, softmax};
 pub use device::Backend;
 pub use log_covariance::{Axes, LogCovariance, principal_axes};
 pub use network::{
-    Block, Columns, Head, Normalisation, Statistic, Vgg19, Vgg19Config, activations, channels, embed, no_normalisation,
+    Block, Columns, EPSILON, Head, Normalisation, Statistic, Vgg19, Vgg19Config, activations, channels, embed,
+    no_normalisation,
 };
 pub use parameters::{HeadParameters, Vgg19Parameters};
-pub use preprocessing::{Channels, MAX_BAND_UPSAMPLING, Preprocessor};
+pub use preprocessing::{COARSE, Channels, DELTA_GAINS, MAX_BAND_UPSAMPLING, Preprocessor};
 pub use weights::{BLOCKS, BackboneWeights, ConvLayer, ConvWeights};

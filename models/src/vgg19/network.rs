@@ -281,7 +281,7 @@ pub fn activations(blocks: &[Block], x: Tensor<4>) -> Vec<Tensor<4>> {
 }
 
 /// Added to a variance before its root is taken.
-pub(super) const EPSILON: f32 = 1e-5;
+pub const EPSILON: f32 = 1e-5;
 
 /// Statistics of every column of time of the pooled blocks, from which those of any part follow.
 ///

@@ -23,9 +23,9 @@ pub enum Channels {
 }
 
 /// Slope and curvature of a standardised log-mel, brought to about the size of the log-mel itself.
-const DELTA_GAINS: [f32; 2] = [8.0, 32.0];
+pub const DELTA_GAINS: [f32; 2] = [8.0, 32.0];
 /// Frames, or bands, that a coarse resolution is the mean of.
-const COARSE: usize = 9;
+pub const COARSE: usize = 9;
 
 /// What makes the network's input of a log-mel.
 #[derive(Clone, Debug, PartialEq)]

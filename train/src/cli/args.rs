@@ -60,6 +60,11 @@ pub enum Command {
     Evaluate(EvaluateArgs),
     /// Write the model card of an artifact: data, licence, figures, limits, use.
     Card(CardArgs),
+    /// Write a model as an ONNX file, for ONNX Runtime, tract and other programs.
+    ///
+    /// Its input is the log-mel of segments in dB (of a support vector machine with descriptors that need more than the log-mel: the
+    /// descriptors), its output the probability of each label. Labels, feature specification, model and version are in its metadata.
+    Export(ExportArgs),
     /// Show what one audio file holds: container, codec, and every descriptor.
     Inspect(InspectArgs),
     /// Look for faults in a dataset: unreadable, silent, clipped or repeated clips.
@@ -397,6 +402,26 @@ pub struct CardArgs {
     /// The Markdown file to write, instead of printing it.
     #[arg(long, value_name = "FILE")]
     pub out: Option<PathBuf>,
+}
+
+/// Options of `export`.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// The model: the name of one that is found, or the folder of an artifact.
+    #[arg(value_name = "MODEL", default_value = SvmClassifier::NAME)]
+    pub model: PathBuf,
+    /// The ONNX file to write.
+    #[arg(long, value_name = "FILE")]
+    pub onnx: PathBuf,
+    /// Frames of a segment, for clips that are shorter than the segments of the model [default: those of its specification].
+    #[arg(long, value_name = "N")]
+    pub frames: Option<usize>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "documented at its type")]
+    pub artifacts: ArtifactsArgs,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Options of `inspect`.

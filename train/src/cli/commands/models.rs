@@ -1,10 +1,14 @@
-//! `train promote`, `card` and `weights fetch`: the version in use, the model card, and public weights.
+//! `train promote`, `card`, `export` and `weights fetch`: the version in use, the model card, ONNX files, and public weights.
 
-use std::{fmt::Write as _, fs, path::Path};
+use std::{
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, bail};
 use models::{
-    artifact::{self, Artifact, SplitMetrics},
+    artifact::{self, Artifact, SplitMetrics, names},
     ensemble::EnsembleClassifier,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
@@ -13,9 +17,11 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cli::args::{CardArgs, DEFAULT_REPO, FetchArgs, PromoteArgs},
+    cli::args::{CardArgs, DEFAULT_REPO, ExportArgs, FetchArgs, PromoteArgs},
     console::{interrupt, output, progress::Stage},
     evaluation::{self, robustness::Robustness},
+    onnx,
+    places::Places,
     weights::{Fetch, HubFile, Source},
 };
 
@@ -235,6 +241,65 @@ pub fn card(args: &CardArgs) -> Result<()> {
     match &args.out {
         Some(path) => fs::write(path, text).with_context(|| format!("failed to write {}", path.display())),
         None => output::write(&text),
+    }
+}
+
+/// Writes a model as an ONNX file, and says what it takes and gives.
+///
+/// # Errors
+/// When there is no such model, it cannot be read, or not be written as ONNX, or the file cannot be written.
+pub fn export(args: &ExportArgs) -> Result<()> {
+    let artifact = Artifact::open(&version_of(&args.model, &args.artifacts.places(), None)?)?;
+    let kind = &artifact.manifest().model;
+    let exported = onnx::export(&artifact, args.frames)
+        .with_context(|| format!("failed to export {}", artifact.dir().display()))?;
+    let path = &args.onnx;
+    fs::write(path, &exported.bytes).with_context(|| format!("failed to write {}", path.display()))?;
+    let (input, shape, labels) = (exported.input.name(), &exported.shape, &exported.labels);
+    if args.json {
+        return output::print_json(&json!({
+            "path": path,
+            "bytes": exported.bytes.len(),
+            "model": kind,
+            "version": artifact.version(),
+            "fingerprint": artifact.manifest().fingerprint,
+            "input": input,
+            "shape": shape,
+            "labels": labels,
+        }));
+    }
+    let sizes: Vec<String> = shape.iter().map(ToString::to_string).collect();
+    output::line(format!(
+        "model     {kind} {}\ninput     {input} [segments, {}], f32\noutput    probabilities [segments, {}], f32; the mean over segments is that of the clip\nwritten   {}, {:.1} MB",
+        artifact.version(),
+        sizes.join(", "),
+        labels.len(),
+        path.display(),
+        exported.bytes.len() as f64 / 1e6,
+    ))
+}
+
+/// The folder of the version in use of the model `named` in the first place that has one, else of the artifact in the folder `named`; `kind`
+/// is that of the model which is looked for in a folder of several.
+///
+/// # Errors
+/// When there is neither.
+pub(super) fn version_of(named: &Path, places: &Places, kind: Option<&str>) -> Result<PathBuf> {
+    let artifacts = places.folder();
+    let name = named.to_str().filter(|name| names::check_model(name).is_ok());
+    let model_dir = name.and_then(|name| {
+        let in_use = artifact::places::holding(places.all(), name).unwrap_or(artifacts);
+        Some(in_use.join(name)).filter(|model_dir| model_dir.is_dir())
+    });
+    match model_dir {
+        Some(model_dir) => Ok(artifact::resolve(&model_dir, None)?),
+        None if named.exists() => Ok(artifact::resolve(named, kind)?),
+        None => bail!(
+            "no model `{}` is in {}, and there is no such folder; {}",
+            named.display(),
+            artifacts.display(),
+            known(artifacts)?
+        ),
     }
 }
 

@@ -5,13 +5,13 @@ use std::{path::Path, sync::Arc};
 use anyhow::{Context as _, Result, anyhow, bail};
 use features::{FeatureSpec, spec::PRESETS};
 use models::{
-    artifact::{self, names},
+    artifact,
     svm::SvmClassifier,
     vgg19::{Backend, Vgg19Classifier},
 };
 use serde_json::json;
 
-use super::{models::known, read_spec};
+use super::{models::version_of, read_spec};
 use crate::{
     cli::args::{FitArgs, HeadKind, Regime, SvmArgs, Vgg19Args},
     console::output::{self, print_json},
@@ -126,22 +126,8 @@ fn start_from(named: &Path, args: &Vgg19Args, places: &Places) -> Result<Pretrai
     if args.weights.is_some() {
         bail!("--init starts from the convolutions of a network; leave out --weights (TONEARM_WEIGHTS)");
     }
-    let artifacts = places.folder();
-    let name = named.to_str().filter(|name| names::check_model(name).is_ok());
-    let model_dir = name.and_then(|name| {
-        let in_use = artifact::places::holding(places.all(), name).unwrap_or(artifacts);
-        Some(in_use.join(name)).filter(|model_dir| model_dir.is_dir())
-    });
-    let dir = match model_dir {
-        Some(model_dir) => artifact::resolve(&model_dir, None)?,
-        None if named.exists() => artifact::resolve(named, Some(Vgg19Classifier::NAME))?,
-        None => bail!(
-            "--init {}: no model of that name is in {}, and there is no such folder; {}",
-            named.display(),
-            artifacts.display(),
-            known(artifacts)?
-        ),
-    };
+    let dir = version_of(named, places, Some(Vgg19Classifier::NAME))
+        .with_context(|| format!("--init {}", named.display()))?;
     Pretrained::of_artifact(&dir)
 }
 
