@@ -1,0 +1,1 @@
+//! The Python module `tonearm._tonearm`.
