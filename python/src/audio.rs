@@ -18,7 +18,10 @@ use pyo3::{
     wrap_pyfunction,
 };
 
-use crate::{arrays::into_series, error::error};
+use crate::{
+    arrays::into_series,
+    error::{error, parameter},
+};
 
 /// Files of any size; the crate itself bounds what is held in memory to two hours.
 const LIMITS: Limits = Limits { max_bytes: u64::MAX, max_seconds: f64::INFINITY };
@@ -92,6 +95,8 @@ struct Loaded {
     samples: Vec<f32>,
     sample_rate: u32,
     channels: usize,
+    /// Of what was decoded, the part before the offset included.
+    seconds: f64,
     warnings: Vec<String>,
 }
 
@@ -126,10 +131,7 @@ fn read(input: AudioInput<'_>, keep_channels: bool, offset: f64, duration: Optio
         Err(Error::Silent { detail }) if seen > 0 => loaded.warnings.push(detail),
         Err(error) => return Err(error),
     }
-    if (offset * f64::from(loaded.sample_rate)) as u64 > seen {
-        let seconds = seen as f64 / f64::from(loaded.sample_rate);
-        return Err(Error::Spec { field: "offset", problem: format!("of {offset} s is behind the end, at {seconds:.3} s") });
-    }
+    loaded.seconds = seen as f64 / f64::from(loaded.sample_rate);
     Ok(loaded)
 }
 
@@ -145,11 +147,12 @@ fn load(py: Python<'_>, source: Source, mono: bool, offset: f64, duration: Optio
         match &source {
             Source::Path(path) => read(AudioInput::File(path)),
             Source::Bytes(bytes) => read(AudioInput::Bytes(bytes)),
-            Source::Samples { samples, sample_rate } => {
-                Ok(Loaded { samples: samples.clone(), sample_rate: *sample_rate, channels: 1, ..Loaded::default() })
-            }
+            Source::Samples { .. } => Err(parameter("expected a path or the bytes of a file, found samples")),
         }
     })?;
+    if offset > loaded.seconds {
+        return Err(parameter(format!("offset={offset} s is behind the end of the audio, at {:.3} s", loaded.seconds)));
+    }
     Ok((into_series(py, loaded.samples), loaded.sample_rate, loaded.channels, loaded.warnings))
 }
 
