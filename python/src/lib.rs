@@ -8,9 +8,17 @@ mod arrays;
 #[cfg(feature = "extension")]
 mod audio;
 #[cfg(feature = "extension")]
+mod classifier;
+#[cfg(feature = "extension")]
+mod cli;
+#[cfg(feature = "extension")]
 mod descriptors;
 #[cfg(feature = "extension")]
 mod error;
+#[cfg(feature = "extension")]
+mod extractor;
+#[cfg(feature = "extension")]
+mod store;
 #[cfg(feature = "extension")]
 mod transforms;
 
@@ -23,5 +31,8 @@ fn _tonearm(module: &pyo3::Bound<'_, pyo3::types::PyModule>) -> pyo3::PyResult<(
     audio::register(module)?;
     transforms::register(module)?;
     descriptors::register(module)?;
-    Ok(())
+    extractor::register(module)?;
+    classifier::register(module)?;
+    store::register(module)?;
+    cli::register(module)
 }
