@@ -6,8 +6,8 @@ use std::{
 };
 
 use features::{
-    Clip, Error,
-    decode::{AudioInfo, AudioInput, Decoded, Limits, StreamOptions, decode, decode_file, stream},
+    Error,
+    decode::{AudioInput, Limits, StreamOptions, stream},
 };
 use numpy::{PyArray1, PyReadonlyArray1};
 use pyo3::{
@@ -23,7 +23,7 @@ use crate::{
     error::{error, parameter},
 };
 
-/// Files of any size; the crate itself bounds what is held in memory to two hours.
+/// Files of any size and length: [`MAX_SAMPLES`] bounds what is given.
 const LIMITS: Limits = Limits { max_bytes: u64::MAX, max_seconds: f64::INFINITY };
 
 /// Most samples that [`load`] gives, all channels together: two hours at 192 kHz.
@@ -68,23 +68,6 @@ impl<'py> FromPyObject<'_, 'py> for Source {
         }
         let (samples, sample_rate): (PyReadonlyArray1<'_, f32>, u32) = plain.extract()?;
         Ok(Self::Samples { samples: samples.as_slice()?.to_vec(), sample_rate })
-    }
-}
-
-/// The whole clip of `source`, mixed to mono, and what its file held.
-///
-/// To be called without the lock of the interpreter.
-///
-/// # Errors
-/// `AudioError` with path and reason.
-pub(crate) fn clip_of(source: Source) -> PyResult<(Clip, Option<AudioInfo>)> {
-    let of_file = |Decoded { clip, info }| (clip, Some(info));
-    match source {
-        Source::Path(path) => decode_file(&path, &LIMITS).map(of_file).map_err(|e| error(e, Some(&path))),
-        Source::Bytes(bytes) => decode(&*bytes, &LIMITS).map(of_file).map_err(|e| error(e, None)),
-        Source::Samples { samples, sample_rate } => {
-            Clip::new(samples, sample_rate).map(|clip| (clip, None)).map_err(|e| error(e, None))
-        }
     }
 }
 
