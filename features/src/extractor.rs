@@ -356,7 +356,7 @@ const HINT_BYTES: usize = (32 << 20) - (64 << 10);
 /// third of the time of its extraction. glibc's malloc keeps at most twice the largest block that was ever mapped
 /// and freed, so one such block, of which no page is touched, raises the bound. Other allocators see an unused block
 /// come and go.
-fn keep_freed() {
+pub fn keep_freed() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| drop(black_box(Vec::<u8>::with_capacity(HINT_BYTES))));
 }

@@ -35,7 +35,7 @@ pub mod spec;
 
 pub use clip::Clip;
 pub use error::{Error, Result};
-pub use extractor::{ClipStream, Extractor, FeatureVector, Span, digest};
+pub use extractor::{ClipStream, Extractor, FeatureVector, Span, digest, keep_freed};
 pub use log_mel::{ClipFeatures, LogMel};
 pub use signal::{Signal, SignalStatistics};
 pub use spec::{FeatureSpec, Fingerprint};

@@ -39,6 +39,7 @@ pub mod engine;
 mod error;
 pub mod gateway;
 pub mod http;
+pub mod local;
 pub mod oip;
 mod page;
 pub mod rejection;

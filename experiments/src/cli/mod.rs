@@ -238,7 +238,10 @@ struct ExportArgs {
 /// Does what the arguments of this process say.
 #[must_use]
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(said) => return ExitCode::from(output::end_with(&said)),
+    };
     interrupt::handle();
     let result = match &cli.command {
         Command::Run(args) => commands::run(args),
@@ -250,7 +253,7 @@ pub fn main() -> ExitCode {
         Command::Robustness(args) => commands::robustness(args),
         Command::Export(args) => commands::export(args),
     };
-    output::end("experiments", result)
+    ExitCode::from(output::end("experiments", result))
 }
 
 #[cfg(test)]

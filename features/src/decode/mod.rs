@@ -27,6 +27,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{Clip, Error, Result};
+use pipeline::Wanted;
 use source::Source;
 pub use tags::Tags;
 use warnings::Log;
@@ -46,6 +47,30 @@ impl Default for Limits {
     /// 256 MiB and 15 minutes.
     fn default() -> Self {
         Self { max_bytes: 256 << 20, max_seconds: 900.0 }
+    }
+}
+
+/// What audio is read from, for [`stream`].
+#[derive(Clone, Copy, Debug)]
+pub enum AudioInput<'a> {
+    /// The file at this path, whatever its name.
+    File(&'a Path),
+    /// The content of a file.
+    Bytes(&'a [u8]),
+}
+
+/// What of the audio [`stream`] gives; by default all of it, mixed to mono.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct StreamOptions {
+    /// Whether the channels stay apart.
+    pub keep_channels: bool,
+    /// Seconds after which decoding stops; infinity for the end. A little more is given, for packets are decoded whole.
+    pub end_seconds: f64,
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self { keep_channels: false, end_seconds: f64::INFINITY }
     }
 }
 
@@ -125,23 +150,54 @@ pub fn decode_file(path: &Path, limits: &Limits) -> Result<Decoded> {
 /// Those of [`decode_file`] and of `push`. [`Error::Silent`], and those of a file of which too little is left, come at the end, after the
 /// pieces.
 pub fn stream_file(path: &Path, limits: &Limits, push: &mut dyn FnMut(&[f32], u32) -> Result<()>) -> Result<AudioInfo> {
+    let mut push = |samples: &[f32], sample_rate: u32, _: usize| push(samples, sample_rate);
     match whole_of_pipe(path, limits)? {
         Some(bytes) => {
-            let mut info = pipeline::run(|| Source::new(Cursor::new(bytes.as_slice()), path), limits, true, push)?;
+            let mut info = stream(AudioInput::Bytes(&bytes), &StreamOptions::default(), limits, &mut push)?;
             info.tags = tags::tags(&bytes);
             Ok(info)
         }
         None => {
-            let mut info = pipeline::run(|| open(path, limits), limits, true, push)?;
+            let mut info = stream(AudioInput::File(path), &StreamOptions::default(), limits, &mut push)?;
             info.tags = tags::read_tags(path);
             Ok(info)
         }
     }
 }
 
+/// Decodes `input`, or the part of it that `options` say, piece by piece: `push` is given interleaved samples (full scale ±1), their rate
+/// in Hz and their number of channels (1, unless channels are kept), which stay the same, once for each piece and in order.
+///
+/// As [`stream_file`], but that tags are not read. Of a part, what is said of warnings, of channels that cancel each other out and of
+/// silence is said of that part.
+///
+/// # Errors
+/// Those of [`stream_file`]; [`Error::Unsupported`] where channels are kept and their number, or the sample rate, changes.
+pub fn stream(
+    input: AudioInput<'_>,
+    options: &StreamOptions,
+    limits: &Limits,
+    push: &mut dyn FnMut(&[f32], u32, usize) -> Result<()>,
+) -> Result<AudioInfo> {
+    let wanted = Wanted { is_stream: true, options: *options };
+    match input {
+        AudioInput::Bytes(bytes) => {
+            refuse_too_large(bytes.len() as u64, limits)?;
+            pipeline::run(|| Source::new(Cursor::new(bytes), Path::new("")), limits, wanted, push)
+        }
+        AudioInput::File(path) => match whole_of_pipe(path, limits)? {
+            Some(bytes) => {
+                pipeline::run(|| Source::new(Cursor::new(bytes.as_slice()), path), limits, wanted, push)
+            }
+            None => pipeline::run(|| open(path, limits), limits, wanted, push),
+        },
+    }
+}
+
 fn collect<'a>(open: impl FnMut() -> Result<Source<'a>>, limits: &Limits) -> Result<Decoded> {
     let mut samples = Vec::new();
-    let info = pipeline::run(open, limits, false, &mut |piece, _| {
+    let wanted = Wanted { is_stream: false, options: StreamOptions::default() };
+    let info = pipeline::run(open, limits, wanted, &mut |piece, _, _| {
         samples.extend_from_slice(piece);
         Ok(())
     })?;

@@ -1,7 +1,7 @@
 //! Container → packets → decoder → samples, piece by piece.
 
 use super::{
-    AudioInfo, Limits,
+    AudioInfo, Limits, StreamOptions,
     codecs::{Coding, Format, PacketDecoder, Undecoded},
     containers::{self, Event, Packet},
     pcm,
@@ -22,20 +22,29 @@ const LOUDEST: f32 = 32.0;
 /// Packets at the beginning of a stream that may refer to others that are gone, and are left out without a word.
 const MAX_FIRST_FAILURES: u64 = 4;
 
-/// Decodes what `open` gives, and gives mono samples to `push`, which is called for each of them once and in order.
+/// What is wanted of the audio.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    /// Whether nothing is collected in memory.
+    pub(super) is_stream: bool,
+    /// All of it, or what comes before some seconds, in mono or with its channels.
+    pub(super) options: StreamOptions,
+}
+
+/// Decodes what `open` gives, and gives samples to `push`, which is called for each of them once and in order.
 ///
-/// The mean of the channels is what is given. Only where the channels of the first seconds cancel each other out is the whole file
-/// decoded once more before, to know whether they do so all along.
+/// The mean of the channels is what is given, unless the channels are to be kept. Only where the channels of the first seconds cancel each
+/// other out is the whole file decoded once more before, to know whether they do so all along.
 pub(super) fn run<'a>(
     mut open: impl FnMut() -> Result<Source<'a>>,
     limits: &Limits,
-    is_stream: bool,
+    wanted: Wanted,
     push: &mut Push<'_>,
 ) -> Result<AudioInfo> {
-    let mut mix = Mix::Undecided;
+    let mut mix = if wanted.options.keep_channels { Mix::Interleaved } else { Mix::Undecided };
     loop {
         let mut source = open()?;
-        match pass(&mut source, limits, is_stream, mix, push)? {
+        match pass(&mut source, limits, wanted, mix, push)? {
             Outcome::Done(info) => return Ok(info),
             Outcome::Again(next) => mix = next,
         }
@@ -62,11 +71,11 @@ struct Track {
     rate: u32,
 }
 
-fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, push: &mut Push<'_>) -> Result<Outcome> {
+fn pass(source: &mut Source<'_>, limits: &Limits, wanted: Wanted, mix: Mix, push: &mut Push<'_>) -> Result<Outcome> {
     let mut log = Log::default();
     let container = sniff::sniff(source, &mut log)?;
     let mut reader = containers::open(container, source, &mut log)?;
-    let mut sink = Sink::new(push, mix, limits, is_stream);
+    let mut sink = Sink::new(push, mix, limits, wanted.is_stream).ending_at(wanted.options.end_seconds);
     let mut track = None::<Track>;
     let mut first = None::<(&'static str, Option<u32>)>;
     let (mut n_packets, mut n_failed) = (0u64, 0u64);
@@ -85,6 +94,9 @@ fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, pus
                 if sink.is_doubtful() {
                     return Ok(Outcome::Again(Mix::Measure));
                 }
+                if sink.is_full() {
+                    break;
+                }
             }
         }
     }
@@ -97,7 +109,10 @@ fn pass(source: &mut Source<'_>, limits: &Limits, is_stream: bool, mix: Mix, pus
     }
     let (sample_rate, channels) = sink.format();
     let seconds = sink.seconds();
-    refuse_too_little(container, seconds, &log)?;
+    // A part that was asked for may be short.
+    if !sink.is_full() {
+        refuse_too_little(container, seconds, &log)?;
+    }
     if let Mix::Channel(channel) = mix {
         let detail = format!("their mean would be almost silent, so channel {} is used", channel + 1);
         log.warn(WarningKind::Antiphase, detail);

@@ -54,14 +54,17 @@ pub(super) enum Mix {
     Mean,
     /// One channel, because the channels cancel each other out.
     Channel(usize),
+    /// They stay as they are, interleaved.
+    Interleaved,
     /// Nothing is given on; only the powers are measured.
     Measure,
 }
 
-/// Where mono samples at a sample rate in Hz go.
-pub(super) type Push<'p> = dyn FnMut(&[f32], u32) -> Result<()> + 'p;
+/// Where interleaved samples at a sample rate in Hz and of a number of channels go.
+pub(super) type Push<'p> = dyn FnMut(&[f32], u32, usize) -> Result<()> + 'p;
 
-/// Takes interleaved frames of any rate and number of channels, and gives mono samples of the first rate on.
+/// Takes interleaved frames of any rate and number of channels, and gives samples of the first rate on: mono, unless the mix is
+/// [`Mix::Interleaved`].
 pub(super) struct Sink<'p, 'f> {
     push: &'p mut Push<'f>,
     mix: Mix,
@@ -78,6 +81,9 @@ pub(super) struct Sink<'p, 'f> {
     is_stream: bool,
     max_frames: u64,
     limit: f64,
+    /// Seconds, and frames once the rate is known, after which nothing more is wanted.
+    end_seconds: f64,
+    end_frames: u64,
     held: Vec<f32>,
     mixed: Vec<f32>,
     powers: Powers,
@@ -118,12 +124,29 @@ impl<'p, 'f> Sink<'p, 'f> {
             is_stream,
             max_frames: 0,
             limit: 0.0,
+            end_seconds: f64::INFINITY,
+            end_frames: u64::MAX,
             held: Vec::new(),
             mixed: Vec::new(),
             powers: Powers::default(),
             frames: 0,
             moments: Moments { low: f32::INFINITY, high: f32::NEG_INFINITY, sum: 0.0, squares: 0.0 },
         }
+    }
+
+    /// Nothing is wanted from `seconds` on.
+    pub(super) fn ending_at(self, seconds: f64) -> Self {
+        Self { end_seconds: seconds, ..self }
+    }
+
+    /// Whether all that is wanted is there.
+    pub(super) fn is_full(&self) -> bool {
+        self.sample_rate > 0 && self.frames >= self.end_frames
+    }
+
+    /// Channels of what is given on.
+    fn width(&self) -> usize {
+        if self.mix == Mix::Interleaved { self.channels.max(1) } else { 1 }
     }
 
     /// Rate in Hz and channels of the audio as it began; zeros before it did.
@@ -166,11 +189,19 @@ impl<'p, 'f> Sink<'p, 'f> {
         if self.sample_rate == 0 {
             (self.sample_rate, self.channels) = (sample_rate, channels);
             (self.max_frames, self.limit) = self.allowed();
-            if channels == 1 && self.mix == Mix::Undecided {
+            // A cast to an integer saturates.
+            self.end_frames = (self.end_seconds * f64::from(sample_rate)).ceil() as u64;
+            if channels == 1 && matches!(self.mix, Mix::Undecided | Mix::Interleaved) {
                 self.mix = Mix::Mean;
             }
         } else {
             let (rate, n) = self.current;
+            if self.mix == Mix::Interleaved {
+                let detail = format!(
+                    "{rate} Hz and {n} channels become {sample_rate} Hz and {channels}, which only a mix to mono can follow"
+                );
+                return Err(Error::Unsupported { container, detail });
+            }
             log.warn_here(
                 WarningKind::FormatChange,
                 format!("{rate} Hz and {n} channels become {sample_rate} Hz and {channels}"),
@@ -231,6 +262,10 @@ impl<'p, 'f> Sink<'p, 'f> {
                 let channel = if channel < channels { channel } else { 0 };
                 mixed.extend(values.chunks_exact(channels).map(|frame| to_sample(frame[channel])));
             }
+            (Mix::Interleaved, _) => {
+                let whole = values.len() / channels * channels;
+                mixed.extend(values[..whole].iter().map(|&v| to_sample(v)));
+            }
             (_, 2) => {
                 let (pairs, _) = values.as_chunks::<2>();
                 mixed.extend(pairs.iter().map(|&[left, right]| (to_sample(left) + to_sample(right)) / 2.0));
@@ -275,13 +310,15 @@ impl<'p, 'f> Sink<'p, 'f> {
         }
     }
 
-    /// Takes mono samples of the first rate.
+    /// Takes samples of the first rate: mono, or interleaved.
     fn give(&mut self, samples: &[f32]) -> Result<()> {
+        let width = self.width();
         if let Err(Error::BadSample { index, value }) = check_samples(samples) {
-            return Err(Error::BadSample { index: self.frames as usize + index, value });
+            return Err(Error::BadSample { index: self.frames as usize + index / width, value });
         }
-        self.refuse_over_limit(self.frames.saturating_add(samples.len() as u64))?;
-        self.frames += samples.len() as u64;
+        let frames = (samples.len() / width) as u64;
+        self.refuse_over_limit(self.frames.saturating_add(frames))?;
+        self.frames += frames;
         match self.mix {
             Mix::Undecided => {
                 self.held.extend_from_slice(samples);
@@ -294,13 +331,14 @@ impl<'p, 'f> Sink<'p, 'f> {
                 Ok(())
             }
             Mix::Measure => Ok(()),
-            Mix::Mean | Mix::Channel(_) => self.pass_on(samples),
+            Mix::Mean | Mix::Channel(_) | Mix::Interleaved => self.pass_on(samples),
         }
     }
 
     fn pass_on(&mut self, samples: &[f32]) -> Result<()> {
         self.moments.add(samples);
-        if samples.is_empty() { Ok(()) } else { (self.push)(samples, self.sample_rate) }
+        let width = self.width();
+        if samples.is_empty() { Ok(()) } else { (self.push)(samples, self.sample_rate, width) }
     }
 
     fn keep_mean(&mut self) -> Result<()> {
@@ -327,11 +365,11 @@ impl<'p, 'f> Sink<'p, 'f> {
             }
             Mix::Undecided => self.keep_mean()?,
             Mix::Measure => return Ok(Some(Mix::Mean)),
-            Mix::Mean | Mix::Channel(_) => (),
+            Mix::Mean | Mix::Channel(_) | Mix::Interleaved => (),
         }
         if self.seconds() >= MIN_SILENT_SECONDS
             && self.frames >= MIN_FRAMES
-            && let Some(detail) = self.moments.silence(self.frames)
+            && let Some(detail) = self.moments.silence(self.frames * self.width() as u64)
         {
             return Err(Error::Silent { detail });
         }
@@ -398,14 +436,14 @@ impl Moments {
         self.squares += squares.iter().sum::<f64>();
     }
 
-    /// Why `frames` samples are no sound.
-    fn silence(&self, frames: u64) -> Option<String> {
+    /// Why `count` samples are no sound.
+    fn silence(&self, count: u64) -> Option<String> {
         let (low, high) = (self.low, self.high);
         if low == 0.0 && high == 0.0 {
             return Some("every sample of the audio is 0: it is silent".into());
         }
-        let mean = self.sum / frames as f64;
-        let deviation = (self.squares / frames as f64 - mean * mean).max(0.0).sqrt();
+        let mean = self.sum / count as f64;
+        let deviation = (self.squares / count as f64 - mean * mean).max(0.0).sqrt();
         let range = high - low;
         if f64::from(range) > 40.0 * SILENT_DEVIATION || deviation > SILENT_DEVIATION {
             return None;
@@ -427,7 +465,7 @@ mod tests {
 
     fn finish(frames: &[[f32; 2]], mix: Mix) -> (Result<Option<Mix>>, Vec<f32>) {
         let mut out = Vec::new();
-        let mut push = |samples: &[f32], _: u32| {
+        let mut push = |samples: &[f32], _: u32, _: usize| {
             out.extend_from_slice(samples);
             Ok(())
         };
@@ -465,6 +503,36 @@ mod tests {
     }
 
     #[test]
+    fn channels_stay_apart_where_they_are_wanted() {
+        let noise = noise(8_000);
+        let frames: Vec<[f32; 2]> = noise.as_chunks::<2>().0.to_vec();
+        let (end, out) = finish(&frames, Mix::Interleaved);
+        assert_eq!((end.unwrap(), out), (None, noise.clone()));
+        let silent = finish(&[[0.0; 2]; 4_000], Mix::Interleaved).0.unwrap_err();
+        assert!(matches!(silent, Error::Silent { .. }), "{silent}");
+        // What comes later has to have as many of them.
+        let mut push = |_: &[f32], _: u32, _: usize| Ok(());
+        let mut sink = Sink::new(&mut push, Mix::Interleaved, &Limits::default(), false);
+        let mut log = Log::default();
+        sink.set_format("wav", 1_000, 2, &mut log).unwrap();
+        sink.push_interleaved(&noise).unwrap();
+        assert_eq!((sink.frames(), sink.seconds()), (4_000, 4.0));
+        assert!(matches!(sink.set_format("wav", 1_000, 1, &mut log), Err(Error::Unsupported { .. })));
+    }
+
+    #[test]
+    fn it_is_full_at_the_end_that_is_asked_for() {
+        let mut push = |_: &[f32], _: u32, _: usize| Ok(());
+        let mut sink = Sink::new(&mut push, Mix::Mean, &Limits::default(), true).ending_at(0.25);
+        assert!(!sink.is_full());
+        sink.set_format("wav", 1_000, 1, &mut Log::default()).unwrap();
+        sink.push_interleaved(&[0.5; 249]).unwrap();
+        assert!(!sink.is_full());
+        sink.push_interleaved(&[0.5; 1]).unwrap();
+        assert!(sink.is_full());
+    }
+
+    #[test]
     fn silence_and_constants_are_refused_and_quiet_music_is_not() {
         let noise = noise(4_000);
         let with = |scale: f32, offset: f32| noise.iter().map(|v| [v * scale + offset; 2]).collect::<Vec<_>>();
@@ -482,7 +550,7 @@ mod tests {
 
     #[test]
     fn more_channels_than_there_can_be_are_refused() {
-        let mut push = |_: &[f32], _: u32| Ok(());
+        let mut push = |_: &[f32], _: u32, _: usize| Ok(());
         let mut sink = Sink::new(&mut push, Mix::Undecided, &Limits::default(), false);
         for channels in [MAX_CHANNELS + 1, usize::MAX] {
             let error = sink.set_format("matroska", 48_000, channels, &mut Log::default()).unwrap_err();
@@ -494,7 +562,7 @@ mod tests {
     #[test]
     fn another_rate_is_converted() {
         let mut out = Vec::new();
-        let mut push = |samples: &[f32], _: u32| {
+        let mut push = |samples: &[f32], _: u32, _: usize| {
             out.extend_from_slice(samples);
             Ok(())
         };
@@ -514,7 +582,7 @@ mod tests {
 
     #[test]
     fn an_hour_at_a_megahertz_meets_the_limit_in_samples() {
-        let mut push = |_: &[f32], _: u32| Ok(());
+        let mut push = |_: &[f32], _: u32, _: usize| Ok(());
         let limits = Limits { max_seconds: f64::INFINITY, ..Limits::default() };
         for (is_stream, allowed) in [(false, 7_200 * 192_000), (true, u64::MAX)] {
             let mut sink = Sink::new(&mut push, Mix::Mean, &limits, is_stream);

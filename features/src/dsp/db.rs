@@ -13,6 +13,11 @@ pub fn power_to_db(values: &mut Array2<f32>, spec: &DbSpec) {
     convert(values, spec.amin, spec.top_db, |x| x);
 }
 
+/// [`power_to_db`] of values in any order.
+pub fn powers_to_db(values: &mut [f32], spec: &DbSpec) {
+    convert_slice(values, spec.amin, spec.top_db, |x| x);
+}
+
 /// Turns amplitudes into decibels in place: [`power_to_db`] of their squares, with `amin` an amplitude too.
 pub fn amplitude_to_db(values: &mut Array2<f32>, spec: &DbSpec) {
     convert(values, spec.amin * spec.amin, spec.top_db, |x| x * x);
@@ -23,10 +28,14 @@ fn convert(values: &mut Array2<f32>, amin: f64, top_db: Option<f64>, square: imp
         *values = values.as_standard_layout().into_owned();
     }
     if let Some(values) = values.as_slice_mut() {
-        simd::dispatch(ToDecibels { values, amin, square });
-        if let Some(top_db) = top_db {
-            simd::dispatch(Floor { values, top_db });
-        }
+        convert_slice(values, amin, top_db, square);
+    }
+}
+
+fn convert_slice(values: &mut [f32], amin: f64, top_db: Option<f64>, square: impl Fn(f32) -> f32 + Copy) {
+    simd::dispatch(ToDecibels { values: &mut *values, amin, square });
+    if let Some(top_db) = top_db {
+        simd::dispatch(Floor { values, top_db });
     }
 }
 
@@ -119,6 +128,9 @@ mod tests {
         let mut values = row(&[0.0, 1e-12, 1e-10, 1.0, 10.0, 1e6, f32::INFINITY]);
         power_to_db(&mut values, &PLAIN);
         assert_eq!(values, row(&[-100.0, -100.0, -100.0, 0.0, 10.0, 60.0, f32::INFINITY]));
+        let mut values = [0.0, 10.0];
+        powers_to_db(&mut values, &PLAIN);
+        assert_eq!(values, [-100.0, 10.0]);
     }
 
     #[test]

@@ -60,9 +60,7 @@ impl Hpss {
     /// [`Error::Spec`] for an even kernel, a power not over 0 or a margin below 1.
     pub fn masks(&self, magnitude: ArrayView2<'_, f32>) -> Result<Parts<Array2<f32>>> {
         self.validate()?;
-        let mut harmonic = magnitude.as_standard_layout().into_owned();
-        median_in_time(&mut harmonic, self.kernel);
-        let mut percussive = median_in_frequency(magnitude, self.kernel);
+        let Parts { mut harmonic, mut percussive } = medians(magnitude, [self.kernel; 2])?;
         if let (Some(harmonic), Some(percussive)) = (harmonic.as_slice_mut(), percussive.as_slice_mut()) {
             simd::dispatch(SoftMasks { hpss: self, harmonic, percussive });
         }
@@ -114,6 +112,21 @@ impl Hpss {
         let [harmonic, percussive] = parts.map(OverlapAdd::finish);
         Ok(Parts { harmonic, percussive })
     }
+}
+
+/// The running medians of a magnitude spectrogram `[bins, frames]` from which masks are made: over the first of `kernels` in frames
+/// (harmonic), and over the second in bins (percussive).
+///
+/// # Errors
+/// [`Error::Spec`] for an even kernel.
+pub fn medians(magnitude: ArrayView2<'_, f32>, kernels: [usize; 2]) -> Result<Parts<Array2<f32>>> {
+    if let Some(kernel) = kernels.iter().find(|kernel| kernel.is_multiple_of(2)) {
+        return Err(Error::Spec { field: "kernel", problem: format!("must be odd, not {kernel}") });
+    }
+    let [in_time, in_frequency] = kernels;
+    let mut harmonic = magnitude.as_standard_layout().into_owned();
+    median_in_time(&mut harmonic, in_time);
+    Ok(Parts { harmonic, percussive: median_in_frequency(magnitude, in_frequency) })
 }
 
 /// Products of two blocks.

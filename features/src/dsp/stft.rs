@@ -76,14 +76,20 @@ impl Stft {
     /// [`Error::Spec`] if `n_fft` is odd or not in 16..=32768, or `hop_length` not in 1..=8 · `n_fft`.
     pub fn new(spec: &StftSpec) -> Result<Self> {
         let &StftSpec { n_fft, hop_length, window, center } = spec;
-        if !(16..=32768).contains(&n_fft) {
-            return Err(Error::Spec { field: "n_fft", problem: format!("must be in 16..=32768, not {n_fft}") });
-        }
-        if !(1..=8 * n_fft).contains(&hop_length) {
-            let problem = format!("must be in 1..={} (8 frames), not {hop_length}", 8 * n_fft);
-            return Err(Error::Spec { field: "hop_length", problem });
-        }
+        check_lengths(n_fft, hop_length)?;
         Ok(Self { hop_length, center, window: periodic(window, n_fft), fft: RealFft::new(n_fft)? })
+    }
+
+    /// Plans the transform of frames of as many samples as `window` has, which are multiplied by it; else as [`Stft::new`].
+    ///
+    /// # Errors
+    /// As [`Stft::new`], and [`Error::Spec`] for a weight that is not finite.
+    pub fn with_window(window: &[f64], hop_length: usize, center: bool) -> Result<Self> {
+        check_lengths(window.len(), hop_length)?;
+        if let Some(weight) = window.iter().find(|weight| !weight.is_finite()) {
+            return Err(Error::Spec { field: "window", problem: format!("must be finite, not {weight}") });
+        }
+        Ok(Self { hop_length, center, window: window.to_vec(), fft: RealFft::new(window.len())? })
     }
 
     /// Samples in a frame.
@@ -209,6 +215,17 @@ impl Stft {
         }
         Ok(())
     }
+}
+
+fn check_lengths(n_fft: usize, hop_length: usize) -> Result<()> {
+    if !(16..=32768).contains(&n_fft) {
+        return Err(Error::Spec { field: "n_fft", problem: format!("must be in 16..=32768, not {n_fft}") });
+    }
+    if !(1..=8 * n_fft).contains(&hop_length) {
+        let problem = format!("must be in 1..={} (8 frames), not {hop_length}", 8 * n_fft);
+        return Err(Error::Spec { field: "hop_length", problem });
+    }
+    Ok(())
 }
 
 /// Frames in a vector of the widest level.
@@ -600,6 +617,23 @@ mod tests {
         let want = run(levels[0]);
         for &level in &levels[1..] {
             assert!(run(level) == want, "{} differs from scalar", level.name());
+        }
+    }
+
+    #[test]
+    fn a_window_is_given_by_its_weights() {
+        let x = signal(777);
+        let hann = Stft::with_window(&periodic(Window::Hann, 90), 20, true).expect("finite");
+        assert_eq!(hann.complex(&x).expect("signal"), plan(90, 20, true).complex(&x).expect("signal"));
+        let rectangle = Stft::with_window(&[1.0; 64], 64, false).expect("finite");
+        let power = rectangle.power(&x).expect("signal");
+        // Parseval: what lies within the frame, twice but at either end.
+        let energy: f32 = x[..64].iter().map(|v| v * v).sum();
+        let twice: f32 = power.column(0).iter().map(|p| 2.0 * p).sum();
+        let total = (twice - power[[0, 0]] - power[[32, 0]]) / 64.0;
+        assert!((total - energy).abs() < 1e-5 * energy, "{total} for {energy}");
+        for bad in [vec![1.0; 63], vec![1.0; 8], vec![f64::NAN; 64]] {
+            assert!(matches!(Stft::with_window(&bad, 16, true), Err(Error::Spec { .. })));
         }
     }
 

@@ -6,7 +6,6 @@ use std::{
     fmt,
     io::{self, IsTerminal as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    process::ExitCode,
     time::{Duration, Instant},
 };
 
@@ -22,7 +21,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 use serde_json::Value;
 use tokio::{net::TcpStream, runtime, time};
 
-use super::config_file::ConfigArgs;
+use super::{FAILURE, SUCCESS, config_file::ConfigArgs};
 use crate::{
     Error, Result,
     config::{join, seconds, seconds_or_never},
@@ -156,21 +155,21 @@ fn without_brackets(host: &str) -> &str {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
 }
 
-/// Checks, and says on standard error why the server is not healthy.
+/// Checks, and says on standard error why the server is not healthy. Gives the exit code.
 ///
 /// # Errors
 /// [`Error::System`] when the async runtime does not start.
-pub fn run(probe: &Probe) -> Result<ExitCode> {
+pub fn run(probe: &Probe) -> Result<u8> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|source| Error::System { what: "the async runtime", source })?;
     let result = runtime.block_on(probe.until_healthy());
     // Does not wait for a name that is still being resolved.
     runtime.shutdown_background();
     let (code, message) = match result {
-        Ok(None) => return Ok(ExitCode::SUCCESS),
-        Ok(Some(but)) => (ExitCode::SUCCESS, format!("{probe}: ready, but {but}")),
-        Err(error) if probe.wait.is_zero() => (ExitCode::FAILURE, format!("{probe}{error}")),
-        Err(error) => (ExitCode::FAILURE, format!("{probe}{error}; gave up after {} s", probe.wait.as_secs_f64())),
+        Ok(None) => return Ok(SUCCESS),
+        Ok(Some(but)) => (SUCCESS, format!("{probe}: ready, but {but}")),
+        Err(error) if probe.wait.is_zero() => (FAILURE, format!("{probe}{error}")),
+        Err(error) => (FAILURE, format!("{probe}{error}; gave up after {} s", probe.wait.as_secs_f64())),
     };
     // Standard error may be closed.
     drop(writeln!(io::stderr(), "serve health: {message}"));

@@ -4,14 +4,13 @@ use std::{
     fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
-    process::ExitCode,
 };
 
 use clap::{Args, Command, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::Cli;
+use super::{Cli, SUCCESS};
 use crate::{Error, Result};
 
 /// The name of the program.
@@ -42,23 +41,23 @@ pub struct ManArgs {
     out: Option<PathBuf>,
 }
 
-/// Prints the script for a shell.
+/// Prints the script for a shell. Gives the exit code.
 ///
 /// # Errors
 /// [`Error::Write`] when standard output fails.
-pub fn completions(args: &CompletionsArgs) -> Result<ExitCode> {
+pub fn completions(args: &CompletionsArgs) -> Result<u8> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), PROGRAM, &mut script);
     print(&script)
 }
 
-/// Prints a page of the manual, or writes all of them.
+/// Prints a page of the manual, or writes all of them. Gives the exit code.
 ///
 /// # Errors
 /// [`Error::Usage`] for a command that does not exist; [`Error::Write`] when a page cannot be written.
-pub fn man(args: &ManArgs) -> Result<ExitCode> {
+pub fn man(args: &ManArgs) -> Result<u8> {
     if let Some(out) = &args.out {
-        return write_all(out).map(|()| ExitCode::SUCCESS).map_err(failed(&out.display().to_string()));
+        return write_all(out).map(|()| SUCCESS).map_err(failed(&out.display().to_string()));
     }
     // Of a command, once it is built, the name is that of its page: `serve-classify`.
     let mut program = Cli::command().disable_help_subcommand(true);
@@ -80,11 +79,13 @@ fn write_all(out: &Path) -> io::Result<()> {
     clap_mangen::generate_to(Cli::command(), out)
 }
 
-fn print(text: &[u8]) -> Result<ExitCode> {
-    match io::stdout().write_all(text) {
+/// Writes to standard output.
+pub(super) fn print(text: &[u8]) -> Result<u8> {
+    let mut stdout = io::stdout();
+    match stdout.write_all(text).and_then(|()| stdout.flush()) {
         // The reader has enough, as `head` has.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        written => written.map(|()| ExitCode::SUCCESS).map_err(failed("standard output")),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(SUCCESS),
+        written => written.map(|()| SUCCESS).map_err(failed("standard output")),
     }
 }
 

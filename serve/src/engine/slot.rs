@@ -503,17 +503,22 @@ impl ModelSlot {
 }
 
 /// Has networks compute on `threads` threads, whichever worker calls them, and opens their device, so that a missing device
-/// is reported before a missing artifact. Once in a process.
+/// is reported before a missing artifact.
 ///
-/// Burn spreads its work over the global pool of rayon, which has a thread for each core unless it is built before. A worker
-/// that gives work to it sleeps until that is done.
+/// Burn spreads its work over the global pool of rayon, which a process has once: where it is there already, it keeps its threads. A
+/// worker that gives work to it sleeps until that is done.
 ///
 /// # Errors
 /// [`Error::System`] when there are no threads to be had; [`Error::Device`].
 pub fn open_network(device: Backend, threads: usize) -> Result<()> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).thread_name(|index| format!("network-{index}"));
-    let built = pool.build_global().map_err(std::io::Error::other);
-    built.map_err(|source| Error::System { what: "the threads of the network", source })?;
+    match pool.build_global() {
+        // Only what the operating system refuses has a source.
+        Err(error) if std::error::Error::source(&error).is_some() => {
+            return Err(Error::System { what: "the threads of the network", source: std::io::Error::other(error) });
+        }
+        _ => {}
+    }
     device.open().map(drop).map_err(|source| Error::Device { source: Box::new(source) })
 }
 

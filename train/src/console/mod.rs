@@ -3,4 +3,5 @@
 pub mod args;
 pub mod interrupt;
 pub mod output;
+pub mod program;
 pub mod progress;

@@ -3,7 +3,6 @@
 use std::{
     io::{self, Write as _},
     path::Path,
-    process::ExitCode,
     thread,
 };
 
@@ -105,22 +104,35 @@ pub fn warnings_json(warned: &[Warned]) -> Value {
     json!({ "counts": WarnedCounts::of(warned), "files": warned })
 }
 
-/// What a program of this name ends with, whose work gave `result`; an error is said on stderr. Does not return while an
+/// The exit code of a program that did what it was told.
+const SUCCESS: u8 = 0;
+/// That of one that did not.
+const FAILURE: u8 = 1;
+
+/// The exit code of a program of this name, whose work gave `result`; an error is said on stderr. Does not return while an
 /// interruption cleans up.
 #[must_use]
-pub fn end(program: &str, result: Result<()>) -> ExitCode {
+pub fn end(program: &str, result: Result<()>) -> u8 {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) if error.is::<ReaderGone>() => ExitCode::SUCCESS,
+        Ok(()) => SUCCESS,
+        Err(error) if error.is::<ReaderGone>() => SUCCESS,
         Err(_) if interrupt::is_ending() => loop {
             // The handler ends the program as soon as it has cleaned up.
             thread::park();
         },
         Err(error) => {
             remark(&format!("{program}: {}", one_line(&error)));
-            ExitCode::FAILURE
+            FAILURE
         }
     }
+}
+
+/// The exit code of a program that ends with what its command line led to, which is printed: help, the version, or what is wrong with it.
+#[must_use]
+pub fn end_with(said: &clap::Error) -> u8 {
+    // Nobody may read it.
+    let _ = said.print();
+    u8::try_from(said.exit_code()).unwrap_or(FAILURE)
 }
 
 /// An error and its causes in one line. A cause that the message before it ends with is not said again.

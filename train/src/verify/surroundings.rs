@@ -1,6 +1,7 @@
 //! Where a run takes place: all that must make no difference.
 
 use std::{
+    ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
 
 use super::lock::Holds;
-use crate::console::{interrupt::Scratch, output};
+use crate::console::{interrupt::Scratch, output, program};
 
 /// A folder, a user, a time zone, a language, a number of threads and a width of vectors.
 #[derive(Debug, Serialize)]
@@ -112,20 +113,26 @@ impl Surroundings {
     fn program(&self) -> Result<Command> {
         use std::os::unix::process::CommandExt as _;
 
-        Ok(match self.user {
+        let own = program::command()?;
+        Ok(match (self.user, own.as_slice()) {
             // Another user may not be able to reach the file by its path. Linux reaches it through the process.
-            Some(user) => {
+            (Some(user), [_]) => {
                 let mut command = Command::new("/proc/self/exe");
                 command.uid(user).gid(user);
                 command
             }
-            None => Command::new(own_path()?),
+            (Some(user), own) => {
+                let mut command = command_of(own);
+                command.uid(user).gid(user);
+                command
+            }
+            (None, own) => command_of(own),
         })
     }
 
     #[cfg(not(unix))]
     fn program(&self) -> Result<Command> {
-        Ok(Command::new(own_path()?))
+        Ok(command_of(&program::command()?))
     }
 
     /// Gives the folder to another user and runs as that one from now on, where that can be done.
@@ -154,6 +161,9 @@ impl Surroundings {
     fn become_another_user(&mut self) {}
 }
 
-fn own_path() -> Result<PathBuf> {
-    std::env::current_exe().context("failed to find this program's own file")
+fn command_of(words: &[OsString]) -> Command {
+    let mut words = words.iter();
+    let mut command = Command::new(words.next().map_or(OsStr::new(""), OsString::as_os_str));
+    command.args(words);
+    command
 }

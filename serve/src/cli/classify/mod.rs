@@ -24,7 +24,7 @@ mod tags;
 
 use std::{
     io::{self, IsTerminal as _},
-    process::{self, ExitCode},
+    process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -51,6 +51,7 @@ use self::{
     summary::Summary,
     tags::{Done, TagError},
 };
+use super::{FAILURE, SUCCESS};
 use crate::{
     Engine, Error, PredictRequest, Rejection, Result,
     engine::{model::Model, pool::Permit},
@@ -89,11 +90,11 @@ struct Report<'a> {
     tag_field: String,
 }
 
-/// Classifies files: predictions go to standard output or a file, all else to standard error.
+/// Classifies files: predictions go to standard output or a file, all else to standard error. Gives the exit code.
 ///
 /// # Errors
 /// [`Error`], where no file could be tried: there is no artifact, or it cannot be used; or where the output fails.
-pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
+pub fn run(args: &ClassifyArgs) -> Result<u8> {
     let options = args.options(io::stdout().is_terminal())?;
     // One thread watches for signals while this one writes.
     let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_io().build();
@@ -143,7 +144,7 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
     match ended {
         Ok(()) => {}
         // The reader has enough, as `head` has.
-        Err(Error::Write { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitCode::SUCCESS),
+        Err(Error::Write { source, .. }) if source.kind() == io::ErrorKind::BrokenPipe => return Ok(SUCCESS),
         Err(error) => {
             console.say(&report.how_to_go_on(found.files.len()));
             return Err(error);
@@ -154,9 +155,9 @@ pub fn run(args: &ClassifyArgs) -> Result<ExitCode> {
         console.say(&report.how_to_go_on(found.files.len()));
     }
     Ok(match (interrupted, report.counts.failed + report.counts.tags.failed) {
-        (true, _) => ExitCode::from(INTERRUPTED),
-        (false, 0) => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
+        (true, _) => INTERRUPTED,
+        (false, 0) => SUCCESS,
+        _ => FAILURE,
     })
 }
 
