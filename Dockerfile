@@ -30,6 +30,7 @@ COPY serve /serve
 COPY artifacts/svm /artifacts/svm
 # Members of the workspace, so their manifests have to be there.
 COPY experiments /experiments
+COPY python /python
 COPY tests /tests
 
 FROM ${RUST_IMAGE} AS chef

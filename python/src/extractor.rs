@@ -46,7 +46,11 @@ impl Per {
     ///
     /// # Errors
     /// Those of [`Extractor::segments`].
-    pub(crate) fn vectors(self, extractor: &Extractor, features: &ClipFeatures) -> features::Result<Vec<FeatureVector>> {
+    pub(crate) fn vectors(
+        self,
+        extractor: &Extractor,
+        features: &ClipFeatures,
+    ) -> features::Result<Vec<FeatureVector>> {
         match self {
             Self::Segment => extractor.segments(features),
             Self::Window => extractor.windows(features),

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,15 @@ def run(command, **options):
 def module(*arguments, **options):
     """Runs `python -m tonearm`."""
     return run([sys.executable, "-m", "tonearm", *arguments], **options)
+
+
+def address_of(server):
+    """Where a server listens, which it says on standard error."""
+    for line in server.stderr:
+        found = re.search(r"http://127\.0\.0\.1:\d+", line)
+        if found:
+            return found.group()
+    raise AssertionError("the server ended before it listened")
 
 
 def classified(*arguments):
@@ -101,7 +111,7 @@ def dataset(tmp_path_factory):
     for kind, label in enumerate(["slow", "fast"]):
         for artist in range(6):
             for song in range(2):
-                path = folder / label / f"{label} artist {artist}" / f"{song}.wav"
+                path = folder / label / f"{label} artist {artist}" / "album" / f"{song}.wav"
                 path.parent.mkdir(parents=True, exist_ok=True)
                 paths.append(write_wav(path, samples(100 * kind + 10 * artist + song, 5, kind=kind)))
                 labels.append(label)

@@ -8,6 +8,7 @@ import os
 import pathlib
 import pickle
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import urllib.request
 import numpy as np
 import pytest
 import tonearm
-from conftest import ARTIFACTS, binary, classified, clean_environment, samples, write_wav
+from conftest import ARTIFACTS, address_of, binary, classified, clean_environment, samples, write_wav
 from tonearm import AudioError, Classifier, Extractor, ParameterError, TonearmError
 
 EMBEDDED = {"artifacts": "embedded"}
@@ -81,11 +82,9 @@ def test_answers_are_those_of_the_server(svm, songs):
     command = [binary("serve"), "svm", "--artifacts", "embedded", "--listen", "127.0.0.1:0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=clean_environment()) as server:
         try:
-            line = server.stderr.readline()
-            address = re.search(r"http://127\.0\.0\.1:\d+", line)
-            assert address, line
+            address = address_of(server)
             for path in songs:
-                request = urllib.request.Request(f"{address.group()}/predict", path.read_bytes(), {"Content-Type": "audio/wav"})
+                request = urllib.request.Request(f"{address}/predict", path.read_bytes(), {"Content-Type": "audio/wav"})
                 with urllib.request.urlopen(request, timeout=60) as response:
                     assert json.load(response) == dict(svm.predict(path))
         finally:
@@ -227,7 +226,7 @@ def test_a_folder_is_loaded_by_its_path(songs, tmp_path):
     # A version that was copied somewhere has the name of its kind.
     elsewhere = tmp_path / "My Models"
     elsewhere.mkdir()
-    (elsewhere / current).symlink_to(ARTIFACTS / "svm" / current)
+    shutil.copytree(ARTIFACTS / "svm" / current, elsewhere / current)
     assert Classifier.load(elsewhere / current).name == "svm"
     # An ensemble finds its members beside it.
     assert Classifier.load(ARTIFACTS / "ensemble").name == "ensemble"

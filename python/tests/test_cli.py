@@ -1,7 +1,6 @@
 """The program `tonearm`: what `serve` and `train` say, from the process of the interpreter."""
 
 import json
-import re
 import signal
 import subprocess
 import sys
@@ -9,7 +8,7 @@ import time
 
 import pytest
 import tonearm
-from conftest import binary, clean_environment, module, run
+from conftest import address_of, binary, clean_environment, module, run
 
 
 def started(*arguments):
@@ -82,15 +81,14 @@ def test_the_reader_may_have_enough(songs):
 
 def test_ctrl_c_stops_a_server():
     with started("serve", "svm", "--artifacts", "embedded", "--listen", "127.0.0.1:0") as process:
-        line = process.stderr.readline()
-        assert re.search(r"http://127\.0\.0\.1:\d+", line), line
+        assert address_of(process)
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=30)
-    assert process.returncode == 0 and "stopped" in said and "Traceback" not in said
+    assert process.returncode == 0 and "Traceback" not in said
 
 
 def test_ctrl_c_stops_a_training(tmp_path):
-    with started("train", "synth", "--out", tmp_path / "dataset", "--clips-per-genre", "2000") as process:
+    with started("train", "synth", "--out", tmp_path / "dataset", "--clips-per-genre", "1000") as process:
         deadline = time.monotonic() + 60
         # Once it works, it has its own handler.
         while not any(tmp_path.iterdir()) and time.monotonic() < deadline:

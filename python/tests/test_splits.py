@@ -1,12 +1,10 @@
 """The splits of `train` as splitters of scikit-learn."""
 
 import copy
-import json
 import pickle
 
 import numpy as np
 import pytest
-from conftest import binary, run
 from tonearm import ParameterError
 from tonearm.splits import (
     ArtistHoldout,
@@ -116,16 +114,3 @@ def test_they_are_copied_and_pickled():
     splitter = GtzanSplits("artist-kfold:3", seed=7)
     for again in (copy.deepcopy(splitter), pickle.loads(pickle.dumps(splitter))):
         assert repr(again) == repr(splitter) == "GtzanSplits('artist-kfold:3', seed=7)" and again.leaks == splitter.leaks
-
-
-def test_parts_are_those_of_the_program(dataset, tmp_path):
-    folder, paths, labels, artists = dataset
-    out = tmp_path / "clips.csv"
-    done = run([binary("train"), "manifest", "--data", folder, "--out", out])
-    assert done.returncode == 0, done.stderr
-    assert len(out.read_text().splitlines()) == len(paths) + 1
-    # The clips that `train svm` holds out by the same name, of which there are as many.
-    trained = run([binary("train"), "svm", "--data", folder, "--artifacts", tmp_path / "artifacts", "--held-out", "artist-kfold:3", "--json"])
-    assert trained.returncode == 0, trained.stderr
-    _, test = next(iter(ArtistKFold(3).split(None, labels, artists)))
-    assert f'"n": {len(test)}' in json.dumps(json.loads(trained.stdout))

@@ -12,7 +12,7 @@ Features have the names, arguments, defaults, shapes and types of librosa 0.11.
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import core, decompose, effects, feature, filters, onset
 from ._errors import AudioError, AudioNotFoundError, AudioWarning, ParameterError, TonearmError
@@ -30,8 +30,19 @@ from .core import (
     stft,
 )
 
+if TYPE_CHECKING:
+    from .classifier import Classifier, Prediction
+    from .extractor import Extractor, FeatureTable
+    from .store import FeatureStore
+
 # Imported when first used: what each holds, by its module.
-_LAZY_NAMES = {"Classifier": "classifier", "Extractor": "extractor"}
+_LAZY_NAMES = {
+    "Classifier": "classifier",
+    "Extractor": "extractor",
+    "FeatureStore": "store",
+    "FeatureTable": "extractor",
+    "Prediction": "classifier",
+}
 _LAZY_MODULES = ("classifier", "extractor", "sklearn", "splits", "store", "torch")
 
 __all__ = [
@@ -40,7 +51,10 @@ __all__ = [
     "AudioWarning",
     "Classifier",
     "Extractor",
+    "FeatureStore",
+    "FeatureTable",
     "ParameterError",
+    "Prediction",
     "TonearmError",
     "__version__",
     "amplitude_to_db",

@@ -67,6 +67,10 @@ class Classifier:
     'reggae'
     """
 
+    _held: _tonearm.Classifier
+    _options: dict[str, Any]
+    _process: int
+
     def __init__(self) -> None:
         raise TypeError("make a classifier with Classifier.load('svm')")
 
@@ -145,7 +149,8 @@ class Classifier:
         self._options = options
         self._load()
         # From here on it is this version, wherever it is loaded again.
-        self._options = {**options, "version": self.version, "model": (None if options["model"][1] else self.name, options["model"][1])}
+        path = options["model"][1]
+        self._options = {**options, "version": self.version, "model": (None if path else self.name, path)}
         return self
 
     def _load(self) -> None:
@@ -203,7 +208,7 @@ class Classifier:
 
     def predict(
         self, x: Any, *, threads: int | None = None, progress: Progress = False, errors: str = "raise"
-    ) -> Prediction | list[Prediction]:
+    ) -> Any:
         """Predicts the labels of audio, as `serve classify` and the server do.
 
         Parameters

@@ -92,7 +92,7 @@ class Extractor:
     >>> import tonearm
     >>> extractor = tonearm.Extractor("gtzan-store")
     >>> extractor.transform(["a.wav", "b.flac"]).shape       # doctest: +SKIP
-    (2, 1364)
+    (2, 1527)
     """
 
     def __init__(self, spec: str | dict[str, Any] = "gtzan-store") -> None:

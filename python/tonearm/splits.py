@@ -244,12 +244,11 @@ def _by_id() -> dict[str, GtzanClip]:
     return {entry[0]: GtzanClip(*entry) for entry in _tonearm.gtzan_catalogue()}
 
 
-def _clip_id(value: Any) -> str | None:
-    """The id that a name or path stands for: the first two parts of its last part."""
+def _clip_id(value: Any) -> str:
+    """The id that a name or path stands for: the first two parts of its last part. Empty for what is neither."""
     if not isinstance(value, (str, bytes, os.PathLike)):
-        return None
-    parts = os.path.basename(os.fsdecode(value)).split(".")
-    return ".".join(parts[:2]).lower() if len(parts) >= 2 else None
+        return ""
+    return ".".join(os.path.basename(os.fsdecode(value)).split(".")[:2]).lower()
 
 
 def artist_groups(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from typing import Any, Iterable
+from typing import Any, Iterable, Literal
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from .extractor import PERS, FeatureTable, _table
 __all__ = ["FeatureStore", "map_tensors"]
 
 _TENSORS = "logmel.safetensors"
-_DTYPES = {"U8": np.uint8, "U32": np.dtype("<u4"), "F32": np.dtype("<f4")}
+_DTYPES: dict[str, np.dtype] = {"U8": np.dtype("u1"), "U32": np.dtype("<u4"), "F32": np.dtype("<f4")}
 
 
-def map_tensors(path: str | os.PathLike, mode: str = "r") -> tuple[dict[str, np.memmap], dict[str, str]]:
+def map_tensors(path: str | os.PathLike, mode: Literal["r", "c"] = "r") -> tuple[dict[str, np.memmap], dict[str, str]]:
     """The tensors of a safetensors file as maps of it, and its metadata. Nothing is read but the header.
 
     `mode` is ``"r"`` for arrays that cannot be written, or ``"c"`` for copies on write, which never reach the file.
@@ -47,7 +47,7 @@ def map_tensors(path: str | os.PathLike, mode: str = "r") -> tuple[dict[str, np.
         dtype, shape = _DTYPES.get(held["dtype"]), tuple(held["shape"])
         if dtype is None:
             continue
-        n_bytes = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        n_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         if end - start != n_bytes or 8 + length + end > size:
             raise TonearmError(f"{os.fspath(path)!r}: the tensor {name} has {end - start} bytes, and its shape takes {n_bytes}")
         if n_bytes:
@@ -94,11 +94,11 @@ class FeatureStore:
         For a store that is damaged, or of another version.
     """
 
-    def __init__(self, path: str | os.PathLike, *, mode: str = "r") -> None:
+    def __init__(self, path: str | os.PathLike, *, mode: Literal["r", "c"] = "r") -> None:
         if mode not in ("r", "c"):
             raise ParameterError(f"mode is {mode!r}; expected 'r' or 'c'")
         self.path = os.path.abspath(os.fspath(path))
-        self.mode = mode
+        self.mode: Literal["r", "c"] = mode
         held = self._held = _tonearm.FeatureStore(self.path)
         tensors, _ = map_tensors(os.path.join(self.path, _TENSORS), mode)
         self.spec: dict[str, Any] = json.loads(held.spec)
@@ -179,5 +179,5 @@ class FeatureStore:
         return self.extract(rows, **options).matrix
 
 
-def _opened(cls: type[FeatureStore], path: str, mode: str) -> FeatureStore:
+def _opened(cls: type[FeatureStore], path: str, mode: Literal["r", "c"]) -> FeatureStore:
     return cls(path, mode=mode)

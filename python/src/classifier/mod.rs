@@ -69,10 +69,11 @@ impl Place {
     /// are found.
     fn of_name(name: Option<&str>, artifacts: Option<String>, version: Option<String>) -> PyResult<Self> {
         let variable = |name: &str| env::var(name).ok();
-        let (named, fallback) = (artifacts.or_else(|| variable("TONEARM_ARTIFACTS")), variable("TONEARM_FALLBACK_ARTIFACTS"));
+        let (named, fallback) =
+            (artifacts.or_else(|| variable("TONEARM_ARTIFACTS")), variable("TONEARM_FALLBACK_ARTIFACTS"));
         let repository = Repository::find(named.as_deref(), fallback.as_deref()).map_err(of_repository)?;
         let (model, remark) = match name {
-            Some(name) => (name.parse().map_err(|problem: String| parameter(problem))?, None),
+            Some(name) => (name.parse::<ModelName>().map_err(parameter)?, None),
             None => local::choose(&repository).map_err(|several| {
                 parameter(format!("{} holds several models; name one: {}", repository.address(), local::list(&several)))
             })?,
@@ -100,11 +101,10 @@ impl Place {
         } else {
             (name_of(Some(&found)), found.parent(), None)
         };
-        match (model, root) {
-            (Some(model), Some(root)) if is_model || of_folder.is_some() => {
-                return Ok(Self { repository: open(root)?, model, version: of_folder.or(version), remark: None });
-            }
-            _ => {}
+        if let (Some(model), Some(root)) = (model, root)
+            && (is_model || of_folder.is_some())
+        {
+            return Ok(Self { repository: open(root)?, model, version: of_folder.or(version), remark: None });
         }
         let repository = open(&found)?;
         if let Ok(Contents::Models(names)) = repository.contents() {
@@ -116,8 +116,10 @@ impl Place {
         }
         // It has the name of its kind.
         let any = ModelName::from(ModelKind::Svm);
-        let kind = repository.current(&any).and_then(|version| repository.kind(&any, &version)).map_err(of_repository)?;
-        let kind = ModelKind::named(&kind).ok_or_else(|| failed(format!("its kind is `{kind}`, which this program does not have")))?;
+        let kind =
+            repository.current(&any).and_then(|version| repository.kind(&any, &version)).map_err(of_repository)?;
+        let kind = ModelKind::named(&kind)
+            .ok_or_else(|| failed(format!("its kind is `{kind}`, which this program does not have")))?;
         Ok(Self { repository, model: kind.into(), version, remark: None })
     }
 }
@@ -131,7 +133,8 @@ fn of_load(e: &Error, repository: &Repository) -> PyErr {
     let message = match e {
         Error::NoArtifact { name, artifacts, reason } => {
             let there = local::models_in(repository);
-            let others = if there.is_empty() { String::new() } else { format!(" (there are: {})", local::list(&there)) };
+            let others =
+                if there.is_empty() { String::new() } else { format!(" (there are: {})", local::list(&there)) };
             // A version that is asked for is an option of the server.
             let reason = reason.trim_end_matches("; --model-version names it");
             format!(
@@ -140,7 +143,9 @@ fn of_load(e: &Error, repository: &Repository) -> PyErr {
             )
         }
         Error::WrongModel { name, artifacts, found, .. } => {
-            format!("the artifact in {artifacts} holds a model of the kind `{found}`, and {name} is the name of another kind")
+            format!(
+                "the artifact in {artifacts} holds a model of the kind `{found}`, and {name} is the name of another kind"
+            )
         }
         Error::Device { source } => format!("{source}; name another with device="),
         other => other.to_string(),
@@ -174,7 +179,7 @@ impl PyClassifier {
     ) -> PyResult<Self> {
         let limits = limits(max_seconds)?;
         let device: Backend = match device {
-            Some(device) => device.parse().map_err(|problem: String| parameter(problem))?,
+            Some(device) => device.parse::<Backend>().map_err(parameter)?,
             None => Backend::default(),
         };
         let threads = if threads == 0 { cores() } else { threads };
@@ -185,8 +190,7 @@ impl PyClassifier {
             };
             let source =
                 ModelSource { repository: Arc::new(repository), device, models: vec![model.clone()], pinned: version };
-            let engine =
-                local::load(&source, threads, &limits).map_err(|e| of_load(&e, &source.repository))?;
+            let engine = local::load(&source, threads, &limits).map_err(|e| of_load(&e, &source.repository))?;
             let loaded = engine.slots().iter().find_map(|slot| slot.get());
             let model = loaded.ok_or_else(|| raised("TonearmError", (format!("failed to load {model}"),)))?;
             Ok(Self { engine, model, limits, threads, remark })

@@ -36,7 +36,8 @@ impl Rows<'_> {
     /// A training set in which each row is a clip of one segment.
     fn set(self) -> PyResult<TrainingSet> {
         let label = |&label: &i64| {
-            usize::try_from(label).map_err(|_| parameter(format!("a label is {label}; expected 0 to the number of classes")))
+            usize::try_from(label)
+                .map_err(|_| parameter(format!("a label is {label}; expected 0 to the number of classes")))
         };
         let labels = self.labels.iter().map(label).collect::<PyResult<Vec<usize>>>()?;
         let vectors: Vec<Vec<f32>> = self.x.chunks_exact(self.dim.max(1)).map(<[f32]>::to_vec).collect();

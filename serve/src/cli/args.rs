@@ -270,7 +270,10 @@ impl Cli {
     }
 
     /// [`Cli::read`], with the file that is read where none is named, and with clap's refusal as a value.
-    pub(super) fn try_read(mut args: Vec<OsString>, default_file: Option<PathBuf>) -> Result<Result<Task, clap::Error>> {
+    pub(super) fn try_read(
+        mut args: Vec<OsString>,
+        default_file: Option<PathBuf>,
+    ) -> Result<Result<Task, clap::Error>> {
         // Without arguments: everything on one machine.
         if args.len() < 2 {
             args.resize(1, "serve".into());

@@ -50,7 +50,8 @@ fn advise(error: Error, repository: &Repository) -> Error {
     match error {
         Error::NoArtifact { name, artifacts, reason } => {
             let there = local::models_in(repository);
-            let others = if there.is_empty() { String::new() } else { format!(" (there are: {})", local::list(&there)) };
+            let others =
+                if there.is_empty() { String::new() } else { format!(" (there are: {})", local::list(&there)) };
             Error::Usage(format!(
                 "no {name} artifact in {artifacts} ({reason}); train one with `cargo run --release -p train`, name another folder \
                  with --artifacts, or another model with --model{others}"
