@@ -11,7 +11,7 @@ import tonearm
 
 librosa = pytest.importorskip("librosa", minversion="0.11")
 
-settings.register_profile("beside librosa", deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
+settings.register_profile("beside librosa", deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
 settings.load_profile("beside librosa")
 
 
