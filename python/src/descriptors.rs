@@ -65,12 +65,7 @@ fn spectral_flatness<'py>(py: Python<'py>, magnitude: Input<'py>, amin: f32) -> 
 
 /// Hz of each frame.
 #[pyfunction]
-fn spectral_rolloff<'py>(
-    py: Python<'py>,
-    magnitude: Input<'py>,
-    sr: u32,
-    roll_percent: f32,
-) -> PyResult<Series<'py>> {
+fn spectral_rolloff<'py>(py: Python<'py>, magnitude: Input<'py>, sr: u32, roll_percent: f32) -> PyResult<Series<'py>> {
     let magnitude = matrix(&magnitude)?;
     Ok(into_series(py, py.detach(|| spectral::rolloff(magnitude, sr, roll_percent))))
 }
@@ -139,11 +134,7 @@ fn tempo(
 
 /// `[window, frames]` of an onset strength.
 #[pyfunction]
-fn tempogram<'py>(
-    py: Python<'py>,
-    onset_strength: PyReadonlyArray1<'py, f32>,
-    window: usize,
-) -> PyResult<Matrix<'py>> {
+fn tempogram<'py>(py: Python<'py>, onset_strength: PyReadonlyArray1<'py, f32>, window: usize) -> PyResult<Matrix<'py>> {
     let strength = onset_strength.as_slice()?;
     into_matrix(py, py.detach(|| of_tempo::tempogram(strength, window)))
 }

@@ -50,8 +50,10 @@ fn of_features(error: &features::Error, path: Option<&Path>) -> PyErr {
 /// An exception of a class of `tonearm._errors`.
 pub(crate) fn raised(class: &str, arguments: impl for<'py> PyCallArgs<'py>) -> PyErr {
     Python::attach(|py| {
-        let exception =
-            py.import("tonearm._errors").and_then(|errors| errors.getattr(class)).and_then(|class| class.call1(arguments));
+        let exception = py
+            .import("tonearm._errors")
+            .and_then(|errors| errors.getattr(class))
+            .and_then(|class| class.call1(arguments));
         match exception {
             Ok(exception) => PyErr::from_value(exception),
             Err(error) => error,

@@ -1,14 +1,13 @@
 //! Plans that the package keeps between calls, and transforms of spectrograms.
 
 use features::{
+    descriptors::mfcc,
     dsp::{
         db,
         hpss::{self, Hpss, Parts},
-        mel,
-        resample,
+        mel, resample,
         stft::{self, Spectrogram},
     },
-    descriptors::mfcc,
     keep_freed,
     spec::{DbSpec, MelNorm, MelScale, MelSpec, StftSpec, Window},
 };
@@ -39,12 +38,7 @@ pub(crate) struct Stft(stft::Stft);
 impl Stft {
     #[new]
     #[pyo3(signature = (n_fft, hop_length, center, window=None))]
-    fn new(
-        n_fft: usize,
-        hop_length: usize,
-        center: bool,
-        window: Option<PyReadonlyArray1<'_, f64>>,
-    ) -> PyResult<Self> {
+    fn new(n_fft: usize, hop_length: usize, center: bool, window: Option<PyReadonlyArray1<'_, f64>>) -> PyResult<Self> {
         // Results are given back with each call: without this their pages are fetched anew each time.
         keep_freed();
         let plan = match window {
@@ -146,12 +140,7 @@ impl MelFilterbank {
     }
 
     /// The mel spectrogram of powers of a signal, without a spectrogram between.
-    fn spectrogram<'py>(
-        &self,
-        py: Python<'py>,
-        stft: &Stft,
-        y: PyReadonlyArray1<'py, f32>,
-    ) -> PyResult<Matrix<'py>> {
+    fn spectrogram<'py>(&self, py: Python<'py>, stft: &Stft, y: PyReadonlyArray1<'py, f32>) -> PyResult<Matrix<'py>> {
         let (y, stft) = (samples(&y)?, &stft.0);
         into_matrix(py, py.detach(|| self.0.spectrogram(stft, y)).map_err(failed)?)
     }
@@ -202,12 +191,7 @@ impl Resampler {
 /// Turns powers into dB in place, no lower than `top_db` below the largest.
 #[pyfunction]
 #[pyo3(signature = (powers, amin, top_db))]
-fn power_to_db(
-    py: Python<'_>,
-    mut powers: PyReadwriteArray1<'_, f32>,
-    amin: f64,
-    top_db: Option<f64>,
-) -> PyResult<()> {
+fn power_to_db(py: Python<'_>, mut powers: PyReadwriteArray1<'_, f32>, amin: f64, top_db: Option<f64>) -> PyResult<()> {
     let powers = powers.as_slice_mut()?;
     py.detach(|| db::powers_to_db(powers, &DbSpec { amin, top_db }));
     Ok(())
@@ -237,8 +221,7 @@ fn hpss_medians<'py>(
     bins: usize,
 ) -> PyResult<(Matrix<'py>, Matrix<'py>)> {
     let magnitude = matrix(&magnitude)?;
-    let Parts { harmonic, percussive } =
-        py.detach(|| hpss::medians(magnitude, [frames, bins])).map_err(failed)?;
+    let Parts { harmonic, percussive } = py.detach(|| hpss::medians(magnitude, [frames, bins])).map_err(failed)?;
     Ok((into_matrix(py, harmonic)?, into_matrix(py, percussive)?))
 }
 

@@ -53,12 +53,12 @@ def frame_window(window: Any, win_length: int, n_fft: int) -> np.ndarray | None:
     return np.pad(weights, (before, n_fft - win_length - before))
 
 
-def weights_of(window: Any, length: int) -> np.ndarray:
-    """The `length` weights of a window, as `float64`."""
+def weights_of(window: Any, length: int, is_periodic: bool = True) -> np.ndarray:
+    """The `length` weights of a window, as `float64`; one that is named is periodic or symmetric."""
     if callable(window):
         weights = np.asarray(window(length), dtype=np.float64)
     elif isinstance(window, (str, tuple)) or np.isscalar(window):
-        return _named(window, length)
+        return _named(window, length, is_periodic)
     elif isinstance(window, (list, np.ndarray)):
         weights = np.asarray(window, dtype=np.float64)
     else:
@@ -69,7 +69,7 @@ def weights_of(window: Any, length: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=64)
-def _named(window: Any, length: int) -> np.ndarray:
+def _named(window: Any, length: int, is_periodic: bool) -> np.ndarray:
     if isinstance(window, str):
         name, parameters = window, ()
     elif isinstance(window, tuple) and window and isinstance(window[0], str):
@@ -78,17 +78,20 @@ def _named(window: Any, length: int) -> np.ndarray:
         name, parameters = "kaiser", (float(window),)
     else:
         raise ParameterError(f"window={window!r} is no name, number or tuple of a name and its parameters")
-    weights = _computed(_ALIASES.get(name, name), tuple(parameters), length)
+    weights = _computed(_ALIASES.get(name, name), tuple(parameters), length if is_periodic else length - 1)
     if weights is None:
-        weights = _by_scipy(window, length)
+        weights = _by_scipy(window, length, is_periodic)
+    elif length == 1:
+        weights = np.ones(1)
+    elif not is_periodic:
+        weights = np.append(weights, weights[0])
     weights.setflags(write=False)
     return weights
 
 
 def _computed(name: str, parameters: tuple, length: int) -> np.ndarray | None:
     """The first `length` weights of a symmetric window of `length + 1`, which make a periodic one; None if it is not computed here."""
-    if length == 1:
-        return np.ones(1)
+    length = max(length, 1)
     n = np.arange(length, dtype=np.float64)
     middle = length / 2.0
     if name in _COSINE_SUMS and not parameters:
@@ -123,7 +126,7 @@ def _computed(name: str, parameters: tuple, length: int) -> np.ndarray | None:
     return None
 
 
-def _by_scipy(window: Any, length: int) -> np.ndarray:
+def _by_scipy(window: Any, length: int, is_periodic: bool) -> np.ndarray:
     try:
         from scipy.signal import get_window
     except ImportError:
@@ -133,6 +136,6 @@ def _by_scipy(window: Any, length: int) -> np.ndarray:
             "('general_hamming', alpha); others need SciPy: pip install scipy"
         ) from None
     try:
-        return np.asarray(get_window(window, length, fftbins=True), dtype=np.float64)
+        return np.asarray(get_window(window, length, fftbins=is_periodic), dtype=np.float64)
     except ValueError as error:
         raise ParameterError(f"window={window!r}: {error}") from error

@@ -148,10 +148,4 @@ def get_window(window: Any, Nx: int, *, fftbins: bool = True) -> np.ndarray:
     `window` is a name (`hann`, `hamming`, `blackman`, `boxcar`, …), a tuple of a name and its parameters (`("kaiser", 8.0)`), a number (the
     beta of a Kaiser window), a function of the length, or the weights themselves.
     """
-    length = positive_int("Nx", Nx)
-    is_computed = isinstance(window, (str, tuple)) or np.isscalar(window)
-    if fftbins or not is_computed or length == 1:
-        return np.array(weights_of(window, length))
-    # A periodic window and its first weight once more.
-    weights = weights_of(window, length - 1)
-    return np.append(weights, weights[0])
+    return np.array(weights_of(window, positive_int("Nx", Nx), bool(fftbins)))

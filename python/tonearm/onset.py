@@ -71,10 +71,10 @@ def onset_strength(
     strength = np.asarray((np.mean if aggregate is None else aggregate)(rises, axis=-2))
     delay = lag + (n_fft // (2 * hop_length) if center else 0)
     strength = np.pad(strength, [(0, 0)] * (strength.ndim - 1) + [(delay, 0)])
+    strength = strength.astype(S.dtype if np.issubdtype(S.dtype, np.floating) else np.float64, copy=False)
     if detrend:
         strength = _without_trend(strength)
-    strength = strength[..., : S.shape[-1]] if center else strength
-    return strength.astype(S.dtype if np.issubdtype(S.dtype, np.floating) else np.float64, copy=False)
+    return strength[..., : S.shape[-1]] if center else strength
 
 
 def _greatest_of_bands(S: np.ndarray, size: int) -> np.ndarray:

@@ -186,9 +186,7 @@ pub fn stream(
             pipeline::run(|| Source::new(Cursor::new(bytes), Path::new("")), limits, wanted, push)
         }
         AudioInput::File(path) => match whole_of_pipe(path, limits)? {
-            Some(bytes) => {
-                pipeline::run(|| Source::new(Cursor::new(bytes.as_slice()), path), limits, wanted, push)
-            }
+            Some(bytes) => pipeline::run(|| Source::new(Cursor::new(bytes.as_slice()), path), limits, wanted, push),
             None => pipeline::run(|| open(path, limits), limits, wanted, push),
         },
     }

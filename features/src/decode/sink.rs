@@ -141,7 +141,7 @@ impl<'p, 'f> Sink<'p, 'f> {
 
     /// Whether all that is wanted is there.
     pub(super) fn is_full(&self) -> bool {
-        self.sample_rate > 0 && self.frames >= self.end_frames
+        self.frames > 0 && self.frames >= self.end_frames
     }
 
     /// Channels of what is given on.

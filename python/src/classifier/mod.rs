@@ -73,7 +73,7 @@ impl Place {
             (artifacts.or_else(|| variable("TONEARM_ARTIFACTS")), variable("TONEARM_FALLBACK_ARTIFACTS"));
         let repository = Repository::find(named.as_deref(), fallback.as_deref()).map_err(of_repository)?;
         let (model, remark) = match name {
-            Some(name) => (name.parse().map_err(|problem: String| parameter(problem))?, None),
+            Some(name) => (name.parse::<ModelName>().map_err(parameter)?, None),
             None => local::choose(&repository).map_err(|several| {
                 parameter(format!("{} holds several models; name one: {}", repository.address(), local::list(&several)))
             })?,
@@ -101,11 +101,10 @@ impl Place {
         } else {
             (name_of(Some(&found)), found.parent(), None)
         };
-        match (model, root) {
-            (Some(model), Some(root)) if is_model || of_folder.is_some() => {
-                return Ok(Self { repository: open(root)?, model, version: of_folder.or(version), remark: None });
-            }
-            _ => {}
+        if let (Some(model), Some(root)) = (model, root)
+            && (is_model || of_folder.is_some())
+        {
+            return Ok(Self { repository: open(root)?, model, version: of_folder.or(version), remark: None });
         }
         let repository = open(&found)?;
         if let Ok(Contents::Models(names)) = repository.contents() {
@@ -180,7 +179,7 @@ impl PyClassifier {
     ) -> PyResult<Self> {
         let limits = limits(max_seconds)?;
         let device: Backend = match device {
-            Some(device) => device.parse().map_err(|problem: String| parameter(problem))?,
+            Some(device) => device.parse::<Backend>().map_err(parameter)?,
             None => Backend::default(),
         };
         let threads = if threads == 0 { cores() } else { threads };

@@ -23,7 +23,7 @@ fn folds(
     parts: Vec<(Option<String>, Option<String>)>,
     seed: u64,
 ) -> PyResult<Vec<Fold>> {
-    let split: Split = split.parse().map_err(|e: data::Error| parameter(e.to_string()))?;
+    let split = split.parse::<Split>().map_err(wrong)?;
     let n = labels.len();
     if [tracks.len(), groups.len(), parts.len()].into_iter().any(|other| other != n) {
         return Err(parameter(format!(
@@ -35,7 +35,7 @@ fn folds(
     }
     let mut items = Vec::with_capacity(n);
     for (((&label, track_id), group), (part, given)) in labels.iter().zip(&tracks).zip(&groups).zip(&parts) {
-        let part: Option<FaultFiltered> = part.as_deref().map(str::parse).transpose().map_err(wrong)?;
+        let part = part.as_deref().map(str::parse::<FaultFiltered>).transpose().map_err(wrong)?;
         let given = given.as_deref().map(|name| {
             Part::named(name).ok_or_else(|| parameter(format!("unknown part `{name}`; expected train, valid or test")))
         });
