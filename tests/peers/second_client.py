@@ -104,8 +104,7 @@ class Second(unittest.TestCase):
             generate(with_bodies_of(cls.api, media_type), package, pathlib.Path(folder.name))
         credentials = [{"access_token": KEY}, {"api_key": {"key": KEY}}, {"access_token": KEY}]
         cls.clients = {
-            media_type: Client(package, **given)
-            for (media_type, package), given in zip(PACKAGES.items(), credentials, strict=True)
+            media_type: Client(package, **given) for (media_type, package), given in zip(PACKAGES.items(), credentials, strict=True)
         }
         version = get("/v1/models/svm")["version"]
         cls.known = {"name": "svm", "version": version, "kind": "not-audio"}
