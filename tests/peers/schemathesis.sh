@@ -9,4 +9,5 @@ here=$(cd "$(dirname "$0")" && pwd)
 notes=$(mktemp -d)
 trap 'rm -rf "$notes"' EXIT
 cd "$notes"
-SCHEMATHESIS_HOOKS=$here/schemathesis_hooks.py timeout 300 schemathesis --config-file "$here/schemathesis.toml" run "${1%/}/openapi.json"
+export TONEARM_SERVER="${1%/}" PYTHONPATH="$here"
+SCHEMATHESIS_HOOKS=$here/schemathesis_hooks.py timeout 300 schemathesis --config-file "$here/schemathesis.toml" run "$TONEARM_SERVER/openapi.json"

@@ -54,6 +54,20 @@ pub(super) fn binary() -> Object {
     string().format(Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).build()
 }
 
+/// The format of a string that is base64 of an audio file: generators that do not know it read a string.
+const AUDIO_BASE64: &str = "audio-base64";
+
+/// An audio file in JSON.
+pub(crate) fn audio_base64() -> Object {
+    string()
+        .description(Some("An audio file in base64, standard or URL-safe, bare or as a `data:` URL."))
+        .format(Some(SchemaFormat::Custom(AUDIO_BASE64.to_owned())))
+        .min_length(Some(1))
+        .content_encoding("base64")
+        .content_media_type("audio/*")
+        .build()
+}
+
 fn string() -> ObjectBuilder {
     ObjectBuilder::new().schema_type(Type::String)
 }
@@ -69,7 +83,7 @@ const VERSION: &str = "^[0-9a-f]{12}$";
     info(
         title = "Tonearm",
         description = "Classifies audio files by music genre. Errors are `application/problem+json` (RFC 9457); `type` names the kind.",
-        license(name = "MIT OR Apache-2.0"),
+        license(name = "MIT OR Apache-2.0", identifier = "MIT OR Apache-2.0"),
     ),
     components(schemas(Problem, BatchLine)),
     tags(
@@ -89,7 +103,7 @@ pub(crate) fn complete(mut api: utoipa::openapi::OpenApi, requires_key: bool) ->
     for (path, item) in &mut api.paths.paths {
         for operation in operations(item) {
             describe_bytes(operation);
-            operation.parameters.iter_mut().flatten().for_each(describe_name);
+            operation.parameters.iter_mut().flatten().for_each(describe_parameter);
             if requires_key && OPEN.contains(&path.as_str()) {
                 operation.security = Some(Vec::new());
             } else if requires_key {
@@ -115,7 +129,11 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = &mut Operation> {
     [&mut item.get, &mut item.post].into_iter().flatten()
 }
 
-/// Has bytes described as a string in the format `binary`, where the code has them as an array of numbers.
+/// Types of what is described as bytes: files, which the code has as an array of numbers, and text that
+/// openapi-generator's clients for Python read as bytes or not at all.
+const BYTES: [&str; 3] = ["application/octet-stream", "application/x-ndjson", "application/openmetrics-text"];
+
+/// Has bytes described as a string in the format `binary`.
 fn describe_bytes(operation: &mut Operation) {
     let responses = operation.responses.responses.values_mut().filter_map(|response| match response {
         RefOr::T(response) => Some(&mut response.content),
@@ -124,23 +142,26 @@ fn describe_bytes(operation: &mut Operation) {
     let of_responses = responses.flatten();
     let of_request = operation.request_body.iter_mut().flat_map(|body| &mut body.content);
     for (media_type, content) in of_responses.chain(of_request) {
-        if media_type == "application/octet-stream" {
+        if BYTES.contains(&media_type.as_str()) {
             content.schema = Some(binary().into());
         }
     }
 }
 
-/// Says of a parameter that names a model, or a version, what such names are.
-fn describe_name(parameter: &mut Parameter) {
+/// Says of a parameter that names a model, or a version, what such names are; and of any that it is left out where it has no value.
+fn describe_parameter(parameter: &mut Parameter) {
+    let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema else { return };
+    if let SchemaType::Array(kinds) = &schema.schema_type
+        && let Some(kind) = kinds.iter().find(|kind| **kind != Type::Null)
+    {
+        schema.schema_type = SchemaType::Type(kind.clone());
+    }
     let pattern = match (&parameter.parameter_in, parameter.name.as_str()) {
         (ParameterIn::Path, "name") | (ParameterIn::Query, "model") => MODEL_NAME,
         (ParameterIn::Path, "version") | (ParameterIn::Header, "tonearm-version") => VERSION,
         _ => return,
     };
-    if let Some(RefOr::T(Schema::Object(schema))) = &mut parameter.schema {
-        schema.schema_type = SchemaType::Type(Type::String);
-        schema.pattern = Some(pattern.to_owned());
-    }
+    schema.pattern = Some(pattern.to_owned());
 }
 
 /// `/openapi.json`, and `/docs/`, which shows it. Every address is relative: a proxy may have put the server below a prefix.
@@ -184,7 +205,7 @@ mod tests {
             .parameter(parameter("tonearm-version", ParameterIn::Header))
             .build();
         describe_bytes(&mut operation);
-        operation.parameters.iter_mut().flatten().for_each(describe_name);
+        operation.parameters.iter_mut().flatten().for_each(describe_parameter);
         let json = serde_json::to_value(&operation).expect("JSON");
         let bytes = serde_json::json!({"type": "string", "format": "binary"});
         assert_eq!(json["requestBody"]["content"]["application/octet-stream"]["schema"], bytes);

@@ -43,7 +43,7 @@ pub(crate) struct PredictQuery {
     explain: Option<String>,
 }
 
-/// A form with a file, for the description of the API.
+/// A form with a file.
 #[derive(ToSchema)]
 #[schema(as = AudioForm)]
 #[expect(dead_code, reason = "it stands in the description of the API")]
@@ -53,13 +53,12 @@ pub(crate) struct AudioForm {
     audio_file: Vec<u8>,
 }
 
-/// The same as JSON.
+/// A file in JSON.
 #[derive(ToSchema)]
 #[schema(as = AudioJson)]
 #[expect(dead_code, reason = "it stands in the description of the API")]
 pub(crate) struct AudioJson {
-    /// The file in base64, standard or URL-safe, bare or as a `data:` URL.
-    #[schema(min_length = 1, content_encoding = "base64")]
+    #[schema(schema_with = docs::audio_base64)]
     audio_base64: String,
 }
 
@@ -117,21 +116,21 @@ pub(crate) async fn by_version(
     predict_one(&app, &name, Some(version), request).await
 }
 
-/// A form with many files, for the description of the API.
+/// A form with many files.
 #[derive(ToSchema)]
 #[schema(as = FilesForm)]
 #[expect(dead_code, reason = "it stands in the description of the API")]
 pub(crate) struct FilesForm {
-    /// The files, at most 64.
     #[schema(schema_with = files_schema)]
     files: Vec<Vec<u8>>,
 }
 
 fn files_schema() -> Array {
-    ArrayBuilder::new().items(docs::binary()).min_items(Some(1)).max_items(Some(64)).build()
+    let description = Some("The files, at most 64.");
+    ArrayBuilder::new().description(description).items(docs::binary()).min_items(Some(1)).max_items(Some(64)).build()
 }
 
-/// A line of the response, for the description of the API.
+/// A line of the response to many files.
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "it stands in the description of the API")]
 pub(crate) struct BatchLine {

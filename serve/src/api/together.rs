@@ -64,6 +64,8 @@ impl TogetherQuery {
             "`model` is of `include`: it names the model whose feature specification is used; `models` names those that predict"
         } else if query.names().is_some_and(|names| names.iter().any(String::is_empty)) {
             "`models` has an empty name; expected names of models, separated by commas"
+        } else if query.explain.as_deref() == Some("") {
+            "`explain` is empty; expected `predicted` or a label"
         } else {
             return Ok(query);
         };
@@ -248,7 +250,7 @@ mod tests {
         let names = |query: &str| read(query).expect("valid").names();
         assert_eq!(names(""), None);
         assert_eq!(names("models=vgg19,%20svm,vgg19").expect("some"), ["vgg19", "svm"]);
-        for bad in ["models=", "models=svm,,vgg19", "models=svm,", "model=svm", "modles=svm"] {
+        for bad in ["models=", "models=svm,,vgg19", "models=svm,", "model=svm", "modles=svm", "models=svm&explain="] {
             assert!(matches!(read(bad), Err(Rejection::BadQuery { .. })), "{bad}");
         }
     }

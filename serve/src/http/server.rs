@@ -1,6 +1,12 @@
 //! Connections: accepting them, bounding them, and ending them in good order.
 
 use std::{fmt::Display, future::Future, pin::pin, sync::Arc, time::Duration};
+#[cfg(feature = "grpc")]
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
 
 use axum::Router;
 use hyper::server::conn::http1;
@@ -9,6 +15,8 @@ use hyper_util::{
     server::graceful::{GracefulConnection, GracefulShutdown},
     service::TowerToHyperService,
 };
+#[cfg(feature = "grpc")]
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::{
     net::{TcpListener, TcpStream},
     select,
@@ -70,8 +78,75 @@ pub async fn serve_http2(
         .max_header_list_size(MAX_BUFFER as u32)
         .max_concurrent_streams(MAX_STREAMS);
     let service = TowerToHyperService::new(router);
-    accept(listener, timeouts, metrics, stop, |stream| http.serve_connection(TokioIo::new(stream), service.clone()))
-        .await;
+    let connect = |stream| {
+        let stream = Prefaced::new(stream, timeouts.head);
+        http.serve_connection(TokioIo::new(stream), service.clone())
+    };
+    accept(listener, timeouts, metrics, stop, connect).await;
+}
+
+/// Bytes of the preface that a client begins a connection of HTTP/2 with (RFC 9113, section 3.4).
+#[cfg(feature = "grpc")]
+const PREFACE: usize = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".len();
+
+/// A connection that fails unless the preface has come in time. hyper waits for it without end: its pings begin after it.
+#[cfg(feature = "grpc")]
+struct Prefaced {
+    stream: TcpStream,
+    /// Bytes that have come, and the time that is left for the others; `None` once all have.
+    awaited: Option<(usize, Pin<Box<time::Sleep>>)>,
+}
+
+#[cfg(feature = "grpc")]
+impl Prefaced {
+    fn new(stream: TcpStream, limit: Duration) -> Self {
+        Self { stream, awaited: Some((0, Box::pin(time::sleep(limit)))) }
+    }
+}
+
+#[cfg(feature = "grpc")]
+impl AsyncRead for Prefaced {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
+        if let Some((received, limit)) = &mut this.awaited {
+            *received += buffer.filled().len() - before;
+            if *received >= PREFACE {
+                this.awaited = None;
+            } else if read.is_pending() && limit.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+        }
+        read
+    }
+}
+
+#[cfg(feature = "grpc")]
+impl AsyncWrite for Prefaced {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
 }
 
 /// Accepts connections, and has each served.

@@ -38,9 +38,9 @@ pub enum InferenceError {
         problem: String,
     },
     /// The `id` is too long to send back.
-    #[error("`id` has {length} bytes; at most {limit} are sent back")]
+    #[error("`id` has {length} characters; at most {limit} are sent back")]
     Id {
-        /// Its length in bytes.
+        /// Its length in characters.
         length: usize,
         /// The most that it may have.
         limit: usize,

@@ -45,6 +45,7 @@ pub mod grpc;
 mod hostile;
 pub mod request;
 pub mod response;
+mod schema;
 pub mod statistics;
 pub mod tensor;
 

@@ -12,14 +12,15 @@ use utoipa::ToSchema;
 
 use super::{
     error::{InferenceError, found_by_serde, quoted},
+    schema,
     tensor::{
-        AUDIO, Datatype, LOG_MEL, MAX_CLIPS, Object, Text, binary_elements, binary_floats, bounded, json_elements,
-        split_body,
+        AUDIO, Datatype, LOG_MEL, MAX_CLIPS, Object, Text, binary_elements, binary_floats, bounded, dimensions,
+        json_elements, split_body, whole,
     },
 };
 use crate::api::upload::base64;
 
-/// Bytes of an `id`.
+/// Characters of an `id`.
 const MAX_ID: usize = 256;
 
 /// What a client sends: clips, and the outputs that it requests.
@@ -185,7 +186,7 @@ impl InferRequest {
 impl OutputSpec {
     fn of(request: &InferenceRequestBody<'_>) -> Result<Self, InferenceError> {
         let id = request.id.as_deref();
-        if let Some(length) = id.map(str::len).filter(|length| *length > MAX_ID) {
+        if let Some(length) = id.map(|id| id.chars().count()).filter(|length| *length > MAX_ID) {
             return Err(InferenceError::Id { length, limit: MAX_ID });
         }
         let binary =
@@ -245,11 +246,11 @@ pub struct InferenceRequestBody<'a> {
     pub(super) parameters: Option<Object<RequestParameters>>,
     /// Exactly one: `audio` or `log_mel`.
     #[serde(borrow, deserialize_with = "bounded::<_, _, MAX_TENSORS>")]
-    #[schema(value_type = Vec<InputTensor>, min_items = 1, max_items = 1)]
+    #[schema(value_type = Vec<schema::Input>, min_items = 1, max_items = 1)]
     pub(super) inputs: Vec<Object<InputTensor<'a>>>,
-    /// The requested outputs; all when there are none.
+    /// The requested outputs, each once; all when there are none.
     #[serde(borrow, default, deserialize_with = "bounded::<_, _, MAX_TENSORS>")]
-    #[schema(value_type = Option<Vec<RequestedOutput>>, max_items = 2)]
+    #[schema(value_type = Option<Vec<schema::RequestedOutput>>, max_items = 2)]
     pub(super) outputs: Vec<Object<RequestedOutput<'a>>>,
 }
 
@@ -262,69 +263,56 @@ pub(super) struct RequestParameters {
 }
 
 /// A tensor of clips.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = InferenceInput)]
+#[derive(Debug, Deserialize)]
 pub(super) struct InputTensor<'a> {
     /// `audio` or `log_mel`.
     #[serde(borrow)]
-    #[schema(example = "audio")]
     name: Cow<'a, str>,
     /// `[clips]` for `audio`; `[clips, bands, frames]` or `[bands, frames]` for `log_mel`.
-    #[serde(deserialize_with = "bounded::<_, _, MAX_RANK>")]
-    #[schema(example = json!([1]), min_items = 1, max_items = 3)]
+    #[serde(deserialize_with = "dimensions::<_, MAX_RANK>")]
     shape: Vec<i64>,
     /// `BYTES` for `audio`, `FP32` for `log_mel`.
     #[serde(borrow)]
-    #[schema(example = "BYTES")]
     datatype: Cow<'a, str>,
     /// Unknown ones are ignored.
     #[serde(borrow)]
-    #[schema(value_type = Option<InputParameters>)]
     parameters: Option<Object<InputParameters<'a>>>,
     /// The elements, row-major, flat or nested as the shape says: base64 of a file each for `audio`, numbers for
     /// `log_mel`. Not where `binary_data_size` is.
     #[serde(borrow)]
-    #[schema(value_type = Option<Vec<serde_json::Value>>, example = json!(["UklGRg=="]))]
     data: Option<&'a RawValue>,
 }
 
 /// Parameters of an input.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[schema(as = InferenceInputParameters)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct InputParameters<'a> {
     /// Bytes of binary data that this tensor has after the JSON.
+    #[serde(default, deserialize_with = "whole")]
     binary_data_size: Option<u64>,
     /// How the strings of `data` stand for bytes: `base64`, the default.
     #[serde(borrow)]
-    #[schema(example = "base64")]
     content_type: Option<Cow<'a, str>>,
-    #[schema(ignore)]
     shared_memory_region: Option<IgnoredAny>,
 }
 
 /// A requested output.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = InferenceRequestedOutput)]
+#[derive(Debug, Deserialize)]
 pub(super) struct RequestedOutput<'a> {
     /// `genre` or `probabilities`.
     #[serde(borrow)]
-    #[schema(example = "genre")]
     pub(super) name: Cow<'a, str>,
     /// Unknown ones are ignored.
-    #[schema(value_type = Option<OutputParameters>)]
     pub(super) parameters: Option<Object<OutputParameters>>,
 }
 
 /// Parameters of an output.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[schema(as = InferenceRequestedOutputParameters)]
+#[derive(Debug, Default, Deserialize)]
 pub(super) struct OutputParameters {
     /// Whether it is to follow the JSON as binary data; if not said, as `binary_data_output` says.
     binary_data: Option<bool>,
     /// Of `probabilities` alone: that many of the most probable labels, as `probability:index:label`.
-    #[schema(minimum = 1)]
+    #[serde(default, deserialize_with = "whole")]
     classification: Option<i64>,
-    #[schema(ignore)]
     shared_memory_region: Option<IgnoredAny>,
 }
 
@@ -652,7 +640,7 @@ mod tests {
             (json!({"inputs": ["x"]}), "expected an object"),
             (json!({"inputs": [{"shape": [1], "datatype": "BYTES"}]}), "missing field `name`"),
             (json!({"inputs": [tensor], "parameters": []}), "expected an object"),
-            (json!({"inputs": [tensor], "id": "x".repeat(257)}), "`id` has 257 bytes; at most 256"),
+            (json!({"inputs": [tensor], "id": "é".repeat(257)}), "`id` has 257 characters; at most 256"),
             (json!({"inputs": [tensor], "id": 5}), "expected a string"),
             (json!({"inputs": [tensor], "outputs": [{"name": "mfcc"}]}), "output `mfcc`: unknown output"),
             (json!({"inputs": [tensor], "outputs": [{"name": "genre"}, {"name": "genre"}]}), "more than once"),

@@ -9,7 +9,7 @@ use axum::{
 };
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeSeed, Error, MapAccess, SeqAccess, Unexpected, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
 
@@ -162,6 +162,59 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
 
         deserializer.deserialize_map(Members(PhantomData))
     }
+}
+
+/// A whole number, which is one in JSON Schema as `1.0` too.
+struct Whole<T>(T);
+
+impl<'de, T: TryFrom<i64>> Deserialize<'de> for Whole<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Number<T>(PhantomData<T>);
+
+        impl<T: TryFrom<i64>> Visitor<'_> for Number<T> {
+            type Value = Whole<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a whole number")
+            }
+
+            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
+                let whole = T::try_from(number).map(Whole);
+                whole.map_err(|_| E::invalid_value(Unexpected::Signed(number), &self))
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
+                match i64::try_from(number) {
+                    Ok(number) => self.visit_i64(number),
+                    Err(_) => Err(E::invalid_value(Unexpected::Unsigned(number), &self)),
+                }
+            }
+
+            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
+                if number.fract() == 0.0 && number.abs() <= LARGEST_WHOLE {
+                    self.visit_i64(number as i64)
+                } else {
+                    Err(E::invalid_value(Unexpected::Float(number), &self))
+                }
+            }
+        }
+
+        deserializer.deserialize_any(Number(PhantomData))
+    }
+}
+
+/// Up to this an f64 has every whole number.
+const LARGEST_WHOLE: f64 = 9_007_199_254_740_992.0;
+
+/// Reads a whole number, or `null` as none; for `#[serde(deserialize_with)]`.
+pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<i64>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(Option::<Whole<T>>::deserialize(deserializer)?.map(|Whole(number)| number))
+}
+
+/// Reads the dimensions of a tensor, at most `MAX`; for `#[serde(deserialize_with)]`.
+pub(super) fn dimensions<'de, D: Deserializer<'de>, const MAX: usize>(deserializer: D) -> Result<Vec<i64>, D::Error> {
+    let dimensions: Vec<Whole<i64>> = bounded::<_, _, MAX>(deserializer)?;
+    Ok(dimensions.into_iter().map(|Whole(dimension)| dimension).collect())
 }
 
 /// Reads the elements of a tensor, in row-major order.
@@ -365,6 +418,31 @@ mod tests {
         let found: Vec<Text<'_>> = json_elements(raw, &[2], 2).expect("two strings");
         assert!(matches!(&found[0].0, Cow::Borrowed("QUJD")));
         assert_eq!(found[1].0, "aA");
+    }
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point() {
+        #[derive(Debug, Deserialize)]
+        struct Numbers {
+            #[serde(deserialize_with = "dimensions::<_, 3>")]
+            shape: Vec<i64>,
+            #[serde(default, deserialize_with = "whole")]
+            size: Option<u64>,
+        }
+
+        let read = |json: &str| serde_json::from_str(json).map(|Numbers { shape, size }| (shape, size));
+        assert_eq!(read(r#"{"shape": [1, 2.0, -3e1], "size": 7.0}"#).expect("whole"), (vec![1, 2, -30], Some(7)));
+        assert_eq!(read(r#"{"shape": [], "size": null}"#).expect("none"), (vec![], None));
+        for broken in [
+            r#"{"shape": [1.5]}"#,
+            r#"{"shape": [1e300]}"#,
+            r#"{"shape": ["1"]}"#,
+            r#"{"shape": [18446744073709551615]}"#,
+            r#"{"shape": [], "size": -1}"#,
+            r#"{"shape": [1, 1, 1, 1]}"#,
+        ] {
+            assert!(read(broken).is_err(), "{broken}");
+        }
     }
 
     #[test]

@@ -1,7 +1,12 @@
 //! The Open Inference Protocol over gRPC: messages as they are on the wire, answered by the router that the program serves.
 //! `tests/peers/grpc_client.py` has Triton's client talk to the program.
 
-use std::sync::Arc;
+use std::{
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -10,8 +15,9 @@ use axum::{
 use http_body_util::BodyExt as _;
 use prost::Message;
 use serve::{
-    App, Limits,
+    App, Limits, Timeouts,
     config::ModelKind,
+    http::server,
     oip::grpc::{
         self,
         messages::{
@@ -189,4 +195,28 @@ fn a_key_is_required_as_over_http() {
     assert_eq!(metadata(&[]).expect_err("refused").0, "16");
     assert_eq!(metadata(&[("authorization", "Bearer 0123456789abcdef")]), Ok("tonearm".to_owned()));
     assert!(call::<ServerLiveResponse>(&app, "ServerLive", &Empty {}).is_ok(), "as /healthz is open");
+}
+
+/// A connection that holds its place and sends no request, or no whole preface, or answers no ping.
+#[test]
+fn a_connection_that_does_not_begin_is_closed() {
+    let app = &Server::start(Options::default()).app;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+    let runtime = runtime.expect("a runtime");
+    let listener = runtime.block_on(server::bind("127.0.0.1:0")).expect("a free port");
+    let address = listener.local_addr().expect("an address");
+    let timeouts = Timeouts { head: Duration::from_millis(300), ..Timeouts::default() };
+    let (router, metrics) = (grpc::router(Arc::clone(app)), Arc::clone(app.engine().metrics()));
+    runtime.spawn(async move {
+        server::serve_http2(listener, router, timeouts, &metrics, std::future::pending()).await;
+    });
+    for sent in ["", "PRI * HTTP/2.0\r\n\r\nS", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"] {
+        let mut stream = TcpStream::connect(address).expect("connects");
+        stream.set_read_timeout(Some(Duration::from_secs(5))).expect("a limit");
+        stream.write_all(sent.as_bytes()).expect("sends");
+        let start = Instant::now();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        assert!(start.elapsed() < Duration::from_secs(4), "`{sent}` was left open");
+    }
 }

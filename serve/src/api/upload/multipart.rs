@@ -205,6 +205,11 @@ impl<'a> Parameters<'a> {
     }
 }
 
+/// Whether a value is over before these bytes.
+fn is_end(rest: Option<&[u8]>) -> bool {
+    rest.is_none_or(|rest| matches!(rest.trim_ascii_start().first(), None | Some(b';')))
+}
+
 /// Reads a token or a quoted string. Returns it and the rest, from the next `;` on.
 fn read_value(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let Some(quoted) = text.trim_ascii_start().strip_prefix(b"\"") else {
@@ -221,8 +226,10 @@ fn read_value(text: &[u8]) -> Option<(Cow<'_, [u8]>, &[u8])> {
                 let next = after.iter().position(|&byte| byte == b';').unwrap_or(after.len());
                 return Some((Cow::Owned(value), after.get(next..).unwrap_or_default()));
             }
-            // A backslash quotes a quote or itself; before anything else it is one (file names of Windows).
+            // A backslash quotes a quote or itself; before anything else it is one (file names of Windows). So it is before the quote
+            // that ends the value, of clients that write every backslash as it is.
             b'\\' => match quoted.get(index + 1) {
+                Some(b'"') if is_end(quoted.get(index + 2..)) => value.push(byte),
                 Some(&escaped @ (b'"' | b'\\')) => {
                     value.push(escaped);
                     bytes.next();
@@ -325,6 +332,9 @@ mod tests {
             assert_eq!(get(header, "name").as_deref(), Some("audio_file"), "{header}");
         }
         assert_eq!(get("form-data; filename=\"C:\\music\\a.wav\"", "filename").as_deref(), Some("C:\\music\\a.wav"));
+        let folder = "form-data; filename=\"C:\\music\\\"; name=\"a\\\"";
+        assert_eq!([get(folder, "filename"), get(folder, "name")].map(Option::unwrap_or_default), ["C:\\music\\", "a\\"]);
+        assert_eq!(get("form-data; name=\"say \\\"a\\\"\"", "name").as_deref(), Some("say \"a\""));
     }
 
     #[test]
