@@ -103,6 +103,22 @@ def test_decibels():
         tonearm.power_to_db(tonearm.stft(Y))
 
 
+@pytest.mark.parametrize("shape", [(33, 40), (9, 2), (2, 1), (1, 5)])
+def test_medians_are_of_the_mirrored_rows(shape):
+    S = np.abs(RNG.standard_normal(shape)).astype(np.float32)
+
+    def median(values, kernel):
+        padded = np.pad(values, ((0, 0), (kernel // 2, kernel // 2)), mode="symmetric")
+        return np.median(np.lib.stride_tricks.sliding_window_view(padded, kernel, axis=1), axis=-1)
+
+    for kernels in [(31, 31), (3, 17), (1, 1)]:
+        harmonic, percussive = median(S, kernels[0]), median(S.T, kernels[1]).T
+        want = harmonic**2 / (harmonic**2 + percussive**2)
+        masks = tonearm.decompose.hpss(S, kernel_size=kernels, mask=True)
+        np.testing.assert_allclose(masks[0], want, rtol=1e-5)
+        np.testing.assert_allclose(masks[0] + masks[1], 1.0, rtol=1e-6)
+
+
 def test_a_signal_comes_back_from_its_spectrogram():
     for n_fft, hop in [(2048, 512), (1000, 250), (255, 64)]:
         back = tonearm.istft(tonearm.stft(Y, n_fft=n_fft, hop_length=hop), n_fft=n_fft, hop_length=hop, length=len(Y))

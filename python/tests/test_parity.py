@@ -30,6 +30,8 @@ def test_there_are_20_signals():
 @pytest.mark.parametrize("case", parity.CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("name", SIGNALS)
 def test_agrees_with_librosa(case, name):
+    if name in case.apart:
+        pytest.skip(case.apart[name])
     y = SIGNALS[name]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
