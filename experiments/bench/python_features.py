@@ -203,6 +203,14 @@ def measure(steps, rounds):
     return {key: {"median_ms": statistics.median(t), "fastest_ms": min(t)} for key, t in times.items()}
 
 
+def version(name):
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        # On the path, but not installed.
+        return getattr(sys.modules[name.replace("-", "_")], "__version__", "unknown")
+
+
 def processor():
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text().splitlines()
@@ -222,19 +230,19 @@ def main():
     for name, make in LIBRARIES.items():
         try:
             log_mel, both = make(y)
-            versions[name] = importlib.metadata.version(name)
         except ImportError as error:
             print(f"{name} is not measured: {error}", file=sys.stderr)
             continue
+        versions[name] = version(name)
         steps[name, "log-mel"], steps[name, "log-mel + MFCC"] = log_mel, both
     if "tonearm" not in versions:
         sys.exit("tonearm is not installed: pip install ./python")
     figures = measure(steps, max(args.rounds, 1))
     print(f"{processor()}; {len(y) / SR:.1f} s of audio; {args.rounds} rounds; one thread; median in ms (fastest)")
     print("| library | version | log-mel | log-mel + MFCC |\n|---|---|---|---|")
-    for name, version in versions.items():
+    for name, released in versions.items():
         cells = [figures[name, step] for step in ("log-mel", "log-mel + MFCC")]
-        print(f"| {name} | {version} | " + " | ".join(f"{c['median_ms']:.2f} ({c['fastest_ms']:.2f})" for c in cells) + " |")
+        print(f"| {name} | {released} | " + " | ".join(f"{c['median_ms']:.2f} ({c['fastest_ms']:.2f})" for c in cells) + " |")
     report = {"processor": processor(), "versions": versions, "rounds": args.rounds, "ratios": {}}
     report["figures"] = {f"{name}, {step}": figure for (name, step), figure in figures.items()}
     for step in ("log-mel", "log-mel + MFCC"):
