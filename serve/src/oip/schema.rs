@@ -196,10 +196,7 @@ fn shape(least: usize, most: usize) -> ArrayBuilder {
 }
 
 fn audio_shape() -> Array {
-    shape(1, 2)
-        .description(Some("`[clips]`, or `[clips, 1]`; at most 64 clips."))
-        .example(Some(json!([1])))
-        .build()
+    shape(1, 2).description(Some("`[clips]`, or `[clips, 1]`; at most 64 clips.")).example(Some(json!([1]))).build()
 }
 
 fn log_mel_shape() -> Array {

@@ -333,7 +333,10 @@ mod tests {
         }
         assert_eq!(get("form-data; filename=\"C:\\music\\a.wav\"", "filename").as_deref(), Some("C:\\music\\a.wav"));
         let folder = "form-data; filename=\"C:\\music\\\"; name=\"a\\\"";
-        assert_eq!([get(folder, "filename"), get(folder, "name")].map(Option::unwrap_or_default), ["C:\\music\\", "a\\"]);
+        assert_eq!(
+            [get(folder, "filename"), get(folder, "name")].map(Option::unwrap_or_default),
+            ["C:\\music\\", "a\\"]
+        );
         assert_eq!(get("form-data; name=\"say \\\"a\\\"\"", "name").as_deref(), Some("say \"a\""));
     }
 
