@@ -196,12 +196,12 @@ fn shape(least: usize, most: usize) -> ArrayBuilder {
 }
 
 fn audio_shape() -> Array {
-    shape(1, 2).description(Some("`[clips]`, or `[clips, 1]`; at most 64 clips.")).example(Some(json!([1]))).build()
+    shape(1, 2).description(Some("`[clips]`, or `[clips, 1]`; at most 64 clips.")).examples([json!([1])]).build()
 }
 
 fn log_mel_shape() -> Array {
     shape(2, 3)
         .description(Some("`[clips, bands, frames]`, or `[bands, frames]` for one clip; at most 64 clips."))
-        .example(Some(json!([1, 128, 1292])))
+        .examples([json!([1, 128, 344])])
         .build()
 }
