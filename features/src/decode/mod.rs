@@ -165,6 +165,9 @@ pub fn stream_file(path: &Path, limits: &Limits, push: &mut dyn FnMut(&[f32], u3
     }
 }
 
+/// Takes interleaved samples, their rate in Hz and their number of channels; see [`stream`].
+pub type Push<'a> = dyn FnMut(&[f32], u32, usize) -> Result<()> + 'a;
+
 /// Decodes `input`, or the part of it that `options` say, piece by piece: `push` is given interleaved samples (full scale ±1), their rate
 /// in Hz and their number of channels (1, unless channels are kept), which stay the same, once for each piece and in order.
 ///
@@ -177,7 +180,7 @@ pub fn stream(
     input: AudioInput<'_>,
     options: &StreamOptions,
     limits: &Limits,
-    push: &mut dyn FnMut(&[f32], u32, usize) -> Result<()>,
+    push: &mut Push<'_>,
 ) -> Result<AudioInfo> {
     let wanted = Wanted { is_stream: true, options: *options };
     match input {

@@ -1,11 +1,11 @@
 //! Container → packets → decoder → samples, piece by piece.
 
 use super::{
-    AudioInfo, Limits, StreamOptions,
+    AudioInfo, Limits, Push, StreamOptions,
     codecs::{Coding, Format, PacketDecoder, Undecoded},
     containers::{self, Event, Packet},
     pcm,
-    sink::{Mix, Push, Sink},
+    sink::{Mix, Sink},
     sniff::{self, Container},
     source::Source,
     tags::Tags,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use super::{Limits, warnings::Log, warnings::WarningKind};
+use super::{Limits, Push, warnings::Log, warnings::WarningKind};
 use crate::{
     Error, Result,
     clip::check_samples,
@@ -59,9 +59,6 @@ pub(super) enum Mix {
     /// Nothing is given on; only the powers are measured.
     Measure,
 }
-
-/// Where interleaved samples at a sample rate in Hz and of a number of channels go.
-pub(super) type Push<'p> = dyn FnMut(&[f32], u32, usize) -> Result<()> + 'p;
 
 /// Takes interleaved frames of any rate and number of channels, and gives samples of the first rate on: mono, unless the mix is
 /// [`Mix::Interleaved`].

@@ -146,12 +146,12 @@ impl Graph {
     }
 
     /// As `f64`.
-    pub(super) fn to_f64(&mut self, x: Value) -> Value {
+    pub(super) fn cast_to_f64(&mut self, x: Value) -> Value {
         self.op_with("Cast", &[x], vec![int("to", i64::from(TensorProto::DOUBLE))])
     }
 
     /// As `f32`.
-    pub(super) fn to_f32(&mut self, x: Value) -> Value {
+    pub(super) fn cast_to_f32(&mut self, x: Value) -> Value {
         self.op_with("Cast", &[x], vec![int("to", i64::from(TensorProto::FLOAT))])
     }
 

@@ -26,7 +26,7 @@ use super::{
 /// - `log_mel`, result: `[n, n_mels, frames]`
 pub(super) fn quantised(g: &mut Graph, quantisation: Option<Quantisation>, log_mel: Value) -> Value {
     let Some(Quantisation { floor_db, step_db }) = quantisation else { return log_mel };
-    let wide = g.to_f64(log_mel);
+    let wide = g.cast_to_f64(log_mel);
     let above = g.add_number(wide, -floor_db);
     let step = g.scalar(step_db);
     let steps = g.op("Div", [above, step]);
@@ -38,7 +38,7 @@ pub(super) fn quantised(g: &mut Graph, quantisation: Option<Quantisation>, log_m
     let level = g.op("Floor", [half]);
     let db = g.times_number(level, step_db);
     let db = g.add_number(db, floor_db);
-    g.to_f32(db)
+    g.cast_to_f32(db)
 }
 
 /// The vector of a segment of `frames` frames, of every descriptor of the specification, none of which may need more than the log-mel. `f32`.
@@ -53,17 +53,17 @@ pub(super) fn vector(g: &mut Graph, spec: &FeatureSpec, frames: usize, log_mel: 
     let n_mels = spec.mel.n_mels;
     let mfcc = Mfcc::new(n_mels, spec.n_mfcc)?;
     let floored = spec.floor.map_or(log_mel, |floor| floored(g, floor, n_mels, frames, log_mel));
-    let log_mel = g.to_f64(floored);
+    let log_mel = g.cast_to_f64(floored);
     let basis = Array2::from_shape_fn((spec.n_mfcc, n_mels), |(k, band)| mfcc.basis()[k][band]);
     let mfcc = g.times_from_left(&basis, log_mel);
     // An MFCC is an `f32`.
-    let mfcc = g.to_f32(mfcc);
-    let mfcc = g.to_f64(mfcc);
+    let mfcc = g.cast_to_f32(mfcc);
+    let mfcc = g.cast_to_f64(mfcc);
     let mut segment =
         Segment { g: &mut *g, n_mels, n_mfcc: spec.n_mfcc, frames, log_mel, mfcc, spectra: None, flux: None };
     let groups: Vec<Value> = spec.descriptors.iter().filter_map(|&descriptor| segment.group(descriptor)).collect();
     let vector = g.concat(&groups, 1);
-    Ok(g.to_f32(vector))
+    Ok(g.cast_to_f32(vector))
 }
 
 /// A log-mel held above the floor, of `f32`; shapes as of [`quantised`].
@@ -189,7 +189,7 @@ impl Segment<'_> {
         // What does not move has no correlation.
         let least = g.scalar(cepstrum::LEAST_MOVEMENT);
         let moves = g.op("Greater", [scale, least]);
-        let moves = g.to_f64(moves);
+        let moves = g.cast_to_f64(moves);
         let scale = g.op("Max", [scale, least]);
         let correlations = g.op("Div", [products, scale]);
         let correlations = g.op("Mul", [correlations, moves]);

@@ -177,7 +177,7 @@ pub fn export(artifact: &Artifact, frames: Option<usize>) -> Result<Exported> {
         }
         other => return Err(Error::Kind { kind: other.to_owned() }),
     };
-    let probabilities = g.to_f32(probabilities);
+    let probabilities = g.cast_to_f32(probabilities);
     g.output(probabilities, OUTPUT, &[labels.len()]);
     let model = ModelProto {
         ir_version: IR_VERSION,

@@ -48,7 +48,7 @@ fn decision_function(g: &mut Graph, svm: &Svm, vectors: Value) -> Value {
     let support = g.constant(&support);
     let (mean, inverse) = (g.vector(mean), g.vector(inverse_deviation));
     let [z, support] = [vectors, support].map(|x| {
-        let wide = g.to_f64(x);
+        let wide = g.cast_to_f64(x);
         let centred = g.op("Sub", [wide, mean]);
         g.op("Mul", [centred, inverse])
     });

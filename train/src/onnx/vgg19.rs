@@ -39,7 +39,7 @@ pub(super) fn probabilities(
     let dim = config.embedding_dim();
     let weight = Array2::from_shape_fn((dim, config.n_classes), |(at, class)| head.weight[class * dim + at]);
     let weight = g.constant(&weight);
-    let weight = g.to_f64(weight);
+    let weight = g.cast_to_f64(weight);
     let logits = g.op("MatMul", [standardised, weight]);
     let logits = g.op("Add", [logits, bias]);
     let logits = g.times_number(logits, 1.0 / parameters.temperature);
@@ -63,10 +63,10 @@ fn planes(g: &mut Graph, parameters: &Vgg19Parameters, log_mel: Value, frames: u
         .map(|normalisation| match normalisation {
             Normalisation::None => standardised,
             Normalisation::Cmn => {
-                let wide = g.to_f64(standardised);
+                let wide = g.cast_to_f64(standardised);
                 let mean = g.mean(wide, width);
                 let centred = g.op("Sub", [wide, mean]);
-                g.to_f32(centred)
+                g.cast_to_f32(centred)
             }
         })
         .collect();
@@ -158,7 +158,7 @@ fn embedding(g: &mut Graph, parameters: &Vgg19Parameters, input: Value, rows: us
         let (n_channels, positions) = (channels(block), rows * columns);
         let shape = [-1, normalisations as i64, n_channels as i64, positions as i64];
         let values = g.reshape(x, &shape);
-        let values = g.to_f64(values);
+        let values = g.cast_to_f64(values);
         let mean = g.mean(values, positions);
         let centred = g.op("Sub", [values, mean]);
         for statistic in &config.statistics {
